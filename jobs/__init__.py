@@ -1,0 +1,1 @@
+"""What is run: sweep spec, plan, store, results, report and the command line."""

@@ -1,0 +1,169 @@
+"""A problem: one question together with what its verifier needs. The prompt travels; the reference never meets a model."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from sampling.errors import BadInput
+from sampling.validate import Plain, parse
+
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact"]
+
+
+class Message(Plain):
+    """One turn of a chat prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Limits(Plain):
+    """What a candidate may use: seconds of wall time and megabytes of memory."""
+
+    time_limit_s: float = Field(default=5.0, gt=0)
+    memory_mb: int = Field(default=512, ge=16)
+
+
+class StdioCase(Plain):
+    """What goes in on standard input, and what must come out."""
+
+    stdin: str
+    stdout: str
+
+
+class StdioReference(Limits):
+    """A whole program judged by its output."""
+
+    cases: tuple[StdioCase, ...] = Field(min_length=1)
+    checker: Literal["tokens", "lines", "exact", "float"] = "tokens"
+
+
+class CallCase(Plain):
+    """One call of the entry point and the value it must return."""
+
+    args: list[Any]
+    expected: Any
+
+
+class PythonReference(Limits):
+    """A function judged by calls (``cases``), by test source that defines ``check`` (``tests``) or by ``asserts``."""
+
+    entry_point: str | None = None
+    cases: tuple[CallCase, ...] | None = Field(default=None, min_length=1)
+    tests: str | None = None
+    setup: str = ""
+    asserts: tuple[str, ...] | None = Field(default=None, min_length=1)
+    prefix: str = ""  # the prompt's own code, which a completion continues
+    shared: bool = False  # candidate and test in one process: forgeable, flagged on every verdict
+
+    @model_validator(mode="after")
+    def _one_way_to_judge(self) -> "PythonReference":
+        given = [name for name in ("cases", "tests", "asserts") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of cases, tests, asserts is needed, got {given or 'none'}")
+        if self.asserts is None and not self.entry_point:
+            raise ValueError("entry_point is needed with cases or tests")
+        return self
+
+
+class AnswerReference(Plain):
+    """The right answer of a ``math``, ``choice`` or ``exact`` problem."""
+
+    answer: str
+
+
+Reference = StdioReference | PythonReference | AnswerReference
+REFERENCES: dict[str, type[StdioReference] | type[PythonReference] | type[AnswerReference]] = {
+    "stdio": StdioReference,
+    "python": PythonReference,
+    "math": AnswerReference,
+    "choice": AnswerReference,
+    "exact": AnswerReference,
+}
+
+
+class Problem(Plain):
+    """One question. Exactly one of ``prompt`` (text to continue) and ``messages`` (a chat) is given.
+
+    ``stop`` are stop strings that belong to the prompt's format; ``solution`` is a gold completion, if there is one.
+    """
+
+    id: Annotated[str, Field(min_length=1)]
+    prompt: str | None = None
+    messages: tuple[Message, ...] | None = None
+    verifier: VerifierKind
+    reference: Reference
+    solution: str | None = None
+    stop: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reference_by_verifier(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("reference"), dict) and data.get("verifier") in REFERENCES:
+            return {**data, "reference": REFERENCES[data["verifier"]].model_validate(data["reference"])}
+        return data
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> "Problem":
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("exactly one of prompt, messages is needed")
+        if not isinstance(self.reference, REFERENCES[self.verifier]):
+            raise ValueError(f"reference does not fit verifier {self.verifier!r}")
+        return self
+
+    @property
+    def prompt_digest(self) -> str:
+        """Hash of all that changes the distribution of this problem's samples."""
+        return _digest([self.prompt, [m.model_dump() for m in self.messages or ()], list(self.stop)])
+
+    @property
+    def reference_digest(self) -> str:
+        """Hash of all that changes this problem's verdicts."""
+        return _digest([self.verifier, self.reference.model_dump(mode="json")])
+
+
+def read_jsonl(path: Path) -> list[Problem]:
+    """The problems of a file in DESIGN's problem format; raises BadInput naming the line."""
+    problems = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if line.strip():
+            problems.append(parse(Problem, load_json(line, f"{path}:{number}"), f"{path}:{number}"))
+    return problems
+
+
+def check_problems(problems: Iterable[Problem], where: str) -> tuple[Problem, ...]:
+    """The problems themselves, if there is at least one and no id occurs twice; raises BadInput."""
+    checked = tuple(problems)
+    if not checked:
+        raise BadInput(f"{where}: no problems; at least one is needed")
+    twice = [name for name, count in Counter(p.id for p in checked).items() if count > 1]
+    if twice:
+        raise BadInput(f"{where}: problem id {twice[0]!r} occurs more than once; ids must be unique")
+    return checked
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file's text; raises BadInput."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as UTF-8 text ({error})") from error
+
+
+def load_json(text: str, where: str) -> Any:
+    """Parsed JSON; raises BadInput that starts with ``where``."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"{where}: not valid JSON ({error})") from error
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

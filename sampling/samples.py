@@ -1,0 +1,67 @@
+"""What crosses between the rooms: the unit that is scheduled, and the samples that come out of it."""
+
+from dataclasses import dataclass
+
+UNITS_PER_SHARD = 256
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unit:
+    """A rectangle of one model's and one task's samples: what is scheduled, retried and committed.
+
+    Problems ``first_problem <= problem_idx < last_problem`` and samples ``first_sample <= sample_idx < last_sample``,
+    both half-open; ``number`` names the unit within its model and task and never changes once planned.
+    """
+
+    model: str
+    task: str
+    number: int
+    first_problem: int
+    last_problem: int
+    first_sample: int
+    last_sample: int
+
+    @property
+    def shard(self) -> int:
+        return self.number // UNITS_PER_SHARD
+
+    @property
+    def rows(self) -> int:
+        return (self.last_problem - self.first_problem) * (self.last_sample - self.first_sample)
+
+    @property
+    def samples_per_problem(self) -> int:
+        return self.last_sample - self.first_sample
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion of one problem. ``finish_reason`` is stop, length, prompt_too_long or error.
+
+    ``tokens`` counts completion tokens, ``gen_s`` is seconds from submission to the last token, ``logprob`` the sum over
+    the completion's tokens where the engine was asked for it.
+    """
+
+    problem_idx: int
+    sample_idx: int
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    tokens: int
+    seed: int
+    gen_s: float
+    logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a unit's samples come from: the same on every row of it."""
+
+    model: str
+    revision: str
+    engine: str
+    engine_version: str
+    sampling_hash: str
+    code_version: str
+    node: str
+    device: str

@@ -1,0 +1,54 @@
+"""Pydantic models that refuse unknown keys, and their errors in one line: where, what, what is allowed."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sampling.errors import BadInput
+
+M = TypeVar("M", bound="Plain")
+
+
+class Plain(BaseModel):
+    """A frozen model without surprises: unknown keys are errors, values are never coerced silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def parse(model: type[M], data: object, where: str) -> M:
+    """``data`` as a ``model``; raises BadInput with one line that starts with ``where``."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise BadInput(f"{where}: {_first_line(model, error)}") from error
+
+
+def _first_line(model: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    if first["type"] == "extra_forbidden":
+        allowed = ", ".join(sorted(_keys_at(model, first["loc"][:-1])))
+        return f"{place}: unknown key" + (f"; allowed: {allowed}" if allowed else "")
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}, got {_short(first['input'])}"
+
+
+def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """The keys allowed at ``loc``, found by walking the annotations of ``model``."""
+    found: list[type[BaseModel]] = [model]
+    for part in loc:
+        step = [field.annotation for m in found if (field := m.model_fields.get(str(part)))]
+        if step:
+            found = [m for annotation in step for m in _models_in(annotation)]
+    return [field.alias or name for m in found for name, field in m.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in get_args(annotation) for m in _models_in(arg)]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
