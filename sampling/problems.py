@@ -1,4 +1,4 @@
-"""A problem: one question together with what its verifier needs. The prompt travels; the reference never meets a model."""
+"""A problem: one question together with what its verifier needs. A model never meets the reference."""
 
 import hashlib
 import json

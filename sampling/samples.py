@@ -38,8 +38,9 @@ class Unit:
 class Sample:
     """One completion of one problem. ``finish_reason`` is stop, length, prompt_too_long or error.
 
-    ``tokens`` counts completion tokens, ``gen_s`` is seconds from submission to the last token, ``logprob`` the sum over
-    the completion's tokens where the engine was asked for it.
+    ``tokens`` counts completion tokens; ``gen_s`` is seconds from submission to the last token; ``engine_s`` the
+    seconds of one engine that this sample cost: its share, by tokens, of the engine's busy time. ``logprob`` is the sum
+    over the completion's tokens where the engine was asked for it.
     """
 
     problem_idx: int
@@ -50,6 +51,7 @@ class Sample:
     tokens: int
     seed: int
     gen_s: float
+    engine_s: float = 0.0
     logprob: float | None = None
 
 

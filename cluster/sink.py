@@ -1,0 +1,34 @@
+"""Where the pipeline hands its results: jobs/ gives it a sink, so nothing here imports upwards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sampling.samples import Provenance, Sample, Unit
+from verify.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the driver learns of a committed unit.
+
+    ``won`` is False where another attempt had committed this unit first (then ours is dropped, and the counts are what
+    we would have written). ``passed`` holds (problem_idx, decided, passed) for every problem of the unit.
+    """
+
+    unit: Unit
+    won: bool
+    rows: int
+    tokens: int
+    stored_bytes: int
+    passed: tuple[tuple[int, int, int], ...]
+    status_counts: tuple[tuple[str, int], ...]
+
+
+class Sink(Protocol):
+    """Commits units. Picklable: it travels to the task that writes."""
+
+    def commit(
+        self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
+    ) -> Receipt:
+        """Writes one whole unit, exactly once whatever dies; ``verdicts[i]`` judges ``samples[i]``."""

@@ -1,0 +1,58 @@
+"""What the numbers are made of: per-problem counts of one model on one task, read by the estimators."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class AnswerCounts:
+    """One problem's distinct extracted answers: how often each was given, and whether it is right (both shape (A,))."""
+
+    count: Counts
+    right: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CellCounts:
+    """One (model, task) of a run. All arrays have shape (P,), one entry per problem, in problem_idx order.
+
+    ``n`` counts decided verdicts, ``c`` passes among them, ``faults`` verdicts our side failed to give (in neither),
+    ``timeouts`` the decided ones that ran out of time. ``tokens`` and ``prompt_tokens`` are totals (a prompt is counted
+    once per problem), ``engine_s`` seconds of one engine. ``duplicate_rate`` is the share of samples whose text equals
+    an earlier sample of the same problem. ``answers`` is empty, or holds one entry per problem.
+    """
+
+    model: str
+    task: str
+    problem_ids: tuple[str, ...]
+    n: Counts
+    c: Counts
+    faults: Counts
+    timeouts: Counts
+    status_counts: Mapping[str, int]
+    tokens: int = 0
+    prompt_tokens: int = 0
+    engine_s: float = 0.0
+    duplicate_rate: float | None = None
+    answers: tuple[AnswerCounts, ...] = ()
+    tiers: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model's samples cost: shape for FLOPs (None where unknown), prices in dollars (None where not given)."""
+
+    name: str
+    parameters: int | None = None
+    layers: int | None = None
+    hidden: int | None = None
+    gpus: float = 0.0
+    usd_per_engine_hour: float | None = None
+    usd_per_million_prompt_tokens: float | None = None
+    usd_per_million_tokens: float | None = None
+    baseline: bool = False
