@@ -1,0 +1,84 @@
+"""What crosses between the actors: small headers that the driver reads, payloads that it only passes on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sampling.models import ModelInfo
+from sampling.problems import Problem
+from sampling.samples import Provenance, Sample, Unit
+from sampling.settings import ModelSpec, SamplingSettings
+from verify.verdict import Verdict
+
+Problems = Mapping[str, Sequence[Problem]]  # task -> its problems, by problem_idx
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWork:
+    """One model of a run and the units it still has to sample."""
+
+    model: ModelSpec
+    info: ModelInfo
+    settings: SamplingSettings
+    sampling_hash: str
+    units: tuple[Unit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that the pipeline is told."""
+
+    models: tuple[ModelWork, ...]
+    problems: Problems
+    seed: int
+    tier: str | None
+    verifiers: int | None
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """A sampler's engine is up; ``start_s`` is how long it took."""
+
+    start_s: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBatch:
+    """Some samples of one unit, in the order in which they finished."""
+
+    task: str
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleHeader:
+    """What the driver learns of a SampleBatch; the engine's totals are since its start."""
+
+    rows: int
+    engine_tokens: int
+    engine_busy_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictBatch:
+    """One verdict per sample of a SampleBatch, in its order."""
+
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictHeader:
+    """What the driver learns of a VerdictBatch: ``busy_s`` is the verifier's wall time for it."""
+
+    rows: int
+    shared: int
+    busy_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A unit that failed too often, with its last error."""
+
+    unit: Unit
+    error: str

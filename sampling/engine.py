@@ -1,0 +1,60 @@
+"""The one protocol of all engines: add requests, step, take completions as they finish.
+
+A step loop rather than a call per prompt, because an engine must have more samples in flight than it can run at once,
+across units, and hand each completion on the moment it ends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sampling.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Samples ``first_sample <= sample_idx < last_sample`` of one problem; ``tag`` comes back on every completion."""
+
+    tag: int
+    problem: Problem
+    problem_idx: int
+    first_sample: int
+    last_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One finished sample. Fields as in sampling.samples.Sample."""
+
+    tag: int
+    problem_idx: int
+    sample_idx: int
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    tokens: int
+    seed: int
+    gen_s: float
+    logprob: float | None = None
+
+
+class Engine(Protocol):
+    """A source of completions, used by one thread only."""
+
+    version: str
+    device: str
+
+    def add(self, request: Request) -> None:
+        """Queues a request. A prompt longer than the context completes at once as ``prompt_too_long``."""
+
+    def step(self) -> Sequence[Completion]:
+        """Works for a moment and returns what has finished; raises EngineError when the engine is broken."""
+
+    def in_flight(self) -> int:
+        """Samples added and not yet returned."""
+
+    def abort(self, tag: int) -> None:
+        """Forgets all unfinished samples of ``tag``."""
+
+    def close(self) -> None:
+        """Frees the device and ends every process of the engine."""

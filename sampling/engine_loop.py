@@ -1,0 +1,143 @@
+"""The thread that steps an engine, so that several units can be in flight on it and none waits for another."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sampling.engine import Completion, Engine, Request
+from sampling.errors import EngineError, TroopError
+from sampling.samples import Sample
+
+MAX_UNREAD = 16_384  # finished samples nobody has taken yet: beyond, generation pauses
+IDLE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Totals since the engine started: tokens generated, and seconds in which it had work."""
+
+    tokens: int
+    busy_s: float
+
+
+Item = list[Sample] | TroopError
+
+
+class EngineLoop:
+    """Owns one engine; all of its calls come from one thread. ``submit`` may be called from any thread."""
+
+    def __init__(self, start: Callable[[], Engine]) -> None:
+        self._start = start
+        self._inbox: queue.Queue[tuple[Sequence[Request], queue.Queue[Item]] | None] = queue.Queue()
+        self._outboxes: dict[int, queue.Queue[Item]] = {}
+        self._unread = 0
+        self._unpaid_s = 0.0  # busy time not yet attributed to a finished sample
+        self._stats = EngineStats(0, 0.0)
+        self._broken: TroopError | None = None
+        self._ready: queue.Queue[Engine | TroopError] = queue.Queue()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+        first = self._ready.get()
+        if isinstance(first, TroopError):
+            raise first
+        self.engine = first
+
+    @property
+    def stats(self) -> EngineStats:
+        return self._stats
+
+    def submit(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
+        """The samples of ``requests``, all of one tag, in lists as they finish; raises EngineError if it breaks."""
+        if self._broken is not None:
+            raise self._broken
+        outbox: queue.Queue[Item] = queue.Queue()
+        self._inbox.put((requests, outbox))
+        left = sum(request.last_sample - request.first_sample for request in requests)
+        while left:
+            item = outbox.get()
+            if isinstance(item, TroopError):
+                raise item
+            left -= len(item)
+            self._unread -= len(item)
+            yield item
+
+    def close(self) -> None:
+        """Ends the thread and the engine."""
+        self._inbox.put(None)
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        try:
+            engine = self._start()
+        except TroopError as error:
+            self._ready.put(error)
+            return
+        self._ready.put(engine)
+        try:
+            while self._accept(engine):
+                self._step(engine)
+        except TroopError as error:
+            self._fail(error)
+        finally:
+            engine.close()
+
+    def _accept(self, engine: Engine) -> bool:
+        """Takes what has been submitted; waits only when there is nothing else to do."""
+        idle = not engine.in_flight()
+        while True:
+            try:
+                item = self._inbox.get(block=idle)
+            except queue.Empty:
+                return True
+            if item is None:
+                return False
+            requests, outbox = item
+            self._outboxes[requests[0].tag] = outbox
+            for request in requests:
+                engine.add(request)
+            idle = False
+
+    def _step(self, engine: Engine) -> None:
+        if self._unread > MAX_UNREAD:
+            time.sleep(IDLE_S)
+            return
+        started = time.monotonic()
+        completions = engine.step()
+        seconds = time.monotonic() - started
+        tokens = sum(completion.tokens for completion in completions)
+        self._stats = EngineStats(self._stats.tokens + tokens, self._stats.busy_s + seconds)
+        self._unpaid_s += seconds
+        if completions:
+            self._hand_out(completions, self._unpaid_s / max(tokens, 1))
+            self._unpaid_s = 0.0
+
+    def _hand_out(self, completions: Sequence[Completion], seconds_per_token: float) -> None:
+        """Busy time goes to the samples that finish, by tokens: single shares are rough, their sum is exact."""
+        by_tag: dict[int, list[Sample]] = {}
+        for completion in completions:
+            by_tag.setdefault(completion.tag, []).append(_sample(completion, seconds_per_token))
+        for tag, samples in by_tag.items():
+            self._unread += len(samples)
+            self._outboxes[tag].put(samples)
+
+    def _fail(self, error: TroopError) -> None:
+        self._broken = error
+        for outbox in self._outboxes.values():
+            outbox.put(EngineError(str(error)))
+
+
+def _sample(done: Completion, seconds_per_token: float) -> Sample:
+    return Sample(
+        problem_idx=done.problem_idx,
+        sample_idx=done.sample_idx,
+        text=done.text,
+        finish_reason=done.finish_reason,
+        prompt_tokens=done.prompt_tokens,
+        tokens=done.tokens,
+        seed=done.seed,
+        gen_s=done.gen_s,
+        engine_s=done.tokens * seconds_per_token,
+        logprob=done.logprob,
+    )

@@ -1,0 +1,23 @@
+"""Which engine serves a model."""
+
+from sampling.engine import Engine
+from sampling.models import ModelInfo
+from sampling.seeds import Seeds
+from sampling.settings import ModelSpec, SamplingSettings
+
+
+def start_engine(
+    model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, threads: int = 1
+) -> Engine:
+    """A running engine; ``threads`` are CPU threads for an engine without a GPU. Raises EngineError."""
+    if model.engine == "openai":
+        from sampling.openai_engine import OpenAIEngine
+
+        return OpenAIEngine(model, settings, seeds.engine)
+    if model.engine == "replay":
+        from sampling.replay_engine import ReplayEngine
+
+        return ReplayEngine(model)
+    from sampling.vllm_engine import VllmEngine
+
+    return VllmEngine(model, info, settings, seeds, threads)
