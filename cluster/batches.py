@@ -1,6 +1,6 @@
 """What crosses between the actors: small headers that the driver reads, payloads that it only passes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sampling.models import ModelInfo
@@ -9,7 +9,7 @@ from sampling.samples import Provenance, Sample, Unit
 from sampling.settings import ModelSpec, SamplingSettings
 from verify.verdict import Verdict
 
-Problems = Mapping[str, Sequence[Problem]]  # task -> its problems, by problem_idx
+Problems = Mapping[str, Mapping[int, Problem]]  # task -> problem_idx -> problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class EngineLoop:
         self._inbox: queue.Queue[tuple[Sequence[Request], queue.Queue[Item]] | None] = queue.Queue()
         self._outboxes: dict[int, queue.Queue[Item]] = {}
         self._unread = 0
+        self._lock = threading.Lock()
         self._unpaid_s = 0.0  # busy time not yet attributed to a finished sample
         self._stats = EngineStats(0, 0.0)
         self._broken: TroopError | None = None
@@ -60,8 +61,9 @@ class EngineLoop:
             if isinstance(item, TroopError):
                 raise item
             left -= len(item)
-            self._unread -= len(item)
+            self._count_unread(-len(item))
             yield item
+        del self._outboxes[requests[0].tag]
 
     def close(self) -> None:
         """Ends the thread and the engine."""
@@ -119,12 +121,16 @@ class EngineLoop:
         for completion in completions:
             by_tag.setdefault(completion.tag, []).append(_sample(completion, seconds_per_token))
         for tag, samples in by_tag.items():
-            self._unread += len(samples)
+            self._count_unread(len(samples))
             self._outboxes[tag].put(samples)
+
+    def _count_unread(self, change: int) -> None:
+        with self._lock:
+            self._unread += change
 
     def _fail(self, error: TroopError) -> None:
         self._broken = error
-        for outbox in self._outboxes.values():
+        for outbox in list(self._outboxes.values()):
             outbox.put(EngineError(str(error)))
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -77,10 +78,9 @@ class ModelSpec(Plain):
     @property
     def distribution(self) -> dict[str, object]:
         """What changes the model's samples; the rest (how many engines, prices) may change between runs."""
-        kept = self.model_dump(
-            mode="json", include={"path", "engine", "revision", "dtype", "max_model_len", "base_url"}
-        )
-        return {**kept, "quantization": self.vllm.get("quantization")}
+        kept = self.model_dump(mode="json", include={"engine", "revision", "dtype", "max_model_len", "base_url"})
+        local = Path(self.path).exists()  # then the hash of its content tells, not where it lies
+        return {"path": Path(self.path).name if local else self.path, **kept, "vllm": self.vllm}
 
 
 def distribution_digest(model: ModelSpec, settings: SamplingSettings, revision: str) -> str:

@@ -1,0 +1,55 @@
+"""The pipeline's in-process twin: same contract, no Ray, one thing after another. For debugging and for tests."""
+
+from cluster.batches import ModelWork, SampleBatch, SampleHeader, SetAside, VerdictBatch, Work
+from cluster.judging import JudgeWorker, commit_unit
+from cluster.sampler import Sampler
+from cluster.sink import Sink
+from cluster.tally import EngineTally, OnProgress, Tally
+from sampling.samples import Unit
+
+
+def run_local(work: Work, sink: Sink, tally: Tally, on_progress: OnProgress) -> tuple[SetAside, ...]:
+    """Samples, judges and commits every unit in this process. Raises EngineError where the pipeline would retry."""
+    judge = JudgeWorker(work.problems, work.tier)
+    try:
+        for model in work.models:
+            _run_model(model, work, judge, sink, tally, on_progress)
+    finally:
+        judge.close()
+    return ()
+
+
+def _run_model(
+    model: ModelWork, work: Work, judge: JudgeWorker, sink: Sink, tally: Tally, on_progress: OnProgress
+) -> None:
+    sampler = Sampler(model, work.problems, work.seed, work.code_version, threads=1)
+    engine = EngineTally(f"{model.model.name}/0")
+    tally.engines.append(engine)
+    engine.set_state("starting")
+    on_progress(tally.snapshot(0))
+    ready = sampler.start()
+    engine.ready()
+    try:
+        for unit in model.units:
+            batches = _sample_and_judge(unit, sampler, judge, engine, tally)
+            tally.add_receipt(commit_unit(sink, unit, ready.provenance, *batches))
+            on_progress(tally.snapshot(0))
+    finally:
+        sampler.stop()
+    engine.set_state("done")
+
+
+def _sample_and_judge(
+    unit: Unit, sampler: Sampler, judge: JudgeWorker, engine: EngineTally, tally: Tally
+) -> list[SampleBatch | VerdictBatch]:
+    samples: list[SampleBatch | VerdictBatch] = []
+    verdicts: list[SampleBatch | VerdictBatch] = []
+    for item in sampler.sample(unit):
+        if isinstance(item, SampleHeader):
+            tally.add_samples(engine, item)
+            continue
+        header, judged = judge.judge(item)
+        tally.add_verdicts(header)
+        samples.append(item)
+        verdicts.append(judged)
+    return samples + verdicts

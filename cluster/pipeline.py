@@ -1,0 +1,131 @@
+"""The driver: keeps every engine supplied, every batch verified and every unit committed. It sees references only.
+
+One asyncio task per sampler feeds it units; one per unit follows it from the first batch to the receipt. Whatever dies,
+the unit goes back to the queue: what counts is only what the sink holds.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from cluster.batches import SampleHeader, SetAside, Work
+from cluster.handle import TRIES, UNITS_IN_FLIGHT, SamplerHandle, UnitQueue, one_line
+from cluster.judging import commit_unit
+from cluster.placement import EnginePlace, Placement
+from cluster.pool import Ref, VerifierPool
+from cluster.sampler import BATCH_ROWS, Sampler
+from cluster.sink import Sink
+from cluster.tally import EngineTally, OnProgress, Tally
+from sampling.errors import EngineError, TroopError
+from sampling.samples import Unit
+
+BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
+BACKLOG_ROWS = BACKLOG_BATCHES * BATCH_ROWS
+TICK_S = 1.0
+
+
+class Pipeline:
+    """One run of the work on a cluster that is connected."""
+
+    def __init__(self, work: Work, sink: Sink, placement: Placement, tally: Tally) -> None:
+        self._work, self._tally, self._placement = work, tally, placement
+        self._sink, self._problems = ray.put(sink), ray.put(work.problems)
+        self._pool = VerifierPool(work, self._problems, placement)
+        self._commit: Any = ray.remote(commit_unit).options(num_cpus=0, max_retries=TRIES)
+        self._room = asyncio.Semaphore(BACKLOG_BATCHES)
+        self._following: set[asyncio.Task[None]] = set()
+
+    async def run(self, on_progress: OnProgress) -> tuple[SetAside, ...]:
+        """Works until every unit is committed or set aside; returns the latter.
+
+        Raises EngineError when not a single unit could be sampled.
+        """
+        ticker = asyncio.create_task(self._tick(on_progress))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for work, place in zip(self._work.models, self._placement.engines, strict=True):
+                    group.create_task(self._run_model(UnitQueue(work), place))
+        finally:
+            ticker.cancel()
+            self._pool.stop()
+        on_progress(self._tally.snapshot(BACKLOG_ROWS))
+        if self._tally.set_aside and not self._tally.verified:
+            raise EngineError(self._tally.set_aside[0].error)
+        return tuple(self._tally.set_aside)
+
+    async def _tick(self, on_progress: OnProgress) -> None:
+        while True:
+            on_progress(self._tally.snapshot(BACKLOG_ROWS))
+            await asyncio.sleep(TICK_S)
+
+    async def _run_model(self, queue: UnitQueue, place: EnginePlace) -> None:
+        """Runs all engines of one model; units that are left when the last engine has failed are set aside."""
+        handles = [self._handle(queue, place, number) for number in range(place.count)]
+        results = await asyncio.gather(*(handle.run() for handle in handles), return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        for error in errors:
+            if not isinstance(error, EngineError):
+                raise error
+        for unit in queue.waiting:
+            self._tally.set_aside.append(SetAside(unit, f"model {unit.model}: {errors[0]}"))
+
+    def _handle(self, queue: UnitQueue, place: EnginePlace, number: int) -> SamplerHandle:
+        tally = EngineTally(f"{queue.work.model.name}/{number}")
+        self._tally.engines.append(tally)
+        return SamplerHandle(queue, tally, partial(self._new_sampler, queue, place), self._start_unit)
+
+    def _new_sampler(self, queue: UnitQueue, place: EnginePlace) -> Any:
+        actor: Any = ray.remote(Sampler)
+        arguments = (queue.work, self._problems, self._work.seed, self._work.code_version, place.threads)
+        options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
+        return actor.options(**options).remote(*arguments)
+
+    def _start_unit(self, unit: Unit, sampler: SamplerHandle) -> None:
+        task = asyncio.create_task(self._follow(unit, sampler))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _follow(self, unit: Unit, sampler: SamplerHandle) -> None:
+        try:
+            provenance = sampler.provenance
+            batches = await self._sample_and_judge(unit, sampler)
+            receipt = await self._commit.remote(self._sink, unit, provenance, *batches)
+        except (RayError, TroopError) as error:
+            sampler.unit_failed(error)
+            if not sampler.queue.put_back(unit):
+                self._tally.set_aside.append(SetAside(unit, one_line(error)))
+        else:
+            self._tally.add_receipt(receipt)
+            sampler.unit_committed()
+            sampler.queue.close_one()
+
+    async def _sample_and_judge(self, unit: Unit, sampler: SamplerHandle) -> list[Ref]:
+        """References to the unit's sample batches and then, in the same order, to their verdict batches."""
+        samples: list[Ref] = []
+        judging: list[asyncio.Task[Ref]] = []
+        stream = sampler.stream(unit)
+        try:
+            async for header_ref in stream:
+                header: SampleHeader = await header_ref
+                samples.append(await anext(stream))
+                self._tally.add_samples(sampler.tally, header)
+                await self._room.acquire()
+                judging.append(asyncio.create_task(self._judge(samples[-1])))
+        except BaseException:
+            for task in judging:
+                task.cancel()
+            raise
+        finally:
+            sampler.unit_sampled(unit)
+        return samples + list(await asyncio.gather(*judging))
+
+    async def _judge(self, batch: Ref) -> Ref:
+        try:
+            header, verdicts = await self._pool.judge(batch)
+        finally:
+            self._room.release()
+        self._tally.add_verdicts(header)
+        return verdicts

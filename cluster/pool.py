@@ -1,0 +1,46 @@
+"""The verifier pool: batches go to the verifier with the least to do; a dead verifier's batches are sent again."""
+
+import asyncio
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from cluster.batches import VerdictHeader, Work
+from cluster.judging import JudgeWorker
+from cluster.placement import Placement
+from sampling.errors import VerifierFault
+
+TRIES = 4
+
+Ref = Any  # a ray.ObjectRef: a reference, never the payload
+
+
+class VerifierPool:
+    """Actors that each own a sandbox. Ray restarts one that dies."""
+
+    def __init__(self, work: Work, problems: Ref, placement: Placement) -> None:
+        actor: Any = ray.remote(JudgeWorker)
+        options = {"num_cpus": placement.verifier_cpus, "max_restarts": -1}
+        self._actors = [actor.options(**options).remote(problems, work.tier) for _ in range(placement.verifiers)]
+        self._waiting = [0] * len(self._actors)
+
+    async def judge(self, batch: Ref) -> tuple[VerdictHeader, Ref]:
+        """The header of the batch's verdicts and a reference to them; raises VerifierFault after TRIES deaths."""
+        for attempt in range(TRIES):
+            chosen = min(range(len(self._actors)), key=self._waiting.__getitem__)
+            self._waiting[chosen] += 1
+            try:
+                header, verdicts = self._actors[chosen].judge.options(num_returns=2).remote(batch)
+                return await header, verdicts
+            except RayActorError:
+                await asyncio.sleep(2**attempt)
+            except RayTaskError as error:
+                raise VerifierFault(f"verifier: {str(error).strip().splitlines()[-1]}") from error
+            finally:
+                self._waiting[chosen] -= 1
+        raise VerifierFault(f"verifiers died {TRIES} times over one batch")
+
+    def stop(self) -> None:
+        for actor in self._actors:
+            ray.kill(actor)

@@ -1,0 +1,77 @@
+"""One engine and the units it samples. A plain class: Ray makes it an actor, the in-process twin calls it directly."""
+
+import itertools
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+
+from cluster.batches import EngineReady, ModelWork, Problems, SampleBatch, SampleHeader
+from sampling.engine import Request
+from sampling.engine_loop import EngineLoop
+from sampling.engines import start_engine
+from sampling.samples import Provenance, Sample, Unit
+from sampling.seeds import Seeds, engine_seed
+
+BATCH_ROWS = 256
+BATCH_S = 1.0  # a slow engine's samples are judged and seen while the unit still runs
+
+
+class Sampler:
+    """Serves one model with one engine, several units at a time."""
+
+    def __init__(self, work: ModelWork, problems: Problems, run_seed: int, code_version: str, threads: int) -> None:
+        self._work, self._problems, self._run_seed = work, problems, run_seed
+        self._code_version, self._threads = code_version, threads
+        self._tags = itertools.count()
+
+    def start(self) -> EngineReady:
+        """Starts the engine; raises EngineError."""
+        started = time.monotonic()
+        work, first = self._work, self._work.units[0]
+        seed = engine_seed(self._run_seed, work.model.name, f"{first.task}/{first.number}", secrets.token_hex(8))
+        seeds = Seeds(self._run_seed, seed)
+        self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, self._threads))
+        return EngineReady(time.monotonic() - started, self._provenance())
+
+    def sample(self, unit: Unit) -> Iterator[SampleHeader | SampleBatch]:
+        """The unit's samples in batches, each after its header."""
+        waiting: list[Sample] = []
+        since = time.monotonic()
+        for samples in self._loop.submit(self._requests(unit)):
+            waiting += samples
+            if len(waiting) >= BATCH_ROWS or time.monotonic() - since >= BATCH_S:
+                yield from self._batch(unit, waiting)
+                waiting, since = [], time.monotonic()
+        if waiting:
+            yield from self._batch(unit, waiting)
+
+    def stop(self) -> None:
+        """Ends the engine."""
+        self._loop.close()
+
+    def _requests(self, unit: Unit) -> list[Request]:
+        tag, problems = next(self._tags), self._problems[unit.task]
+        return [
+            Request(tag, problems[idx], idx, unit.first_sample, unit.last_sample)
+            for idx in range(unit.first_problem, unit.last_problem)
+        ]
+
+    def _batch(self, unit: Unit, samples: list[Sample]) -> Iterator[SampleHeader | SampleBatch]:
+        stats = self._loop.stats
+        yield SampleHeader(len(samples), stats.tokens, stats.busy_s)
+        yield SampleBatch(unit.task, tuple(samples))
+
+    def _provenance(self) -> Provenance:
+        work, engine = self._work, self._loop.engine
+        return Provenance(
+            model=work.model.name,
+            revision=work.info.revision,
+            engine=work.model.engine,
+            engine_version=engine.version,
+            sampling_hash=work.sampling_hash,
+            code_version=self._code_version,
+            node=f"{socket.gethostname()}/{os.getpid()}",
+            device=engine.device,
+        )

@@ -1,0 +1,39 @@
+"""The connection to Ray: a cluster that is there, or one started on this machine."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sampling.errors import BadInput
+
+LOOPBACK = "127.0.0.1"
+# Ray's usage report is of no use to a run; its token authentication stays on.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[tuple[float, float]]:
+    """Connects to ``address`` and yields the cluster's (CPU cores, GPUs); raises BadInput when it does not answer.
+
+    ``auto`` is a cluster that was started on this machine; None is the one this job runs in (``RAY_ADDRESS``) or else a
+    fresh one on this machine, which ends with the run.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    address = address or os.environ.get("RAY_ADDRESS")
+    here = {} if address else {"include_dashboard": False, "_node_ip_address": LOOPBACK}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(
+            f"ray: no cluster answers at {address!r} ({reason}); start one with `ray start --head`"
+        ) from error
+    try:
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        yield float(resources.get("CPU", 1)), float(resources.get("GPU", 0))
+    finally:
+        ray.shutdown()

@@ -1,0 +1,49 @@
+"""A run as a Ray job: this folder travels to the cluster, the job's exit code comes back."""
+
+import asyncio
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sampling.errors import BadInput
+
+EXCLUDED = (".git", ".venv", "runs", "**/__pycache__", "tests")
+JOB_FAILED = 1
+
+
+def submit_job(address: str, words: Sequence[str], folder: Path, *, wait: bool) -> int:
+    """Submits ``python -m jobs WORDS`` with ``folder`` as working directory; the job's exit code, or 0 without wait.
+
+    Raises BadInput when no cluster answers at ``address``, or when it refuses this machine's token.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    entrypoint = shlex.join([*_python(), "-m", "jobs", *words])
+    try:
+        client = JobSubmissionClient(address)
+        runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED)}
+        job = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise BadInput(f"ray jobs: {address!r}: {str(error).strip().splitlines()[0]}") from error
+    print(f"troop: submitted {job}; `ray job stop {job} --address {address}` ends it", file=sys.stderr, flush=True)
+    return asyncio.run(_follow(client, job)) if wait else 0
+
+
+async def _follow(client: Any, job: str) -> int:
+    """Prints the job's log until it ends."""
+    async for lines in client.tail_job_logs(job):
+        print(lines, end="", flush=True)
+    info = client.get_job_info(job)
+    code = info.driver_exit_code
+    if code is not None:
+        return int(code)
+    match = re.search(r"exit code (\d+)", info.message or "")
+    return int(match[1]) if match else (0 if str(info.status) == "SUCCEEDED" else JOB_FAILED)
+
+
+def _python() -> list[str]:
+    """The cluster's own interpreter: Ray runs an entry point in a shell whose ``python`` is the workers'."""
+    return ["python"]

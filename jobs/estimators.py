@@ -1,0 +1,184 @@
+"""Coverage and its uncertainty, from nothing but per-problem counts.
+
+All functions are pure, over arrays of shape (P,), one entry per problem: ``n`` samples of which ``c`` passed.
+Intervals resample *problems*, since problems are what a benchmark drew from the world; two models that met the same
+problems are resampled together, which is what makes a small difference between them visible.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
+
+from sampling.errors import BadInput
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+RESAMPLES = 2_000
+LEVEL = 0.95
+RENARD = (1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8)  # ISO 3: ten round steps a decade
+ONE_TWO_FIVE = (1, 2, 5)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A point estimate with the bounds of a two-sided interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def pass_at_k(n: ArrayLike, c: ArrayLike, ks: ArrayLike) -> Floats:
+    """The chance that k of a problem's n samples, drawn without replacement, hold a passing one; shape (P, K).
+
+    The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. 2021 (arXiv 2107.03374, eq. 1), by log-gamma so that
+    no binomial overflows. Exactly 1 where fewer than k samples failed, exactly 0 where none passed. The n of problems
+    may differ; any k beyond the smallest of them is refused, because nothing unbiased exists there.
+    """
+    samples, passed, draws = _counts(n, c), _counts(c, c), _whole(ks)
+    _check(samples, passed, draws)
+    n_, c_, k_ = samples[:, None], passed[:, None], draws[None, :]
+    misses = np.maximum(n_ - c_ - k_, 0)
+    log_none = gammaln(n_ - c_ + 1) - gammaln(misses + 1) - (gammaln(n_ + 1) - gammaln(n_ - k_ + 1))
+    value: Floats = np.where(n_ - c_ < k_, 1.0, -np.expm1(np.minimum(log_none, 0.0)))
+    return np.where(c_ == 0, 0.0, value)
+
+
+def coverage(n: ArrayLike, c: ArrayLike, ks: ArrayLike) -> Floats:
+    """The mean of ``pass_at_k`` over problems, shape (K,)."""
+    return _mean_over_problems(pass_at_k(n, c, ks))
+
+
+def k_grid(largest: int, series: Sequence[float] = RENARD) -> Ints:
+    """Round whole numbers from 1 to ``largest``, about evenly spaced in the logarithm; both ends are among them."""
+    decades = range(len(str(max(largest, 1))))
+    spaced = {int(step * 10**decade) for decade in decades for step in series}
+    return np.array(sorted(k for k in spaced | {largest} if 1 <= k <= largest), dtype=np.int64)
+
+
+def resample_weights(problems: int, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
+    """How often each problem occurs in each bootstrap resample, divided by the number of problems; shape (R, P).
+
+    The bootstrap of Efron 1979 as a matrix: a resample's mean is its row times the values, so that a whole curve is
+    one matrix product. Equal arguments give equal weights: that is what pairs two models.
+    """
+    drawn = np.random.default_rng(seed).multinomial(problems, np.full(problems, 1 / problems), size=resamples)
+    return drawn / problems
+
+
+def bootstrap(values: Floats, weights: Floats) -> Floats:
+    """The mean of ``values`` (P, K) over problems in every resample, shape (R, K)."""
+    return weights @ values
+
+
+def percentile_bounds(draws: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """The percentile interval (Efron 1981) of ``draws`` (R, K) along the resamples: (low, high), each of shape (K,)."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity as a function of k, with its interval; all of shape (K,)."""
+
+    ks: Ints
+    value: Floats
+    low: Floats
+    high: Floats
+
+    def at(self, k: int) -> Interval:
+        """The interval at a k that is on the curve."""
+        place = int(np.searchsorted(self.ks, k))
+        if place == len(self.ks) or self.ks[place] != k:
+            raise BadInput(f"k={k} is not on this curve; it has {self.ks.tolist()}")
+        return Interval(float(self.value[place]), float(self.low[place]), float(self.high[place]))
+
+
+def curve_over_problems(ks: Ints, values: Floats, resamples: int = RESAMPLES, seed: int = 0) -> Curve:
+    """The mean over problems of any per-problem ``values`` (P, K), with its bootstrap interval."""
+    low, high = percentile_bounds(bootstrap(values, resample_weights(len(values), resamples, seed)))
+    return Curve(ks=ks, value=_mean_over_problems(values), low=low, high=high)
+
+
+def coverage_curve(
+    n: ArrayLike, c: ArrayLike, ks: ArrayLike | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> Curve:
+    """Coverage with its interval over ``ks``, or over a log-spaced grid up to the smallest n."""
+    grid = k_grid(int(_counts(n, c).min())) if ks is None else _whole(ks)
+    return curve_over_problems(grid, pass_at_k(n, c, grid), resamples, seed)
+
+
+def paired_difference(first: Floats, second: Floats, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """mean(first) - mean(second) over the same problems, (P,) each, resampled together (paired bootstrap)."""
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise BadInput(f"a paired difference needs two values a problem, got shapes {first.shape} and {second.shape}")
+    curve = curve_over_problems(np.ones(1, dtype=np.int64), (first - second)[:, None], resamples, seed)
+    return curve.at(1)
+
+
+def coverage_bounds(n: ArrayLike, c: ArrayLike, faults: ArrayLike, timeouts: ArrayLike, ks: ArrayLike) -> Curve:
+    """Where coverage can lie if nothing is assumed of the samples that were not judged to the end.
+
+    The bounds of Manski 1989: at worst every fault hides a failure, at best every fault and every timeout hides a
+    pass. ``value`` is the estimate from decided samples, which a k beyond their number does not have (NaN).
+    """
+    decided, passed, missing, late = _counts(n, c), _counts(c, c), _counts(faults, c), _counts(timeouts, c)
+    draws = _whole(ks)
+    every = decided + missing
+    low = coverage(every, passed, draws)
+    high = coverage(every, np.minimum(passed + missing + late, every), draws)
+    known = draws <= decided.min(initial=0)
+    value = np.full(len(draws), np.nan)
+    if known.any():
+        value[known] = coverage(decided, passed, draws[known])
+    return Curve(ks=draws, value=value, low=low, high=high)
+
+
+def highest_after_none(problems: int, level: float = LEVEL) -> float:
+    """The upper end of the exact binomial interval (Clopper & Pearson 1934) after no success in ``problems``.
+
+    A bootstrap of nothing but zeros is a point at zero, which claims far too much.
+    """
+    return float(1 - ((1 - level) / 2) ** (1 / problems))
+
+
+def _mean_over_problems(values: Floats) -> Floats:
+    mean: Floats = values.mean(axis=0)
+    return mean
+
+
+def _counts(values: ArrayLike, like: ArrayLike) -> Ints:
+    """Whole numbers of shape (P,); a single number stands for every problem."""
+    shape = np.broadcast_shapes(np.shape(values), np.shape(like), (1,))
+    return np.broadcast_to(_whole(values), shape)
+
+
+def _whole(values: ArrayLike) -> Ints:
+    array: NDArray[Any] = np.atleast_1d(np.asarray(values))
+    if array.ndim != 1 or not np.array_equal(array, np.floor(array)):
+        raise BadInput("counts and k must be whole numbers in one dimension")
+    return array.astype(np.int64)
+
+
+def _check(n: Ints, c: Ints, ks: Ints) -> None:
+    if not len(n):
+        raise BadInput("no problems: pass@k needs at least one")
+    if n.shape != c.shape:
+        raise BadInput(f"{len(n)} sample counts but {len(c)} pass counts; one of each a problem is needed")
+    wrong = np.flatnonzero((c < 0) | (c > n))
+    if len(wrong):
+        raise BadInput(f"problem {wrong[0]}: c={c[wrong[0]]} of n={n[wrong[0]]} passed; 0 <= c <= n is needed")
+    require_ks(ks, int(n.min()))
+
+
+def require_ks(ks: Ints | Sequence[int], largest: int) -> None:
+    """Refuses any k that is not between 1 and ``largest``; raises BadInput."""
+    outside = [int(k) for k in ks if not 1 <= k <= largest]
+    if outside:
+        raise BadInput(f"k={outside[0]}: pass@k is defined for 1 <= k <= {largest}, the fewest samples of a problem")

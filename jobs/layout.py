@@ -1,0 +1,145 @@
+"""Where things lie in a run: keys from units and back, pure functions, so that a listing alone says what is done.
+
+Names of models and tasks are percent-quoted, so a key has a fixed number of parts whatever they contain, and tools that
+read ``name=value`` folders (DuckDB, Spark, pyarrow) get the names back as they were.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote as percent_quote
+from urllib.parse import unquote as percent_unquote
+
+from sampling.errors import BadInput
+from sampling.samples import UNITS_PER_SHARD, Unit
+
+PLAN = "plan.json"
+SAMPLES, VERDICTS, FINAL, PROBLEMS, REPORT = "samples/", "verdicts/", "final/", "problems/", "report/"
+LONGEST_NAME = 200  # with the "model=" before it, a quoted name is one file name, of which a disk takes 255 bytes
+
+_ATTEMPT = re.compile(r"[0-9a-z]+")
+_KEY = re.compile(
+    r"(?P<final>final/)?(?P<kind>samples|verdicts)/(?:v=(?P<version>[^/]{1,200})/)?"
+    r"model=(?P<model>[^/]{1,200})/task=(?P<task>[^/]{1,200})/"
+    r"(?:s=(?P<folder>\d{5,})/u(?P<number>\d{7,})|s(?P<shard>\d{5,}))(?:-(?P<attempt>[0-9a-z]+))?\.parquet"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultKey:
+    """What the key of a samples or verdicts file says. ``number`` is None for a compacted shard's file."""
+
+    kind: Literal["samples", "verdicts"]
+    model: str
+    task: str
+    shard: int
+    number: int | None = None
+    version: str | None = None
+    attempt: str | None = None
+
+    @property
+    def units(self) -> range:
+        """The numbers of the units this file holds: a compacted shard is always a full one."""
+        first = self.shard * UNITS_PER_SHARD if self.number is None else self.number
+        return range(first, first + (UNITS_PER_SHARD if self.number is None else 1))
+
+    def __str__(self) -> str:
+        version = "" if self.version is None else f"v={quote(self.version)}/"
+        file = f"s{self.shard:05d}" if self.number is None else f"s={self.shard:05d}/u{self.number:07d}"
+        attempt = "" if self.attempt is None else f"-{self.attempt}"
+        where = f"{self.kind}/{version}{_cell(self.model, self.task)}{file}{attempt}.parquet"
+        return (FINAL if self.number is None else "") + where
+
+
+def samples_key(unit: Unit, attempt: str) -> str:
+    """Where one attempt at a unit puts its samples: a key that no other attempt ever writes."""
+    assert _ATTEMPT.fullmatch(attempt), f"attempt {attempt!r} does not fit into a key"
+    return str(ResultKey("samples", unit.model, unit.task, unit.shard, unit.number, attempt=attempt))
+
+
+def verdicts_key(version: str, unit: Unit) -> str:
+    """Where a unit's verdicts lie: the same for every attempt, so that only one can win."""
+    return str(ResultKey("verdicts", unit.model, unit.task, unit.shard, unit.number, version=version))
+
+
+def final_samples_key(model: str, task: str, shard: int, attempt: str) -> str:
+    """Where one attempt at compacting a shard puts its samples."""
+    return str(ResultKey("samples", model, task, shard, attempt=attempt))
+
+
+def final_verdicts_key(version: str, model: str, task: str, shard: int) -> str:
+    """Where a compacted shard's verdicts lie; the same for every attempt."""
+    return str(ResultKey("verdicts", model, task, shard, version=version))
+
+
+def verdicts_prefixes(version: str, model: str, task: str) -> tuple[str, str]:
+    """The two prefixes that together hold all verdicts of a model on a task: in unit files and compacted."""
+    cell = f"{VERDICTS}v={quote(version)}/{_cell(model, task)}"
+    return cell, FINAL + cell
+
+
+def problems_prefix(task: str) -> str:
+    return f"{PROBLEMS}task={quote(task)}/"
+
+
+def problems_key(task: str, first_idx: int, digest: str) -> str:
+    """Where a block of problems lies; named by its content, so that writing it again changes nothing."""
+    return f"{problems_prefix(task)}p{first_idx:07d}-{digest}.parquet"
+
+
+def parse_problems_key(key: str) -> str | None:
+    """The task a problems file belongs to, or None if the key is none of ours."""
+    match = re.fullmatch(r"problems/task=([^/]+)/p\d{7,}-[0-9a-f]+\.parquet", key)
+    return unquote(match[1]) if match else None
+
+
+def parse_key(key: str) -> ResultKey | None:
+    """What a samples or verdicts key says, or None if it is not one that this module would write."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        return None
+    number = None if match["number"] is None else int(match["number"])
+    parsed = ResultKey(
+        kind="samples" if match["kind"] == "samples" else "verdicts",
+        model=unquote(match["model"]),
+        task=unquote(match["task"]),
+        shard=int(match["shard"] or match["folder"]),
+        number=number,
+        version=None if match["version"] is None else unquote(match["version"]),
+        attempt=match["attempt"],
+    )
+    return parsed if _is_ours(parsed) and str(parsed) == key else None
+
+
+def _is_ours(key: ResultKey) -> bool:
+    right_parts = (key.attempt is None, key.version is None) == (key.kind == "verdicts", key.kind == "samples")
+    return right_parts and (key.number is None or key.number // UNITS_PER_SHARD == key.shard)
+
+
+def under(prefix: str, key: str) -> str:
+    """``key`` of a run that lies at ``prefix`` of its store ("" where the store is the run)."""
+    return f"{prefix.strip('/')}/{key}" if prefix.strip("/") else key
+
+
+def within(prefix: str, key: str) -> str:
+    """The reverse of ``under``: a key of the store as a key of the run."""
+    return key.removeprefix(under(prefix, ""))
+
+
+def quote(name: str) -> str:
+    """A model, task or version name as one part of a key; raises BadInput where it cannot be one."""
+    try:
+        quoted = percent_quote(name, safe="")
+    except UnicodeEncodeError as error:
+        raise BadInput(f"name {name!r}: not valid Unicode text") from error
+    if not quoted or len(quoted) > LONGEST_NAME:
+        raise BadInput(f"name {name[:40]!r}…: {len(quoted)} characters when quoted; allowed: 1 to {LONGEST_NAME}")
+    return quoted
+
+
+def unquote(part: str) -> str:
+    return percent_unquote(part, errors="replace")
+
+
+def _cell(model: str, task: str) -> str:
+    return f"model={quote(model)}/task={quote(task)}/"

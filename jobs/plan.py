@@ -1,0 +1,218 @@
+"""What a run has to hold, as plain data: an append-only list of layers, each of them one create-only object.
+
+The first layer is what the sweep asked for at first; every time it asks for more (a larger k, more problems, more
+models) a layer is added with exactly the missing rectangles. Units are named by number and never change; what would
+change the distribution of samples already drawn is refused.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from sampling.errors import BadInput
+from sampling.problems import Problem
+from sampling.samples import Unit
+from sampling.validate import Plain
+
+UNIT_ROWS = 2048  # samples of a unit: one to three minutes of a small model's engine
+
+
+class PlannedProblems(Plain):
+    """The problems that a layer adds to a task; their positions count on from those of earlier layers."""
+
+    task: str
+    ids: tuple[str, ...]
+    prompt_digests: tuple[str, ...]
+    reference_digests: tuple[str, ...]
+
+
+class PlannedModel(Plain):
+    """A model as it was when it was first planned; ``distribution`` must never change within a run."""
+
+    name: str
+    distribution: dict[str, Any]
+    sampling: dict[str, Any]
+    revision: str
+    sampling_hash: str
+    parameters: int | None = None
+    layers: int | None = None
+    hidden: int | None = None
+
+
+class Block(Plain):
+    """A rectangle of samples cut into units, numbered row by row from ``first_unit``. Ranges are half-open."""
+
+    model: str
+    task: str
+    first_unit: int
+    first_problem: int
+    last_problem: int
+    first_sample: int
+    last_sample: int
+    problems_per_unit: int = Field(ge=1)
+    samples_per_unit: int = Field(ge=1)
+
+    def units(self) -> Iterator[Unit]:
+        number = self.first_unit
+        for problem in range(self.first_problem, self.last_problem, self.problems_per_unit):
+            for sample in range(self.first_sample, self.last_sample, self.samples_per_unit):
+                last_problem = min(problem + self.problems_per_unit, self.last_problem)
+                last_sample = min(sample + self.samples_per_unit, self.last_sample)
+                yield Unit(self.model, self.task, number, problem, last_problem, sample, last_sample)
+                number += 1
+
+    @property
+    def unit_count(self) -> int:
+        rows = -(-(self.last_problem - self.first_problem) // self.problems_per_unit)
+        return rows * -(-(self.last_sample - self.first_sample) // self.samples_per_unit)
+
+
+class Layer(Plain):
+    """One step of a run's plan, stored as plan.json, plan.0001.json, …"""
+
+    format: Literal[1] = 1
+    number: int
+    created: str
+    code_version: str
+    sweep: dict[str, Any]
+    models: tuple[PlannedModel, ...]
+    problems: tuple[PlannedProblems, ...]
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a sweep asks for, resolved: problems by task, and k by (model, task)."""
+
+    models: tuple[PlannedModel, ...]
+    problems: Mapping[str, Sequence[Problem]]
+    k: Mapping[tuple[str, str], int]
+
+
+def layer_key(number: int) -> str:
+    return "plan.json" if number == 0 else f"plan.{number:04d}.json"
+
+
+def problem_ids(layers: Sequence[Layer], task: str) -> list[str]:
+    """The ids of a task's problems, by problem_idx."""
+    return [name for layer in layers for part in layer.problems if part.task == task for name in part.ids]
+
+
+def planned_units(layers: Sequence[Layer]) -> Iterator[Unit]:
+    """Every unit of the run, in the order in which it was planned."""
+    for layer in layers:
+        for block in layer.blocks:
+            yield from block.units()
+
+
+def extend(
+    layers: Sequence[Layer], wanted: Wanted, *, created: str, code_version: str, sweep: Mapping[str, Any]
+) -> Layer | None:
+    """The layer that is missing, or None; raises BadInput with the difference where the distribution has changed."""
+    _check_models(layers, wanted.models)
+    known = {model.name for layer in layers for model in layer.models}
+    models = tuple(model for model in wanted.models if model.name not in known)
+    problems = tuple(part for task, given in wanted.problems.items() if (part := _new_problems(layers, task, given)))
+    blocks = tuple(_new_blocks(layers, problems, wanted))
+    if not (models or problems or blocks):
+        return None
+    return Layer(
+        number=len(layers),
+        created=created,
+        code_version=code_version,
+        sweep=dict(sweep),
+        models=models,
+        problems=problems,
+        blocks=blocks,
+    )
+
+
+def _check_models(layers: Sequence[Layer], wanted: Sequence[PlannedModel]) -> None:
+    known = {model.name: model for layer in layers for model in layer.models}
+    for model in wanted:
+        before = known.get(model.name)
+        if before is None or before.sampling_hash == model.sampling_hash:
+            continue
+        now = {**model.distribution, **model.sampling, "revision of the weights": model.revision}
+        then = {**before.distribution, **before.sampling, "revision of the weights": before.revision}
+        changes = [f"{key} was {then.get(key)!r}, is {now[key]!r}" for key in now if then.get(key) != now[key]]
+        raise BadInput(
+            f"model {model.name}: {'; '.join(changes)}; one run holds one distribution: give the sweep a new name"
+        )
+
+
+def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) -> PlannedProblems | None:
+    """The problems that the run does not know yet; raises BadInput where a known one has changed."""
+    known: dict[str, tuple[str, str]] = {}
+    for part in (part for layer in layers for part in layer.problems if part.task == task):
+        known |= dict(zip(part.ids, zip(part.prompt_digests, part.reference_digests, strict=True), strict=True))
+    for problem in given:
+        prompt, reference = known.get(problem.id, (problem.prompt_digest, problem.reference_digest))
+        changed = "prompt" if prompt != problem.prompt_digest else "reference"
+        if (prompt, reference) != (problem.prompt_digest, problem.reference_digest):
+            raise BadInput(
+                f"task {task}: the {changed} of problem {problem.id!r} has changed; give the sweep a new name"
+            )
+    new = [problem for problem in given if problem.id not in known]
+    if not new:
+        return None
+    return PlannedProblems(
+        task=task,
+        ids=tuple(problem.id for problem in new),
+        prompt_digests=tuple(problem.prompt_digest for problem in new),
+        reference_digests=tuple(problem.reference_digest for problem in new),
+    )
+
+
+def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted: Wanted) -> Iterator[Block]:
+    for (model, task), k in wanted.k.items():
+        ids = problem_ids(layers, task) + [name for part in new if part.task == task for name in part.ids]
+        asked = {problem.id for problem in wanted.problems[task]}
+        before = [block for layer in layers for block in layer.blocks if (block.model, block.task) == (model, task)]
+        drawn = _samples_planned(before, len(ids))
+        missing = [k - have if name in asked else 0 for name, have in zip(ids, drawn, strict=True)]
+        next_unit = sum(block.unit_count for block in before)
+        for first, last in _runs_of_equal(drawn, missing):
+            block = _block(model, task, next_unit, (first, last), (drawn[first], k))
+            next_unit += block.unit_count
+            yield block
+
+
+def _samples_planned(blocks: Sequence[Block], problems: int) -> list[int]:
+    """How many samples of each problem are planned so far; they always are 0, 1, 2, …"""
+    drawn = [0] * problems
+    for block in blocks:
+        for idx in range(block.first_problem, block.last_problem):
+            drawn[idx] = max(drawn[idx], block.last_sample)
+    return drawn
+
+
+def _runs_of_equal(drawn: Sequence[int], missing: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Half-open ranges of neighbouring problems that have equally many samples and need more."""
+    first = 0
+    for idx in range(1, len(drawn) + 1):
+        ended = idx == len(drawn) or drawn[idx] != drawn[first] or (missing[idx] > 0) != (missing[first] > 0)
+        if ended:
+            if missing[first] > 0:
+                yield first, idx
+            first = idx
+
+
+def _block(model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int]) -> Block:
+    """Whole problems in a unit where they fit: equal candidates then meet the same verifier, prompts the same cache."""
+    per_problem = samples[1] - samples[0]
+    parts = -(-per_problem // UNIT_ROWS)
+    samples_per_unit = -(-per_problem // parts)
+    return Block(
+        model=model,
+        task=task,
+        first_unit=first_unit,
+        first_problem=problems[0],
+        last_problem=problems[1],
+        first_sample=samples[0],
+        last_sample=samples[1],
+        problems_per_unit=max(1, UNIT_ROWS // samples_per_unit),
+        samples_per_unit=samples_per_unit,
+    )

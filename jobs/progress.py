@@ -1,0 +1,117 @@
+"""Progress that a person can follow: a live table in a terminal, plain lines in a log."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cluster.tally import EngineProgress, OnProgress, Progress
+
+LINE_EVERY_S = 10.0
+
+
+@contextmanager
+def progress_display() -> Iterator[OnProgress]:
+    """A function that shows each snapshot, on standard error."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield PlainLines()
+        return
+    with Live(console=console, refresh_per_second=4, transient=False) as live:
+        yield lambda progress: live.update(live_view(progress))
+
+
+class PlainLines:
+    """A line whenever an engine changes its state, and otherwise every LINE_EVERY_S seconds."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+        self._last = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        for engine in progress.engines:
+            if self._states.get(engine.name) != engine.state:
+                self._states[engine.name] = engine.state
+                _say(f"engine {engine.name}: {engine_words(engine)}")
+        if time.monotonic() - self._last >= LINE_EVERY_S or progress.committed == progress.planned:
+            self._last = time.monotonic()
+            _say(summary_line(progress))
+
+
+def summary_line(progress: Progress) -> str:
+    """All that matters in one line."""
+    cells = "; ".join(
+        f"{c.model} on {c.task} {_coverage(c.coverage)} at {c.committed:,}/{c.planned:,}" for c in progress.cells
+    )
+    left = f", {duration(progress.left_s)} left" if progress.left_s is not None else ""
+    return (
+        f"{duration(progress.elapsed_s)}: {progress.sampled:,} sampled, {progress.verified:,} verified "
+        f"({progress.shared:,} copies), {progress.committed:,} of {progress.planned:,} committed{left}; "
+        f"{tokens_per_second(progress):,.0f} tokens/s; waiting for a verdict {progress.backlog:,}; "
+        f"set aside {progress.set_aside}; coverage so far: {cells}"
+    )
+
+
+def live_view(progress: Progress) -> Group:
+    """The same as a table: one row per engine, one per (model, task), and the totals."""
+    total = Text(
+        f"{progress.committed:,} of {progress.planned:,} samples committed"
+        f" · {tokens_per_second(progress):,.0f} tokens/s · {progress.backlog:,} wait for a verdict"
+        f" · bottleneck: {progress.bottleneck}"
+        f" · {duration(progress.elapsed_s)} gone"
+        + (f" · {duration(progress.left_s)} left" if progress.left_s is not None else "")
+        + (f" · {progress.set_aside} units set aside" if progress.set_aside else "")
+    )
+    return Group(_cells(progress), _engines(progress), total)
+
+
+def duration(seconds: float) -> str:
+    """1:05, or 2:03:04."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def tokens_per_second(progress: Progress) -> float:
+    return sum(engine.tokens_per_s for engine in progress.engines)
+
+
+def engine_words(engine: EngineProgress) -> str:
+    """What an engine is doing, in words."""
+    again = f" (start {engine.restarts + 1})" if engine.restarts else ""
+    words = {
+        "waiting": "waiting for its share of the cluster",
+        "starting": f"starting{again}, 10 to 50 s; {duration(engine.state_s)} so far",
+        "sampling": f"sampling, {engine.tokens_per_s:,.0f} tokens/s",
+    }
+    return words.get(engine.state, engine.state)
+
+
+def _cells(progress: Progress) -> Table:
+    table = Table("model", "task", "samples", "", "coverage so far", box=None, padding=(0, 2, 0, 0))
+    for cell in progress.cells:
+        bar = ProgressBar(total=max(cell.planned, 1), completed=cell.committed, width=24)
+        count = f"{cell.committed:,}/{cell.planned:,}"
+        table.add_row(cell.model, cell.task, count, bar, _coverage(cell.coverage))
+    return table
+
+
+def _engines(progress: Progress) -> Table:
+    table = Table("engine", "state", box=None, padding=(0, 2, 0, 0))
+    for engine in progress.engines:
+        table.add_row(engine.name, engine_words(engine))
+    return table
+
+
+def _coverage(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _say(line: str) -> None:
+    print(f"troop: {line}", file=sys.stderr, flush=True)

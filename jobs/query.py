@@ -1,0 +1,46 @@
+"""SQL over a run: DuckDB's views samples, verdicts and problems."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs.results import open_database
+from jobs.runs import open_run
+from sampling.errors import BadInput
+
+Row = tuple[Any, ...]
+
+
+def run_query(uri: str, query: str) -> tuple[list[str], list[Row]]:
+    """Column names and rows; raises BadInput for SQL that DuckDB refuses."""
+    with open_database(open_run(uri).run) as db:
+        try:
+            result = db.execute(query)
+        except duckdb.Error as error:
+            first = str(error).splitlines()[0]
+            raise BadInput(f"sql: {first}; views: samples, verdicts, problems") from error
+        return [column[0] for column in result.description or ()], result.fetchall()
+
+
+def as_table(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A plain-text table. Cells are model text: nothing in them is markup or a control sequence."""
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*(Text(printable(value)) for value in row))
+    console = Console(highlight=False, soft_wrap=True, width=max(80, sum(_widths(columns, rows)) + 2 * len(columns)))
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+
+
+def printable(value: object) -> str:
+    """A value in one line, with control characters shown as escapes."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value))
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Row]) -> list[int]:
+    return [max([len(name), *(len(printable(row[i])) for row in rows)]) for i, name in enumerate(columns)]

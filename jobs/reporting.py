@@ -1,0 +1,110 @@
+"""The report of a stored run: counts to numbers to page."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobs.catalogue import read_problems
+from jobs.cells import ModelFacts
+from jobs.layout import REPORT
+from jobs.plan import PlannedModel
+from jobs.report_data import build_report
+from jobs.report_page import write_report
+from jobs.report_samples import BrowserSample
+from jobs.report_schema import Report
+from jobs.report_text import crossing, share, shares
+from jobs.results import open_database, read_cells
+from jobs.runs import StoredRun, open_run
+from jobs.store import DirectoryStore, Store
+
+MOST_BROWSED = 12_000  # rows read for the page's sample browser, which shows some of each problem's samples
+
+
+def report_run(uri: str, out: Path | None) -> str:
+    """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
+    stored = open_run(uri)
+    cells = read_cells(stored.run)
+    report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored))
+    prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
+    per_problem = max(1, MOST_BROWSED // max(1, sum(len(cell.problem_ids) for cell in cells)))
+    samples = list(browser_samples(stored, per_problem))
+    if out is not None:
+        return _told(report, str(write_report(report, samples, out, prompts)))
+    with tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
+        page = write_report(report, samples, Path(folder), prompts)
+        return _told(report, _stored(page, stored.store))
+
+
+def model_facts(stored: StoredRun) -> dict[str, ModelFacts]:
+    """Sizes as they were planned, prices as the sweep gives them now; an engine without a GPU costs no GPU hours."""
+    planned = {model.name: model for layer in stored.layers for model in layer.models}
+    devices = {model: device for model, device, *_ in _engines(stored)}
+    return {name: _facts(model, devices.get(name, "cpu"), stored) for name, model in planned.items()}
+
+
+def provenance(stored: StoredRun) -> dict[str, str]:
+    """Where the numbers come from: code, engines, models, sampling."""
+    first, last = stored.layers[0], stored.layers[-1]
+    said = {"run": stored.store.uri, "started": first.created, "code": last.code_version}
+    said |= {f"engine of {model}": f"{engine} on {device}" for model, device, engine in _engines(stored)}
+    for model in (model for layer in stored.layers for model in layer.models):
+        settings = ", ".join(f"{key} {value}" for key, value in model.sampling.items() if value not in ([], False, 0))
+        said[f"model {model.name}"] = f"{model.distribution.get('path')} ({model.revision}), {settings}"
+    return said
+
+
+def browser_samples(stored: StoredRun, per_problem: int) -> Iterator[BrowserSample]:
+    """The first samples of every problem, with their verdicts."""
+    query = """
+        SELECT s.model, s.task, p.problem_id, s.sample_idx, v.status, s.text, coalesce(v.reason, ''), v.answer,
+            s.tokens, s.finish_reason
+        FROM samples s
+        JOIN verdicts v USING (model, task, problem_idx, sample_idx)
+        JOIN problems p USING (task, problem_idx)
+        WHERE s.sample_idx < ? AND v.sample_idx < ? ORDER BY s.task, s.problem_idx, s.model, s.sample_idx"""
+    with open_database(stored.run) as db:
+        for row in db.execute(query, [per_problem, per_problem]).fetchall():
+            yield BrowserSample(*row)
+
+
+def _facts(model: PlannedModel, device: str, stored: StoredRun) -> ModelFacts:
+    spec = next((spec for spec in stored.sweep.models if spec.name == model.name), None)
+    prices = spec.prices if spec else None
+    return ModelFacts(
+        name=model.name,
+        parameters=model.parameters,
+        layers=model.layers,
+        hidden=model.hidden,
+        gpus=spec.gpus if spec and device not in {"cpu", "none", "service"} else 0.0,
+        usd_per_engine_hour=prices.per_engine_hour if prices else None,
+        usd_per_million_prompt_tokens=prices.per_million_prompt_tokens if prices else None,
+        usd_per_million_tokens=prices.per_million_tokens if prices else None,
+        baseline=bool(spec and spec.baseline),
+    )
+
+
+def _engines(stored: StoredRun) -> list[tuple[str, str, str]]:
+    """(model, device, engine version) of each model's first samples."""
+    with open_database(stored.run) as db:
+        query = "SELECT DISTINCT model, device, engine_version FROM samples WHERE problem_idx = 0 ORDER BY ALL"
+        found: list[tuple[str, str, str]] = db.execute(query).fetchall()
+        return found
+
+
+def _stored(page: Path, store: Store) -> str:
+    """Puts a report's files into the run; where a person finds the page."""
+    for file in sorted(page.parent.iterdir()):
+        store.put(REPORT + file.name, file.read_bytes())
+    where = str(store.root) if isinstance(store, DirectoryStore) else store.uri
+    return f"{where}/{REPORT}{page.name}"
+
+
+def _told(report: Report, page: str) -> str:
+    lines = []
+    for cell in report.cells:
+        curve = [point for point in cell.coverage if str(point.k).strip("0") == "1" or point is cell.coverage[-1]]
+        said = "  ".join(f"k={point.k:,} {share(point.value)} {shares(point.low, point.high)}" for point in curve)
+        lines.append(f"  {cell.model} on {cell.task}, {cell.problems} problems: {said}")
+    lines += [f"  {crossing(cross)}" for cross in report.crossovers]
+    lines += [f"  note: {line}" for line in report.limits]
+    return "\n".join(["coverage (95 % intervals):", *lines, f"report: {page}"])

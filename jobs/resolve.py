@@ -1,0 +1,72 @@
+"""From a sweep to what it means here: models that exist, problems that load, prompts that fit. Writes nothing."""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from jobs.layout import quote
+from jobs.plan import PlannedModel, Wanted
+from jobs.spec import Sweep
+from sampling.errors import BadInput
+from sampling.models import ModelInfo, inspect_model, prompt_too_long
+from sampling.problems import Problem
+from sampling.settings import ModelSpec, distribution_digest
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A sweep with its models inspected and its problems loaded."""
+
+    sweep: Sweep
+    infos: Mapping[str, ModelInfo]
+    problems: Mapping[str, tuple[Problem, ...]]
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the plan has to hold."""
+        models = tuple(self._planned(model) for model in self.sweep.models)
+        k = {(m.name, task): self.sweep.k_of(m) for m in self.sweep.models for task in self.problems}
+        return Wanted(models, self.problems, k)
+
+    def sampling_hash(self, model: ModelSpec) -> str:
+        """Names the distribution of a model's samples."""
+        return distribution_digest(model, self.sweep.settings_of(model), self.infos[model.name].revision)
+
+    def _planned(self, model: ModelSpec) -> PlannedModel:
+        info = self.infos[model.name]
+        return PlannedModel(
+            name=model.name,
+            distribution=model.distribution,
+            sampling=self.sweep.settings_of(model).model_dump(mode="json"),
+            revision=info.revision,
+            sampling_hash=self.sampling_hash(model),
+            parameters=info.parameters,
+            layers=info.layers or None,
+            hidden=info.hidden or None,
+        )
+
+
+def resolve(sweep: Sweep) -> Resolved:
+    """Raises BadInput for a model or a task that cannot be used, or a prompt that no model here could take."""
+    infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
+    problems = {task.title: task.load() for task in sweep.tasks}
+    for name in [*infos, *problems]:
+        quote(name)
+    for model in sweep.models:
+        for task, given in problems.items():
+            trouble = prompt_too_long(model, infos[model.name], given)
+            if trouble is not None:
+                raise BadInput(f"task {task}, {trouble}; shorten it, or raise max_model_len")
+    return Resolved(sweep, infos, problems)
+
+
+def code_version() -> str:
+    """The commit this runs from, with + where files differ from it; else the package's version."""
+    folder = Path(__file__).parent
+    try:
+        words = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return f"troop {version('troop')}"

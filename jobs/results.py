@@ -1,0 +1,196 @@
+"""Reading a run: per-problem counts for the estimators, and a DuckDB database for every other question.
+
+All rows stay in DuckDB; Python sees one row per problem. A run in a folder is read in place. Of a run on S3 the
+verdicts, which are narrow, are copied to a temporary folder first, and the samples are fetched one file at a time when
+a query asks for them.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from jobs.catalogue import Cell, Run, choose_cells, read_problems, read_versions
+from jobs.cells import AnswerCounts, CellCounts, Counts
+from jobs.layout import under
+from jobs.remote import dataset_of
+from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
+from jobs.store import DirectoryStore, ObjectInfo
+
+_PARALLEL_REQUESTS = 16
+_NAMES = [pa.field("model", pa.string()), pa.field("task", pa.string())]
+_VERDICT_COLUMNS = pa.schema([*_NAMES, pa.field("version", pa.string()), *VERDICTS])
+_SAMPLE_COLUMNS = pa.schema([_NAMES[1], *SAMPLES])
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenCell:
+    """A cell whose verdicts DuckDB can read. ``footers`` has what each file says of itself."""
+
+    cell: Cell
+    paths: tuple[str, ...]
+    footers: tuple[Footer, ...]
+
+    @property
+    def verdicts(self) -> str:
+        """SQL for the rows of this cell."""
+        return f"read_parquet({_list(self.paths)}, union_by_name=true, hive_partitioning=false)"
+
+
+def read_cells(run: Run, version: str | None = None) -> list[CellCounts]:
+    """The counts of every model on every task, of the problems that have at least one verdict."""
+    with _opened(run, version) as (db, cells):
+        ids = _problem_ids(read_problems(run))
+        return [_read_cell(db, cell, ids) for cell in cells]
+
+
+@contextlib.contextmanager
+def open_database(run: Run, version: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the views ``verdicts``, ``samples`` and ``problems``, good inside the ``with``.
+
+    ``samples`` has the samples of committed units alone: what a lost attempt left behind is not seen.
+    """
+    with _opened(run, version) as (db, cells):
+        db.register("problems", read_problems(run))
+        _union(db, "verdicts", _VERDICT_COLUMNS, [_verdict_rows(cell) for cell in cells])
+        found = [select for i, cell in enumerate(cells) for select in _samples(db, run, cell, i)]
+        _union(db, "samples", _SAMPLE_COLUMNS, found)
+        yield db
+
+
+@contextlib.contextmanager
+def _opened(run: Run, version: str | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[_OpenCell]]]:
+    cells = choose_cells(read_versions(run), version)
+    with tempfile.TemporaryDirectory(prefix="troop-") as folder, _connected() as db:
+        yield db, [_open_cell(db, run, cell, Path(folder)) for cell in cells]
+
+
+def _connected() -> duckdb.DuckDBPyConnection:
+    """A database in memory that takes nothing from the network and no variables from Python."""
+    return duckdb.connect(config={"autoinstall_known_extensions": False, "python_enable_replacements": False})
+
+
+def _open_cell(db: duckdb.DuckDBPyConnection, run: Run, cell: Cell, folder: Path) -> _OpenCell:
+    paths = local_paths(run, [file.info for file in cell.files], folder)
+    said = db.execute(f"SELECT file_name, key, value FROM parquet_kv_metadata({_list(paths)})").fetchall()
+    by_path: dict[str, dict[bytes, bytes]] = {path: {} for path in paths}
+    for path, key, value in said:
+        by_path[path][key] = value
+    return _OpenCell(cell, tuple(paths), tuple(parse_footer(by_path[path], path) for path in paths))
+
+
+def local_paths(run: Run, infos: Sequence[ObjectInfo], folder: Path) -> list[str]:
+    """Paths of the objects: where they are, if the store is a folder, or copies of them in ``folder``."""
+    if isinstance(run.store, DirectoryStore):
+        return [str(run.store.root / info.key) for info in infos]
+
+    def copy(info: ObjectInfo) -> str:
+        path = folder / info.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(run.store.get(info.key))
+        return str(path)
+
+    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+        return list(pool.map(copy, infos))
+
+
+def _union(db: duckdb.DuckDBPyConnection, view: str, schema: pa.Schema, selects: Sequence[str]) -> None:
+    """A view that always has the columns of ``schema``, also where there are no rows or older files lack some."""
+    db.register(f"no_{view}", schema.empty_table())
+    db.execute(f"CREATE VIEW {view} AS " + " UNION ALL BY NAME ".join([f"SELECT * FROM no_{view}", *selects]))
+
+
+def _verdict_rows(cell: _OpenCell) -> str:
+    names = {"model": cell.cell.model, "task": cell.cell.task, "version": cell.cell.version}
+    constants = ", ".join(f"{_text(value)} AS {name}" for name, value in names.items())
+    return f"SELECT {constants}, * FROM {cell.verdicts}"
+
+
+def _samples(db: duckdb.DuckDBPyConnection, run: Run, cell: _OpenCell, number: int) -> list[str]:
+    """SQL for the samples that the cell's verdicts name, if there are any."""
+    keys = sorted({under(run.prefix, footer.samples) for footer in cell.footers if footer.samples})
+    if not keys:
+        return []
+    if isinstance(run.store, DirectoryStore):
+        paths = _list([str(run.store.root / key) for key in keys])
+        source = f"read_parquet({paths}, union_by_name=true, hive_partitioning=false)"
+    else:
+        source = f"samples_of_cell_{number}"
+        db.register(source, dataset_of(run.store, keys, SAMPLES))
+    return [f"SELECT {_text(cell.cell.task)} AS task, * FROM {source}"]
+
+
+def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tuple[str, int], str]) -> CellCounts:
+    counts = db.execute(f"""
+        SELECT problem_idx, count(*) FILTER (status <> 'fault') AS n, count(*) FILTER (passed) AS c,
+            count(*) FILTER (status = 'fault') AS faults, count(*) FILTER (status = 'timeout') AS timeouts,
+            coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
+            count(*) - count(text_hash) AS unhashed, count(answer) AS answers
+        FROM {cell.verdicts} GROUP BY problem_idx ORDER BY problem_idx""").fetchnumpy()
+    idx = counts["problem_idx"]
+    task = cell.cell.task
+    return CellCounts(
+        model=cell.cell.model,
+        task=task,
+        problem_ids=tuple(ids.get((task, int(i)), str(i)) for i in idx),
+        n=_ints(counts["n"]),
+        c=_ints(counts["c"]),
+        faults=_ints(counts["faults"]),
+        timeouts=_ints(counts["timeouts"]),
+        status_counts=_shares(db, cell, "status"),
+        tokens=int(counts["tokens"].sum()),
+        prompt_tokens=int(counts["prompt_tokens"].sum()),
+        engine_s=sum(footer.engine_s for footer in cell.footers),
+        duplicate_rate=_duplicate_rate(db, cell, exact=not counts["unhashed"].any()),
+        answers=_answers(db, cell, idx) if counts["answers"].any() else (),
+        tiers=_shares(db, cell, "tier"),
+    )
+
+
+def _shares(db: duckdb.DuckDBPyConnection, cell: _OpenCell, column: str) -> dict[str, int]:
+    """How often each value of a column occurs; rows without one are not counted."""
+    sql = f"SELECT {column}, count(*) FROM {cell.verdicts} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
+    return {str(value): int(count) for value, count in db.execute(sql).fetchall()}
+
+
+def _duplicate_rate(db: duckdb.DuckDBPyConnection, cell: _OpenCell, exact: bool) -> float | None:
+    """The share of texts that occurred before in their problem; where not all hashes are kept, among those that are."""
+    kept = "text_hash IS NOT NULL" if exact else f"text_hash % {HASH_STRIDE} = 0"
+    rows = f"SELECT count(*) AS n FROM {cell.verdicts} WHERE {kept} GROUP BY problem_idx, text_hash"
+    texts, distinct = db.execute(f"SELECT coalesce(sum(n), 0), count(*) FROM ({rows})").fetchall()[0]
+    return 1 - int(distinct) / int(texts) if texts else None
+
+
+def _answers(db: duckdb.DuckDBPyConnection, cell: _OpenCell, idx: Counts) -> tuple[AnswerCounts, ...]:
+    """The distinct answers of each problem in ``idx``, most frequent first; right if most of its verdicts say so."""
+    found = db.execute(f"""
+        SELECT problem_idx, count(*) AS n, 2 * count(*) FILTER (passed) > count(*) AS is_right
+        FROM {cell.verdicts} WHERE answer IS NOT NULL AND status <> 'fault'
+        GROUP BY problem_idx, answer ORDER BY problem_idx, n DESC, answer""").fetchnumpy()
+    starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
+    n, right = _ints(found["n"]), np.asarray(found["is_right"], dtype=np.bool_)
+    return tuple(AnswerCounts(n[a:b], right[a:b]) for a, b in zip(starts, ends, strict=True))
+
+
+def _problem_ids(problems: pa.Table) -> dict[tuple[str, int], str]:
+    columns = [problems[name].to_pylist() for name in ("task", "problem_idx", "problem_id")]
+    return {(task, idx): name for task, idx, name in zip(*columns, strict=True)}
+
+
+def _ints(column: Any) -> Counts:
+    return np.asarray(column, dtype=np.int64)
+
+
+def _list(paths: Sequence[str]) -> str:
+    return "[" + ", ".join(_text(path) for path in paths) + "]"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,74 @@
+"""A stored run: its layers, its units, and which of them are done."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.catalogue import Run
+from jobs.commit import committed_units
+from jobs.plan import Layer, layer_key, planned_units
+from jobs.spec import Sweep, load_sweep
+from jobs.store import Store, StoreOptions, open_store
+from sampling.errors import BadInput
+from sampling.samples import Unit
+from sampling.validate import parse
+
+SET_ASIDE = "set_aside.json"
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run that has at least its first layer."""
+
+    store: Store
+    layers: tuple[Layer, ...]
+
+    @property
+    def run(self) -> Run:
+        """The same place, for the readers of results."""
+        return Run(self.store)
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep as it was given last."""
+        return parse(Sweep, self.layers[-1].sweep, f"{self.store.uri}/{layer_key(self.layers[-1].number)}")
+
+
+def open_run(uri: str) -> StoredRun:
+    """The run at a path, an s3:// URI, or the one that a sweep file names; raises BadInput where there is none."""
+    store = _store_of(uri)
+    layers = read_layers(store)
+    if not layers:
+        raise BadInput(
+            f"{store.uri}: no run here (no plan.json); give the folder or s3:// prefix that `troop run` printed"
+        )
+    return StoredRun(store, layers)
+
+
+def read_layers(store: Store) -> tuple[Layer, ...]:
+    """The plan of a run in order; empty where there is none."""
+    keys = [info.key for info in store.list("plan.")]
+    layers = [parse(Layer, json.loads(store.get(key)), f"{store.uri}/{key}") for key in keys]
+    return tuple(sorted(layers, key=lambda layer: layer.number))
+
+
+def missing_units(store: Store, layers: Sequence[Layer], versions: Mapping[str, str]) -> list[Unit]:
+    """Planned units without a commit under their task's verifier version, in planned order."""
+    done: dict[tuple[str, str], set[int]] = {}
+    missing = []
+    for unit in planned_units(layers):
+        cell = (unit.model, unit.task)
+        if cell not in done:
+            version = versions.get(unit.task)
+            done[cell] = committed_units(store, "", version, *cell) if version else set()
+        if unit.number not in done[cell]:
+            missing.append(unit)
+    return missing
+
+
+def _store_of(uri: str) -> Store:
+    if uri.endswith((".yaml", ".yml")):
+        sweep = load_sweep(Path(uri))
+        return open_store(sweep.run_uri, sweep.store_options)
+    return open_store(uri, StoreOptions())

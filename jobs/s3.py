@@ -1,0 +1,205 @@
+"""S3 as a store: create-only writes by ``If-None-Match: *``, and an answer to the reply that never came.
+
+A put may reach the server while its reply is lost; boto3 then sends it again and is told 412, as if somebody else had
+been first. So every object carries in its metadata the id of the attempt that wrote it, and a 412 is settled by a HEAD:
+mine means won. Commits are never multipart: some servers ignore the condition there.
+"""
+
+import contextlib
+import os
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import boto3.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+
+from jobs.store import NO_METADATA, ObjectInfo, StoreOptions
+from sampling.errors import StoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+ATTEMPT = "attempt"
+_CREATE_TRIES = 8
+_READ_TRIES = 4
+_CONFLICT, _EXISTS, _MISSING = (
+    {"409", "ConditionalRequestConflict"},
+    {"412", "PreconditionFailed"},
+    {"404", "NoSuchKey"},
+)
+_CUT = (HTTPClientError, IncompleteReadError, FlexibleChecksumError)
+_BUILDING = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class S3Store:
+    """A prefix of a bucket. Holds no connection itself, so that it can be pickled; each process makes its own."""
+
+    bucket: str
+    prefix: str
+    options: StoreOptions
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def check(self) -> None:
+        with _translated(self):
+            quick = _client(self.options, _Patience(connect_s=3, read_s=4, attempts=2))
+            quick.list_objects_v2(Bucket=self.bucket, Prefix=self._name("probe"), MaxKeys=1)
+
+    def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
+        mine = {ATTEMPT: uuid.uuid4().hex, **metadata}
+        with _translated(self, key):
+            if self.options.allow_weak_store and (there := self._attempt_at(key)) is not None:
+                return there == mine[ATTEMPT]
+            for number in range(_CREATE_TRIES):
+                created = self._create(key, data, mine)
+                if created is not None:
+                    return created
+                time.sleep(random.uniform(0, 0.05 * 2**number))
+        raise StoreError(f"{self.uri}: {key}: still in conflict with other writers after {_CREATE_TRIES} tries")
+
+    def _create(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool | None:
+        """One conditional put: whether the object is ours, or None if that has to be tried again."""
+        try:
+            self._client.put_object(
+                Bucket=self.bucket, Key=self._name(key), Body=data, Metadata=dict(metadata), IfNoneMatch="*"
+            )
+        except ClientError as error:
+            if _code(error) in _CONFLICT:
+                return None
+            exists = _code(error) in _EXISTS
+            if not exists and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                raise
+            there = self._attempt_at(key)
+            if there is None and not exists:
+                raise
+            return None if there is None else there == metadata[ATTEMPT]
+        except (ConnectionError, HTTPClientError):
+            if self._attempt_at(key) == metadata[ATTEMPT]:
+                return True  # every reply was lost, yet one of the requests had arrived
+            raise
+        return True
+
+    def put(self, key: str, data: bytes) -> None:
+        with _translated(self, key):
+            self._client.put_object(Bucket=self.bucket, Key=self._name(key), Body=data)
+
+    def get(self, key: str) -> bytes:
+        with _translated(self, key):
+            for _ in range(_READ_TRIES - 1):
+                with contextlib.suppress(*_CUT):  # while the body came, which boto3 does not try again
+                    return self._read(key)
+            return self._read(key)
+
+    def _read(self, key: str) -> bytes:
+        return self._client.get_object(Bucket=self.bucket, Key=self._name(key))["Body"].read()
+
+    def head(self, key: str) -> ObjectInfo | None:
+        with _translated(self, key):
+            try:
+                found = self._client.head_object(Bucket=self.bucket, Key=self._name(key))
+            except ClientError as error:
+                if _code(error) in _MISSING:
+                    return None
+                raise
+            return ObjectInfo(key, found["ContentLength"], found["LastModified"].timestamp(), found["Metadata"])
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        with _translated(self, prefix):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._name(prefix)):
+                for found in page.get("Contents", []):
+                    key = found["Key"].removeprefix(self._name(""))
+                    yield ObjectInfo(key, found["Size"], found["LastModified"].timestamp())
+
+    def delete(self, key: str) -> None:
+        with _translated(self, key):
+            self._client.delete_object(Bucket=self.bucket, Key=self._name(key))
+
+    @property
+    def _client(self) -> "S3Client":
+        return _client(self.options, _Patience(connect_s=5, read_s=60, attempts=8))
+
+    def _name(self, key: str) -> str:
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _attempt_at(self, key: str) -> str | None:
+        """The attempt that wrote what is there, "" if it does not say, None if nothing is there."""
+        there = self.head(key)
+        return None if there is None else there.metadata.get(ATTEMPT, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    connect_s: int
+    read_s: int
+    attempts: int
+
+
+def _client(options: StoreOptions, patience: _Patience) -> "S3Client":
+    with _BUILDING:  # building a client is not thread-safe, using it is
+        return _built(options, patience, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _built(options: StoreOptions, patience: _Patience, _pid: int) -> "S3Client":
+    """A client per process: one that was inherited by a fork would share its connections with the parent."""
+    given: dict[str, Any] = {
+        "connect_timeout": patience.connect_s,
+        "read_timeout": patience.read_s,
+        "max_pool_connections": 32,
+        "retries": {"mode": "adaptive", "total_max_attempts": patience.attempts},
+        "s3": {"addressing_style": options.addressing_style or _usual_style(options)},
+    }
+    if options.request_checksum_calculation:
+        given["request_checksum_calculation"] = options.request_checksum_calculation
+        given["response_checksum_validation"] = options.request_checksum_calculation
+    session = boto3.session.Session(profile_name=options.profile, region_name=options.region)
+    region = session.region_name or "us-east-1"
+    return session.client(
+        "s3", endpoint_url=options.endpoint_url, region_name=region, verify=options.verify_tls, config=Config(**given)
+    )
+
+
+def _usual_style(options: StoreOptions) -> str:
+    """Servers that are not Amazon's rarely have a host name for each bucket."""
+    elsewhere = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return "path" if elsewhere else "auto"
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextlib.contextmanager
+def _translated(store: S3Store, key: str = "") -> Iterator[None]:
+    where = f"{store.uri}: {key}".removesuffix(": ")
+    at = f" (endpoint {store.options.endpoint_url})" if store.options.endpoint_url else ""
+    try:
+        yield
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        what = "no such object" if _code(error) in _MISSING and key else said.get("Message") or "refused"
+        raise StoreError(f"{where}: {_code(error)}: {what}{at}") from error
+    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
+        raise StoreError(f"{where}: {_one_line(error)}{at}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

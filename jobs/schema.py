@@ -1,0 +1,284 @@
+"""The record schemas: narrow verdicts, which every report reads, and wide samples, which only people read.
+
+What is kept where:
+
+- **Verdicts** hold all that a verifier said, ``answer`` and ``reason`` too, because verifying again must replace them
+  without touching a sample. Both are dictionary columns: rows without them cost nothing, and majority votes group by
+  ``answer``. A reason is cut to 200 characters.
+- Verdicts repeat from the samples only what reports add up: ``tokens``, ``prompt_tokens`` and ``text_hash`` by row,
+  ``engine_s`` once per file, in its footer, for a row's share is as good as random and would cost 4 bytes.
+- ``text_hash`` (CRC-32 of the completion) finds equal texts of one problem across units. In a unit of 1,024 rows or
+  more it is kept only where it is divisible by 32: all copies of a text share that fate, so the share of duplicates
+  among the kept rows estimates the share among all, for 0.2 bytes a row instead of 4.
+- Times and memory are rounded to two significant digits: more is noise, and noise does not compress.
+
+Columns are only ever added, nullable. A file says its kind and schema version in its footer; a version newer than this
+code knows is refused by name.
+"""
+
+import io
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sampling.errors import StoreError
+from sampling.problems import Problem
+from sampling.samples import Provenance, Sample
+from verify.verdict import Verdict
+
+SCHEMA_VERSION = 1
+REASON_CHARACTERS = 200
+HASH_ALL_BELOW = 1024  # rows in a unit
+HASH_STRIDE = 32
+_SAMPLE_GROUP_ROWS = 8192
+_VERDICT_GROUP_ROWS = 1 << 20
+
+VERDICTS = pa.schema(
+    [
+        pa.field("problem_idx", pa.int32(), nullable=False),
+        pa.field("sample_idx", pa.int32(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("passed", pa.bool_()),
+        pa.field("score", pa.float32()),
+        pa.field("tokens", pa.int32()),
+        pa.field("prompt_tokens", pa.int32()),
+        pa.field("text_hash", pa.uint32()),
+        pa.field("answer", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("verify_ms", pa.int32()),
+        pa.field("cpu_ms", pa.int32()),
+        pa.field("max_rss_mb", pa.int32()),
+        pa.field("tier", pa.string()),
+        pa.field("shared", pa.bool_()),
+    ]
+)
+PROVENANCE = tuple(field.name for field in fields(Provenance))
+SAMPLES = pa.schema(
+    [
+        pa.field("problem_idx", pa.int32(), nullable=False),
+        pa.field("sample_idx", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("finish_reason", pa.string(), nullable=False),
+        pa.field("prompt_tokens", pa.int32(), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("gen_s", pa.float32(), nullable=False),
+        pa.field("engine_s", pa.float32(), nullable=False),
+        pa.field("logprob", pa.float32()),
+        *(pa.field(name, pa.string(), nullable=False) for name in PROVENANCE),
+    ]
+)
+PROBLEMS = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("problem_idx", pa.int32(), nullable=False),
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("verifier", pa.string(), nullable=False),
+        pa.field("reference", pa.string(), nullable=False),
+        pa.field("solution", pa.string()),
+    ]
+)
+_DELTA, _SPLIT = "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"
+_KEYS = {"problem_idx": _DELTA, "sample_idx": _DELTA}
+_ENCODINGS = {
+    "verdicts": _KEYS | dict.fromkeys(["tokens", "verify_ms", "cpu_ms", "max_rss_mb"], _SPLIT) | {"text_hash": _SPLIT},
+    "samples": _KEYS | {"tokens": _SPLIT, "seed": _DELTA, "gen_s": _SPLIT, "engine_s": _SPLIT, "logprob": _SPLIT},
+    "problems": {"problem_idx": _DELTA},
+}
+_DICTIONARIES = {
+    "verdicts": ["status", "prompt_tokens", "answer", "reason", "tier"],
+    "samples": ["finish_reason", "prompt_tokens", *PROVENANCE],
+    "problems": ["task"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a verdicts file says of itself: which attempt wrote it, from which samples, and what those cost an engine.
+
+    ``samples`` is the key of the samples file inside the run and ``samples_sha256`` its hash; both are "" where there
+    is no text, as for outcomes imported from elsewhere.
+    """
+
+    attempt: str
+    samples: str = ""
+    samples_sha256: str = ""
+    engine_s: float = 0.0
+
+
+def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
+    """A samples file: one row per sample, sorted by (problem, sample)."""
+    rows = sorted(samples, key=_key)
+    columns = {name: [getattr(row, name) for row in rows] for name in SAMPLES.names[:10]}
+    columns["text"] = [_clean(text) for text in columns["text"]]
+    constant = {name: pa.repeat(pa.scalar(value, pa.string()), len(rows)) for name, value in asdict(provenance).items()}
+    return write_table(pa.table(columns | constant, schema=SAMPLES), "samples", {}, _SAMPLE_GROUP_ROWS)
+
+
+def decode_samples(data: bytes, where: str = "samples") -> tuple[list[Sample], Provenance]:
+    """The samples and the provenance of a file that ``encode_samples`` made; raises StoreError."""
+    table = read_table(data, "samples", where)
+    names = [field.name for field in fields(Sample)]
+    columns = [table.column(name).to_pylist() for name in names]
+    samples = [Sample(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+    first = table.select(PROVENANCE).slice(0, 1).to_pylist()
+    return samples, Provenance(**(first[0] if first else dict.fromkeys(PROVENANCE, "")))
+
+
+def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.Table:
+    """One row per sample with its verdict (``verdicts[i]`` judges ``samples[i]``), sorted by (problem, sample)."""
+    pairs = sorted(zip(samples, verdicts, strict=True), key=lambda pair: _key(pair[0]))
+    s, v = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return pa.table(
+        {
+            "problem_idx": [x.problem_idx for x in s],
+            "sample_idx": [x.sample_idx for x in s],
+            "status": [x.status for x in v],
+            "passed": [x.passed for x in v],
+            "score": [x.score for x in v],
+            "tokens": [x.tokens for x in s],
+            "prompt_tokens": [x.prompt_tokens for x in s],
+            "text_hash": _text_hashes(s),
+            "answer": [None if x.answer is None else _clean(x.answer) for x in v],
+            "reason": [_short(x.reason) for x in v],
+            "verify_ms": _two_digits([x.wall_s * 1000 for x in v]),
+            "cpu_ms": _two_digits([x.cpu_s * 1000 for x in v]),
+            "max_rss_mb": _two_digits([x.max_rss_mb for x in v]),
+            "tier": [x.tier for x in v],
+            "shared": [x.shared for x in v],
+        },
+        schema=VERDICTS,
+    )
+
+
+def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
+    """A verdicts file from a table with the columns of ``VERDICTS``; those it lacks are filled with nulls."""
+    missing = [name for name in VERDICTS.names if name not in table.column_names]
+    for name in missing:
+        table = table.append_column(name, pa.nulls(len(table), VERDICTS.field(name).type))
+    return write_table(table.select(VERDICTS.names).cast(VERDICTS), "verdicts", asdict(footer), _VERDICT_GROUP_ROWS)
+
+
+def read_footer(data: bytes, where: str = "verdicts") -> Footer:
+    """What a verdicts file says of itself; raises StoreError."""
+    return parse_footer(pq.read_metadata(_opened(data, where)).metadata or {}, where)
+
+
+def parse_footer(metadata: dict[bytes, bytes], where: str) -> Footer:
+    """The same from a file's key-value pairs, which DuckDB can read of many files at once."""
+    said = check_schema(metadata, "verdicts", where)
+    return Footer(**{field.name: said[field.name] for field in fields(Footer) if field.name in said})
+
+
+def check_schema(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str, str | float]:
+    """What the footer of a file of ours says; raises StoreError for another kind, or for a version from the future."""
+    said: dict[str, str | float] = json.loads(metadata.get(b"troop", b"{}"))
+    if said.get("kind") != kind:
+        raise StoreError(f"{where}: is not a {kind} file of Troop's")
+    if int(said.get("schema", 0)) > SCHEMA_VERSION:
+        raise StoreError(
+            f"{where}: has {kind} schema version {said['schema']}, but this Troop reads versions up to "
+            f"{SCHEMA_VERSION}; use a newer one"
+        )
+    return said
+
+
+def encode_problems(task: str, first_idx: int, problems: Sequence[Problem]) -> bytes:
+    """A problems file: ``problems[i]`` has the index ``first_idx + i``."""
+    rows = [
+        {
+            "task": task,
+            "problem_idx": first_idx + i,
+            "problem_id": _clean(problem.id),
+            "prompt": _clean(prompt_text(problem)),
+            "verifier": problem.verifier,
+            "reference": _clean(problem.reference.model_dump_json()),
+            "solution": None if problem.solution is None else _clean(problem.solution),
+        }
+        for i, problem in enumerate(problems)
+    ]
+    return write_table(pa.Table.from_pylist(rows, schema=PROBLEMS), "problems", {}, _SAMPLE_GROUP_ROWS)
+
+
+def prompt_text(problem: Problem) -> str:
+    """The prompt as a person reads it: a chat becomes its JSON."""
+    if problem.messages is None:
+        return problem.prompt or ""
+    return json.dumps([m.model_dump() for m in problem.messages], ensure_ascii=False)
+
+
+def write_table(table: pa.Table, kind: str, footer: dict[str, str | float], group_rows: int) -> bytes:
+    """Parquet bytes with a footer that names kind and version. No Arrow schema inside: it would cost 2 kB a file."""
+    said = {"kind": kind, "schema": SCHEMA_VERSION, **footer}
+    order = [(name, "ascending") for name in _KEYS if name in table.column_names]
+    out = io.BytesIO()
+    writer = pq.ParquetWriter(
+        out,
+        table.schema,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=_DICTIONARIES[kind],
+        column_encoding=_ENCODINGS[kind],
+        write_statistics=["problem_idx", "sample_idx"] if kind == "samples" else ["problem_idx"],
+        write_page_checksum=True,
+        store_schema=False,
+        sorting_columns=pq.SortingColumn.from_ordering(table.schema, order),
+    )
+    with writer:
+        writer.write_table(table, row_group_size=group_rows)
+        writer.add_key_value_metadata({"troop": json.dumps(said)})
+    return out.getvalue()
+
+
+def read_table(data: bytes, kind: str, where: str) -> pa.Table:
+    """The rows of a file of ours, every page's checksum verified; raises StoreError."""
+    source = _opened(data, where)
+    check_schema(pq.read_metadata(source).metadata or {}, kind, where)
+    try:
+        return pq.ParquetFile(source, page_checksum_verification=True).read()
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{where}: damaged ({error})") from error
+
+
+def _opened(data: bytes, where: str) -> pa.BufferReader:
+    source = pa.BufferReader(data)
+    try:
+        pq.read_metadata(source)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{where}: not a Parquet file ({error})") from error
+    return source
+
+
+def _key(sample: Sample) -> tuple[int, int]:
+    return sample.problem_idx, sample.sample_idx
+
+
+def _text_hashes(samples: Sequence[Sample]) -> list[int | None]:
+    hashes: Iterable[int] = (zlib.crc32(_clean(s.text).encode()) for s in samples)
+    if len(samples) < HASH_ALL_BELOW:
+        return list(hashes)
+    return [h if h % HASH_STRIDE == 0 else None for h in hashes]
+
+
+def _two_digits(values: Sequence[float]) -> NDArray[np.int32]:
+    """Rounded to integers of two significant digits; what is too large for a column is cut to what it can hold."""
+    capped = np.clip(np.asarray(values, dtype=np.float64), 0, 2e9)
+    step = 10.0 ** np.maximum(0, np.floor(np.log10(np.maximum(capped, 1))) - 1)
+    return (np.rint(capped / step) * step).astype(np.int32)
+
+
+def _short(reason: str) -> str:
+    clean = _clean(reason)
+    return clean if len(clean) <= REASON_CHARACTERS else clean[: REASON_CHARACTERS - 1] + "…"
+
+
+def _clean(text: str) -> str:
+    """Text that can be stored: a lone surrogate, which JSON may carry but UTF-8 cannot, becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

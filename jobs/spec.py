@@ -1,0 +1,111 @@
+"""The sweep: the one YAML file that a user writes. Unknown keys are refused with the allowed ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from jobs.store import StoreOptions
+from sampling.errors import BadInput
+from sampling.problems import read_text
+from sampling.settings import ModelSpec, SamplingSettings
+from sampling.tasks import TaskSpec
+from sampling.validate import Plain, parse
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class VerifySettings(Plain):
+    """``tier`` refuses to start where the sandbox is weaker; ``workers`` is the size of the verifier pool."""
+
+    tier: Literal["isolated", "confined"] | None = None
+    workers: int | None = Field(default=None, ge=1)
+
+
+class Sweep(Plain):
+    """Models × tasks × sampling settings. ``k`` is samples per problem, unless a model says otherwise."""
+
+    name: Annotated[str, Field(pattern=NAME)]
+    store: str = "runs"
+    models: tuple[ModelSpec, ...] = Field(min_length=1)
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1)
+    k: int = Field(default=100, ge=1)
+    sampling: SamplingSettings = SamplingSettings()
+    seed: int = Field(default=0, ge=0)
+    verify: VerifySettings = VerifySettings()
+    store_options: StoreOptions = StoreOptions()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Sweep":
+        for kind, names in (("model", [m.name for m in self.models]), ("task", [t.title for t in self.tasks])):
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{kind} name {twice!r} occurs more than once; names must be unique")
+        return self
+
+    @property
+    def run_uri(self) -> str:
+        """Where the run is stored: a folder or an s3:// prefix."""
+        return f"{self.store.rstrip('/')}/{self.name}"
+
+    def k_of(self, model: ModelSpec) -> int:
+        return model.k or self.k
+
+    def settings_of(self, model: ModelSpec) -> SamplingSettings:
+        return model.sampling or self.sampling
+
+
+def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
+    """The sweep in a YAML file, after ``a.b=value`` assignments; raises BadInput.
+
+    Paths of models and tasks are relative to the file, ``store`` to the current folder.
+    """
+    try:
+        data = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(data, dict):
+        raise BadInput(f"{path}: a sweep is a mapping with the keys {', '.join(Sweep.model_fields)}")
+    for assignment in assignments:
+        _assign(data, assignment)
+    return _with_absolute_paths(parse(Sweep, data, str(path)), path.parent)
+
+
+def _assign(data: dict[str, Any], assignment: str) -> None:
+    """Sets ``models.0.k=5`` or, by name, ``models.small.k=5``; the value is YAML."""
+    place, equals, text = assignment.partition("=")
+    if not equals or not place:
+        raise BadInput(f"--set {assignment!r}: write it as key.subkey=value")
+    *parents, last = place.split(".")
+    node: Any = data
+    for part in parents:
+        node = _child(node, part, assignment)
+    if not isinstance(node, dict):
+        raise BadInput(f"--set {assignment!r}: {'.'.join(parents)} takes no keys")
+    node[last] = yaml.safe_load(text)
+
+
+def _child(node: Any, part: str, assignment: str) -> Any:
+    if isinstance(node, dict):
+        return node.setdefault(part, {})
+    if isinstance(node, list):
+        named = [item for item in node if isinstance(item, dict) and part in {item.get("name"), item.get("kind")}]
+        if named:
+            return named[0]
+        if part.isdigit() and int(part) < len(node):
+            return node[int(part)]
+    raise BadInput(f"--set {assignment!r}: there is no {part!r} here")
+
+
+def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
+    models = [model.model_copy(update={"path": _model_path(model, folder)}) for model in sweep.models]
+    tasks = [task.under(folder) for task in sweep.tasks]
+    return sweep.model_copy(update={"models": tuple(models), "tasks": tuple(tasks)})
+
+
+def _model_path(model: ModelSpec, folder: Path) -> str:
+    """A path that exists beside the sweep is that; anything else is a hub id, a service's name, or an error later."""
+    beside = folder / model.path
+    return str(beside.resolve()) if model.engine != "openai" and beside.exists() else model.path

@@ -1,0 +1,90 @@
+"""How far a run is, read from what is committed: no cluster, no lock, from any machine that can read the store."""
+
+import json
+from collections import defaultdict
+
+from jobs.plan import planned_units, problem_ids
+from jobs.results import read_cells
+from jobs.runs import SET_ASIDE, StoredRun, open_run
+from sampling.validate import Plain
+
+
+class CellStatus(Plain):
+    """One (model, task): rows planned and committed, and the share of its problems with at least one pass."""
+
+    model: str
+    task: str
+    problems: int
+    planned: int
+    committed: int
+    passed: int
+    solved: int
+    faults: int
+
+    @property
+    def coverage(self) -> float:
+        return self.solved / self.problems if self.problems else 0.0
+
+
+class SetAsideUnit(Plain):
+    """A unit that the last run gave up on; the next one tries it again."""
+
+    model: str
+    task: str
+    unit: int
+    rows: int
+    error: str
+
+
+class RunStatus(Plain):
+    """What ``troop status`` prints."""
+
+    run: str
+    complete: bool
+    cells: tuple[CellStatus, ...]
+    set_aside: tuple[SetAsideUnit, ...]
+
+    def as_text(self) -> str:
+        lines = [f"{self.run}: {'complete' if self.complete else 'not complete: `troop run` goes on'}"]
+        for cell in self.cells:
+            share = cell.committed / cell.planned if cell.planned else 1.0
+            lines.append(
+                f"  {cell.model} on {cell.task}: {cell.committed:,} of {cell.planned:,} samples ({share:.0%}), "
+                f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved "
+                f"(coverage {cell.coverage:.3f})" + (f", {cell.faults:,} faults" if cell.faults else "")
+            )
+        lines += [f"  set aside: {u.model}/{u.task}/{u.unit} ({u.rows} samples): {u.error}" for u in self.set_aside]
+        return "\n".join(lines)
+
+
+def read_status(uri: str) -> RunStatus:
+    """Raises BadInput where there is no run."""
+    stored = open_run(uri)
+    planned: dict[tuple[str, str], int] = defaultdict(int)
+    for unit in planned_units(stored.layers):
+        planned[unit.model, unit.task] += unit.rows
+    found = {(cell.model, cell.task): cell for cell in read_cells(stored.run)}
+    cells = []
+    for (model, task), rows in planned.items():
+        cell = found.get((model, task))
+        cells.append(
+            CellStatus(
+                model=model,
+                task=task,
+                problems=len(problem_ids(stored.layers, task)),
+                planned=rows,
+                committed=int(cell.n.sum() + cell.faults.sum()) if cell else 0,
+                passed=int(cell.c.sum()) if cell else 0,
+                solved=int((cell.c > 0).sum()) if cell else 0,
+                faults=int(cell.faults.sum()) if cell else 0,
+            )
+        )
+    complete = all(cell.committed == cell.planned for cell in cells)
+    left = () if complete else _set_aside(stored)
+    return RunStatus(run=stored.store.uri, complete=complete, cells=tuple(cells), set_aside=left)
+
+
+def _set_aside(stored: StoredRun) -> tuple[SetAsideUnit, ...]:
+    if stored.store.head(SET_ASIDE) is None:
+        return ()
+    return tuple(SetAsideUnit.model_validate(row) for row in json.loads(stored.store.get(SET_ASIDE)))

@@ -1,0 +1,216 @@
+"""How each published data set becomes problems: its rows, its prompt, its stop strings, its gold solutions.
+
+A prompt is made from ``prompts/<kind>_<style>.txt``: plain text with names in braces that the row fills. A few-shot
+example is the same template with ``{answer}`` filled in; the question itself ends where ``{answer}`` stands. So whoever
+replaces a template sees all that a model will see.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from sampling.errors import BadInput
+from sampling.problems import AnswerReference, Limits, PythonReference, Reference, StdioReference, load_json, read_text
+from sampling.validate import Plain, parse
+
+Style = Literal["base", "chat"]
+PROMPTS = Path(__file__).with_name("prompts")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One row, read: ``fields`` fill the template, ``answer`` is what a few-shot example shows after it."""
+
+    id: str
+    fields: Mapping[str, str]
+    answer: str
+    verifier: str
+    reference: Reference
+    solution: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What there is to know about one kind of task. ``read`` turns a parsed row into a question.
+
+    ``shots`` is how many few-shot examples a base prompt shows by default; ``own_pool`` are the ids of rows that the
+    data set itself reserves for that, which are never asked.
+    """
+
+    read: Callable[[Any, str, int], Question]
+    needs: tuple[str, ...] = ("question",)
+    stop: tuple[str, ...] = ()
+    few_shot: bool = False
+    shots: int = 0
+    own_pool: tuple[str, ...] = ()
+    reserved: frozenset[str] = frozenset()
+
+
+class Row(Plain):
+    """A row of a published file: the fields named here are needed, others are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Gsm8kRow(Row):
+    question: str
+    answer: str = Field(pattern=r"####")
+
+
+class MathRow(Row):
+    problem: str
+    solution: str
+    answer: str
+    unique_id: str | None = None
+
+
+class HumanEvalRow(Row):
+    task_id: str
+    prompt: str
+    entry_point: str
+    canonical_solution: str
+    test: str
+
+
+class MbppRow(Row):
+    task_id: int
+    text: str
+    code: str
+    test_list: tuple[str, ...] = Field(min_length=1)
+    test_setup_code: str = ""
+
+
+class CodeContestsRow(Row):
+    id: int | str
+    content: str
+    test: str
+
+
+class _Stdin(Row):
+    stdin: str
+
+
+class _Stdout(Row):
+    stdout: str
+
+
+class _Case(Row):
+    input: _Stdin
+    output: _Stdout
+
+
+class _Cases(Row):
+    test: tuple[_Case, ...] = Field(min_length=1)
+
+
+def _gsm8k(data: Any, where: str, index: int) -> Question:
+    row = parse(Gsm8kRow, data, where)
+    gold = row.answer.rpartition("####")[2].strip().replace(",", "")
+    reference = AnswerReference(answer=gold)
+    return Question(f"gsm8k/{index}", {"question": row.question}, row.answer, "math", reference, row.answer)
+
+
+def _math(data: Any, where: str, index: int) -> Question:
+    row = parse(MathRow, data, where)
+    shown = f"{row.solution}\nFinal Answer: The final answer is ${row.answer}$. I hope it is correct."
+    reference = AnswerReference(answer=row.answer)
+    return Question(row.unique_id or f"math/{index}", {"question": row.problem}, shown, "math", reference, row.solution)
+
+
+def _humaneval(data: Any, where: str, index: int) -> Question:
+    row = parse(HumanEvalRow, data, where)
+    reference = PythonReference(entry_point=row.entry_point, tests=row.test, prefix=row.prompt)
+    solution = row.canonical_solution
+    return Question(row.task_id, {"question": row.prompt}, solution, "python", reference, solution)
+
+
+def _mbpp(data: Any, where: str, index: int) -> Question:
+    row = parse(MbppRow, data, where)
+    code = row.code.replace("\r\n", "\n").strip()
+    setup = row.test_setup_code.replace("\r\n", "\n")
+    fields = {"question": row.text.strip(), "tests": "\n".join(row.test_list)}
+    reference = PythonReference(setup=setup, asserts=row.test_list)
+    return Question(f"mbpp/{row.task_id}", fields, code, "python", reference, code)
+
+
+def _codecontests(data: Any, where: str, index: int) -> Question:
+    row = parse(CodeContestsRow, data, where)
+    cases = parse(_Cases, {"test": load_json(row.test, f"{where}: test")}, where).test
+    reference = StdioReference.model_validate(
+        {"cases": [{"stdin": case.input.stdin, "stdout": case.output.stdout} for case in cases]}
+    )
+    return Question(f"codecontests/{row.id}", {"question": row.content}, "", "stdio", reference)
+
+
+_MBPP_RESERVED = frozenset(f"mbpp/{number}" for number in range(1, 11))
+RECIPES: dict[str, Recipe] = {
+    "gsm8k": Recipe(_gsm8k, stop=("\nQuestion:", "\nQ:"), few_shot=True, shots=5),
+    "math": Recipe(_math, stop=("\nProblem:",), few_shot=True, shots=4),
+    "humaneval": Recipe(_humaneval, stop=("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n```")),
+    "mbpp": Recipe(
+        _mbpp,
+        needs=("question", "tests"),
+        stop=("[DONE]",),
+        few_shot=True,
+        shots=3,
+        own_pool=("mbpp/2", "mbpp/3", "mbpp/4"),
+        reserved=_MBPP_RESERVED,
+    ),
+    "codecontests": Recipe(_codecontests, stop=("\n```",)),
+}
+
+
+def template(kind: str, style: Style, path: Path | None) -> str:
+    """The prompt template of a kind, or the user's own; raises BadInput where it lacks a name it must hold."""
+    path = path or PROMPTS / f"{kind}_{style}.txt"
+    text = read_text(path).rstrip("\n")
+    needed = [*RECIPES[kind].needs, *(["answer"] if style == "base" else [])]
+    missing = [name for name in needed if f"{{{name}}}" not in text]
+    if missing:
+        raise BadInput(f"{path}: {{{missing[0]}}} is missing; needed: {', '.join(f'{{{name}}}' for name in needed)}")
+    return text
+
+
+def default_shots(kind: str) -> str:
+    """The worked examples that a base prompt starts with when no pool is given; empty where a kind has none."""
+    path = PROMPTS / f"{kind}_base_shots.txt"
+    return read_text(path).strip() + "\n\n" if path.exists() else ""
+
+
+def fill(text: str, fields: Mapping[str, str]) -> str:
+    """``text`` with ``{name}`` replaced for every name in ``fields``; other braces (LaTeX, code) stay."""
+    return re.sub(r"\{(\w+)\}", lambda found: fields.get(found[1], found[0]), text)
+
+
+def ask(text: str, question: Question) -> str:
+    """The template up to the place of the answer, without blanks that a tokenizer would stumble over."""
+    return fill(text.partition("{answer}")[0].rstrip(" "), question.fields)
+
+
+def show(text: str, question: Question) -> str:
+    """A few-shot example: the template with its answer."""
+    return fill(text, {**question.fields, "answer": question.answer.strip()})
+
+
+def choose_shots(question: Question, pool: Sequence[Question], shots: int) -> list[Question]:
+    """``shots`` examples, drawn by a hash of the question's id: always the same ones, and never the question itself."""
+    left = [shot for shot in pool if shot.fields != question.fields]
+    if len(left) < shots:
+        raise BadInput(f"shots: {shots} few-shot examples asked for, but the pool holds {len(left)}")
+    chosen = []
+    for turn in range(shots):
+        digest = hashlib.sha256(f"{question.id}\n{turn}".encode()).digest()
+        chosen.append(left.pop(int.from_bytes(digest[:8]) % len(left)))
+    return chosen
+
+
+def with_limits(reference: Reference, limits: Limits | None) -> Reference:
+    """``reference`` with the time and memory that a task asks for; answers have none."""
+    if limits is None or isinstance(reference, AnswerReference):
+        return reference
+    return reference.model_copy(update=limits.model_dump(exclude_unset=True))
