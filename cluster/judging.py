@@ -4,12 +4,11 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from verify.judge import Judge
-
 from cluster.batches import Problems, SampleBatch, VerdictBatch, VerdictHeader
 from cluster.sink import Receipt, Sink
 from sampling.errors import TroopError
 from sampling.samples import Provenance, Sample, Unit
+from verify.judge import Judge
 from verify.verdict import Status, Verdict
 
 TOO_LONG = Verdict(Status.INVALID, reason="the prompt is longer than the model's context")

@@ -1,6 +1,6 @@
 """The verifier pool: batches go to the verifier with the least to do; a dead verifier's batches are sent again."""
 
-import asyncio
+from functools import partial
 from typing import Any
 
 import ray
@@ -17,24 +17,25 @@ Ref = Any  # a ray.ObjectRef: a reference, never the payload
 
 
 class VerifierPool:
-    """Actors that each own a sandbox. Ray restarts one that dies."""
+    """Actors that each own a sandbox."""
 
     def __init__(self, work: Work, problems: Ref, placement: Placement) -> None:
         actor: Any = ray.remote(JudgeWorker)
-        options = {"num_cpus": placement.verifier_cpus, "max_restarts": -1}
-        self._actors = [actor.options(**options).remote(problems, work.tier) for _ in range(placement.verifiers)]
+        self._new = partial(actor.options(num_cpus=placement.verifier_cpus).remote, problems, work.tier)
+        self._actors = [self._new() for _ in range(placement.verifiers)]
         self._waiting = [0] * len(self._actors)
 
     async def judge(self, batch: Ref) -> tuple[VerdictHeader, Ref]:
         """The header of the batch's verdicts and a reference to them; raises VerifierFault after TRIES deaths."""
-        for attempt in range(TRIES):
+        for _ in range(TRIES):
             chosen = min(range(len(self._actors)), key=self._waiting.__getitem__)
+            actor = self._actors[chosen]
             self._waiting[chosen] += 1
             try:
-                header, verdicts = self._actors[chosen].judge.options(num_returns=2).remote(batch)
+                header, verdicts = actor.judge.options(num_returns=2).remote(batch)
                 return await header, verdicts
             except RayActorError:
-                await asyncio.sleep(2**attempt)
+                self._replace(chosen, actor)
             except RayTaskError as error:
                 raise VerifierFault(f"verifier: {str(error).strip().splitlines()[-1]}") from error
             finally:
@@ -44,3 +45,8 @@ class VerifierPool:
     def stop(self) -> None:
         for actor in self._actors:
             ray.kill(actor)
+
+    def _replace(self, place: int, dead: Any) -> None:
+        """Many batches learn of one death; the first of them starts the successor."""
+        if self._actors[place] is dead:
+            self._actors[place] = self._new()

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sampling.errors import BadInput
 
@@ -24,7 +25,7 @@ def connected(address: str | None) -> Iterator[tuple[float, float]]:
     import ray
 
     address = address or os.environ.get("RAY_ADDRESS")
-    here = {} if address else {"include_dashboard": False, "_node_ip_address": LOOPBACK}
+    here: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": LOOPBACK}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, ValueError, RuntimeError) as error:

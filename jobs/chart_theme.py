@@ -56,7 +56,8 @@ class Size:
     caption: bool = False
 
 
-WIDE, NARROW, PICTURE = Size(880, 420), Size(350, 300, labels=False, font=12), Size(900, 480, font=14, caption=True)
+WIDE, NARROW = Size(880, 420), Size(350, 300, labels=False, font=12)
+PICTURE = Size(900, 480, font=14, caption=True)  # what a README shows
 
 
 def finish(

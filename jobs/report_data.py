@@ -123,6 +123,9 @@ def _limits(cell: CellCounts, facts: ModelFacts, held: Ints) -> list[str]:
     if not c.any():
         high = highest_after_none(len(held))
         lines.append(f"no sample passed; the exact binomial interval still allows coverage up to {high:.2g}.")
+    if len(held) > 1 and c.all():
+        low = 1 - highest_after_none(len(held))
+        lines.append(f"every problem has a pass; the exact binomial interval still allows coverage down to {low:.2g}.")
     reason = why_no_fit(n, c)
     if reason and c.any():
         lines.append(f"{reason}.")

@@ -38,6 +38,14 @@ def amount(value: float | None, unit: str = "") -> str:
     return unit + text if unit == "$" else f"{text} {unit}".rstrip()
 
 
+def compact(value: float | None) -> str:
+    """A large quantity where room is short: 11.5 M, 3.26 k; in powers of ten from a million millions on."""
+    if value is None or abs(value) < 1e4 or abs(value) >= 1e12:
+        return amount(value)
+    size, unit = next((size, unit) for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(value) >= size)
+    return amount(value / size, unit)
+
+
 def short_name(model: str) -> str:
     """A model's name without the organisation it is published under."""
     return model.rsplit("/", 1)[-1] or model

@@ -56,7 +56,7 @@ def stored_problems(run: Run) -> dict[str, dict[int, Problem]]:
     for row in read_problems(run).to_pylist():
         reference = REFERENCES[row["verifier"]].model_validate(json.loads(row["reference"]))
         data = {"id": row["problem_id"], "prompt": row["prompt"], "verifier": row["verifier"], "reference": reference}
-        problem = parse(Problem, data, f"{run.uri}: problem {row['problem_id']!r}")
+        problem = parse(Problem, data, f"{run.store.uri}: problem {row['problem_id']!r}")
         found.setdefault(row["task"], {})[row["problem_idx"]] = problem
     return found
 

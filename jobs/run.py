@@ -58,7 +58,7 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
     say(_opening(store, layers, missing))
     if not missing:
         return Outcome(0, ())
-    work = _work(resolved, layers, missing)
+    work = work_of(resolved, layers, missing)
     sinks = TaskSinks({task: RunSink(store, "", version) for task, version in versions.items()})
     tally = Tally(_cells(store, resolved, layers, missing))
     before = tally.committed
@@ -118,7 +118,7 @@ def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> dict[str, dic
     return tables
 
 
-def _work(resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit]) -> Work:
+def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit]) -> Work:
     sweep = resolved.sweep
     models = []
     for model in sweep.models:

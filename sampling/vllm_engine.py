@@ -23,13 +23,13 @@ class VllmEngine:
     def __init__(
         self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, threads: int
     ) -> None:
-        on_gpu = _prepare_environment(threads)
+        on_gpu = prepare_environment(threads)
         import vllm
 
         self.version = f"vllm {vllm.__version__}"
         self._settings, self._seeds, self._model = settings, seeds, model
         try:
-            arguments = vllm.EngineArgs(**_engine_arguments(model, info, seeds.engine, on_gpu))
+            arguments = vllm.EngineArgs(**engine_arguments(model, info, seeds.engine, on_gpu))
             self._engine = vllm.LLMEngine.from_engine_args(arguments)
         except (RuntimeError, ValueError, OSError) as error:
             raise EngineError(f"model {model.name}: vLLM does not start ({_last_line(error)})") from error
@@ -95,7 +95,7 @@ class VllmEngine:
 
     def _sampling_params(self, stop: tuple[str, ...]) -> Any:
         if stop not in self._params:
-            self._params[stop] = _sampling_params(self._settings, stop)
+            self._params[stop] = sampling_params(self._settings, stop)
         return self._params[stop]
 
     def _completion(self, output: Any) -> Completion:
@@ -115,7 +115,7 @@ class VllmEngine:
         )
 
 
-def _prepare_environment(threads: int) -> bool:
+def prepare_environment(threads: int) -> bool:
     """Sets what vLLM reads at import; returns whether there is a GPU.
 
     Without one the engine runs inside this process: a second one costs a start of 30 s more and brings nothing, and
@@ -134,7 +134,7 @@ def _prepare_environment(threads: int) -> bool:
     return False
 
 
-def _engine_arguments(model: ModelSpec, info: ModelInfo, seed: int, on_gpu: bool) -> dict[str, Any]:
+def engine_arguments(model: ModelSpec, info: ModelInfo, seed: int, on_gpu: bool) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "model": model.path,
         "revision": model.revision,
@@ -160,7 +160,7 @@ def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:
     return min(max(wanted, CPU_KV_CACHE_BYTES[0]), CPU_KV_CACHE_BYTES[1])
 
 
-def _sampling_params(settings: SamplingSettings, stop: tuple[str, ...]) -> Any:
+def sampling_params(settings: SamplingSettings, stop: tuple[str, ...]) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
