@@ -11,7 +11,12 @@ from sampling.samples import Provenance, Sample, Unit
 from verify.judge import Judge
 from verify.verdict import Status, Verdict
 
-TOO_LONG = Verdict(Status.INVALID, reason="the prompt is longer than the model's context")
+# Samples without a completion: there is nothing to verify, and an engine's failure is no wrong answer.
+WITHOUT_TEXT = {
+    "prompt_too_long": Verdict(Status.INVALID, reason="the prompt is longer than the model's context"),
+    "error": Verdict(Status.FAULT, reason="the engine failed on this sample"),
+}
+NO_VERDICT = Verdict(Status.FAULT, reason="not verified")
 
 
 class JudgeWorker:
@@ -23,7 +28,7 @@ class JudgeWorker:
     def judge(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
         """A verdict for every sample of the batch."""
         started = time.monotonic()
-        verdicts: list[Verdict] = [TOO_LONG] * len(batch.samples)
+        verdicts = [WITHOUT_TEXT.get(sample.finish_reason, NO_VERDICT) for sample in batch.samples]
         for problem_idx, places in _by_problem(batch.samples).items():
             problem = self._problems[batch.task][problem_idx]
             texts = [batch.samples[place].text for place in places]
@@ -50,7 +55,7 @@ def commit_unit(sink: Sink, unit: Unit, provenance: Provenance, *batches: Sample
 def _by_problem(samples: Sequence[Sample]) -> dict[int, list[int]]:
     places: dict[int, list[int]] = defaultdict(list)
     for place, sample in enumerate(samples):
-        if sample.finish_reason != "prompt_too_long":
+        if sample.finish_reason not in WITHOUT_TEXT:
             places[sample.problem_idx].append(place)
     return places
 

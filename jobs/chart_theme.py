@@ -11,7 +11,7 @@ from typing import Any
 
 import altair as alt
 
-SERIES, HEAT_COLOURS = 6, 7
+SERIES, HEAT_COLOURS = 8, 7
 FONT = "Roboto, DejaVu Sans, sans-serif"
 _VEGA_LITE = "6.1"
 
@@ -31,7 +31,7 @@ class Theme:
 
 LIGHT = Theme(
     ink="#1c2230", muted="#5d6675", grid="#e7eaef", paper="#ffffff", background="#ffffff",
-    series=("#2563c9", "#c2570c", "#1d8a5b", "#8b45c4", "#c23a5e", "#0e8296"),
+    series=("#2563c9", "#c2570c", "#1d8a5b", "#8b45c4", "#c23a5e", "#0e8296", "#8a6a1f", "#5a6f2a"),
     heat=("#eceef2", "#dbe7f9", "#b5d0f3", "#84b1e9", "#4f8cda", "#2563c9", "#123f8c"),
 )  # fmt: skip
 
@@ -57,6 +57,7 @@ class Size:
 
 
 WIDE, NARROW = Size(880, 420), Size(350, 300, labels=False, font=12)
+WIDE_LOW, NARROW_LOW = Size(880, 300), Size(350, 240, labels=False, font=12)
 PICTURE = Size(900, 480, font=14, caption=True)  # what a README shows
 
 
@@ -72,25 +73,33 @@ def finish(
     ``margins`` are left, right, above and below the plot.
     """
     left, right, top, bottom = margins
-    sized = alt.LayerChart(layer=list(layers)).properties(
-        width=size.width - left - right,
-        height=size.height - top - bottom,
-        autosize=alt.AutoSizeParams(type="none"),
-        padding={"left": left, "right": right, "top": top, "bottom": bottom},
-        background=theme.background or "transparent",
-    )
-    described: dict[str, Any] = _styled(sized, size, theme).to_dict(validate=False)
-    return described | {"datasets": rows}
+    return {
+        "layer": [_bare(layer) for layer in layers],
+        "datasets": rows,
+        "width": size.width - left - right,
+        "height": size.height - top - bottom,
+        "autosize": {"type": "none"},
+        "padding": {"left": left, "right": right, "top": top, "bottom": bottom},
+        "background": theme.background or "transparent",
+        "config": _style(size, theme),
+    }
 
 
-def _styled(chart: alt.LayerChart, size: Size, theme: Theme) -> alt.LayerChart:
+def _bare(layer: Any) -> dict[str, Any]:
+    """One layer as Altair describes it. Altair's own layering gives the same, but copies every layer many times."""
+    described = layer.to_dict(validate=False)
+    return {key: described[key] for key in ("data", "mark", "encoding")}
+
+
+def _style(size: Size, theme: Theme) -> dict[str, Any]:
     axis = alt.AxisConfig(
         labelColor=theme.muted, titleColor=theme.muted, gridColor=theme.grid, domainColor=theme.muted,
         tickColor=theme.muted, labelFontSize=size.font - 1, titleFontSize=size.font, titleFontWeight="normal",
         titlePadding=10, labelPadding=5, domain=False, ticks=False,
     )  # fmt: skip
-    styled: alt.LayerChart = chart.configure(aria=False, font=FONT, axis=axis, view=alt.ViewConfig(stroke=None))
-    return styled
+    style = alt.Config(aria=False, font=FONT, axis=axis, view=alt.ViewConfig(stroke=None))
+    described: dict[str, Any] = style.to_dict(validate=False)
+    return described
 
 
 def svg(described: dict[str, Any], on_page: bool = False) -> str:

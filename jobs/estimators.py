@@ -37,8 +37,9 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, ks: ArrayLike) -> Floats:
     """The chance that k of a problem's n samples, drawn without replacement, hold a passing one; shape (P, K).
 
     The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. 2021 (arXiv 2107.03374, eq. 1), by log-gamma so that
-    no binomial overflows (an error of 1e-11 at n=10,000). Exactly 1 where fewer than k samples failed, exactly 0 where none passed. The n of problems
-    may differ; any k beyond the smallest of them is refused, because nothing unbiased exists there.
+    no binomial overflows (the error is about 1e-11 at n=10,000). Exactly 1 where fewer than k samples failed, exactly
+    0 where none passed. The n of problems may differ; any k beyond the smallest of them is refused, because nothing
+    unbiased exists there.
     """
     samples, passed, draws = _counts(n, c), _counts(c, c), _whole(ks)
     _check(samples, passed, draws)
@@ -133,7 +134,7 @@ def coverage_bounds(n: ArrayLike, c: ArrayLike, faults: ArrayLike, timeouts: Arr
     every = decided + missing
     low = coverage(every, passed, draws)
     high = coverage(every, np.minimum(passed + missing + late, every), draws)
-    known = draws <= decided.min(initial=0)
+    known = draws <= decided.min()
     value = np.full(len(draws), np.nan)
     if known.any():
         value[known] = coverage(decided, passed, draws[known])

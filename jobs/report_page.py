@@ -7,8 +7,9 @@ rather than by a chart library in the page, which would weigh a megabyte and eva
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import jinja2
 from markupsafe import Markup
 
 from jobs import report_text as text
-from jobs.chart_theme import LIGHT, NARROW, PICTURE, WIDE, png, svg
-from jobs.charts import AXES, Axis, axes_of, coverage_chart, places, selection_chart
+from jobs.chart_theme import LIGHT, NARROW, NARROW_LOW, PICTURE, WIDE, WIDE_LOW, Size, png, svg
+from jobs.charts import AXES, Axis, axes_of, coverage_chart, how_to_read, places, selection_chart
 from jobs.report_samples import BrowserSample, embed, for_page, script_json
 from jobs.report_schema import Cell, CrossoverReport, Report
 from jobs.strip import HEAT_LABELS, Strip, make_strip, strip_chart
@@ -43,9 +44,10 @@ class TaskView:
     crossovers: tuple[CrossoverReport, ...]
     charts: Mapping[Axis, Picture]
     words: str
+    caption: str
     strip: Strip
     heat: Picture
-    selections: tuple[tuple[Cell, Picture], ...]
+    selection: Picture | None
 
     @property
     def colours(self) -> dict[str, str]:
@@ -107,23 +109,23 @@ def _task(name: str, report: Report) -> TaskView:
     cells = tuple(cell for cell in report.cells if cell.task == name)
     crossovers = tuple(cross for cross in report.crossovers if cross.task == name)
     strip = make_strip(cells)
-    has_curve = any(cell.coverage for cell in cells)
-    charts = {axis: _picture(lambda size, axis=axis: coverage_chart(cells, crossovers, axis, size))
-              for axis in (axes_of(cells) if has_curve else [])}  # fmt: skip
+    voted = any(cell.majority for cell in cells)
+    axes = axes_of(cells) if any(cell.coverage for cell in cells) else []
     return TaskView(
         name=name,
         cells=cells,
         crossovers=crossovers,
-        charts=charts,
+        charts={axis: _picture(partial(coverage_chart, cells, crossovers, axis)) for axis in axes},
         words=text.coverage_in_words(cells, crossovers),
+        caption=how_to_read(cells),
         strip=strip,
         heat=_picture(lambda size: strip_chart(strip, size.width)),
-        selections=tuple((c, _picture(lambda size, c=c: selection_chart(c, size))) for c in cells if c.majority),
+        selection=_picture(partial(selection_chart, cells), (WIDE_LOW, NARROW_LOW)) if voted else None,
     )
 
 
-def _picture(describe: Any) -> Picture:
-    wide, narrow = (Markup(svg(describe(size), on_page=True)) for size in (WIDE, NARROW))
+def _picture(describe: Callable[[Size], dict[str, Any]], sizes: tuple[Size, Size] = (WIDE, NARROW)) -> Picture:
+    wide, narrow = (Markup(svg(describe(size), on_page=True)) for size in sizes)
     return Picture(wide, narrow)
 
 

@@ -29,6 +29,8 @@ def amount(value: float | None, unit: str = "") -> str:
     """Any other quantity with three significant digits and a thousands mark: 1,230 or 0.00412 or 3.1e+18."""
     if value is None:
         return NONE
+    if unit == "$" and 0.1 <= value < 1e9:
+        return f"${value:,.2f}"
     if value == 0 or 1e-4 <= abs(value) < 1e9:
         digits = 0 if value == 0 or abs(value) >= 100 else 2 - math.floor(math.log10(abs(value)))
         text = f"{value:,.{digits}f}"
@@ -124,12 +126,13 @@ def strip_in_words(cells: Sequence[Cell]) -> str:
     )
 
 
-def selection_in_words(cell: Cell) -> str:
+def selection_in_words(cells: Sequence[Cell]) -> str:
     """The text alternative of a selection chart."""
-    first, last = cell.majority[0], cell.majority[-1]
-    return (
+    voted = [(cell, cell.majority[0], cell.majority[-1]) for cell in cells if cell.majority]
+    return " ".join(
         f"{short_name(cell.model)}: majority vote goes from {share(first.value)} at k={first.k:,}"
-        f" to {share(last.value)} at k={last.k:,}; coverage reaches {share(cell.coverage[-1].value)}."
+        f" to {share(last.value)} at k={last.k:,}, coverage to {share(cell.coverage[-1].value)}."
+        for cell, first, last in voted
     )
 
 

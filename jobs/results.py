@@ -7,6 +7,7 @@ a query asks for them.
 
 import contextlib
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         FROM {cell.verdicts} GROUP BY problem_idx ORDER BY problem_idx""").fetchnumpy()
     idx = counts["problem_idx"]
     task = cell.cell.task
+    statuses, tiers = _shares(db, cell)
     return CellCounts(
         model=cell.cell.model,
         task=task,
@@ -144,20 +146,25 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         c=_ints(counts["c"]),
         faults=_ints(counts["faults"]),
         timeouts=_ints(counts["timeouts"]),
-        status_counts=_shares(db, cell, "status"),
+        status_counts=statuses,
         tokens=int(counts["tokens"].sum()),
         prompt_tokens=int(counts["prompt_tokens"].sum()),
         engine_s=sum(footer.engine_s for footer in cell.footers),
         duplicate_rate=_duplicate_rate(db, cell, exact=not counts["unhashed"].any()),
         answers=_answers(db, cell, idx) if counts["answers"].any() else (),
-        tiers=_shares(db, cell, "tier"),
+        tiers=tiers,
     )
 
 
-def _shares(db: duckdb.DuckDBPyConnection, cell: _OpenCell, column: str) -> dict[str, int]:
-    """How often each value of a column occurs; rows without one are not counted."""
-    sql = f"SELECT {column}, count(*) FROM {cell.verdicts} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
-    return {str(value): int(count) for value, count in db.execute(sql).fetchall()}
+def _shares(db: duckdb.DuckDBPyConnection, cell: _OpenCell) -> tuple[Counter[str], Counter[str]]:
+    """How often each status and each tier occurs; rows without one are not counted."""
+    statuses, tiers = Counter[str](), Counter[str]()
+    sql = f"SELECT status, tier, count(*) FROM {cell.verdicts} GROUP BY ALL ORDER BY ALL"
+    for status, tier, count in db.execute(sql).fetchall():
+        statuses[status] += count
+        if tier is not None:
+            tiers[tier] += count
+    return statuses, tiers
 
 
 def _duplicate_rate(db: duckdb.DuckDBPyConnection, cell: _OpenCell, exact: bool) -> float | None:

@@ -11,10 +11,10 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3.session
 from botocore.config import Config
@@ -33,15 +33,17 @@ from sampling.errors import StoreError
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+T = TypeVar("T")
+
 ATTEMPT = "attempt"
-_CREATE_TRIES = 8
-_READ_TRIES = 4
+_TRIES = 6  # of ours, each of them several of boto3's, which gives up early once many requests have failed
 _CONFLICT, _EXISTS, _MISSING = (
     {"409", "ConditionalRequestConflict"},
     {"412", "PreconditionFailed"},
     {"404", "NoSuchKey"},
 )
-_CUT = (HTTPClientError, IncompleteReadError, FlexibleChecksumError)
+_BROKEN = (ConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError)
+_ERRORS = (ClientError, *_BROKEN)
 _BUILDING = threading.Lock()
 
 
@@ -67,53 +69,33 @@ class S3Store:
         with _translated(self, key):
             if self.options.allow_weak_store and (there := self._attempt_at(key)) is not None:
                 return there == mine[ATTEMPT]
-            for number in range(_CREATE_TRIES):
-                created = self._create(key, data, mine)
-                if created is not None:
-                    return created
-                time.sleep(random.uniform(0, 0.05 * 2**number))
-        raise StoreError(f"{self.uri}: {key}: still in conflict with other writers after {_CREATE_TRIES} tries")
+            return _patiently(lambda: self._create(key, data, mine))
 
-    def _create(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool | None:
-        """One conditional put: whether the object is ours, or None if that has to be tried again."""
+    def _create(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
+        """One conditional put, settled by what is there wherever the answer leaves open who wrote it."""
         try:
             self._client.put_object(
                 Bucket=self.bucket, Key=self._name(key), Body=data, Metadata=dict(metadata), IfNoneMatch="*"
             )
-        except ClientError as error:
-            if _code(error) in _CONFLICT:
-                return None
-            exists = _code(error) in _EXISTS
-            if not exists and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+        except _ERRORS as error:
+            there = self._attempt_at(key) if _may_pass(error) else None
+            if there is None:
                 raise
-            there = self._attempt_at(key)
-            if there is None and not exists:
-                raise
-            return None if there is None else there == metadata[ATTEMPT]
-        except (ConnectionError, HTTPClientError):
-            if self._attempt_at(key) == metadata[ATTEMPT]:
-                return True  # every reply was lost, yet one of the requests had arrived
-            raise
+            return there == metadata[ATTEMPT]
         return True
 
     def put(self, key: str, data: bytes) -> None:
         with _translated(self, key):
-            self._client.put_object(Bucket=self.bucket, Key=self._name(key), Body=data)
+            _patiently(lambda: self._client.put_object(Bucket=self.bucket, Key=self._name(key), Body=data))
 
     def get(self, key: str) -> bytes:
         with _translated(self, key):
-            for _ in range(_READ_TRIES - 1):
-                with contextlib.suppress(*_CUT):  # while the body came, which boto3 does not try again
-                    return self._read(key)
-            return self._read(key)
-
-    def _read(self, key: str) -> bytes:
-        return self._client.get_object(Bucket=self.bucket, Key=self._name(key))["Body"].read()
+            return _patiently(lambda: self._client.get_object(Bucket=self.bucket, Key=self._name(key))["Body"].read())
 
     def head(self, key: str) -> ObjectInfo | None:
         with _translated(self, key):
             try:
-                found = self._client.head_object(Bucket=self.bucket, Key=self._name(key))
+                found = _patiently(lambda: self._client.head_object(Bucket=self.bucket, Key=self._name(key)))
             except ClientError as error:
                 if _code(error) in _MISSING:
                     return None
@@ -130,7 +112,7 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         with _translated(self, key):
-            self._client.delete_object(Bucket=self.bucket, Key=self._name(key))
+            _patiently(lambda: self._client.delete_object(Bucket=self.bucket, Key=self._name(key)))
 
     @property
     def _client(self) -> "S3Client":
@@ -183,8 +165,28 @@ def _usual_style(options: StoreOptions) -> str:
     return "path" if elsewhere else "auto"
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+def _patiently(request: Callable[[], T]) -> T:
+    """The answer to a request, tried again after a while where it failed for a reason that may pass."""
+    for number in range(_TRIES - 1):
+        try:
+            return request()
+        except _ERRORS as error:
+            if not _may_pass(error):
+                raise
+            time.sleep(random.uniform(0, 0.1 * 2**number))
+    return request()
+
+
+def _may_pass(error: Exception) -> bool:
+    """A server that was busy, a connection that broke, a create in conflict with another or with a delete."""
+    if isinstance(error, ClientError):
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return status >= 500 or status == 429 or _code(error) in _CONTESTED
+    return True
+
+
+def _code(error: Exception) -> str:
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -177,9 +178,9 @@ def parse_footer(metadata: dict[bytes, bytes], where: str) -> Footer:
     return Footer(**{field.name: said[field.name] for field in fields(Footer) if field.name in said})
 
 
-def check_schema(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str, str | float]:
+def check_schema(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str, Any]:
     """What the footer of a file of ours says; raises StoreError for another kind, or for a version from the future."""
-    said: dict[str, str | float] = json.loads(metadata.get(b"troop", b"{}"))
+    said: dict[str, Any] = json.loads(metadata.get(b"troop", b"{}"))
     if said.get("kind") != kind:
         raise StoreError(f"{where}: is not a {kind} file of Troop's")
     if int(said.get("schema", 0)) > SCHEMA_VERSION:
@@ -271,7 +272,8 @@ def _two_digits(values: Sequence[float]) -> NDArray[np.int32]:
     """Rounded to integers of two significant digits; what is too large for a column is cut to what it can hold."""
     capped = np.clip(np.asarray(values, dtype=np.float64), 0, 2e9)
     step = 10.0 ** np.maximum(0, np.floor(np.log10(np.maximum(capped, 1))) - 1)
-    return (np.rint(capped / step) * step).astype(np.int32)
+    rounded: NDArray[np.int32] = (np.rint(capped / step) * step).astype(np.int32)
+    return rounded
 
 
 def _short(reason: str) -> str:

@@ -106,6 +106,7 @@ def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
 
 
 def _model_path(model: ModelSpec, folder: Path) -> str:
-    """A path that exists beside the sweep is that; anything else is a hub id, a service's name, or an error later."""
+    """A path beside the sweep, where it or its folder is there; anything else is a hub id or a service's name."""
     beside = folder / model.path
-    return str(beside.resolve()) if model.engine != "openai" and beside.exists() else model.path
+    local = beside.exists() or (beside.parent != folder and beside.parent.is_dir())
+    return str(beside.resolve()) if model.engine != "openai" and local else model.path

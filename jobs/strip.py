@@ -39,26 +39,39 @@ def rate(counts: ProblemCounts) -> float:
     return counts.c / counts.n if counts.n else 0.0
 
 
-def heat(counts: ProblemCounts) -> int:
+def heat(passed: int, n: int) -> int:
     """The place of a pass rate among the colours; 0 is for problems that no sample solved."""
-    return 0 if not counts.c else 1 + sum(rate(counts) > edge for edge in HEAT_EDGES)
+    return 0 if not passed else 1 + sum(passed / n > edge for edge in HEAT_EDGES)
 
 
-def strip_chart(strip: Strip, size_width: int, theme: Theme = VARIABLES) -> dict[str, Any]:
-    """The strip as Vega-Lite, edge to edge: a place on the picture is a problem, which the page makes use of."""
-    size = Size(size_width, len(strip.models) * (ROW + GAP) - GAP, labels=False)
+def strip_chart(strip: Strip, width: int, theme: Theme = VARIABLES) -> dict[str, Any]:
+    """The strip as Vega-Lite, edge to edge: a place on the picture is a problem, which the page makes use of.
+
+    Where problems would be narrower than two pixels, neighbours share a column.
+    """
+    columns = max(1, min(len(strip.problems), width // 2))
+    size = Size(width, len(strip.models) * (ROW + GAP) - GAP, labels=False)
     rows = [
-        {"x": x, "x2": x + 1, "y": y * (ROW + GAP), "y2": y * (ROW + GAP) + ROW, "heat": str(heat(counts))}
+        {"x": x, "x2": x + 1, "y": y * (ROW + GAP), "y2": y * (ROW + GAP) + ROW, "heat": str(heat(passed, n))}
         for y, row in enumerate(strip.counts)
-        for x, counts in enumerate(row)
-        if counts is not None
+        for x, (passed, n) in _pooled(row, columns).items()
     ]
-    gap = 0.5 if len(strip.problems) * 3 < size.width else 0
+    gap = 0.5 if columns * 3 < width else 0
     marked = alt.Chart(alt.NamedData("rows")).mark_rect(strokeWidth=gap, stroke=theme.paper)
     paint = alt.Scale(domain=[str(i) for i in range(HEAT_COLOURS)], range=list(theme.heat))
     chart = marked.encode(
-        alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, len(strip.problems)], nice=False)),
+        alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, columns], nice=False)),
         alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[0, size.height], reverse=True, nice=False)),
         alt.X2("x2:Q"), alt.Y2("y2:Q"), alt.Color("heat:N", scale=paint, legend=None),
     )  # fmt: skip
     return finish([chart], {"rows": rows}, size, theme, (0, 0, 0, 0))
+
+
+def _pooled(row: Sequence[ProblemCounts | None], columns: int) -> dict[int, tuple[int, int]]:
+    """(passes, samples) of each column that has any samples."""
+    pooled: dict[int, tuple[int, int]] = {}
+    for i, counts in enumerate(row):
+        if counts is not None:
+            passed, n = pooled.get(column := i * columns // len(row), (0, 0))
+            pooled[column] = (passed + counts.c, n + counts.n)
+    return pooled

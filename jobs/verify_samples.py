@@ -120,7 +120,7 @@ def _writing(path: Path) -> Iterator[None]:
 @contextmanager
 def _partial_file(partial: Path, rows: Iterator[SampleRow], summary: Summary) -> Iterator[IO[str]]:
     """The unfinished job's file, open behind its last whole row; ``rows`` are moved past what it holds."""
-    with partial.open("a+", encoding="ascii", newline="\n") as file:
+    with partial.open("a+", encoding="ascii", newline="\n", buffering=1) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -15,36 +15,39 @@ from jobs.estimators import Floats, Ints, require_ks
 from sampling.errors import BadInput
 
 EXACT_UP_TO = 24
-DRAWN_AT_ONCE = 200_000
-MOST_PERMUTATIONS = 256
+FEWEST_ORDERS, MOST_ORDERS, ORDERS_IN_ALL = 16, 1024, 8192
+MOST_SHUFFLED = 4_000_000  # samples in memory at once
 
 
 def majority_at_k(answers: Sequence[AnswerCounts], n: Ints, ks: Ints, seed: int = 0) -> Floats:
     """The chance that the majority of k samples is right, per problem; shape (P, K).
 
-    Exact for problems of at most 24 samples, at k=1 and at k=n. Otherwise the mean over R random orders of the samples
-    (the first k of an order are k draws without replacement), where R is 256, or fewer so that one problem never
-    shuffles more than 200,000 samples, at least 16. The standard error from these orders is at most 0.5 / sqrt(R) a
-    problem, so 0.5 / sqrt(R * P) for the mean: at most .0045 at 64 problems of 1,000 samples.
+    Exact for problems of at most 24 samples, at k=1 and at k=n. Otherwise the mean over R random orders of a problem's
+    samples (the first k of an order are k draws without replacement), with R * P about 8,192, R from 16 to 1,024 and no
+    more than four million samples shuffled at once.
+    These orders add a standard error of at most 0.5 / sqrt(R) to a problem, and to the mean over problems at most
+    0.5 / sqrt(R * P): .0055 at 64 problems of 10,000 samples, far below the error from the choice of problems.
     """
     if len(answers) != len(n):
         raise BadInput(f"{len(answers)} answer tables for {len(n)} problems; one a problem is needed")
     require_ks(ks, int(n.min(initial=np.iinfo(np.int64).max)))
+    room = MOST_SHUFFLED // max(int(n.max(initial=1)), 1)
+    orders = max(FEWEST_ORDERS, min(ORDERS_IN_ALL // max(len(n), 1), MOST_ORDERS, room))
     rows = [
-        _one(each, int(total), ks, np.random.default_rng((seed, i)))
+        _one(each, int(total), ks, orders, np.random.default_rng((seed, i)))
         for i, (each, total) in enumerate(zip(answers, n, strict=True))
     ]
     return np.array(rows).reshape(len(answers), len(ks))
 
 
-def _one(answers: AnswerCounts, n: int, ks: Ints, rng: np.random.Generator) -> Floats:
+def _one(answers: AnswerCounts, n: int, ks: Ints, rows: int, rng: np.random.Generator) -> Floats:
     if answers.count.sum() > n:
         raise BadInput(f"{int(answers.count.sum())} answers from n={n} samples; a sample has at most one")
     if not answers.right.any():
         return np.zeros(len(ks))
     if n <= EXACT_UP_TO:
         return _exact(answers, n, ks)
-    value = _sampled(answers, n, ks, rng)
+    value = _sampled(answers, n, ks, rows, rng)
     value[ks == 1] = answers.count[answers.right].sum() / n
     value[ks == n] = _share_of_top(answers.count[None, :], answers.right)[0]
     return value
@@ -58,9 +61,9 @@ def _share_of_top(counts: Ints, right: np.ndarray[tuple[int, ...], np.dtype[np.b
     return share
 
 
-def _sampled(answers: AnswerCounts, n: int, ks: Ints, rng: np.random.Generator) -> Floats:
+def _sampled(answers: AnswerCounts, n: int, ks: Ints, rows: int, rng: np.random.Generator) -> Floats:
     """Mean over random orders; votes are counted segment by segment, so every sample is looked at once an order."""
-    rows, kinds = int(np.clip(DRAWN_AT_ONCE // n, 16, MOST_PERMUTATIONS)), len(answers.count)
+    kinds = len(answers.count)
     labels = np.full(n, kinds, dtype=np.int32)
     labels[: answers.count.sum()] = np.repeat(np.arange(kinds, dtype=np.int32), answers.count)
     orders = rng.permuted(np.broadcast_to(labels, (rows, n)), axis=1) + (kinds + 1) * np.arange(rows)[:, None]

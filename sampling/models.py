@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 import struct
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from sampling.settings import ModelSpec
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WHOLE_FILE = 64 << 20  # larger files are known by their size and ends
 END = 1 << 20
+HUB_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class ModelInfo:
 
 
 def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
-    """Raises BadInput for a path that is no model; touches no network."""
+    """Raises BadInput for a path that is no model; of a model on the hub it fetches the config."""
     if model.engine == "openai":
         return ModelInfo(revision=model.revision or "service")
     folder = Path(model.path)
@@ -43,8 +45,9 @@ def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
         return ModelInfo(revision=_file_digest(folder).hexdigest()[:16])
     if folder.is_dir():
         return _inspect_folder(folder, model, where)
-    if HUB_ID.fullmatch(model.path) and not model.path.startswith((".", "/")) and not folder.parent.is_dir():
-        return ModelInfo(revision=model.revision or "main")
+    if HUB_ID.fullmatch(model.path) and not model.path.startswith("."):
+        config = _hub_config(model, where)
+        return _shape(config, revision=config.parent.name, parameters=None)
     raise BadInput(
         f"{where}.path: no model at {model.path!r}; allowed: a folder with config.json, or a hub id owner/name"
     )
@@ -70,14 +73,35 @@ def prompt_too_long(model: ModelSpec, info: ModelInfo, problems: tuple[Problem, 
 def _inspect_folder(folder: Path, model: ModelSpec, where: str) -> ModelInfo:
     if not (folder / "config.json").is_file():
         raise BadInput(f"{where}.path: {model.path!r} has no config.json; a model folder needs one")
-    config = load_json(read_text(folder / "config.json"), str(folder / "config.json"))
+    return _shape(folder / "config.json", _folder_digest(folder), _count_parameters(folder))
+
+
+def _hub_config(model: ModelSpec, where: str) -> Path:
+    """The config.json of a model on the hub, from this machine's cache or from the hub; its folder is the revision."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are no news to the user
+    try:
+        return Path(hf_hub_download(model.path, "config.json", revision=model.revision, etag_timeout=HUB_TIMEOUT_S))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = "is not in the cache, and the hub cannot be reached"
+        if isinstance(error, HfHubHTTPError):
+            reason = f"is refused by the hub ({error.response.status_code})"
+        raise BadInput(
+            f"{where}.path: model {model.path!r} {reason}; allowed: a folder with config.json, a hub id"
+        ) from error
+
+
+def _shape(config_file: Path, revision: str, parameters: int | None) -> ModelInfo:
+    config = load_json(read_text(config_file), str(config_file))
     text = config.get("text_config", config)
     heads = text.get("num_attention_heads") or 1
     hidden = text.get("hidden_size") or 0
     return ModelInfo(
-        revision=_folder_digest(folder),
+        revision=revision,
         max_model_len=text.get("max_position_embeddings"),
-        parameters=_count_parameters(folder),
+        parameters=parameters,
         layers=text.get("num_hidden_layers") or 0,
         hidden=hidden,
         kv_width=(text.get("head_dim") or hidden // heads) * (text.get("num_key_value_heads") or heads),

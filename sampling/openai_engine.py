@@ -17,6 +17,7 @@ from sampling.settings import ModelSpec, SamplingSettings
 
 TRIES = 6
 WAIT_S = (1.0, 60.0)  # first and longest wait between tries
+REFUSED = {400, 413, 422}  # this one prompt, not the service: a failed generation
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
 
 
@@ -99,6 +100,8 @@ class OpenAIEngine:
             else:
                 if reply.status_code == httpx.codes.OK:
                     return dict(reply.json())
+                if reply.status_code in REFUSED:
+                    return {"choices": [{"text": "", "finish_reason": "error"}]}
                 if reply.status_code not in RETRIED or attempt == TRIES:
                     raise EngineError(f"{self.version}: {reply.status_code} {reply.text[:200]}")
                 wait = max(wait, _retry_after(reply))

@@ -6,7 +6,6 @@ from pathlib import Path
 from pydantic import Field
 
 from sampling.engine import Completion, Request
-from sampling.errors import BadInput
 from sampling.problems import load_json, read_text
 from sampling.settings import ModelSpec
 from sampling.validate import Plain, parse
@@ -31,7 +30,7 @@ def read_samples(path: Path) -> list[StoredSample]:
 
 
 class ReplayEngine:
-    """Gives back what is stored; a sample that is not there is refused by name."""
+    """Gives back what is stored; a sample that is not there is a failed generation."""
 
     version = "replay 1"
     device = "none"
@@ -61,17 +60,7 @@ class ReplayEngine:
         self._requests = []
 
     def _completion(self, request: Request, index: int) -> Completion:
-        text = self._text(request, index)
-        words = len(text.split())
-        return Completion(request.tag, request.problem_idx, index, text, "stop", 0, words, seed=0, gen_s=0.0)
-
-    def _text(self, request: Request, index: int) -> str:
-        problem = request.problem
-        if self._model.path == GOLD:
-            if problem.solution is None:
-                raise BadInput(f"model {self._model.name}: problem {problem.id!r} has no gold solution to replay")
-            return problem.solution
-        try:
-            return self._texts[problem.id, index]
-        except KeyError as error:
-            raise BadInput(f"{self._model.path}: no sample {index} of problem {problem.id!r}") from error
+        gold = self._model.path == GOLD
+        text = request.problem.solution if gold else self._texts.get((request.problem.id, index))
+        reason, words = "error" if text is None else "stop", len((text or "").split())
+        return Completion(request.tag, request.problem_idx, index, text or "", reason, 0, words, seed=0, gen_s=0.0)

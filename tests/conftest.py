@@ -1,0 +1,71 @@
+"""What the tests share: running the command line in this process, and a small sweep that needs no engine."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.cli import main
+
+PROBLEMS = [
+    {"id": "one", "prompt": "1+1=", "verifier": "exact", "reference": {"answer": "2"}, "solution": "2"},
+    {"id": "two", "prompt": "2+2=", "verifier": "exact", "reference": {"answer": "4"}, "solution": "4"},
+    {"id": "bad", "prompt": "3+3=", "verifier": "exact", "reference": {"answer": "6"}, "solution": "7"},
+]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Troop = Callable[..., Finished]
+WriteSweep = Callable[..., Path]
+
+
+@pytest.fixture
+def troop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Troop:
+    """Runs ``troop WORDS`` in this process."""
+
+    def run(*words: object) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["troop", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as error:
+            code = int(error.code or 0)
+        captured = capsys.readouterr()
+        return Finished(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
+    """Writes problems and a sweep of the gold solutions into a fresh current folder."""
+    import json
+
+    monkeypatch.chdir(tmp_path)
+
+    def write(problems: list[dict[str, object]] | str | None = None, **changes: object) -> Path:
+        given = PROBLEMS if problems is None else problems
+        lines = given if isinstance(given, str) else "".join(json.dumps(problem) + "\n" for problem in given)
+        (tmp_path / "problems.jsonl").write_text(lines)
+        sweep = {
+            "name": "sums",
+            "models": [{"name": "gold", "path": "gold", "engine": "replay", "k": 4}],
+            "tasks": [{"name": "sums", "kind": "jsonl", "path": "problems.jsonl"}],
+            **changes,
+        }
+        path = tmp_path / "sweep.yaml"
+        path.write_text(yaml.safe_dump(sweep))
+        return path
+
+    return write

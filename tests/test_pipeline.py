@@ -1,0 +1,167 @@
+"""The real pipeline on a real Ray of this machine: everything that works dies once, and no row is lost or doubled."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cluster.batches import ModelWork, SetAside, Work
+from cluster.pipeline import Pipeline
+from cluster.placement import place
+from cluster.session import connected
+from cluster.sink import Receipt, Sink
+from cluster.tally import CellTally, OnProgress, Progress, Tally
+from jobs.catalogue import Run
+from jobs.commit import RunSink
+from jobs.results import open_database
+from jobs.store import DirectoryStore
+from sampling.errors import EngineError, StoreError
+from sampling.models import ModelInfo
+from sampling.problems import Problem
+from sampling.samples import Provenance, Sample, Unit
+from sampling.settings import ModelSpec, SamplingSettings
+from verify.verdict import Verdict
+
+PROBLEMS, SAMPLES, PER_UNIT = 4, 60, 20
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[float, float]]:
+    with connected(None) as resources:
+        yield resources
+
+
+def problem(idx: int) -> Problem:
+    reference = {"entry_point": "f", "cases": [{"args": [1], "expected": 0}]}
+    return Problem.model_validate({"id": f"p{idx}", "prompt": "f:", "verifier": "python", "reference": reference})
+
+
+def work(tmp_path: Path, *models: ModelSpec) -> Work:
+    """Every sample is a program of its own that takes a while; every tenth is right."""
+    path = tmp_path / "samples.jsonl"
+    rows = (
+        {
+            "problem": f"p{p}",
+            "sample": s,
+            "text": f"import time\ndef f(x):\n    time.sleep(0.03)\n    return {s % 10}+{s}*0\n",
+        }
+        for p in range(PROBLEMS)
+        for s in range(SAMPLES)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = models or (ModelSpec(name="stored", path=str(path), engine="replay"),)
+    parts = tuple(ModelWork(model, ModelInfo("r"), SamplingSettings(), "h", units(model.name)) for model in given)
+    return Work(parts, {"t": {idx: problem(idx) for idx in range(PROBLEMS)}}, 0, None, 2, "test")
+
+
+def units(model: str) -> tuple[Unit, ...]:
+    firsts = [(p, s) for p in range(PROBLEMS) for s in range(0, SAMPLES, PER_UNIT)]
+    return tuple(Unit(model, "t", number, p, p + 1, s, s + PER_UNIT) for number, (p, s) in enumerate(firsts))
+
+
+def run(
+    given: Work,
+    tmp_path: Path,
+    resources: tuple[float, float],
+    show: OnProgress = lambda progress: None,
+    wrap: Callable[[RunSink], Sink] = lambda sink: sink,
+) -> tuple[SetAside, ...]:
+    rows = PROBLEMS * SAMPLES
+    tally = Tally([CellTally(part.model.name, "t", PROBLEMS, rows, 0, set()) for part in given.models])
+    sink = wrap(RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
+
+    async def go() -> tuple[SetAside, ...]:
+        return await Pipeline(given, sink, place(given.models, *resources, given.verifiers), tally).run(show)
+
+    return asyncio.run(go())
+
+
+def committed(tmp_path: Path, model: str = "stored") -> tuple[int, int, int]:
+    """Rows, distinct rows, passes; each verdict with its sample."""
+    query = """SELECT count(*), count(DISTINCT (problem_idx, sample_idx)), count(*) FILTER (passed)
+        FROM verdicts JOIN samples USING (model, task, problem_idx, sample_idx) WHERE model = ?"""
+    with open_database(Run(DirectoryStore(tmp_path / "run"))) as db:
+        (row,) = db.execute(query, [model]).fetchall()
+    return row
+
+
+def actors(name: str) -> list[psutil.Process]:
+    ours = psutil.Process().children(recursive=True)
+    return [process for process in ours if " ".join(process.cmdline()[:1]).startswith(f"ray::{name}")]
+
+
+def test_every_planned_row_is_there_once(cluster: tuple[float, float], tmp_path: Path) -> None:
+    assert run(work(tmp_path), tmp_path, cluster) == ()
+    assert committed(tmp_path) == (240, 240, 24)
+
+
+@pytest.mark.parametrize("victim", ["JudgeWorker", "Sampler"])
+def test_a_killed_actor_costs_nothing_but_time(cluster: tuple[float, float], tmp_path: Path, victim: str) -> None:
+    killed: list[int] = []
+
+    def kill_once(progress: Progress) -> None:
+        if progress.verified and not killed:
+            for process in actors(victim)[:1]:
+                killed.append(process.pid)
+                os.kill(process.pid, signal.SIGKILL)
+
+    assert run(work(tmp_path), tmp_path, cluster, kill_once) == ()
+    assert killed
+    assert committed(tmp_path) == (240, 240, 24)
+
+
+@dataclass(frozen=True)
+class SinkWithOneBadUnit:
+    """Fails on the unit with number 3, whoever tries."""
+
+    sink: RunSink
+
+    def commit(
+        self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
+    ) -> Receipt:
+        if unit.number == 3:
+            raise StoreError("disk full")
+        return self.sink.commit(unit, samples, verdicts, provenance)
+
+
+def test_a_unit_that_always_fails_is_set_aside_with_its_error(cluster: tuple[float, float], tmp_path: Path) -> None:
+    aside = run(work(tmp_path), tmp_path, cluster, wrap=SinkWithOneBadUnit)
+    assert [(item.unit.number, item.error) for item in aside] == [(3, "disk full")]
+    assert committed(tmp_path) == (220, 220, 22)
+
+
+def test_a_sample_that_the_engine_failed_on_is_neither_right_nor_wrong(
+    cluster: tuple[float, float], tmp_path: Path
+) -> None:
+    given = work(tmp_path)
+    lines = (tmp_path / "samples.jsonl").read_text().splitlines()
+    (tmp_path / "samples.jsonl").write_text("\n".join(line for line in lines if '"p1", "sample": 10,' not in line))
+    assert run(given, tmp_path, cluster) == ()
+    assert committed(tmp_path) == (240, 240, 23)
+    with open_database(Run(DirectoryStore(tmp_path / "run"))) as db:
+        faults = db.execute("SELECT problem_idx, sample_idx, passed FROM verdicts WHERE status = 'fault'").fetchall()
+    assert faults == [(1, 10, None)]
+
+
+def test_a_model_that_never_starts_does_not_stop_the_others(cluster: tuple[float, float], tmp_path: Path) -> None:
+    stored = ModelSpec(name="stored", path=str(tmp_path / "samples.jsonl"), engine="replay")
+    broken = ModelSpec(name="broken", path=str(tmp_path / "missing.jsonl"), engine="replay")
+    aside = run(work(tmp_path, stored, broken), tmp_path, cluster)
+    assert {item.unit.model for item in aside} == {"broken"}
+    assert "missing.jsonl" in aside[0].error
+    assert committed(tmp_path) == (240, 240, 24)
+
+
+def test_no_engine_at_all_is_an_error(cluster: tuple[float, float], tmp_path: Path) -> None:
+    broken = ModelSpec(name="broken", path=str(tmp_path / "missing.jsonl"), engine="replay")
+    started = time.monotonic()
+    with pytest.raises(EngineError, match=r"missing\.jsonl"):
+        run(work(tmp_path, broken), tmp_path, cluster)
+    assert time.monotonic() - started < 60
