@@ -79,7 +79,7 @@ def selection_chart(cells: Sequence[Cell], size: Size = WIDE, theme: Theme = VAR
 def how_to_read(cells: Sequence[Cell]) -> str:
     """What the marks of a coverage chart mean, of those that it has."""
     said = {
-        "Shaded: 95% interval, bootstrap over problems.": any(at.low is not None for c in cells for at in c.coverage),
+        "Shaded: 95% interval over problems.": any(at.low is not None for c in cells for at in c.coverage),
         "Dotted: fit c = exp(a·kᵇ).": any(cell.fit for cell in cells),
         "Dashed: the baseline’s single try.": any(cell.baseline for cell in cells),
     }

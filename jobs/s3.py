@@ -37,11 +37,8 @@ T = TypeVar("T")
 
 ATTEMPT = "attempt"
 _TRIES = 6  # of ours, each of them several of boto3's, which gives up early once many requests have failed
-_CONFLICT, _EXISTS, _MISSING = (
-    {"409", "ConditionalRequestConflict"},
-    {"412", "PreconditionFailed"},
-    {"404", "NoSuchKey"},
-)
+_MISSING = {"404", "NoSuchKey"}
+_CONTESTED = {"409", "ConditionalRequestConflict", "412", "PreconditionFailed"}
 _BROKEN = (ConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError)
 _ERRORS = (ClientError, *_BROKEN)
 _BUILDING = threading.Lock()
@@ -61,7 +58,7 @@ class S3Store:
 
     def check(self) -> None:
         with _translated(self):
-            quick = _client(self.options, _Patience(connect_s=3, read_s=4, attempts=2))
+            quick = _client(self.options, _Patience(connect_s=3, read_s=3, attempts=2))
             quick.list_objects_v2(Bucket=self.bucket, Prefix=self._name("probe"), MaxKeys=1)
 
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:

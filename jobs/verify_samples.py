@@ -63,6 +63,12 @@ class Summary:
         done = sum(self.status_counts.values())
         return Progress(done, self.samples, self.kept, self.status_counts["pass"], self.status_counts["fault"])
 
+    def as_text(self) -> str:
+        """One line: ``40 samples in 2.1 s: 30 pass, 9 fail, 1 timeout (12 kept from an unfinished job)``."""
+        counts = ", ".join(f"{count} {status}" for status, count in self.status_counts.most_common())
+        kept = f" ({self.kept} kept from an unfinished job)" if self.kept else ""
+        return f"{self.samples} samples in {self.seconds:.1f} s: {counts}{kept}"
+
 
 def task_option(text: str) -> TaskSpec:
     """The task that ``KIND=PATH`` names on the command line; raises BadInput."""
@@ -70,6 +76,11 @@ def task_option(text: str) -> TaskSpec:
     if not equals or not path or kind not in KINDS:
         raise BadInput(f"--task {text!r}: KIND=PATH is needed, KIND one of {', '.join(KINDS)}")
     return parse(TaskSpec, {"kind": kind, "path": path}, "--task")
+
+
+def verify_file(task: str, samples: Path, out: Path, *, tier: str | None = None, workers: int | None = None) -> str:
+    """What ``troop verify --task KIND=PATH --samples S --out V`` does, and the line that it ends with."""
+    return verify_samples(task_option(task).load(), samples, out, tier=tier, workers=workers).as_text()
 
 
 def verify_samples(

@@ -130,7 +130,7 @@ class Problem(Plain):
 def read_jsonl(path: Path) -> list[Problem]:
     """The problems of a file in DESIGN's problem format; raises BadInput naming the line."""
     problems = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             problems.append(parse(Problem, load_json(line, f"{path}:{number}"), f"{path}:{number}"))
     return problems
@@ -161,9 +161,9 @@ def load_json(text: str, where: str) -> Any:
     """Parsed JSON; raises BadInput that starts with ``where``."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not valid JSON ({error})") from error
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,244 @@
+"""Tasks: the published files load as they are, gold solutions pass, and bad input is refused in one line."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sampling.errors import BadInput
+from sampling.problems import Limits, Problem, PythonReference, StdioReference
+from sampling.recipes import RECIPES
+from sampling.tasks import KINDS, TaskSpec, load_task
+from sampling.validate import parse
+from verify.judge import Judge
+from verify.verdict import Status
+
+TASKS = Path(__file__).parents[2] / "shared" / "data" / "tasks"
+PUBLISHED = {
+    "gsm8k": ("gsm8k_test.jsonl", 1319),
+    "math": ("math500_test.json", 500),
+    "humaneval": ("HumanEval.jsonl.gz", 164),
+    "mbpp": ("mbpp.jsonl", 964),
+    "codecontests": ("codecontests_sample20.jsonl", 20),
+}
+
+
+def published(kind: str, **options: Any) -> tuple[Problem, ...]:
+    path = TASKS / PUBLISHED[kind][0]
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here")
+    return load_task(kind, path, **options)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge() as judge:
+        yield judge
+
+
+@pytest.mark.parametrize("style", ["base", "chat"])
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_a_published_file_loads(kind: str, style: str) -> None:
+    problems = published(kind, style=style)
+    assert len(problems) == PUBLISHED[kind][1]
+    for problem in problems:
+        asked = problem.prompt if style == "base" else "".join(m.content for m in problem.messages or ())
+        assert asked and "{question}" not in asked and "{answer}" not in asked and "{tests}" not in asked
+        assert (problem.stop == ()) == (style == "chat")
+        assert (problem.solution is None) == (kind == "codecontests")
+    assert problems == published(kind, style=style)
+    assert problems[3:5] == published(kind, style=style, skip=3, limit=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "step"), [("gsm8k", 0, 200), ("math", 3, 100), ("humaneval", 0, 16), ("mbpp", 1, 120)]
+)
+def test_gold_solutions_pass(judge: Judge, kind: str, first: int, step: int) -> None:
+    for problem in published(kind)[first::step]:
+        assert problem.solution is not None
+        assert judge.verify(problem, problem.solution).status is Status.PASS, problem.id
+
+
+def test_a_codecontests_program_passes(judge: Judge) -> None:
+    (problem,) = published("codecontests", skip=3, limit=1)  # Codehorses T-shirts
+    program = """import collections
+n = int(input())
+old = collections.Counter(input() for _ in range(n))
+new = collections.Counter(input() for _ in range(n))
+print(sum((old - new).values()))
+"""
+    assert isinstance(problem.reference, StdioReference)
+    assert len(problem.reference.cases) == 102
+    assert judge.verify(problem, f"```python\n{program}```").status is Status.PASS
+    assert judge.verify(problem, "```python\nprint(0)\n```").status is Status.FAIL
+
+
+def test_humaneval_prompts_are_continued_and_chats_answered_whole(judge: Judge) -> None:
+    base, chat = published("humaneval", limit=1)[0], published("humaneval", limit=1, style="chat")[0]
+    assert isinstance(base.reference, PythonReference)
+    assert base.prompt == base.reference.prefix
+    whole = f"Here:\n```python\n{base.prompt}{base.solution}```"
+    assert judge.verify(chat, whole).status is Status.PASS
+
+
+def test_mbpp_leaves_out_the_problems_that_its_prompts_show() -> None:
+    problems = published("mbpp")
+    assert [problem.id for problem in problems[:2]] == ["mbpp/11", "mbpp/12"]
+    assert (problems[0].prompt or "").count("[BEGIN]") == 4
+    assert [problem.id for problem in published("mbpp", limit=500)][-1] == "mbpp/510"
+
+
+def test_mbpp_problems_name_their_function_and_four_need_one_process(judge: Judge) -> None:
+    problems = published("mbpp")
+    shared = [
+        problem for problem in problems if isinstance(problem.reference, PythonReference) and problem.reference.shared
+    ]
+    assert [problem.id for problem in shared] == ["mbpp/367", "mbpp/596", "mbpp/601", "mbpp/927"]
+    for problem in shared:
+        assert judge.verify(problem, problem.solution or "").status is Status.PASS, problem.id
+        assert judge.verify(problem, "def f():\n    pass").passed is False
+    named = [problem for problem in problems if getattr(problem.reference, "entry_point", None)]
+    assert len(named) == len(problems) - 4
+    text = f"```python\n{problems[0].solution}\n```\nFor example:\n```python\nprint(1)\n```"
+    assert judge.verify(problems[0], text).status is Status.PASS
+
+
+def test_few_shot_examples_are_drawn_by_the_problems_id() -> None:
+    pool = TASKS / "gsm8k_train_first512.jsonl"
+    problems = published("gsm8k", few_shot=pool, shots=4, limit=20)
+    again = published("gsm8k", few_shot=pool, shots=4, skip=10, limit=10)
+    assert problems[10:] == again
+    assert all((problem.prompt or "").count("####") == 4 for problem in problems)
+    assert len({(problem.prompt or "").split("\n")[0] for problem in problems}) > 10
+    chat = published("gsm8k", few_shot=pool, shots=2, limit=1, style="chat")[0]
+    assert [message.role for message in chat.messages or ()] == ["user", "assistant"] * 2 + ["user"]
+
+
+def test_no_example_shows_the_question_itself() -> None:
+    path = TASKS / PUBLISHED["gsm8k"][0]
+    for problem in published("gsm8k", few_shot=path, shots=5, limit=300):
+        questions = (problem.prompt or "").split("Question: ")[1:]
+        assert len({part.partition("\n")[0] for part in questions}) == 6
+
+
+def test_zero_shots_leave_the_question_alone() -> None:
+    assert (published("gsm8k", shots=0, limit=1)[0].prompt or "").startswith("Question: Janet")
+    assert (published("gsm8k", limit=1)[0].prompt or "").count("####") == 5
+    assert (published("math", limit=1)[0].prompt or "").count("I hope it is correct") == 4
+
+
+OWN = {"id": "a", "prompt": "1+1?", "verifier": "math", "reference": {"answer": "2"}}
+
+
+def written(folder: Path, *rows: object, name: str = "own.jsonl") -> Path:
+    path = folder / name
+    text = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode("utf-8", "surrogatepass"))
+    return path
+
+
+def test_own_problems(tmp_path: Path) -> None:
+    rows = [OWN, "", {**OWN, "id": "b", "prompt": "line\u2028separator"}]
+    path = written(tmp_path, *(row if row == "" else json.dumps(row, ensure_ascii=False) for row in rows))
+    assert [problem.id for problem in load_task("jsonl", path)] == ["a", "b"]
+    assert load_task("jsonl", path) == load_task("jsonl", written(tmp_path, *rows, name="own.jsonl.gz"))
+    (chat,) = load_task("jsonl", path, limit=1, style="chat")
+    assert chat.prompt is None and chat.messages and chat.messages[0].content == "1+1?"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "said"),
+    [
+        ("jsonl", [OWN, OWN], "own.jsonl:2: id 'a' occurs more than once (first at"),
+        ("jsonl", [OWN, {**OWN, "id": "b", "tests": 1}], "own.jsonl:2: tests: unknown key; allowed:"),
+        ("jsonl", [{**OWN, "verifier": "vibes"}], "own.jsonl:1: verifier: "),
+        ("jsonl", ["{"], "own.jsonl:1: not valid JSON"),
+        ("jsonl", ["[" * 100_000], "own.jsonl:1: JSON nested too deeply"),
+        ("jsonl", [{**OWN, "prompt": "\ud800"}], "own.jsonl:1: half of a surrogate pair"),
+        ("jsonl", [], "no problems"),
+        ("gsm8k", [{"question": "?"}], "own.jsonl:1: answer: Field required"),
+        ("gsm8k", [{"question": "?", "answer": "5"}], "own.jsonl:1: answer: "),
+        ("gsm8k", ["5"], "own.jsonl:1: the whole: "),
+        ("math", [{"problem": "?", "solution": "", "answer": None}], "own.jsonl:1: answer: "),
+        ("humaneval", [{"task_id": "a"}], "own.jsonl:1: prompt: Field required"),
+        ("mbpp", [{"task_id": 11, "text": "", "code": "", "test_list": []}], "own.jsonl:1: test_list: "),
+        ("codecontests", [{"id": 1, "content": "", "test": "["}], "own.jsonl:1: test: not valid JSON"),
+        ("codecontests", [{"id": 1, "content": "", "test": '[{"input": {}}]'}], "own.jsonl:1: test.0.input.stdin: "),
+        ("codecontests", [{"id": 1, "content": "", "test": "[]"}], "own.jsonl:1: test: "),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, kind: str, rows: list[object], said: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        load_task(kind, written(tmp_path, *rows))
+    assert said in str(refused.value)
+    assert str(tmp_path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_bad_files_and_options_are_named(tmp_path: Path) -> None:
+    own = written(tmp_path, OWN)
+    gsm8k = written(tmp_path, {"question": "?", "answer": "#### 1"}, name="gsm8k.jsonl")
+    (tmp_path / "broken.jsonl.gz").write_bytes(b"\x1f\x8b\x08 no gzip")
+    (tmp_path / "latin.jsonl").write_bytes(b'{"id": "\xe9"}')
+    (tmp_path / "object.json").write_text("{}")
+    (tmp_path / "own.txt").write_text("Solve: {question}")
+    refusals: list[tuple[str, Path, dict[str, Any], str]] = [
+        ("gsm9k", own, {}, f"'gsm9k' is no kind of task; allowed: {', '.join(KINDS)}"),
+        ("jsonl", tmp_path / "none.jsonl", {}, "no such file"),
+        ("jsonl", tmp_path / "none.jsonl.gz", {}, "no such file"),
+        ("jsonl", tmp_path, {}, "cannot be read"),
+        ("jsonl", tmp_path / "broken.jsonl.gz", {}, "cannot be read as gzipped"),
+        ("jsonl", tmp_path / "latin.jsonl", {}, "cannot be read as UTF-8"),
+        ("math", tmp_path / "object.json", {}, "a JSON array of rows is needed, got dict"),
+        ("jsonl", own, {"skip": 1}, "no problems"),
+        ("jsonl", own, {"shots": 2}, "shots: not for tasks of kind 'jsonl'; allowed for gsm8k, math, mbpp"),
+        ("humaneval", own, {"few_shot": own}, "few_shot: not for tasks of kind 'humaneval'"),
+        ("gsm8k", gsm8k, {"shots": 2}, "no few_shot file is given"),
+        ("gsm8k", gsm8k, {"few_shot": gsm8k}, "5 few-shot examples asked for, but the pool holds 0"),
+        ("gsm8k", gsm8k, {"prompt": tmp_path / "own.txt"}, "{answer} is missing; needed: {question}, {answer}"),
+    ]
+    for kind, path, options, said in refusals:
+        with pytest.raises(BadInput) as refused:
+            load_task(kind, path, **options)
+        assert said in str(refused.value), said
+
+
+def test_an_own_template_and_limits(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("Solve {this} now: {question}\n")
+    row = {"task_id": "h", "prompt": "def f():\n", "entry_point": "f", "canonical_solution": " pass", "test": ""}
+    path = written(tmp_path, row)
+    (problem,) = load_task("humaneval", path, style="chat", prompt=tmp_path / "own.txt", limits=Limits(time_limit_s=9))
+    assert problem.messages and problem.messages[0].content == "Solve {this} now: def f():\n"
+    assert isinstance(problem.reference, PythonReference)
+    assert (problem.reference.time_limit_s, problem.reference.memory_mb) == (9, 512)
+
+
+def test_a_task_of_a_sweep(tmp_path: Path) -> None:
+    written(tmp_path, OWN)
+    spec = parse(TaskSpec, {"kind": "jsonl", "path": "own.jsonl", "name": "mine-1"}, "sweep.yaml")
+    assert spec.title == "mine-1"
+    assert len(spec.under(tmp_path).load()) == 1
+    assert parse(TaskSpec, {"kind": "gsm8k", "path": "a"}, "s").title == "gsm8k"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"kind": "gsm8k", "path": "a", "shot": 1}, "sweep.yaml: shot: unknown key; allowed: few_shot, kind, limit"),
+        ({"kind": "gsm9k", "path": "a"}, "sweep.yaml: kind: Input should be 'jsonl', 'gsm8k'"),
+        ({"kind": "gsm8k", "path": "a", "name": "../up"}, "sweep.yaml: name: "),
+        ({"kind": "gsm8k", "path": "a", "limit": 0}, "sweep.yaml: limit: "),
+        ({"kind": "gsm8k"}, "sweep.yaml: path: Field required"),
+    ],
+)
+def test_a_bad_task_of_a_sweep(data: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse(TaskSpec, data, "sweep.yaml")
+    assert str(refused.value).startswith(said)
+
+
+def test_every_kind_has_its_templates() -> None:
+    assert {"jsonl", *RECIPES} == set(KINDS)

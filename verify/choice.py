@@ -1,0 +1,28 @@
+"""Multiple choice: the chosen letter (or digit) must be the right one."""
+
+import re
+
+from sampling.problems import AnswerReference, Problem
+from verify.answers import choice_answer
+from verify.verdict import Status, Verdict
+
+
+class ChoiceVerifier:
+    """``answer`` in the reference is a letter or digit, in whatever brackets: ``B``, ``(b)``."""
+
+    version = "choice/1"
+
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        assert isinstance(problem.reference, AnswerReference)
+        gold = re.sub(r"[^A-Za-z0-9]", "", problem.reference.answer).upper()
+        if len(gold) != 1:
+            return Verdict(Status.FAULT, reason="the reference answer is not one letter or digit")
+        answer = choice_answer(completion)
+        if answer is None:
+            return Verdict(Status.INVALID, reason="no choice found")
+        if answer == gold:
+            return Verdict(Status.PASS, answer=answer)
+        return Verdict(Status.FAIL, reason="another choice", answer=answer)
+
+    def close(self) -> None:
+        """Owns no process."""

@@ -1,0 +1,107 @@
+"""Comparing what came out with what had to: whole outputs by one of four checkers, and plain built-in values.
+
+Runs in the supervisor, over data that a stranger wrote: every comparison is linear in its size.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+RELATIVE, ABSOLUTE = 1e-6, 1e-6
+_MAX_NUMBER = 400  # characters; no float has more, and int() of longer ones is slow
+
+
+def same_output(checker: str, expected: str, actual: str) -> bool:
+    """Whether a program's output is right by ``checker``, one of ``CHECKERS``."""
+    return CHECKERS[checker](expected, actual)
+
+
+def _exact(expected: str, actual: str) -> bool:
+    """To the byte."""
+    return expected == actual
+
+
+def _lines(expected: str, actual: str) -> bool:
+    """Line by line, without white space at the ends of lines and without empty lines at the end."""
+    return _stripped_lines(expected) == _stripped_lines(actual)
+
+
+def _stripped_lines(text: str) -> list[str]:
+    lines = [line.rstrip() for line in text.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _tokens(expected: str, actual: str) -> bool:
+    """Word by word, whatever white space is between the words."""
+    return expected.split() == actual.split()
+
+
+def _float(expected: str, actual: str) -> bool:
+    """Word by word, numbers within a relative or absolute error of a millionth."""
+    wanted, given = expected.split(), actual.split()
+    return len(wanted) == len(given) and all(map(_same_word, wanted, given))
+
+
+def _same_word(expected: str, actual: str) -> bool:
+    if expected == actual:
+        return True
+    wanted, given = _number(expected), _number(actual)
+    return wanted is not None and given is not None and close(wanted, given)
+
+
+def _number(word: str) -> float | None:
+    """A decimal number as programs print it; neither ``nan`` nor ``1_000``."""
+    if len(word) > _MAX_NUMBER or "_" in word:
+        return None
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return None if math.isnan(value) else value
+
+
+CHECKERS: dict[str, Callable[[str, str], bool]] = {
+    "exact": _exact,
+    "lines": _lines,
+    "tokens": _tokens,
+    "float": _float,
+}
+
+
+def close(expected: float, actual: float) -> bool:
+    """Equal, or within a relative or absolute error of a millionth; an infinity only equals itself."""
+    return math.isclose(expected, actual, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+
+
+def same_value(expected: Any, actual: Any) -> bool:
+    """Python's ``==`` over exact built-in types, with two exceptions where expectations come from JSON.
+
+    Floats are equal within a millionth, and a tuple is as good as the list that JSON has in its place. As with ``==``,
+    ``True`` is 1 and 1 is 1.0. Iterators are compared by what they yield.
+    """
+    if hasattr(actual, "__next__"):
+        actual = list(actual)
+    if isinstance(expected, float) or isinstance(actual, float):
+        return _same_float(expected, actual)
+    if isinstance(expected, list | tuple):
+        fits = isinstance(actual, type(expected)) or (isinstance(expected, list) and isinstance(actual, tuple))
+        return fits and len(expected) == len(actual) and all(map(same_value, expected, actual))
+    if isinstance(expected, dict):
+        return isinstance(actual, dict) and _same_dict(expected, actual)
+    if type(expected) is bool or type(actual) is bool:
+        return isinstance(expected, int) and isinstance(actual, int) and expected == actual
+    return type(expected) is type(actual) and bool(expected == actual)
+
+
+def _same_float(expected: Any, actual: Any) -> bool:
+    numbers = isinstance(expected, int | float) and isinstance(actual, int | float)
+    try:
+        return numbers and close(float(expected), float(actual))
+    except OverflowError:  # an integer beyond every float
+        return bool(expected == actual)
+
+
+def _same_dict(expected: dict[Any, Any], actual: dict[Any, Any]) -> bool:
+    return expected.keys() == actual.keys() and all(same_value(item, actual[key]) for key, item in expected.items())

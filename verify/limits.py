@@ -1,0 +1,101 @@
+"""What a candidate may use, and how its end is read from what the kernel says."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from functools import cache
+
+from verify.verdict import Status
+
+DEFAULT_OUTPUT = 1 << 20
+MEGABYTE = 1 << 20
+# Process seconds that ``_work`` takes on the machine for which time limits are written.
+_REFERENCE_S = 0.01
+_MAX_SCALE = 5.0
+_NEAR_LIMIT = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Wall and CPU seconds, megabytes of memory, bytes of output; times already scaled to this machine."""
+
+    wall_s: float
+    memory_mb: int
+    output_bytes: int = DEFAULT_OUTPUT
+    cpu_s: float | None = None
+
+    @property
+    def cpu_limit_s(self) -> int:
+        """Whole seconds, as the kernel counts them, and never less than what was asked for."""
+        return int(self.wall_s if self.cpu_s is None else self.cpu_s) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one child ended: measured by the zygote and the supervisor, from the kernel.
+
+    ``stopped`` is the supervisor's own reason for killing it; ``confined`` says that it had come as far as running
+    candidate code, so that what went wrong before is our failure and nothing a candidate does can look like it.
+    """
+
+    wait_status: int
+    cpu_s: float
+    max_rss_mb: float
+    wall_s: float
+    confined: bool
+    stopped: Status | None = None
+
+    def problem(self, quota: Quota) -> tuple[Status, str] | None:
+        """Status and reason if it exceeded a limit or died, None if it ended by itself with exit status 0."""
+        if not self.confined:
+            return Status.FAULT, "the sandbox could not start the candidate"
+        if self.stopped is not None:
+            return self.stopped, _stopped_reason(self.stopped, quota)
+        if os.WIFSIGNALED(self.wait_status):
+            return self._killed(os.WTERMSIG(self.wait_status), quota)
+        code = os.waitstatus_to_exitcode(self.wait_status)
+        return None if code == 0 else (Status.CRASH, f"exit status {code}")
+
+    def _killed(self, number: int, quota: Quota) -> tuple[Status, str]:
+        if number in (signal.SIGXCPU, signal.SIGKILL) and self.cpu_s >= quota.cpu_limit_s - 0.1:
+            return Status.TIMEOUT, f"more than {quota.cpu_limit_s} s of CPU time"
+        if self.max_rss_mb >= quota.memory_mb * _NEAR_LIMIT:
+            return Status.MEMORY, f"killed by signal {number} near the limit of {quota.memory_mb} MB"
+        return Status.CRASH, f"killed by signal {number} ({_signal_name(number)})"
+
+
+def _stopped_reason(status: Status, quota: Quota) -> str:
+    if status is Status.TIMEOUT:
+        return f"more than {quota.wall_s:.3g} s"
+    return f"more than {quota.output_bytes} bytes of output"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"
+
+
+@cache
+def time_scale() -> float:
+    """How much longer this machine may take: 1 on the reference machine and on faster ones, at most 5.
+
+    The best of a few tries in CPU time, so that a busy machine is not taken for a slow one.
+    """
+    best = min(_timed() for _ in range(5))
+    return min(max(best / _REFERENCE_S / 1.25, 1.0), _MAX_SCALE)
+
+
+def _timed() -> float:
+    began = time.thread_time()
+    _work()
+    return time.thread_time() - began
+
+
+def _work() -> int:
+    total = 0
+    for number in range(200_000):
+        total += number & 7
+    return total

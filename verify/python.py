@@ -1,0 +1,195 @@
+"""Python functions, judged by calls with known results, by test source, or by asserts.
+
+Calls are compared here, outside. Tests and asserts run in a process of their own beside a proxy of the candidate. Which
+way a problem is judged belongs to the problem, never to the candidate: an answer that cannot cross is a fail, not a
+reason to share a process. Where the problem itself asks to share one, the verdict's reason says so.
+"""
+
+import ast
+import builtins
+import reprlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sampling.problems import Problem, PythonReference
+from verify import wire
+from verify.compare import same_value
+from verify.extract import extract_code
+from verify.limits import DEFAULT_OUTPUT, Quota, time_scale
+from verify.sandbox import Code, Raised, Run, Sandbox, Test, compiled, mentions_numpy
+from verify.stdio import NO_CODE, Spent
+from verify.verdict import Status, Verdict
+
+SHARED_NOTE = "shared process: candidate and test together, forgeable"
+_MAX_PREPARED = 4096
+_NOT_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What all samples of one problem share: the compiled test, or why the task's own code is no test."""
+
+    reference: PythonReference
+    output_bytes: int = DEFAULT_OUTPUT
+    test: Test | None = None
+    fault: str | None = None
+
+
+class PythonVerifier:
+    """Judges functions; what a problem's samples share is prepared once."""
+
+    version = "python-1"
+
+    def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
+        self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
+        self._prepared: dict[str, Prepared] = {}
+
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        reference = problem.reference
+        assert isinstance(reference, PythonReference), f"problem {problem.id}: not a python problem"
+        source = extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
+        if source is None:
+            return NO_CODE
+        prepared = self._prepare(problem.id, reference)
+        spent = Spent(self.sandbox.tier)
+        if prepared.fault is not None:
+            return spent.verdict(Status.FAULT, prepared.fault)
+        run, status, reason = self._judge(Code(source, reference.setup), prepared)
+        spent.add(run)
+        return spent.verdict(status, reason)
+
+    def close(self) -> None:
+        self.sandbox.close()
+
+    def _prepare(self, name: str, reference: PythonReference) -> Prepared:
+        known = self._prepared.get(name)
+        if known is None or known.reference is not reference:
+            if len(self._prepared) >= _MAX_PREPARED:
+                self._prepared.clear()
+            known = self._prepared[name] = prepare(reference)
+        return known
+
+    def _judge(self, code: Code, prepared: Prepared) -> tuple[Run, Status, str]:
+        reference = prepared.reference
+        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, prepared.output_bytes)
+        if reference.cases is not None:
+            run = self.sandbox.call_cases(code, reference.entry_point or "", [c.args for c in reference.cases], quota)
+            return run, *_compared(reference, run)
+        if reference.shared:
+            run = self.sandbox.run_shared(code, reference.entry_point or "", _steps(reference), quota)
+            return run, *_decided(run, f"{SHARED_NOTE}; " if run.reason else SHARED_NOTE)
+        assert prepared.test is not None
+        run = self.sandbox.run_test(code, prepared.test, quota)
+        return run, *_decided(run, "")
+
+
+def _decided(run: Run, note: str) -> tuple[Status, str]:
+    assert run.status is not None
+    return run.status, note + run.reason
+
+
+def _compared(reference: PythonReference, run: Run) -> tuple[Status, str]:
+    """Every call answered, and every answer right: anything less is not a pass."""
+    if run.status is not None:
+        return run.status, run.reason
+    cases = reference.cases or ()
+    for number, (case, answer) in enumerate(zip(cases, run.answers, strict=False), start=1):
+        where = f"case {number} of {len(cases)}"
+        if isinstance(answer, Raised):
+            return Status.FAIL, f"{where}: {answer}"
+        if not _same(case.expected, answer):
+            return Status.FAIL, f"{where}: got {_short(answer)}, expected {_short(case.expected)}"
+    if len(run.answers) != len(cases):
+        return Status.FAIL, f"{len(run.answers)} answers to {len(cases)} calls"
+    return Status.PASS, ""
+
+
+def _same(expected: object, answer: object) -> bool:
+    try:
+        return same_value(expected, answer)
+    except RecursionError:
+        return False
+
+
+def _short(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__} too large to show"
+
+
+def prepare(reference: PythonReference) -> Prepared:
+    """Compiles a problem's tests; what is no test is the task's fault, whatever the candidate."""
+    try:
+        if reference.cases is not None:
+            values = wire.encode([[case.args, case.expected] for case in reference.cases])
+            return Prepared(reference, DEFAULT_OUTPUT + 2 * len(wire.pack(values)))
+        return Prepared(reference, test=_test(reference))
+    except _NOT_CODE as error:
+        return Prepared(reference, fault=f"the task's own tests do not compile: {error}")
+    except wire.NotPlain as error:
+        return Prepared(reference, fault=f"the task's own cases hold more than plain values: {error}")
+
+
+def _test(reference: PythonReference) -> Test:
+    setup = f"{_complete(reference.prefix)}\n{reference.setup}"
+    steps = _steps(reference)
+    return Test(
+        setup=compiled(setup, "setup.py"),
+        wanted=_wanted(reference),
+        steps=tuple(compiled(step, "tests.py") for step in steps),
+        calls_check=reference.tests is not None,
+        needs_numpy=any(mentions_numpy(text) for text in (setup, *steps)),
+    )
+
+
+def _steps(reference: PythonReference) -> list[str]:
+    return [reference.tests] if reference.tests is not None else list(reference.asserts or ())
+
+
+def _complete(prefix: str) -> str:
+    """The prompt's own code for the test's side, which may use its helpers; its last function may lack a body."""
+    for source in (prefix, f"{prefix.rstrip()}\n    pass\n"):
+        try:
+            compile(source, "prefix.py", "exec", dont_inherit=True)
+        except _NOT_CODE:
+            continue
+        return source
+    return ""
+
+
+def _wanted(reference: PythonReference) -> tuple[str, ...]:
+    """The functions that the candidate has to give: the entry point, and what asserts call by name.
+
+    Names of built-ins are the test's own, unless the asserts call nothing else: a candidate that defines ``set`` must
+    not decide what ``assert set(f(x)) == {1}`` means.
+    """
+    first = (reference.entry_point,) if reference.entry_point else ()
+    if reference.asserts is None:
+        return first
+    called = list(dict.fromkeys(name for text in reference.asserts for name in _called(ast.parse(text))))
+    defined = set(_defined(ast.parse(reference.setup)))
+    foreign = [name for name in called if name not in defined and not hasattr(builtins, name)]
+    own = foreign or (called[:1] if not first else [])
+    return tuple(dict.fromkeys((*first, *own)))
+
+
+def _called(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """Names that a task's set-up binds at its top level."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        else:
+            yield from (name.id for name in ast.walk(node) if isinstance(name, ast.Name) and _is_bound(name))
+
+
+def _is_bound(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
