@@ -5,10 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
 
 from sampling.validate import Plain
-from verify.tiers import probe_tiers
+from verify.tiers import probe
 
 
 class Finding(Plain):
@@ -58,7 +57,10 @@ def _engine() -> Finding:
 
 
 def _sandbox() -> list[Finding]:
-    return [Finding(what=f"sandbox {name}", **asdict(found)) for name, found in probe_tiers().items()]
+    return [
+        Finding(what=f"sandbox {found.tier}", usable=found.available, seen=found.reason or "tried, and it holds")
+        for found in probe()
+    ]
 
 
 def _ray() -> Finding:

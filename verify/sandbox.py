@@ -41,8 +41,8 @@ MAX_ERRORS = 1 << 20  # bytes of standard error; only the end is kept
 MAX_TEST_ANSWER = 1 << 16
 KEPT_ERRORS = 300
 # What candidates use most. Rarer modules are better loaded by the few that want them than forked by all.
-_MODULES = """math cmath random re string itertools functools collections collections.abc heapq bisect operator copy
-json typing dataclasses datetime threading time io abc enum types contextlib""".split()  # noqa: SIM905
+_MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing datetime
+random time io abc enum types contextlib""".split()  # noqa: SIM905
 _NUMPY = re.compile(r"^\s*(?:import|from)\s+numpy\b", re.MULTILINE)
 
 
@@ -183,7 +183,7 @@ class Sandbox:
             except wire.NotPlain as error:
                 problem = (Status.CRASH, f"ended without an answer ({error})")
             else:
-                problem = _out_of_memory(answers)
+                problem = _out_of_memory(answers, ended, quota)
         return _run(ended, problem, answers=answers)
 
     def _run_test(self, code: Code, test: Test, quota: Quota) -> Run:
@@ -252,17 +252,19 @@ def _answers(data: Any) -> tuple[Any, ...]:
     return tuple(answers)
 
 
-def _out_of_memory(answers: tuple[Any, ...]) -> tuple[Status, str] | None:
+def _out_of_memory(answers: tuple[Any, ...], ended: Ended, quota: Quota) -> tuple[Status, str] | None:
+    """At the limit an interpreter may end in other errors than the one for it."""
     last = answers[-1] if answers else None
-    if isinstance(last, Raised) and str(last).startswith("MemoryError"):
-        return Status.MEMORY, "MemoryError"
+    if isinstance(last, Raised) and (str(last).startswith("MemoryError") or ended.max_rss_mb >= quota.memory_mb):
+        return Status.MEMORY, str(last)
     return None
 
 
 def _test_verdict(ended: Ended, progress: bytes, answer: bytes, quota: Quota) -> tuple[Status, str] | None:
     """What the test's side came to; None where that depends on how the candidate's process ended.
 
-    Before the candidate was called (progress ``sr`` at most), nothing that the test does is the candidate's doing.
+    Before the candidate was called (progress ``sr`` at most), nothing that the test does is the candidate's doing; but
+    how long it had to wait for the candidate to load is, so only a test that was busy itself has hung.
     """
     problem = ended.problem(quota)
     if problem is None:
@@ -274,7 +276,7 @@ def _test_verdict(ended: Ended, progress: bytes, answer: bytes, quota: Quota) ->
             return None if status == "gone" else _told(Status(status), reason)
     if b"c" in progress:
         return problem
-    if progress == b"s" and problem[0] is Status.TIMEOUT:
+    if progress and problem[0] is Status.TIMEOUT and ended.cpu_s < quota.wall_s / 2:
         return Status.TIMEOUT, f"still loading after {quota.wall_s:.3g} s"
     return Status.FAULT, f"the task's own code: {problem[1]} before it called the candidate"
 

@@ -43,6 +43,8 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TOP_PAD_": "1048576",  # grow the heap seldom, and serve the compiler's arenas from it
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
 }
 
 
@@ -97,6 +99,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # an interrupt from the terminal is the supervisor's to handle
         )
         theirs.close()
         os.close(kill_reader)
