@@ -67,7 +67,7 @@ def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None
 
     sweep = demo_sweep(assignments)
     outcome = _run(sweep, address, local)
-    _report(sweep.run_uri, None)
+    _report_sweep(sweep)
     _finish(outcome)
 
 
@@ -94,7 +94,7 @@ def run(sweep_file: Path, assignments: tuple[str, ...], address: str | None, loc
     sweep = load_sweep(sweep_file, assignments)
     outcome = _run(sweep, address, local)
     if report:
-        _report(sweep.run_uri, None)
+        _report_sweep(sweep)
     _finish(outcome)
 
 
@@ -151,7 +151,10 @@ def verify(
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
 def report(run_uri: str, out: Path | None) -> None:
     """Write report.html, report.json, summary.md and charts."""
-    _report(run_uri, out)
+    from jobs.reporting import report_run
+    from jobs.runs import open_run
+
+    _say(report_run(open_run(run_uri), out))
 
 
 @cli.command()
@@ -188,10 +191,12 @@ def _run(sweep: "Sweep", address: str | None, local: bool) -> "Outcome":
     return run_sweep(sweep, address=address, local=local, say=_say)
 
 
-def _report(run_uri: str, out: Path | None) -> None:
+def _report_sweep(sweep: "Sweep") -> None:
     from jobs.reporting import report_run
+    from jobs.runs import stored_run
+    from jobs.store import open_store
 
-    _say(report_run(run_uri, out))
+    _say(report_run(stored_run(open_store(sweep.run_uri, sweep.store_options)), None))
 
 
 def _finish(outcome: "Outcome") -> None:

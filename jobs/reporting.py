@@ -14,15 +14,14 @@ from jobs.report_samples import BrowserSample
 from jobs.report_schema import Report
 from jobs.report_text import crossing, share, shares
 from jobs.results import open_database, read_cells
-from jobs.runs import StoredRun, open_run
+from jobs.runs import StoredRun
 from jobs.store import DirectoryStore, Store
 
 MOST_BROWSED = 12_000  # rows read for the page's sample browser, which shows some of each problem's samples
 
 
-def report_run(uri: str, out: Path | None) -> str:
+def report_run(stored: StoredRun, out: Path | None) -> str:
     """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
-    stored = open_run(uri)
     cells = read_cells(stored.run)
     report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored))
     prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}

@@ -38,6 +38,12 @@ class StoredRun:
 def open_run(uri: str) -> StoredRun:
     """The run at a path, an s3:// URI, or the one that a sweep file names; raises BadInput where there is none."""
     store = _store_of(uri)
+    store.check()
+    return stored_run(store)
+
+
+def stored_run(store: Store) -> StoredRun:
+    """The run in a store; raises BadInput where there is none."""
     layers = read_layers(store)
     if not layers:
         raise BadInput(

@@ -133,18 +133,19 @@ class _Patience:
 
 def _client(options: StoreOptions, patience: _Patience) -> "S3Client":
     with _BUILDING:  # building a client is not thread-safe, using it is
-        return _built(options, patience, os.getpid())
+        return _built(options, _elsewhere(options), patience, os.getpid())
 
 
 @lru_cache(maxsize=8)
-def _built(options: StoreOptions, patience: _Patience, _pid: int) -> "S3Client":
+def _built(options: StoreOptions, endpoint: str | None, patience: _Patience, _pid: int) -> "S3Client":
     """A client per process: one that was inherited by a fork would share its connections with the parent."""
     given: dict[str, Any] = {
         "connect_timeout": patience.connect_s,
         "read_timeout": patience.read_s,
         "max_pool_connections": 32,
         "retries": {"mode": "adaptive", "total_max_attempts": patience.attempts},
-        "s3": {"addressing_style": options.addressing_style or _usual_style(options)},
+        # Servers that are not Amazon's rarely have a host name for each bucket.
+        "s3": {"addressing_style": options.addressing_style or ("path" if endpoint else "auto")},
     }
     if options.request_checksum_calculation:
         given["request_checksum_calculation"] = options.request_checksum_calculation
@@ -152,14 +153,13 @@ def _built(options: StoreOptions, patience: _Patience, _pid: int) -> "S3Client":
     session = boto3.session.Session(profile_name=options.profile, region_name=options.region)
     region = session.region_name or "us-east-1"
     return session.client(
-        "s3", endpoint_url=options.endpoint_url, region_name=region, verify=options.verify_tls, config=Config(**given)
+        "s3", endpoint_url=endpoint, region_name=region, verify=options.verify_tls, config=Config(**given)
     )
 
 
-def _usual_style(options: StoreOptions) -> str:
-    """Servers that are not Amazon's rarely have a host name for each bucket."""
-    elsewhere = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return "path" if elsewhere else "auto"
+def _elsewhere(options: StoreOptions) -> str | None:
+    """The endpoint, if it is not Amazon's own for the region."""
+    return options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 def _patiently(request: Callable[[], T]) -> T:

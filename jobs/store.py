@@ -130,7 +130,8 @@ class DirectoryStore:
 
     def check(self) -> None:
         with _translated(self.uri):
-            (self.root / _TMP).mkdir(parents=True, exist_ok=True)
+            if not (self.root / _TMP).is_dir():
+                return  # made when first written to
             for left in (self.root / _TMP).iterdir():  # from writers that were killed
                 if left.stat().st_mtime < time.time() - _STALE_S:
                     left.unlink(missing_ok=True)

@@ -96,6 +96,7 @@ def test_a_run_that_is_not_there_is_named(troop: Troop, tmp_path: Path) -> None:
     for words in (["status"], ["report"], ["sql"]):
         found = troop(*words, tmp_path / "none", *(["SELECT 1"] if words == ["sql"] else []))
         assert (found.code, "no run here" in found.err) == (2, True)
+    assert not (tmp_path / "none").exists()
 
 
 def test_words_that_make_no_sense_are_refused(troop: Troop, write_sweep: WriteSweep) -> None:

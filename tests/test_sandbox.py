@@ -12,8 +12,7 @@ import pytest
 from sampling.errors import BadInput
 from verify import supervisor, tiers
 from verify.limits import Quota, time_scale
-from verify.sandbox import Code, Raised, Run, Sandbox, compiled
-from verify.sandbox import Test as SandboxTest
+from verify.sandbox import Checks, Code, Raised, Run, Sandbox, compiled
 from verify.verdict import Status
 
 QUOTA = Quota(wall_s=10.0, memory_mb=256)
@@ -291,7 +290,7 @@ def step(source: str, name: str = "tests.py") -> bytes:
 
 def test_a_test_runs_in_another_process(sandbox: Sandbox) -> None:
     spy = Code("import gc, sys\ndef f(x):\n    return [sorted(sys.modules), len(gc.get_objects())]\n")
-    test = SandboxTest(
+    test = Checks(
         step(""), ("f",), (step("names, count = f(1)\nassert 'tests' not in names and count"),), calls_check=False
     )
     run = sandbox.run_test(spy, test, QUOTA)

@@ -16,7 +16,7 @@ from verify import wire
 from verify.compare import same_value
 from verify.extract import extract_code
 from verify.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox import Code, Raised, Run, Sandbox, Test, compiled, mentions_numpy
+from verify.sandbox import Checks, Code, Raised, Run, Sandbox, compiled, mentions_numpy
 from verify.stdio import NO_CODE, Spent
 from verify.verdict import Status, Verdict
 
@@ -31,7 +31,7 @@ class Prepared:
 
     reference: PythonReference
     output_bytes: int = DEFAULT_OUTPUT
-    test: Test | None = None
+    test: Checks | None = None
     fault: str | None = None
 
 
@@ -131,10 +131,10 @@ def prepare(reference: PythonReference) -> Prepared:
         return Prepared(reference, fault=f"the task's own cases hold more than plain values: {error}")
 
 
-def _test(reference: PythonReference) -> Test:
+def _test(reference: PythonReference) -> Checks:
     setup = f"{_complete(reference.prefix)}\n{reference.setup}"
     steps = _steps(reference)
-    return Test(
+    return Checks(
         setup=compiled(setup, "setup.py"),
         wanted=_wanted(reference),
         steps=tuple(compiled(step, "tests.py") for step in steps),

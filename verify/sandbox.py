@@ -72,7 +72,7 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Checks:
     """The task's side: compiled set-up and steps, the functions they call, and whether ``check`` is to be called."""
 
     setup: bytes
@@ -125,7 +125,7 @@ class Sandbox:
         """Calls a function with each list of arguments; ``answers`` end with the first that is a ``Raised``."""
         return self._surely(lambda: self._call_cases(code, entry_point, list(calls), quota))
 
-    def run_test(self, code: Code, test: Test, quota: Quota) -> Run:
+    def run_test(self, code: Code, test: Checks, quota: Quota) -> Run:
         """Runs the test beside the candidate, each in a process of its own; ``status`` is pass, fail or worse."""
         return self._surely(lambda: self._run_test(code, test, quota))
 
@@ -186,7 +186,7 @@ class Sandbox:
                 problem = _out_of_memory(answers, ended, quota)
         return _run(ended, problem, answers=answers)
 
-    def _run_test(self, code: Code, test: Test, quota: Quota) -> Run:
+    def _run_test(self, code: Code, test: Checks, quota: Quota) -> Run:
         candidate = self._supervisor("candidate", code.needs_numpy)
         tester = self._supervisor("test", test.needs_numpy)
         ours, theirs = socket.socketpair()
