@@ -1,7 +1,7 @@
 """Troop, with verification and commits, against plain ``vllm.LLM.generate`` on the same prompts and settings.
 
-Both serve the demo's small model with the same engine arguments. Rounds alternate, each in processes of its own; time
-runs from the moment the engine is ready to the last completion (plain) or the last commit (Troop).
+Both use the same engine arguments. Rounds alternate, each in a process of its own; time runs from the moment the engine
+is ready to the last completion (plain) or the last commit (Troop).
 """
 
 import asyncio
@@ -10,28 +10,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
+from bench.workloads import WORKLOADS
 from cluster.pipeline import Pipeline
 from cluster.placement import place
 from cluster.session import connected
 from cluster.tally import CellTally, Progress, Tally
 from jobs.commit import RunSink
-from jobs.demo import demo_sweep
-from jobs.resolve import Resolved, resolve
+from jobs.resolve import Resolved
 from jobs.run import TaskSinks, verifier_versions, work_of, write_plan
 from jobs.runs import missing_units
 from jobs.store import open_store
 
-PROBLEMS, K, ROUNDS = 32, 1000, 3
+ROUNDS = 3
+WAYS = ("plain 1", "plain 2", "troop")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One round: completion tokens, and seconds from a ready engine to the end."""
+    """One round: completion tokens, samples, and seconds from a ready engine to the end."""
 
     tokens: int
+    samples: int
     seconds: float
 
     @property
@@ -39,75 +42,89 @@ class Measured:
         return self.tokens / self.seconds
 
 
-def resolved_workload(k: int = K) -> Resolved:
-    """The demo's small model alone, on some of its problems."""
-    sweep = demo_sweep((f"tasks.functions.limit={PROBLEMS}", f"models.small.k={k}"))
-    return resolve(sweep.model_copy(update={"models": sweep.models[:1]}))
-
-
-def troop_round() -> Measured:
+def troop_round(resolved: Resolved, folder: Path) -> Measured:
     """The whole pipeline on a fresh local Ray, into a fresh folder."""
-    resolved = resolved_workload()
     ready: list[float] = []
 
     def show(progress: Progress) -> None:
-        if not ready and any(engine.state == "sampling" for engine in progress.engines):
-            state_s = next(engine.state_s for engine in progress.engines if engine.state == "sampling")
-            ready.append(time.monotonic() - state_s)
+        sampling = [engine.state_s for engine in progress.engines if engine.state == "sampling"]
+        if sampling and not ready:
+            ready.append(time.monotonic() - max(sampling))
 
-    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connected(None) as (cpus, gpus):
-        store = open_store(folder)
-        layers, versions = write_plan(resolved, store), verifier_versions(resolved)
-        work = work_of(resolved, layers, missing_units(store, layers, versions))
-        cells = [CellTally("small", "functions", PROBLEMS, PROBLEMS * K, 0, set())]
-        sinks = TaskSinks({task: RunSink(store, "", version) for task, version in versions.items()})
-        tally = Tally(cells)
+    store = open_store(str(folder / "run"))
+    layers, versions = write_plan(resolved, store), verifier_versions(resolved)
+    work = work_of(resolved, layers, missing_units(store, layers, versions))
+    sinks = TaskSinks({task: RunSink(store, "", version) for task, version in versions.items()})
+    tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
 
-        async def run() -> None:
-            await Pipeline(work, sinks, place(work.models, cpus, gpus, None), tally).run(show)
+    async def run(cpus: float, gpus: float) -> None:
+        await Pipeline(work, sinks, place(work.models, cpus, gpus, None), tally).run(show)
 
-        asyncio.run(run())
-        return Measured(tally.tokens, time.monotonic() - ready[0])
+    with connected(None) as (cpus, gpus):
+        asyncio.run(run(cpus, gpus))
+        return Measured(tally.tokens, tally.committed, time.monotonic() - ready[0])
 
 
-def plain_round(threads: int) -> Measured:
-    """``LLM.generate`` with the engine arguments that Troop uses."""
+def plain_round(resolved: Resolved, threads: int) -> Measured:
+    """``LLM.generate`` with the engine arguments that Troop uses, and ``n`` samples of each prompt."""
     from sampling.vllm_engine import engine_arguments, prepare_environment, sampling_params
 
-    resolved = resolved_workload()
     model, on_gpu = resolved.sweep.models[0], prepare_environment(threads)
     from vllm import LLM
 
-    problems = resolved.problems["functions"]
+    (problems,) = resolved.problems.values()
     llm = LLM(**engine_arguments(model, resolved.infos[model.name], 1, on_gpu))
     settings = sampling_params(resolved.sweep.settings_of(model), problems[0].stop)
-    settings.n = K
+    settings.n = resolved.sweep.k_of(model)
     started = time.monotonic()
     outputs = llm.generate([problem.prompt for problem in problems], settings, use_tqdm=False)
     seconds = time.monotonic() - started
-    return Measured(sum(len(c.token_ids) for output in outputs for c in output.outputs), seconds)
+    completions = [completion for output in outputs for completion in output.outputs]
+    return Measured(sum(len(completion.token_ids) for completion in completions), len(completions), seconds)
 
 
-def measure(rounds: int = ROUNDS) -> dict[str, list[Measured]]:
+def measure(workload: str, rounds: int = ROUNDS) -> dict[str, list[Measured]]:
     """Alternating rounds of each way."""
-    ways = ("plain-1", "plain-2", "troop")
-    found: dict[str, list[Measured]] = {way: [] for way in ways}
+    found: dict[str, list[Measured]] = {way: [] for way in WAYS}
     for number in range(rounds):
-        for way in ways:
-            print(f"bench: end to end, round {number + 1} of {rounds}: {way}", file=sys.stderr, flush=True)
-            found[way].append(_in_own_process(way))
+        for way in WAYS:
+            print(f"bench: {workload}, round {number + 1} of {rounds}: {way}", file=sys.stderr, flush=True)
+            found[way].append(_in_own_process(workload, way))
     return found
 
 
-def _in_own_process(way: str) -> Measured:
-    words = [sys.executable, "-m", "bench.end_to_end", way]
+def as_markdown(workload: str, found: dict[str, list[Measured]]) -> str:
+    """A table of minimum, median and maximum, with the ratio round by round."""
+    best = max(WAYS[:2], key=lambda way: median(measured.rate for measured in found[way]))
+    ratios = [troop.rate / plain.rate for troop, plain in zip(found["troop"], found[best], strict=True)]
+    rows = [
+        _row(f"`LLM.generate`, {way[-1]} threads, tokens/s", [m.rate for m in found[way]], ",.0f") for way in WAYS[:2]
+    ]
+    rows.append(_row("Troop, verified and committed, tokens/s", [m.rate for m in found["troop"]], ",.0f"))
+    rows.append(_row("Troop, samples/s", [m.samples / m.seconds for m in found["troop"]], ",.0f"))
+    rows.append(_row("**Troop ÷ the better plain one**", ratios, ".2f"))
+    head = [f"### {workload}: {WORKLOADS[workload].about}", "", "| | min | median | max |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def _row(name: str, values: list[float], form: str) -> str:
+    return f"| {name} | {min(values):{form}} | {median(values):{form}} | {max(values):{form}} |"
+
+
+def _in_own_process(workload: str, way: str) -> Measured:
+    words = [sys.executable, "-m", "bench.end_to_end", workload, way]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
     if done.returncode:
-        raise SystemExit(f"bench: {way} failed: {done.stderr[-2000:]}")
+        raise SystemExit(f"bench: {workload}, {way} failed:\n{done.stderr[-2000:]}")
     return Measured(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
+def _main(workload: str, way: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="troop-bench-") as name:
+        resolved = WORKLOADS[workload].make(Path(name))
+        result = troop_round(resolved, Path(name)) if way == "troop" else plain_round(resolved, int(way[-1]))
+        print(json.dumps(asdict(result)))
+
+
 if __name__ == "__main__":
-    chosen = sys.argv[1]
-    result = troop_round() if chosen == "troop" else plain_round(int(chosen[-1]))
-    print(json.dumps({"tokens": result.tokens, "seconds": result.seconds}))
+    _main(*sys.argv[1:])

@@ -115,7 +115,7 @@ class SamplerHandle:
             self._broken = error
             return
         self.provenance = ready.provenance
-        self.tally.ready()
+        self.tally.ready(ready.start_s)
 
     async def _feed(self) -> None:
         """Hands out units while there are any and the engine lives, always enough of them to keep it full."""

@@ -28,7 +28,7 @@ def _run_model(
     engine.set_state("starting")
     on_progress(tally.snapshot(0))
     ready = sampler.start()
-    engine.ready()
+    engine.ready(ready.start_s)
     try:
         for unit in model.units:
             batches = _sample_and_judge(unit, sampler, judge, engine, tally)

@@ -33,9 +33,10 @@ class Placement:
 def place(models: Sequence[ModelWork], cpus: float, gpus: float, verifiers: int | None) -> Placement:
     """Shares out a cluster of ``cpus`` cores and ``gpus`` GPUs; raises BadInput when a model can never fit."""
     engines = tuple(_engine_place(work, len(models), cpus, gpus) for work in models)
-    taken = sum(place.count * place.cpus for place in engines)
-    count = verifiers or max(1, int(cpus - taken))
-    return Placement(engines, count, min(1.0, max(0.0, cpus - taken) / count))
+    left = max(0.0, cpus - sum(place.count * place.cpus for place in engines))
+    # Without GPUs the cores are shared anyway: once the engines are done, verifiers should have them all.
+    count = verifiers or max(1, int(left if gpus else cpus))
+    return Placement(engines, count, min(1.0, left / count))
 
 
 def _engine_place(work: ModelWork, models: int, cpus: float, gpus: float) -> EnginePlace:

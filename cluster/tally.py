@@ -80,14 +80,15 @@ class EngineTally:
     """One engine's counts."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.restarts, self.busy_s = name, 0, 0.0
+        self.name, self.restarts, self.start_s = name, 0, 0.0
         self.rate = Rate()
         self.set_state("waiting")
 
     def set_state(self, state: str) -> None:
         self.state, self._since = state, time.monotonic()
 
-    def ready(self) -> None:
+    def ready(self, start_s: float) -> None:
+        self.start_s = start_s
         self.set_state("sampling")
         self.rate = Rate()
         self.rate.add(0)
@@ -134,7 +135,6 @@ class Tally:
     def add_samples(self, engine: EngineTally, header: SampleHeader) -> None:
         self.sampled += header.rows
         engine.rate.add(header.engine_tokens)
-        engine.busy_s = header.engine_busy_s
 
     def add_verdicts(self, header: VerdictHeader) -> None:
         self.verified += header.rows

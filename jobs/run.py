@@ -65,8 +65,7 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
     with progress_display() as show:
         set_aside = _run_here(work, sinks, tally, show) if local else _run_on_ray(work, sinks, tally, show, address)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
-    progress = tally.snapshot(1)
-    say(f"{tally.committed - before:,} samples committed in {duration(progress.elapsed_s)}; results in {store.uri}")
+    say(_closing(store, tally, before))
     return Outcome(tally.committed - before, set_aside)
 
 
@@ -178,6 +177,12 @@ def _opening(store: Store, layers: Sequence[Layer], missing: Sequence[Unit]) -> 
     if not missing:
         return f"{store.uri}: all {planned:,} units are committed; nothing to sample"
     return f"{store.uri}: {planned:,} units planned, {len(missing):,} to do ({rows:,} samples)"
+
+
+def _closing(store: Store, tally: Tally, before: int) -> str:
+    starts = max((engine.start_s for engine in tally.engines), default=0.0)
+    took = f"{duration(tally.snapshot(1).elapsed_s)}, engine start {starts:.0f} s of it"
+    return f"{tally.committed - before:,} samples committed in {took}; results in {store.uri}"
 
 
 def _set_aside_row(item: SetAside) -> dict[str, object]:

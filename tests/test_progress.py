@@ -14,7 +14,7 @@ def tally() -> Tally:
     engine = EngineTally("small/0")
     tally.engines.append(engine)
     engine.set_state("starting")
-    engine.ready()
+    engine.ready(1.5)
     tally.add_samples(engine, SampleHeader(100, 2000, 1.0))
     tally.add_verdicts(VerdictHeader(60, 15, 0.5))
     unit = Unit("small", "sums", 0, 0, 4, 0, 10)

@@ -126,6 +126,13 @@ def f():
     assert "CPU" in run.reason
 
 
+def test_the_signal_of_used_up_time_cannot_be_ignored(sandbox: Sandbox) -> None:
+    source = "import signal\ndef f():\n    signal.signal(signal.SIGXCPU, signal.SIG_IGN)\n    while True: pass\n"
+    run = call(sandbox, source, quota=Quota(wall_s=20.0, memory_mb=256, cpu_s=0.1))
+    assert run.status is Status.TIMEOUT
+    assert "CPU" in run.reason
+
+
 def test_memory_is_bounded(sandbox: Sandbox) -> None:
     source = "def f():\n    kept = []\n    while True:\n        kept.append(bytearray(b'x') * (1 << 20))\n"
     run = call(sandbox, source)

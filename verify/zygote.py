@@ -140,7 +140,7 @@ class Zygote:
         data = self.base_data + memory
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
         resource.setrlimit(resource.RLIMIT_DATA, (data, data))
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # SIGXCPU, then for those that ignore it SIGKILL
         if self.max_processes:
             resource.setrlimit(resource.RLIMIT_NPROC, (self.max_processes, self.max_processes))
 

@@ -1,0 +1,93 @@
+"""What is measured: sweeps made here, from files of the repository alone."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.demo import demo_sweep
+from jobs.resolve import Resolved, resolve
+from jobs.spec import Sweep
+
+SHOTS = 5
+CONTEXT, MAX_TOKENS = 2048, 256
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One model on one task; ``make`` may write files into the folder that it is given."""
+
+    name: str
+    about: str
+    make: Callable[[Path], Resolved]
+
+
+def functions(_: Path) -> Resolved:
+    """The demo's small model: about ten tokens a sample, and a program to run for each."""
+    sweep = demo_sweep(("tasks.functions.limit=32", "models.small.k=1000"))
+    return resolve(sweep.model_copy(update={"models": sweep.models[:1]}))
+
+
+def word_problems(folder: Path) -> Resolved:
+    """Few-shot word problems and a model of random weights, whose outputs are long and of very different lengths."""
+    _write_model(folder / "model")
+    (folder / "problems.jsonl").write_text("".join(json.dumps(_problem(i)) + "\n" for i in range(128)))
+    sweep = {
+        "name": "words",
+        "models": [{"name": "random", "path": str(folder / "model"), "k": 16, "vllm": {"load_format": "dummy"}}],
+        "tasks": [{"name": "words", "kind": "jsonl", "path": str(folder / "problems.jsonl")}],
+        "sampling": {"temperature": 0.8, "max_tokens": MAX_TOKENS},
+    }
+    return resolve(Sweep.model_validate(sweep))
+
+
+WORKLOADS = {
+    "words": Workload(
+        "words", "128 few-shot word problems × 16 samples, up to 256 tokens, judged as math", word_problems
+    ),
+    "functions": Workload(
+        "functions", "32 demo problems × 1,000 samples of about 10 tokens, a program each", functions
+    ),
+}
+
+
+def _problem(number: int) -> dict[str, object]:
+    shots = "".join(f"{question}\n{answer}\n\n" for question, answer in (_question(-i - 1) for i in range(SHOTS)))
+    question, answer = _question(number)
+    reference = {"answer": answer.rsplit("#### ", 1)[1]}
+    prompt = {"prompt": f"{shots}{question}\n", "stop": ["Question:"]}
+    return {"id": f"w{number}", **prompt, "verifier": "math", "reference": reference}
+
+
+def _question(number: int) -> tuple[str, str]:
+    draw = random.Random(number)
+    boxes, each, gone = draw.randint(2, 40), draw.randint(2, 40), draw.randint(1, 30)
+    total = boxes * each
+    question = f"Question: A shop has {boxes} boxes of {each} apples and sells {gone} apples. How many are left?"
+    return question, f"Answer: {boxes} * {each} = {total}. {total} - {gone} = {total - gone}.\n#### {total - gone}"
+
+
+def _write_model(folder: Path) -> None:
+    """A two-layer Llama of bytes; its weights are drawn by the engine."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate([*letters, "</s>"])}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>")
+    fast.save_pretrained(str(folder))
+    LlamaConfig(
+        vocab_size=len(letters) + 1,
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        eos_token_id=len(letters),
+        bos_token_id=None,
+        architectures=["LlamaForCausalLM"],
+    ).save_pretrained(str(folder))
