@@ -53,11 +53,10 @@ class SampleBatch:
 
 @dataclass(frozen=True, slots=True)
 class SampleHeader:
-    """What the driver learns of a SampleBatch; the engine's totals are since its start."""
+    """What the driver learns of a SampleBatch; ``engine_tokens`` is the engine's total since its start."""
 
     rows: int
     engine_tokens: int
-    engine_busy_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,7 @@ class Sampler:
         ]
 
     def _batch(self, unit: Unit, samples: list[Sample]) -> Iterator[SampleHeader | SampleBatch]:
-        stats = self._loop.stats
-        yield SampleHeader(len(samples), stats.tokens, stats.busy_s)
+        yield SampleHeader(len(samples), self._loop.stats.tokens)
         yield SampleBatch(unit.task, tuple(samples))
 
     def _provenance(self) -> Provenance:

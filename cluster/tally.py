@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from cluster.batches import SampleHeader, SetAside, VerdictHeader
 from cluster.sink import Receipt
@@ -36,7 +37,8 @@ class CellProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A snapshot of the pipeline. ``left_s`` is None until a rate is known."""
+    """A snapshot of the pipeline. ``left_s`` is None until a rate is known; ``balanced`` is the size of the verifier
+    pool that would keep up with the engines as they are."""
 
     elapsed_s: float
     planned: int
@@ -46,6 +48,7 @@ class Progress:
     shared: int
     backlog: int
     bottleneck: str
+    balanced: int | None
     left_s: float | None
     engines: tuple[EngineProgress, ...]
     cells: tuple[CellProgress, ...]
@@ -125,8 +128,7 @@ class Tally:
         self.verifier_busy_s = 0.0
         self.statuses: Counter[str] = Counter()
         self._started = time.monotonic()
-        self._rate = Rate()
-        self._rate.add(0)
+        self._sampling, self._verifying = Rate(), Rate()
 
     @property
     def committed(self) -> int:
@@ -149,8 +151,9 @@ class Tally:
     def snapshot(self, backlog_bound: int) -> Progress:
         backlog = self.sampled - self.verified
         planned = sum(cell.planned for cell in self.cells.values())
-        self._rate.add(self.verified)
-        rate = self._rate.value
+        self._sampling.add(self.sampled)
+        self._verifying.add(self.verified)
+        rate = self._verifying.value
         return Progress(
             elapsed_s=time.monotonic() - self._started,
             planned=planned,
@@ -160,9 +163,15 @@ class Tally:
             shared=self.shared,
             backlog=backlog,
             bottleneck="verifiers" if backlog > backlog_bound // 2 else "engines",
+            balanced=self._balanced(),
             left_s=(planned - self.committed) / rate if rate else None,
             engines=tuple(engine.progress() for engine in self.engines),
             cells=tuple(cell.progress() for cell in self.cells.values()),
             set_aside=len(self.set_aside),
             tokens=self.tokens,
         )
+
+    def _balanced(self) -> int | None:
+        if not self.verified or not self._sampling.value:
+            return None
+        return ceil(self._sampling.value * self.verifier_busy_s / self.verified)

@@ -54,7 +54,7 @@ def summary_line(progress: Progress) -> str:
         f"{duration(progress.elapsed_s)}: {progress.sampled:,} sampled, {progress.verified:,} verified "
         f"({progress.shared:,} copies), {progress.committed:,} of {progress.planned:,} committed{left}; "
         f"{tokens_per_second(progress):,.0f} tokens/s; waiting for a verdict {progress.backlog:,}; "
-        f"set aside {progress.set_aside}; coverage so far: {cells}"
+        f"bottleneck {bottleneck(progress)}; set aside {progress.set_aside}; coverage so far: {cells}"
     )
 
 
@@ -63,12 +63,19 @@ def live_view(progress: Progress) -> Group:
     total = Text(
         f"{progress.committed:,} of {progress.planned:,} samples committed"
         f" · {tokens_per_second(progress):,.0f} tokens/s · {progress.backlog:,} wait for a verdict"
-        f" · bottleneck: {progress.bottleneck}"
+        f" · bottleneck: {bottleneck(progress)}"
         f" · {duration(progress.elapsed_s)} gone"
         + (f" · {duration(progress.left_s)} left" if progress.left_s is not None else "")
         + (f" · {progress.set_aside} units set aside" if progress.set_aside else "")
     )
     return Group(_cells(progress), _engines(progress), total)
+
+
+def bottleneck(progress: Progress) -> str:
+    """Which side the other waits for, and what would balance them."""
+    if progress.bottleneck != "verifiers" or not progress.balanced:
+        return progress.bottleneck
+    return f"verifiers ({progress.balanced} would keep up)"
 
 
 def duration(seconds: float) -> str:

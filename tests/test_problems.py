@@ -10,7 +10,12 @@ from sampling.errors import BadInput
 from sampling.problems import Problem, check_problems, read_jsonl
 
 GOOD: dict[str, Any] = {"id": "a", "prompt": "1+1?", "verifier": "math", "reference": {"answer": "2"}}
-STDIO: dict[str, Any] = {"id": "s", "prompt": "?", "verifier": "stdio", "reference": {"cases": [{"stdin": "", "stdout": "1"}]}}
+STDIO: dict[str, Any] = {
+    "id": "s",
+    "prompt": "?",
+    "verifier": "stdio",
+    "reference": {"cases": [{"stdin": "", "stdout": "1"}]},
+}
 CASES = {"entry_point": "f", "cases": [{"args": [1], "expected": 2}]}
 PYTHON = {"id": "p", "prompt": "?", "verifier": "python", "reference": CASES}
 CHAT = {"role": "user", "content": "1+1?"}
