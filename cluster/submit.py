@@ -1,6 +1,8 @@
 """A run as a Ray job: this folder travels to the cluster, the job's exit code comes back."""
 
 import asyncio
+import logging
+import os
 import re
 import shlex
 import sys
@@ -19,13 +21,21 @@ def submit_job(address: str, words: Sequence[str], folder: Path, *, wait: bool) 
 
     Raises BadInput when no cluster answers at ``address``, or when it refuses this machine's token.
     """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's clusters ask for it, but its client does not offer it
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    entrypoint = shlex.join([*_python(), "-m", "jobs", *words])
+    for name in ("ray", JobSubmissionClient.__module__):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    entrypoint = shlex.join(["python", "-m", "jobs", *words])  # the cluster's own: Ray runs it in the workers' shell
     try:
         client = JobSubmissionClient(address)
         runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED)}
         job = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
+    except AuthenticationError as error:
+        raise BadInput(
+            f"ray jobs: {address!r} refuses this machine's token; copy the cluster's ~/.ray/auth_token"
+        ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise BadInput(f"ray jobs: {address!r}: {str(error).strip().splitlines()[0]}") from error
     print(f"troop: submitted {job}; `ray job stop {job} --address {address}` ends it", file=sys.stderr, flush=True)
@@ -42,8 +52,3 @@ async def _follow(client: Any, job: str) -> int:
         return int(code)
     match = re.search(r"exit code (\d+)", info.message or "")
     return int(match[1]) if match else (0 if str(info.status) == "SUCCEEDED" else JOB_FAILED)
-
-
-def _python() -> list[str]:
-    """The cluster's own interpreter: Ray runs an entry point in a shell whose ``python`` is the workers'."""
-    return ["python"]

@@ -107,7 +107,9 @@ def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: b
     from cluster.submit import submit_job
     from jobs.spec import load_sweep
 
-    load_sweep(sweep_file, assignments)  # a mistake is told here, not in a log on the cluster
+    sweep = load_sweep(sweep_file, assignments)  # a mistake is told here, not in a log on the cluster
+    if "://" not in sweep.store and not Path(sweep.store).is_absolute():
+        raise BadInput(f"submit: store {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
     words = ["run", sweep_file.as_posix(), *(word for a in assignments for word in ("--set", a))]
     sys.exit(submit_job(address, words, Path.cwd(), wait=wait))
 

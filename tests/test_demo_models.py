@@ -15,7 +15,7 @@ from examples.demo.train import RECIPES, Data, Recipe, completion_loss, make_mod
 from sampling.problems import Problem, PythonReference, read_jsonl
 
 MODELS = PROBLEMS.with_name("models")
-SMALL_SIZES = (10**6, 20_000, 3_000)
+SMALL_SIZES = (10**6, 20_000, 3_000, 3_000)
 
 
 @pytest.fixture(scope="module")
