@@ -43,7 +43,7 @@ KEPT_ERRORS = 300
 # What candidates use most. Rarer modules are better loaded by the few that want them than forked by all.
 _MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing datetime
 random time io abc enum types contextlib""".split()  # noqa: SIM905
-_NUMPY = re.compile(r"^\s*(?:import|from)\s+numpy\b", re.MULTILINE)
+_NUMPY = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)  # linear in any text
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class Sandbox:
             try:
                 status, said = wire.unpack(stream.data)
                 passed = [status, said] == ["pass", nonce]
-                problem = (Status.PASS, "") if passed else (Status.FAIL, str(said))
+                problem = (Status.PASS, "") if passed else (Status.FAIL, wire.words([said]))
             except (wire.NotPlain, TypeError, ValueError):
                 problem = (Status.CRASH, "ended without an answer")
         return _run(ended, problem)
@@ -248,7 +248,7 @@ def _answers(data: Any) -> tuple[Any, ...]:
     for item in data:
         if type(item) is not list or len(item) < 2:
             raise wire.NotPlain("no answer")
-        answers.append(wire.decode(item[1]) if item[0] == 0 else Raised(": ".join(map(str, item[1:]))))
+        answers.append(wire.decode(item[1]) if item[0] == 0 else Raised(wire.words(item[1:])))
     return tuple(answers)
 
 
@@ -263,8 +263,9 @@ def _out_of_memory(answers: tuple[Any, ...], ended: Ended, quota: Quota) -> tupl
 def _test_verdict(ended: Ended, progress: bytes, answer: bytes, quota: Quota) -> tuple[Status, str] | None:
     """What the test's side came to; None where that depends on how the candidate's process ended.
 
-    Before the candidate was called (progress ``sr`` at most), nothing that the test does is the candidate's doing; but
-    how long it had to wait for the candidate to load is, so only a test that was busy itself has hung.
+    Before the candidate was called (progress ``sr`` at most), nothing that the test does is the candidate's doing. But
+    while it waits for the candidate to load (``s``), all that happens is; and as this may have taken most of the time,
+    only a test that was busy itself has hung.
     """
     problem = ended.problem(quota)
     if problem is None:
@@ -274,9 +275,9 @@ def _test_verdict(ended: Ended, progress: bytes, answer: bytes, quota: Quota) ->
             problem = (Status.CRASH, "ended without an answer")
         else:
             return None if status == "gone" else _told(Status(status), reason)
-    if b"c" in progress:
+    if b"c" in progress or (progress == b"s" and problem[0] is not Status.TIMEOUT):
         return problem
-    if progress and problem[0] is Status.TIMEOUT and ended.cpu_s < quota.wall_s / 2:
+    if problem[0] is Status.TIMEOUT and (progress == b"s" or (progress and ended.cpu_s < quota.wall_s / 2)):
         return Status.TIMEOUT, f"still loading after {quota.wall_s:.3g} s"
     return Status.FAULT, f"the task's own code: {problem[1]} before it called the candidate"
 

@@ -67,7 +67,10 @@ class Stream:
 
     def read(self) -> bool:
         """Takes what is there; False where the child wrote too much."""
-        part = os.read(self.descriptor, 1 << 16)
+        try:
+            part = os.read(self.descriptor, 1 << 16)
+        except BlockingIOError:  # empty: whoever may still hold the other end is not waited for
+            part = b""
         self.open = bool(part)
         self.data += part
         return len(self.data) <= self.limit
@@ -205,7 +208,7 @@ class Supervisor:
         if len(report) != RESULT.size:
             raise ZygoteDied
         self.running = False
-        for stream in streams:  # nobody is left to write, so this comes to an end
+        for stream in streams:  # the child has ended: all that it wrote is there
             while stream.open and not stopped:
                 if not stream.read():
                     stopped = Status.OUTPUT
@@ -238,6 +241,7 @@ class Writer:
 def result_pipe() -> Iterator[tuple[int, Writer]]:
     """A fresh channel for one sample: where to read, and what the child is given to write to."""
     reader, descriptor = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(reader, False)
     writer = Writer(descriptor)
     try:
         yield reader, writer

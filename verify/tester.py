@@ -56,8 +56,10 @@ class Candidate:
         """A proxy for every wanted function that the candidate says it has."""
         message = self._receive(MAX_HELLO)
         answer = _checked_answer(message[0] if type(message) is list and message else None)
-        if answer[0] != RETURNED or type(answer[1]) is not list:
-            raise CandidateFailed(f"loading raised {answer[1]}: {answer[-1]}")
+        if answer[0] != RETURNED:
+            raise CandidateFailed(f"loading raised {wire.words(answer[1:])}")
+        if type(answer[1]) is not list:
+            raise CandidateFailed("sent what is no reply")
         defined = [name for name in self.wanted if name in answer[1]]
         if not defined:
             raise CandidateFailed(f"does not define {' or '.join(self.wanted)}")

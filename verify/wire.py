@@ -12,6 +12,7 @@ import builtins
 import json
 import os
 import struct
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 MAX_DEPTH = 100
@@ -19,6 +20,7 @@ MAX_DIGITS = 1 << 18  # hexadecimal
 MAX_KEYS = 200_000  # in one message
 MAX_EQUAL_HASHES = 64  # keys of one container that share their hash with another
 MAX_ITEMS_OF_ITERATOR = 100_000
+MAX_WORDS = 300  # characters of what a stranger says of an error
 _JSON_INT = 1 << 62
 # A test may pass a type as an argument, or get one back.
 _TYPES: dict[str, type] = {
@@ -202,6 +204,11 @@ def parse(body: bytes) -> Any:
         return json.loads(body.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise NotPlain("not JSON") from error
+
+
+def words(parts: Iterable[Any]) -> str:
+    """What a stranger says of an error: texts, cut; anything else he may have put in their place is not looked at."""
+    return ": ".join(part[:MAX_WORDS] for part in parts if type(part) is str)[:MAX_WORDS]
 
 
 def send(descriptor: int, data: Any) -> None:

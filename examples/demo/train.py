@@ -55,7 +55,7 @@ class Recipe:
 
 
 RECIPES = {
-    "small": Recipe(hidden=64, layers=4, heads=2, inner=192, steps=2400, batch=256, muon_rate=0.02),
+    "small": Recipe(hidden=64, layers=2, heads=2, inner=128, steps=1000, batch=256, muon_rate=0.02),
     "large": Recipe(hidden=192, layers=5, heads=3, inner=512, steps=2000, batch=256, muon_rate=0.02),
 }
 

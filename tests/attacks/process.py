@@ -1,0 +1,105 @@
+"""Starting processes, and outliving the verdict."""
+
+# ruff: noqa: E501 (programs stand as they are)
+
+from tests.attacks.case import Case, attempt, either_way, expression, forger, program
+
+
+def _raw(name: str, call: str) -> Case:
+    """A system call that would start a process; the new one leaves a trace and ends."""
+    return attempt(
+        name,
+        f"""
+        import ctypes, os
+        pid = ctypes.CDLL(None).{call}
+        if pid == 0:
+            os._exit(0)
+        return pid > 0
+        """,
+    )
+
+
+CASES = (
+    either_way("fork", "import os\npid = os.fork()\nif not pid:\n    os._exit(0)\nreturn pid"),
+    _raw("libc-fork", "fork()"),
+    _raw("libc-vfork", "vfork()"),
+    _raw("clone", "syscall(56, 17, 0, 0, 0, 0)"),
+    _raw("clone-of-parent", "syscall(56, 0x8000 | 17, 0, 0, 0, 0)"),
+    _raw("clone-into-namespace", "syscall(56, 0x10000000 | 17, 0, 0, 0, 0)"),
+    _raw("clone3", "syscall(435, (ctypes.c_uint64 * 8)(0, 0, 0, 0, 17), 64)"),
+    expression("pseudo-terminal", "pty.fork()[0] or os._exit(0)", "os, pty"),
+    either_way(
+        "double-fork",
+        """
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                time.sleep(30)
+            os._exit(0)
+        return True
+        """,
+    ),
+    attempt("shell", "import os\nreturn os.system('echo x > @CANARY@/shell') == 0"),
+    attempt(
+        "subprocess",
+        "import subprocess\nreturn subprocess.run(['/bin/sh', '-c', 'echo x > @CANARY@/sub']).returncode == 0",
+    ),
+    attempt("pipe-open", "import os\nreturn os.popen('echo x; echo x > @CANARY@/popen').read()"),
+    expression("spawn", "os.posix_spawn('/bin/true', ['true'], {})"),
+    expression(
+        "multiprocessing",
+        "p = mp.get_context('fork').Process(target=print); p.start(); p.join()",
+        "multiprocessing as mp",
+    ),
+    expression("pool", "list(cf.ProcessPoolExecutor(1).map(abs, [1]))", "concurrent.futures as cf", wall_s=1.0),
+    attempt("execute-true", "import os\nos.execv('/bin/true', ['true'])", wall_s=1.0),
+    attempt("execute-python", "import os, sys\nos.execv(sys.executable, [sys.executable, '-c', 'print(1)'])"),
+    attempt("execute-loader", "import os\nos.execv('/lib64/ld-linux-x86-64.so.2', ['ld', '/bin/true'])"),
+    attempt("execute-descriptor", "import os\nos.execve(os.open('/bin/true', os.O_RDONLY), ['true'], {})"),
+    attempt("execute-at", "import ctypes\nreturn ctypes.CDLL(None).syscall(322, -100, b'/bin/true', 0, 0, 0) == 0"),
+    attempt(
+        "execute-script",
+        """
+        import os
+        fd = os.open('/tmp/x', os.O_CREAT | os.O_WRONLY, 0o777)
+        os.write(fd, b'#!/bin/sh\\necho x > @CANARY@/script\\n')
+        os.close(fd)
+        os.execv('/tmp/x', ['x'])
+        """,
+    ),
+    expression("session", "os.setsid()"),
+    expression("subreaper", "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) and 1 / 0", "ctypes"),
+    forger(
+        "threads-left",
+        """
+        import threading, time
+        for _ in range(30):
+            threading.Thread(target=time.sleep, args=(30,)).start()
+        def f(x):
+            return -1
+        """,
+    ),
+    program(
+        "threads-left-by-a-program",
+        """
+        import threading, time
+        threading.Thread(target=time.sleep, args=(30,)).start()
+        print('ok')
+        """,
+        must="timeout",
+        wall_s=0.4,
+    ),
+    program(
+        "main-thread-gone",
+        """
+        import ctypes, threading, time
+        threading.Thread(target=time.sleep, args=(30,)).start()
+        print('ok', flush=True)
+        ctypes.CDLL(None).syscall(60, 0)
+        """,
+        must="timeout",
+        wall_s=0.4,
+    ),
+    program("orphan-keeps-the-output-open", "import os\nif os.fork():\n    print('ok')\n"),
+)
