@@ -19,7 +19,8 @@ $(STAMP): requirements/$(GPU).txt pyproject.toml
 	@echo "install: Python packages of requirements/$(GPU).txt into $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "install: $(PYTHON) is $$($(PYTHON) -V); Troop needs Python 3.11 to 3.13 (make PYTHON=python3.12 …)"; exit 2; }
-	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check uv 2>/dev/null; }
+	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check uv 2>$(VENV)/install.log; } \
+	  || { cat $(VENV)/install.log; exit 1; }
 	@$(UV) pip install -q --python $(BIN)/python --no-deps $(LINKS) -r requirements/$(GPU).txt 2>.venv/install.log \
 	  || $(UV) pip install -q --python $(BIN)/python --no-deps --torch-backend $(GPU:gpu=auto) -r requirements/$(GPU).txt \
 	  || { cat .venv/install.log; exit 1; }
@@ -46,7 +47,7 @@ format: $(STAMP) ## let ruff rewrite what check would refuse
 	@echo "format: ruff format and ruff check --fix"
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-lock: ## resolve requirements/{cpu,gpu}.txt again
+lock: $(STAMP) ## resolve requirements/{cpu,gpu}.txt again
 	@echo "lock: uv pip compile"
 	@$(UV) pip compile -q --universal --python-version 3.11 $(LINKS) --override requirements/overrides-cpu.txt \
 	  --extra cpu --extra dev --no-annotate pyproject.toml -o requirements/cpu.txt --custom-compile-command "make lock"

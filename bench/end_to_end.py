@@ -21,7 +21,7 @@ from cluster.session import connected
 from cluster.tally import CellTally, Progress, Tally
 from jobs.commit import RunSink
 from jobs.resolve import Resolved
-from jobs.run import TaskSinks, verifier_versions, work_of, write_plan
+from jobs.run import current_version, work_of, write_plan
 from jobs.runs import missing_units
 from jobs.store import open_store
 
@@ -52,13 +52,12 @@ def troop_round(resolved: Resolved, folder: Path) -> Measured:
             ready.append(time.monotonic() - max(sampling))
 
     store = open_store(str(folder / "run"))
-    layers, versions = write_plan(resolved, store), verifier_versions(resolved)
-    work = work_of(resolved, layers, missing_units(store, layers, versions))
-    sinks = TaskSinks({task: RunSink(store, "", version) for task, version in versions.items()})
+    layers, version = write_plan(resolved, store), current_version()
+    work, sink = work_of(resolved, layers, missing_units(store, layers, version)), RunSink(store, "", version)
     tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
 
     async def run(cpus: float, gpus: float) -> None:
-        await Pipeline(work, sinks, place(work.models, cpus, gpus, None), tally).run(show)
+        await Pipeline(work, sink, place(work.models, cpus, gpus, None), tally).run(show)
 
     with connected(None) as (cpus, gpus):
         asyncio.run(run(cpus, gpus))

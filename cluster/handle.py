@@ -68,6 +68,7 @@ class SamplerHandle:
         self.queue, self.tally = queue, tally
         self._new_actor, self._start_unit = new_actor, start_unit
         self._in_flight: set[Unit] = set()
+        self.life = 0  # counts the actors: what a dead one's units still tell is not about its successor
         self._changed = queue.listen()
         self._broken: Exception | None = None
         self._actor: Any = None
@@ -91,15 +92,18 @@ class SamplerHandle:
         options = {"num_returns": "streaming", "_generator_backpressure_num_objects": UNREAD_OBJECTS}
         return self._actor.sample.options(**options).remote(unit)
 
-    def unit_sampled(self, unit: Unit) -> None:
-        self._in_flight.discard(unit)
-        self._changed.set()
+    def unit_sampled(self, unit: Unit, life: int) -> None:
+        if life == self.life:
+            self._in_flight.discard(unit)
+            self._changed.set()
 
     def unit_committed(self) -> None:
         self._failures = 0
 
-    def unit_failed(self, error: Exception) -> None:
+    def unit_failed(self, error: Exception, life: int) -> None:
         """Engine errors and a dead actor end this engine; anything else is the unit's own trouble."""
+        if life != self.life:
+            return
         if isinstance(error, RayActorError) or isinstance(getattr(error, "cause", error), EngineError):
             self._broken = error
             self._changed.set()
@@ -107,9 +111,13 @@ class SamplerHandle:
     async def _start(self) -> None:
         self._kill()
         self._broken = None
+        self._in_flight.clear()
+        self.life += 1
         self._actor = self._new_actor()
-        self.tally.set_state("starting")
+        self.tally.set_state("waiting")
         try:
+            await self._actor.is_placed.remote()
+            self.tally.set_state("starting")
             ready = await self._actor.start.remote()
         except RayError as error:
             self._broken = error

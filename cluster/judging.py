@@ -25,6 +25,10 @@ class JudgeWorker:
     def __init__(self, problems: Problems, tier: str | None) -> None:
         self._problems, self._judge = problems, Judge(tier=tier)
 
+    def prepare(self) -> None:
+        """Opens what the problems' verifiers need; raises BadInput where this machine cannot give it."""
+        self._judge.prepare({problem.verifier for table in self._problems.values() for problem in table.values()})
+
     def judge(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
         """A verdict for every sample of the batch."""
         started = time.monotonic()

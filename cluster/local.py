@@ -12,6 +12,7 @@ def run_local(work: Work, sink: Sink, tally: Tally, on_progress: OnProgress) -> 
     """Samples, judges and commits every unit in this process. Raises EngineError where the pipeline would retry."""
     judge = JudgeWorker(work.problems, work.tier)
     try:
+        judge.prepare()
         for model in work.models:
             _run_model(model, work, judge, sink, tally, on_progress)
     finally:
@@ -26,14 +27,14 @@ def _run_model(
     engine = EngineTally(f"{model.model.name}/0")
     tally.engines.append(engine)
     engine.set_state("starting")
-    on_progress(tally.snapshot(0))
+    on_progress(tally.snapshot(engines_wait=False))
     ready = sampler.start()
     engine.ready(ready.start_s)
     try:
         for unit in model.units:
             batches = _sample_and_judge(unit, sampler, judge, engine, tally)
             tally.add_receipt(commit_unit(sink, unit, ready.provenance, *batches))
-            on_progress(tally.snapshot(0))
+            on_progress(tally.snapshot(engines_wait=False))
     finally:
         sampler.stop()
     engine.set_state("done")

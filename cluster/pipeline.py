@@ -12,18 +12,18 @@ import ray
 from ray.exceptions import RayError
 
 from cluster.batches import SampleHeader, SetAside, Work
-from cluster.handle import TRIES, UNITS_IN_FLIGHT, SamplerHandle, UnitQueue, one_line
+from cluster.handle import UNITS_IN_FLIGHT, SamplerHandle, UnitQueue, one_line
 from cluster.judging import commit_unit
 from cluster.placement import EnginePlace, Placement
 from cluster.pool import Ref, VerifierPool
-from cluster.sampler import BATCH_ROWS, Sampler
+from cluster.sampler import Sampler
 from cluster.sink import Sink
-from cluster.tally import EngineTally, OnProgress, Tally
-from sampling.errors import EngineError, TroopError
+from cluster.tally import EngineTally, OnProgress, Progress, Tally
+from sampling.errors import EngineError, StoreError, TroopError
 from sampling.samples import Unit
 
 BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
-BACKLOG_ROWS = BACKLOG_BATCHES * BATCH_ROWS
+COMMIT_TRIES = 5
 TICK_S = 1.0
 
 
@@ -34,48 +34,60 @@ class Pipeline:
         self._work, self._tally, self._placement = work, tally, placement
         self._sink, self._problems = ray.put(sink), ray.put(work.problems)
         self._pool = VerifierPool(work, self._problems, placement)
-        self._commit: Any = ray.remote(commit_unit).options(num_cpus=0, max_retries=TRIES)
+        options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
+        self._commit: Any = ray.remote(commit_unit).options(**options)
         self._room = asyncio.Semaphore(BACKLOG_BATCHES)
-        self._following: set[asyncio.Task[None]] = set()
 
     async def run(self, on_progress: OnProgress) -> tuple[SetAside, ...]:
         """Works until every unit is committed or set aside; returns the latter.
 
-        Raises EngineError when not a single unit could be sampled.
+        Raises BadInput, before any engine starts, where the verifiers cannot work.
         """
         ticker = asyncio.create_task(self._tick(on_progress))
         try:
+            await self._pool.prepare()
             async with asyncio.TaskGroup() as group:
                 for work, place in zip(self._work.models, self._placement.engines, strict=True):
                     group.create_task(self._run_model(UnitQueue(work), place))
         finally:
             ticker.cancel()
             self._pool.stop()
-        on_progress(self._tally.snapshot(BACKLOG_ROWS))
-        if self._tally.set_aside and not self._tally.verified:
-            raise EngineError(self._tally.set_aside[0].error)
+        on_progress(self._snapshot())
         return tuple(self._tally.set_aside)
 
     async def _tick(self, on_progress: OnProgress) -> None:
         while True:
-            on_progress(self._tally.snapshot(BACKLOG_ROWS))
+            on_progress(self._snapshot())
             await asyncio.sleep(TICK_S)
+
+    def _snapshot(self) -> Progress:
+        return self._tally.snapshot(engines_wait=self._room.locked())
 
     async def _run_model(self, queue: UnitQueue, place: EnginePlace) -> None:
         """Runs all engines of one model; units that are left when the last engine has failed are set aside."""
-        handles = [self._handle(queue, place, number) for number in range(place.count)]
+        async with asyncio.TaskGroup() as units:
+            errors = await self._run_engines(queue, place, units)
+        for unit in queue.waiting:
+            self._tally.set_aside.append(SetAside(unit, f"model {unit.model}: {errors[0]}"))
+
+    async def _run_engines(self, queue: UnitQueue, place: EnginePlace, units: asyncio.TaskGroup) -> list[BaseException]:
+        """Until no unit is open, or every engine has failed; what ended those. ``units`` follows each unit."""
+        handles = [self._handle(queue, place, number, units) for number in range(place.count)]
         results = await asyncio.gather(*(handle.run() for handle in handles), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors:
             if not isinstance(error, EngineError):
                 raise error
-        for unit in queue.waiting:
-            self._tally.set_aside.append(SetAside(unit, f"model {unit.model}: {errors[0]}"))
+        return errors
 
-    def _handle(self, queue: UnitQueue, place: EnginePlace, number: int) -> SamplerHandle:
+    def _handle(self, queue: UnitQueue, place: EnginePlace, number: int, units: asyncio.TaskGroup) -> SamplerHandle:
         tally = EngineTally(f"{queue.work.model.name}/{number}")
         self._tally.engines.append(tally)
-        return SamplerHandle(queue, tally, partial(self._new_sampler, queue, place), self._start_unit)
+
+        def start_unit(unit: Unit, sampler: SamplerHandle) -> None:
+            units.create_task(self._follow(unit, sampler))
+
+        return SamplerHandle(queue, tally, partial(self._new_sampler, queue, place), start_unit)
 
     def _new_sampler(self, queue: UnitQueue, place: EnginePlace) -> Any:
         actor: Any = ray.remote(Sampler)
@@ -83,18 +95,13 @@ class Pipeline:
         options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
         return actor.options(**options).remote(*arguments)
 
-    def _start_unit(self, unit: Unit, sampler: SamplerHandle) -> None:
-        task = asyncio.create_task(self._follow(unit, sampler))
-        self._following.add(task)
-        task.add_done_callback(self._following.discard)
-
     async def _follow(self, unit: Unit, sampler: SamplerHandle) -> None:
+        life, provenance = sampler.life, sampler.provenance
         try:
-            provenance = sampler.provenance
             batches = await self._sample_and_judge(unit, sampler)
             receipt = await self._commit.remote(self._sink, unit, provenance, *batches)
         except (RayError, TroopError) as error:
-            sampler.unit_failed(error)
+            sampler.unit_failed(error, life)
             if not sampler.queue.put_back(unit):
                 self._tally.set_aside.append(SetAside(unit, one_line(error)))
         else:
@@ -106,7 +113,7 @@ class Pipeline:
         """References to the unit's sample batches and then, in the same order, to their verdict batches."""
         samples: list[Ref] = []
         judging: list[asyncio.Task[Ref]] = []
-        stream = sampler.stream(unit)
+        life, stream = sampler.life, sampler.stream(unit)
         try:
             async for header_ref in stream:
                 header: SampleHeader = await header_ref
@@ -119,7 +126,7 @@ class Pipeline:
                 task.cancel()
             raise
         finally:
-            sampler.unit_sampled(unit)
+            sampler.unit_sampled(unit, life)
         return samples + list(await asyncio.gather(*judging))
 
     async def _judge(self, batch: Ref) -> Ref:

@@ -1,5 +1,6 @@
 """The verifier pool: batches go to the verifier with the least to do; a dead verifier's batches are sent again."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from cluster.batches import VerdictHeader, Work
 from cluster.judging import JudgeWorker
 from cluster.placement import Placement
-from sampling.errors import VerifierFault
+from sampling.errors import BadInput, VerifierFault
 
 TRIES = 4
 
@@ -25,6 +26,15 @@ class VerifierPool:
         self._actors = [self._new() for _ in range(placement.verifiers)]
         self._waiting = [0] * len(self._actors)
 
+    async def prepare(self) -> None:
+        """Opens every sandbox that will be needed; raises BadInput where a node cannot give it."""
+        try:
+            await asyncio.gather(*(actor.prepare.remote() for actor in self._actors))
+        except RayTaskError as error:
+            if isinstance(error.cause, BadInput):
+                raise error.cause from error
+            raise
+
     async def judge(self, batch: Ref) -> tuple[VerdictHeader, Ref]:
         """The header of the batch's verdicts and a reference to them; raises VerifierFault after TRIES deaths."""
         for _ in range(TRIES):
@@ -34,10 +44,12 @@ class VerifierPool:
             try:
                 header, verdicts = actor.judge.options(num_returns=2).remote(batch)
                 return await header, verdicts
+            except RayTaskError as error:
+                if isinstance(error, RayActorError):  # the sampler died before the batch had left it
+                    raise
+                raise VerifierFault(f"verifier: {str(error).strip().splitlines()[-1]}") from error
             except RayActorError:
                 self._replace(chosen, actor)
-            except RayTaskError as error:
-                raise VerifierFault(f"verifier: {str(error).strip().splitlines()[-1]}") from error
             finally:
                 self._waiting[chosen] -= 1
         raise VerifierFault(f"verifiers died {TRIES} times over one batch")

@@ -28,11 +28,10 @@ def connected(address: str | None) -> Iterator[tuple[float, float]]:
     here: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": LOOPBACK}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise BadInput(
-            f"ray: no cluster answers at {address!r} ({reason}); start one with `ray start --head`"
-        ) from error
+        where = f"no cluster answers at {address!r}" if address else "no cluster can be started on this machine"
+        raise BadInput(f"ray: {where} ({reason}); `ray start --head` starts one") from error
     try:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         yield float(resources.get("CPU", 1)), float(resources.get("GPU", 0))

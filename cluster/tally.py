@@ -75,8 +75,8 @@ class Rate:
     def value(self) -> float:
         if len(self._points) < 2:
             return 0.0
-        (t0, v0), (t1, v1) = self._points[0], self._points[-1]
-        return max(0.0, (v1 - v0) / (t1 - t0)) if t1 > t0 else 0.0
+        (t0, v0), (_, v1), now = self._points[0], self._points[-1], time.monotonic()
+        return max(0.0, (v1 - v0) / (now - t0)) if now > t0 else 0.0
 
 
 class EngineTally:
@@ -129,6 +129,7 @@ class Tally:
         self.statuses: Counter[str] = Counter()
         self._started = time.monotonic()
         self._sampling, self._verifying = Rate(), Rate()
+        self._fastest = 0.0
 
     @property
     def committed(self) -> int:
@@ -148,8 +149,8 @@ class Tally:
         self.tokens += receipt.tokens
         self.statuses.update(dict(receipt.status_counts))
 
-    def snapshot(self, backlog_bound: int) -> Progress:
-        backlog = self.sampled - self.verified
+    def snapshot(self, *, engines_wait: bool) -> Progress:
+        """``engines_wait``: generation is paused until verifiers have caught up."""
         planned = sum(cell.planned for cell in self.cells.values())
         self._sampling.add(self.sampled)
         self._verifying.add(self.verified)
@@ -161,8 +162,8 @@ class Tally:
             sampled=self.sampled,
             verified=self.verified,
             shared=self.shared,
-            backlog=backlog,
-            bottleneck="verifiers" if backlog > backlog_bound // 2 else "engines",
+            backlog=self.sampled - self.verified,
+            bottleneck="verifiers" if engines_wait else "engines",
             balanced=self._balanced(),
             left_s=(planned - self.committed) / rate if rate else None,
             engines=tuple(engine.progress() for engine in self.engines),
@@ -172,6 +173,6 @@ class Tally:
         )
 
     def _balanced(self) -> int | None:
-        if not self.verified or not self._sampling.value:
-            return None
-        return ceil(self._sampling.value * self.verifier_busy_s / self.verified)
+        """From the fastest sampling seen: while engines wait, their rate is the verifiers' own."""
+        self._fastest = max(self._fastest, self._sampling.value)
+        return ceil(self._fastest * self.verifier_busy_s / self.verified) if self.verified else None

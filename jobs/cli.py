@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
+LISTED = 10
 
 
 def main() -> None:
@@ -67,8 +68,9 @@ def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None
 
     sweep = demo_sweep(assignments)
     outcome = _run(sweep, address, local)
+    _list_set_aside(outcome)
     _report_sweep(sweep)
-    _finish(outcome)
+    sys.exit(3 if outcome.set_aside else 0)
 
 
 @cli.command()
@@ -93,9 +95,10 @@ def run(sweep_file: Path, assignments: tuple[str, ...], address: str | None, loc
 
     sweep = load_sweep(sweep_file, assignments)
     outcome = _run(sweep, address, local)
+    _list_set_aside(outcome)
     if report:
         _report_sweep(sweep)
-    _finish(outcome)
+    sys.exit(3 if outcome.set_aside else 0)
 
 
 @cli.command()
@@ -201,12 +204,11 @@ def _report_sweep(sweep: "Sweep") -> None:
     _say(report_run(stored_run(open_store(sweep.run_uri, sweep.store_options)), None))
 
 
-def _finish(outcome: "Outcome") -> None:
-    for unit in outcome.set_aside:
-        _say(f"set aside: unit {unit.unit.model}/{unit.unit.task}/{unit.unit.number}: {unit.error}")
+def _list_set_aside(outcome: "Outcome") -> None:
+    for item in outcome.set_aside[:LISTED]:
+        _say(f"set aside: unit {item.unit.model}/{item.unit.task}/{item.unit.number}: {item.error}")
     if outcome.set_aside:
-        _say("run the same command again to try these units once more")
-        sys.exit(3)
+        _say(f"{len(outcome.set_aside)} units set aside (`troop status` lists them); the same command tries them again")
 
 
 def _say(line: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jobs.plan import Layer, planned_units
 from jobs.resolve import Resolved, resolve
-from jobs.run import next_layer, verifier_versions
+from jobs.run import current_version, next_layer, runnable
 from jobs.runs import missing_units, read_layers
 from jobs.schema import prompt_text
 from jobs.spec import Sweep
@@ -65,10 +65,11 @@ def describe_plan(sweep: Sweep) -> PlanDescription:
     """Raises BadInput exactly where a run would; writes nothing."""
     resolved = resolve(sweep)
     store = open_store(sweep.run_uri, sweep.store_options)
+    store.check()
     layers = read_layers(store)
     layer = next_layer(resolved, layers)
     layers = (*layers, layer) if layer else layers
-    cells = _cells(resolved, layers, missing_units(store, layers, verifier_versions(resolved)))
+    cells = _cells(resolved, layers, runnable(missing_units(store, layers, current_version()), resolved, layers))
     most = sum(cell.samples_to_do * _max_tokens(resolved, cell.model) for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)
     return PlanDescription(

@@ -53,7 +53,7 @@ def summary_line(progress: Progress) -> str:
     return (
         f"{duration(progress.elapsed_s)}: {progress.sampled:,} sampled, {progress.verified:,} verified "
         f"({progress.shared:,} copies), {progress.committed:,} of {progress.planned:,} committed{left}; "
-        f"{tokens_per_second(progress):,.0f} tokens/s; waiting for a verdict {progress.backlog:,}; "
+        f"{_rates(progress)}; waiting for a verdict {progress.backlog:,}; "
         f"bottleneck {bottleneck(progress)}; set aside {progress.set_aside}; coverage so far: {cells}"
     )
 
@@ -114,6 +114,11 @@ def _engines(progress: Progress) -> Table:
     for engine in progress.engines:
         table.add_row(engine.name, engine_words(engine))
     return table
+
+
+def _rates(progress: Progress) -> str:
+    rates = [f"{e.name} {e.tokens_per_s:,.0f}" for e in progress.engines if e.state == "sampling"]
+    return f"tokens/s {', '.join(rates) or '0'}"
 
 
 def _coverage(value: float | None) -> str:

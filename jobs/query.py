@@ -19,11 +19,11 @@ def run_query(uri: str, query: str) -> tuple[list[str], list[Row]]:
     """Column names and rows; raises BadInput for SQL that DuckDB refuses."""
     with open_database(open_run(uri).run) as db:
         try:
-            result = db.execute(query)
-        except duckdb.Error as error:
+            result = db.sql(query)
+            return ([], []) if result is None else (list(result.columns), result.fetchall())
+        except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
             first = str(error).splitlines()[0]
             raise BadInput(f"sql: {first}; views: samples, verdicts, problems") from error
-        return [column[0] for column in result.description or ()], result.fetchall()
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Row]) -> str:

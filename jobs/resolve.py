@@ -3,7 +3,6 @@
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from jobs.layout import quote
@@ -63,10 +62,10 @@ def resolve(sweep: Sweep) -> Resolved:
 
 
 def code_version() -> str:
-    """The commit this runs from, with + where files differ from it; else the package's version."""
+    """The commit this runs from, with + where files differ from it; unknown where there is no repository."""
     folder = Path(__file__).parent
     try:
         words = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]
         return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return f"troop {version('troop')}"
+        return "unknown"

@@ -12,13 +12,13 @@ from cluster.judging import JudgeWorker
 from jobs.catalogue import Run, choose_cells, read_problems, read_versions
 from jobs.commit import RunSink, committed_units
 from jobs.plan import planned_units
+from jobs.run import current_version
 from jobs.runs import StoredRun, open_run
 from jobs.schema import decode_samples, read_footer, read_table
 from sampling.errors import BadInput
 from sampling.problems import REFERENCES, Problem
 from sampling.samples import Unit
 from sampling.validate import parse
-from verify.judge import verifier_version
 from verify.verdict import Status
 
 
@@ -42,7 +42,7 @@ def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
     """Judges every committed unit that the present verifiers have not judged; says how many. Resumable."""
     stored = open_run(uri)
     problems = stored_problems(stored.run)
-    items = list(_items(stored, problems))
+    items = list(_items(stored))
     arguments = (stored.run, problems, tier)
     with ProcessPoolExecutor(workers or cpu_count(), get_context("spawn"), _start, arguments) as pool:
         changed = sum(pool.map(_judge, items))
@@ -61,10 +61,10 @@ def stored_problems(run: Run) -> dict[str, dict[int, Problem]]:
     return found
 
 
-def _items(stored: StoredRun, problems: Problems) -> Iterator[Item]:
+def _items(stored: StoredRun) -> Iterator[Item]:
+    version = current_version()
     units = {(unit.model, unit.task, unit.number): unit for unit in planned_units(stored.layers)}
     for cell in choose_cells(read_versions(stored.run)):
-        version = verifier_version({problem.verifier for problem in problems[cell.task].values()})
         done = committed_units(stored.store, "", version, cell.model, cell.task)
         for file in cell.files:
             if file.key.number is None:

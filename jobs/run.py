@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cluster.batches import ModelWork, SetAside, Work
-from cluster.sink import Receipt
 from cluster.tally import CellTally, OnProgress, Tally
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
@@ -18,12 +19,13 @@ from jobs.results import read_cells
 from jobs.runs import SET_ASIDE, missing_units, read_layers
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
+from sampling.errors import BadInput
 from sampling.problems import Problem
-from sampling.samples import Provenance, Sample, Unit
-from verify.judge import verifier_version
-from verify.verdict import Verdict
+from sampling.samples import Unit
+from verify.judge import KINDS, verifier_version
 
 Say = Callable[[str], None]
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
 
 
 @dataclass(frozen=True)
@@ -34,39 +36,36 @@ class Outcome:
     set_aside: tuple[SetAside, ...]
 
 
-@dataclass(frozen=True)
-class TaskSinks:
-    """A sink that commits each task's units under that task's verifier version."""
-
-    sinks: Mapping[str, RunSink]
-
-    def commit(
-        self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
-    ) -> Receipt:
-        return self.sinks[unit.task].commit(unit, samples, verdicts, provenance)
-
-
 def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Outcome:
-    """Runs or continues a sweep; raises BadInput before anything is written, EngineError when no engine ever worked."""
-    resolved = resolve(sweep)
+    """Runs or continues a sweep; raises BadInput before anything is written."""
+    _check_place(sweep)
+    resolved, version = resolve(sweep), current_version()
     store = open_store(sweep.run_uri, sweep.store_options)
-    next_layer(resolved, read_layers(store))  # refused here, before the probe writes
+    store.check()
+    known = read_layers(store)
+    next_layer(resolved, known)  # what is refused is refused here, before anything is written
+    missing_units(store, known, version)
     probe_store(store)
     layers = write_plan(resolved, store)
-    versions = verifier_versions(resolved)
-    missing = runnable(missing_units(store, layers, versions), resolved, layers)
-    say(_opening(store, layers, missing))
-    if not missing:
+    missing = missing_units(store, layers, version)
+    to_do = runnable(missing, resolved, layers)
+    say(_opening(store, layers, missing, to_do))
+    if not to_do:
         return Outcome(0, ())
-    work = work_of(resolved, layers, missing)
-    sinks = TaskSinks({task: RunSink(store, "", version) for task, version in versions.items()})
-    tally = Tally(_cells(store, resolved, layers, missing))
+    work, sink = work_of(resolved, layers, to_do), RunSink(store, "", version)
+    tally = Tally(_cells(store, layers, missing))
     before = tally.committed
     with progress_display() as show:
-        set_aside = _run_here(work, sinks, tally, show) if local else _run_on_ray(work, sinks, tally, show, address)
+        set_aside = _run_here(work, sink, tally, show) if local else _run_on_ray(work, sink, tally, show, address)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(_closing(store, tally, before))
     return Outcome(tally.committed - before, set_aside)
+
+
+def _check_place(sweep: Sweep) -> None:
+    """A job's own folder on a cluster is thrown away with the job."""
+    if IN_A_JOB in os.environ and "://" not in sweep.store and not Path(sweep.store).is_absolute():
+        raise BadInput(f"store: {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
 
 
 def next_layer(resolved: Resolved, layers: Sequence[Layer]) -> Layer | None:
@@ -77,23 +76,29 @@ def next_layer(resolved: Resolved, layers: Sequence[Layer]) -> Layer | None:
 
 
 def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
-    """Adds what is missing to the plan; of two drivers that do so at once, the second takes the first one's layer."""
+    """Adds what is missing to the plan; of two drivers that do so at once, the second goes by the first one's layer."""
     while True:
         layers = read_layers(store)
         layer = next_layer(resolved, layers)
-        if layer is None:
+        if layer is None or store.put_new(layer_key(layer.number), layer.model_dump_json(indent=1).encode()):
+            layers = (*layers, layer) if layer else layers
+            _write_problems(resolved, store, layers)
             return layers
+
+
+def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> None:
+    """The problems that each layer added, named by their content; at every start, as a driver may have died before."""
+    for number, layer in enumerate(layers):
         for part in layer.problems:
-            new = [problem for problem in resolved.problems[part.task] if problem.id in set(part.ids)]
-            write_problems(store, "", part.task, len(problem_ids(layers, part.task)), new)
-        if store.put_new(layer_key(layer.number), layer.model_dump_json(indent=1).encode()):
-            return (*layers, layer)
+            by_id = {problem.id: problem for problem in resolved.problems.get(part.task, ())}
+            if by_id.keys() >= set(part.ids):
+                first = len(problem_ids(layers[:number], part.task))
+                write_problems(store, "", part.task, first, [by_id[name] for name in part.ids])
 
 
-def verifier_versions(resolved: Resolved) -> dict[str, str]:
-    """By task: the version of the verifiers that judge it, part of the key of every verdict."""
-    kinds = {task: {problem.verifier for problem in problems} for task, problems in resolved.problems.items()}
-    return {task: verifier_version(names) for task, names in kinds.items()}
+def current_version() -> str:
+    """Of all verifiers together, so that a run keeps its version when a task of another kind joins it."""
+    return verifier_version(KINDS)
 
 
 def runnable(missing: Sequence[Unit], resolved: Resolved, layers: Sequence[Layer]) -> list[Unit]:
@@ -129,7 +134,7 @@ def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit]
     return Work(tuple(models), problems, sweep.seed, sweep.verify.tier, sweep.verify.workers, code_version())
 
 
-def _cells(store: Store, resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit]) -> list[CellTally]:
+def _cells(store: Store, layers: Sequence[Layer], missing: Sequence[Unit]) -> list[CellTally]:
     """The counts to start from: what earlier runs have committed."""
     rows: dict[tuple[str, str], int] = {}
     for layer in layers:
@@ -150,15 +155,13 @@ def _cells(store: Store, resolved: Resolved, layers: Sequence[Layer], missing: S
     ]
 
 
-def _run_here(work: Work, sink: TaskSinks, tally: Tally, show: OnProgress) -> tuple[SetAside, ...]:
+def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress) -> tuple[SetAside, ...]:
     from cluster.local import run_local
 
     return run_local(work, sink, tally, show)
 
 
-def _run_on_ray(
-    work: Work, sink: TaskSinks, tally: Tally, show: OnProgress, address: str | None
-) -> tuple[SetAside, ...]:
+def _run_on_ray(work: Work, sink: RunSink, tally: Tally, show: OnProgress, address: str | None) -> tuple[SetAside, ...]:
     from cluster.pipeline import Pipeline
     from cluster.placement import place
     from cluster.session import connected
@@ -171,17 +174,19 @@ def _run_on_ray(
         return asyncio.run(run())
 
 
-def _opening(store: Store, layers: Sequence[Layer], missing: Sequence[Unit]) -> str:
+def _opening(store: Store, layers: Sequence[Layer], missing: Sequence[Unit], to_do: Sequence[Unit]) -> str:
     planned = sum(block.unit_count for layer in layers for block in layer.blocks)
-    rows = sum(unit.rows for unit in missing)
+    rows = sum(unit.rows for unit in to_do)
     if not missing:
         return f"{store.uri}: all {planned:,} units are committed; nothing to sample"
-    return f"{store.uri}: {planned:,} units planned, {len(missing):,} to do ({rows:,} samples)"
+    left = len(missing) - len(to_do)
+    tail = f"; {left:,} more need a model or problems that this sweep no longer names" if left else ""
+    return f"{store.uri}: {planned:,} units planned, {len(to_do):,} to do ({rows:,} samples){tail}"
 
 
 def _closing(store: Store, tally: Tally, before: int) -> str:
     starts = max((engine.start_s for engine in tally.engines), default=0.0)
-    took = f"{duration(tally.snapshot(1).elapsed_s)}, engine start {starts:.0f} s of it"
+    took = f"{duration(tally.snapshot(engines_wait=False).elapsed_s)}, engine start {starts:.0f} s of it"
     return f"{tally.committed - before:,} samples committed in {took}; results in {store.uri}"
 
 

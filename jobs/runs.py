@@ -1,11 +1,11 @@
 """A stored run: its layers, its units, and which of them are done."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.catalogue import Run
+from jobs.catalogue import Run, read_versions
 from jobs.commit import committed_units
 from jobs.plan import Layer, layer_key, planned_units
 from jobs.spec import Sweep, load_sweep
@@ -59,18 +59,23 @@ def read_layers(store: Store) -> tuple[Layer, ...]:
     return tuple(sorted(layers, key=lambda layer: layer.number))
 
 
-def missing_units(store: Store, layers: Sequence[Layer], versions: Mapping[str, str]) -> list[Unit]:
-    """Planned units without a commit under their task's verifier version, in planned order."""
+def missing_units(store: Store, layers: Sequence[Layer], version: str) -> list[Unit]:
+    """Planned units without a commit, in planned order, from listings alone.
+
+    Raises BadInput where units are committed under other versions of the verifiers only: their samples must be neither
+    drawn again nor counted together with verdicts of another kind.
+    """
     done: dict[tuple[str, str], set[int]] = {}
-    missing = []
-    for unit in planned_units(layers):
-        cell = (unit.model, unit.task)
-        if cell not in done:
-            version = versions.get(unit.task)
-            done[cell] = committed_units(store, "", version, *cell) if version else set()
-        if unit.number not in done[cell]:
-            missing.append(unit)
-    return missing
+    for cell in read_versions(Run(store)):
+        present = committed_units(store, "", version, cell.model, cell.task)
+        units = {number for file in cell.files for number in file.key.units}
+        if units - present:
+            raise BadInput(
+                f"{store.uri}: {len(units - present)} units of {cell.model} on {cell.task} were judged by verifiers of "
+                f"version {cell.version}, these are {version}; `troop verify {store.uri}` judges them again"
+            )
+        done[cell.model, cell.task] = present
+    return [unit for unit in planned_units(layers) if unit.number not in done.get((unit.model, unit.task), set())]
 
 
 def _store_of(uri: str) -> Store:

@@ -84,7 +84,10 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
         node = _child(node, part, assignment)
     if not isinstance(node, dict):
         raise BadInput(f"--set {assignment!r}: {'.'.join(parents)} takes no keys")
-    node[last] = yaml.safe_load(text)
+    try:
+        node[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {assignment!r}: the value is not valid YAML") from error
 
 
 def _child(node: Any, part: str, assignment: str) -> Any:

@@ -30,7 +30,7 @@ class EngineLoop:
 
     def __init__(self, start: Callable[[], Engine]) -> None:
         self._start = start
-        self._inbox: queue.Queue[tuple[Sequence[Request], queue.Queue[Item]] | None] = queue.Queue()
+        self._inbox: queue.Queue[Sequence[Request] | None] = queue.Queue()
         self._outboxes: dict[int, queue.Queue[Item]] = {}
         self._unread = 0
         self._lock = threading.Lock()
@@ -51,10 +51,12 @@ class EngineLoop:
 
     def submit(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The samples of ``requests``, all of one tag, in lists as they finish; raises EngineError if it breaks."""
-        if self._broken is not None:
-            raise self._broken
         outbox: queue.Queue[Item] = queue.Queue()
-        self._inbox.put((requests, outbox))
+        with self._lock:
+            if self._broken is not None:
+                raise self._broken
+            self._outboxes[requests[0].tag] = outbox
+            self._inbox.put(requests)
         left = sum(request.last_sample - request.first_sample for request in requests)
         while left:
             item = outbox.get()
@@ -63,7 +65,8 @@ class EngineLoop:
             left -= len(item)
             self._count_unread(-len(item))
             yield item
-        del self._outboxes[requests[0].tag]
+        with self._lock:
+            del self._outboxes[requests[0].tag]
 
     def close(self) -> None:
         """Ends the thread and the engine."""
@@ -73,15 +76,15 @@ class EngineLoop:
     def _run(self) -> None:
         try:
             engine = self._start()
-        except TroopError as error:
-            self._ready.put(error)
+        except Exception as error:  # noqa: BLE001 - whatever ends this thread, somebody waits to hear of it
+            self._ready.put(_as_engine_error(error))
             return
         self._ready.put(engine)
         try:
             while self._accept(engine):
                 self._step(engine)
-        except TroopError as error:
-            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(_as_engine_error(error))
         finally:
             engine.close()
 
@@ -95,9 +98,7 @@ class EngineLoop:
                 return True
             if item is None:
                 return False
-            requests, outbox = item
-            self._outboxes[requests[0].tag] = outbox
-            for request in requests:
+            for request in item:
                 engine.add(request)
             idle = False
 
@@ -129,9 +130,14 @@ class EngineLoop:
             self._unread += change
 
     def _fail(self, error: TroopError) -> None:
-        self._broken = error
-        for outbox in list(self._outboxes.values()):
-            outbox.put(EngineError(str(error)))
+        with self._lock:
+            self._broken = error
+            for outbox in self._outboxes.values():
+                outbox.put(error)
+
+
+def _as_engine_error(error: Exception) -> TroopError:
+    return error if isinstance(error, TroopError) else EngineError(f"{type(error).__name__}: {error}")
 
 
 def _sample(done: Completion, seconds_per_token: float) -> Sample:

@@ -20,14 +20,10 @@ class StoreError(TroopError):
 
 
 class EngineError(TroopError):
-    """An engine could not start or broke while it generated."""
+    """An engine could not start or broke while it generated: its units are set aside."""
+
+    exit_code = 3
 
 
 class VerifierFault(TroopError):
     """Our side failed while it judged a sample: never a wrong answer, always retried."""
-
-
-class UnitsSetAside(TroopError):
-    """The run ended, but some units failed three times and are listed."""
-
-    exit_code = 3

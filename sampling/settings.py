@@ -69,6 +69,13 @@ class ModelSpec(Plain):
             raise ValueError("at least 1, or auto")
         return value
 
+    @field_validator("gpus")
+    @classmethod
+    def _a_share_or_whole_gpus(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("a share below 1, or a whole number")
+        return value
+
     @model_validator(mode="after")
     def _service_has_an_address(self) -> "ModelSpec":
         if self.engine == "openai" and not self.base_url:

@@ -13,7 +13,7 @@ M = TypeVar("M", bound="Plain")
 class Plain(BaseModel):
     """A frozen model without surprises: unknown keys are errors, values are never coerced silently."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def parse(model: type[M], data: object, where: str) -> M:

@@ -4,8 +4,11 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from verify.compare import same_output, same_value
+from verify import wire
+from verify.compare import CHECKERS, same_output, same_value
 
 
 @pytest.mark.parametrize(
@@ -79,3 +82,36 @@ def test_checkers(checker: str, expected: str, actual: str, same: bool) -> None:
 )
 def test_values(expected: Any, actual: Any, same: bool) -> None:
     assert same_value(expected, actual) is same
+
+
+NUMBERS = ["1", "-1.5", "1e400", "nan", "inf", "-inf", "1_0", "0x1", "٣", "1" * 500, "e", "\x1c", "\u2028", "\ud800"]
+SPACES = st.sampled_from([" ", "\n", "\r\n", "\0"])
+OUTPUTS = st.lists(st.sampled_from(NUMBERS) | st.text(max_size=4) | SPACES).map("".join)
+
+
+@given(st.sampled_from(sorted(CHECKERS)), OUTPUTS, OUTPUTS)
+@settings(max_examples=400, deadline=None)
+def test_any_outputs_are_compared(checker: str, expected: str, actual: str) -> None:
+    assert same_output(checker, expected, expected)
+    same = same_output(checker, expected, actual)
+    assert same is same_output(checker, actual, expected)
+    assert same or not same_output("exact", expected, actual)
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.binary(max_size=3)
+KEYS = st.integers(-2, 2) | st.text(max_size=1) | st.booleans() | st.floats(-1, 1)
+ANSWERS = st.recursive(
+    LEAVES | st.sets(KEYS, max_size=3) | st.complex_numbers(),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(ANSWERS, ANSWERS)
+@settings(max_examples=400, deadline=None)
+def test_any_values_are_compared(expected: Any, actual: Any) -> None:
+    sent = wire.decode(wire.parse(wire.pack(wire.encode(expected))[4:]))
+    assert same_value(expected, sent) or "nan" in repr(expected)
+    if same_value(expected, actual):
+        assert not isinstance(actual, str | bytes) or actual == expected
+        assert type(expected) is type(actual) or isinstance(expected, int | float | list)

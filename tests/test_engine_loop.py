@@ -59,6 +59,17 @@ def test_a_broken_engine_is_told_to_everyone_who_waits_and_comes_later() -> None
     loop.close()
 
 
+def test_a_bug_in_an_engine_hangs_nobody() -> None:
+    class Wrong(ReplayEngine):
+        def add(self, request: Request) -> None:
+            raise ValueError("an empty prompt")
+
+    loop = EngineLoop(lambda: Wrong(ModelSpec(name="m", path=GOLD, engine="replay")))
+    with pytest.raises(EngineError, match="ValueError: an empty prompt"):
+        list(loop.submit(requests(0, 1)))
+    loop.close()
+
+
 def test_an_engine_that_does_not_start_raises_at_once() -> None:
     def start() -> ReplayEngine:
         raise EngineError("no such device")

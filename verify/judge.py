@@ -63,6 +63,11 @@ class Judge:
         self._known: OrderedDict[_Candidate, Verdict] = OrderedDict()
         self._last: tuple[Problem, str] | None = None
 
+    def prepare(self, kinds: Iterable[str]) -> None:
+        """Makes the verifiers of these kinds now; raises TierUnavailable where the sandbox cannot be had."""
+        for kind in kinds:
+            self._verifier(kind)
+
     def verify(self, problem: Problem, completion: str) -> Verdict:
         """The verdict on one completion, remembered for its equals; a fault of ours is tried again."""
         candidate = self._candidate(problem, completion)

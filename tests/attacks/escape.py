@@ -1,7 +1,5 @@
 """Changing what lies outside: files, limits, other processes."""
 
-# ruff: noqa: E501 (programs stand as they are)
-
 from tests.attacks.case import attempt, either_way, expression, program
 
 _KEEP = "@CANARY@/keep"

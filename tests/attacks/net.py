@@ -1,7 +1,5 @@
 """Reaching anybody: loopback, abstract names, other families, and what a stream pair could be abused for."""
 
-# ruff: noqa: E501 (programs stand as they are)
-
 from tests.attacks.case import either_way, expression
 
 _FAMILIES = ("INET", "INET6", "NETLINK", "PACKET", "UNIX", "VSOCK", "ALG", "BLUETOOTH", "CAN", "TIPC", "QIPCRTR")

@@ -1,7 +1,5 @@
 """Starting processes, and outliving the verdict."""
 
-# ruff: noqa: E501 (programs stand as they are)
-
 from tests.attacks.case import Case, attempt, either_way, expression, forger, program
 
 

@@ -4,11 +4,11 @@
 
 from tests.attacks.case import Case, attempt, forger, program
 
-_SHORT = 0.4
+_SHORT = 0.3
 
 
-def _endless(name: str, code: str, must: str = "timeout") -> Case:
-    return forger(name, code, must=must, wall_s=_SHORT)
+def _endless(name: str, code: str, must: str = "timeout", test_too: bool = False) -> Case:
+    return forger(name, code, must=must, wall_s=_SHORT, test_too=test_too)
 
 
 def _hog(name: str, body: str, must: str = "reject") -> Case:
@@ -17,7 +17,7 @@ def _hog(name: str, body: str, must: str = "reject") -> Case:
 
 
 CASES = (
-    _endless("loop", "def f(x):\n    while True:\n        pass\n"),
+    _endless("loop", "def f(x):\n    while True:\n        pass\n", test_too=True),
     _endless("loop-at-import", "while True:\n    pass\n"),
     _endless(
         "catches-everything",
@@ -184,7 +184,7 @@ while n < 64 << 20:
     forger("nested-source", "def f(x):\n    return " + "(" * 5000 + ")" * 5000 + "\n"),
     forger("long-source", "x = " + "1+" * 100000 + "1\ndef f(x):\n    return -1\n"),
     forger("folded-constants", "def f(x):\n    return ('x' * 4096) * 4096 * 4096 and -1\n", memory_mb=64),
-    forger("freed-deeply", "def f(x):\n    a = ()\n    for _ in range(10**6):\n        a = (a,)\n    return -1\n"),
+    forger("freed-deeply", "def f(x):\n    a = ()\n    for _ in range(10**5):\n        a = (a,)\n    return -1\n"),
     forger("compiled-deeply", "def f(x):\n    return eval('-' * 10**6 + '1')\n"),
     forger("blank-lines-around-a-word", "y = 1\n" + "\n" * 150000 + "y = 'numpy'\ndef f(x):\n    return -1\n"),
     forger("import-of-spaces", "y = 'numpy'\nif 0: import " + " " * 100000 + " os\ndef f(x):\n    return -1\n"),

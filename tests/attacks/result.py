@@ -130,22 +130,22 @@ CASES = (
     tested("floods-the-test", "def f(x):\n    return [[]] * 3000000\n", "assert candidate(1) == []", wall_s=0.5),
     tested("texts-the-test", "def f(x):\n    return 'x' * (15 << 20)\n", "assert candidate(1) in ('', 'y')"),
     tested("digits-the-test", "def f(x):\n    return 1 << 900000\n", "assert str(candidate(1)) == '1'"),
-    tested("never-answers", "import time\ndef f(x):\n    time.sleep(30)\n", "candidate(1)", must="timeout", wall_s=0.4),
-    tested("never-loads", "import time\ntime.sleep(30)\n", "candidate(1)", must="timeout", wall_s=0.4),
+    tested("never-answers", "import time\ndef f(x):\n    time.sleep(30)\n", "candidate(1)", must="timeout", wall_s=0.3),
+    tested("never-loads", "import time\ntime.sleep(30)\n", "candidate(1)", must="timeout", wall_s=0.3),
     tested(
         "loads-by-drops",
         SEND + "os.write(3, struct.pack('<I', 60000))\nwhile True:\n    os.write(3, b' ')\n",
         "candidate(1)",
-        wall_s=0.4,
+        wall_s=0.3,
     ),
     tested(
         "never-reads",
         SEND + "import time\nsend(b'[[0,[\"f\"]]]')\ntime.sleep(30)\n",
         "candidate('x' * 9999999)",
         must="timeout",
-        wall_s=0.4,
+        wall_s=0.3,
     ),
     tested(
-        "closes-and-stays", "import os, time\nos.close(3)\ntime.sleep(30)\n", "candidate(1)", must="timeout", wall_s=0.4
+        "closes-and-stays", "import os, time\nos.close(3)\ntime.sleep(30)\n", "candidate(1)", must="timeout", wall_s=0.3
     ),
 )
