@@ -120,7 +120,7 @@ class Pipeline:
                 samples.append(await anext(stream))
                 self._tally.add_samples(sampler.tally, header)
                 await self._room.acquire()
-                judging.append(asyncio.create_task(self._judge(samples[-1])))
+                judging.append(asyncio.create_task(self._judge(samples[-1], unit)))
         except BaseException:
             for task in judging:
                 task.cancel()
@@ -129,9 +129,9 @@ class Pipeline:
             sampler.unit_sampled(unit, life)
         return samples + list(await asyncio.gather(*judging))
 
-    async def _judge(self, batch: Ref) -> Ref:
+    async def _judge(self, batch: Ref, unit: Unit) -> Ref:
         try:
-            header, verdicts = await self._pool.judge(batch)
+            header, verdicts = await self._pool.judge(batch, unit)
         finally:
             self._room.release()
         self._tally.add_verdicts(header)

@@ -1,4 +1,4 @@
-"""The verifier pool: batches go to the verifier with the least to do; a dead verifier's batches are sent again."""
+"""The verifier pool: equal candidates meet the same verifier, and a dead one's batches are sent again."""
 
 import asyncio
 from functools import partial
@@ -11,8 +11,10 @@ from cluster.batches import VerdictHeader, Work
 from cluster.judging import JudgeWorker
 from cluster.placement import Placement
 from sampling.errors import BadInput, VerifierFault
+from sampling.samples import Unit
 
 TRIES = 4
+LAG = 8  # batches
 
 Ref = Any  # a ray.ObjectRef: a reference, never the payload
 
@@ -35,10 +37,10 @@ class VerifierPool:
                 raise error.cause from error
             raise
 
-    async def judge(self, batch: Ref) -> tuple[VerdictHeader, Ref]:
+    async def judge(self, batch: Ref, unit: Unit) -> tuple[VerdictHeader, Ref]:
         """The header of the batch's verdicts and a reference to them; raises VerifierFault after TRIES deaths."""
         for _ in range(TRIES):
-            chosen = min(range(len(self._actors)), key=self._waiting.__getitem__)
+            chosen = self._choose(unit)
             actor = self._actors[chosen]
             self._waiting[chosen] += 1
             try:
@@ -57,6 +59,11 @@ class VerifierPool:
     def stop(self) -> None:
         for actor in self._actors:
             ray.kill(actor)
+
+    def _choose(self, unit: Unit) -> int:
+        """The verifier that knows the unit's other candidates, as equal ones are judged once; unless it lags."""
+        usual, idlest = unit.number % len(self._actors), min(self._waiting)
+        return usual if self._waiting[usual] <= idlest + LAG else self._waiting.index(idlest)
 
     def _replace(self, place: int, dead: Any) -> None:
         """Many batches learn of one death; the first of them starts the successor."""

@@ -4,7 +4,7 @@
 
 from tests.attacks.case import Case, attempt, forger, program
 
-_SHORT = 0.3
+_SHORT = 0.25
 
 
 def _endless(name: str, code: str, must: str = "timeout", test_too: bool = False) -> Case:
@@ -156,36 +156,52 @@ while n < 64 << 20:
         pass
 """,
     ),
-    forger("memory-growing", "def f(x):\n    a = [1]\n    while True:\n        a += a\n", must="memory", memory_mb=64),
-    forger("memory-at-import", "a = []\nwhile True:\n    a.append(bytearray(1 << 20))\n", memory_mb=64),
+    forger(
+        "memory-growing",
+        "def f(x):\n    a = [1]\n    while True:\n        a += a\n",
+        must="memory",
+        memory_mb=64,
+        test_too=False,
+    ),
+    forger("memory-at-import", "a = []\nwhile True:\n    a.append(bytearray(1 << 20))\n", memory_mb=64, test_too=False),
     forger(
         "memory-in-finally",
         "def f(x):\n    a = []\n    while True:\n        try:\n            a.append('x' * (1 << 20))\n        finally:\n            continue\n",
         wall_s=_SHORT,
         memory_mb=64,
+        test_too=False,
     ),
     forger(
         "recursion",
         "import sys\nsys.setrecursionlimit(10**9)\ndef f(x):\n    return f(x + 1)\n",
         wall_s=_SHORT,
         memory_mb=64,
+        test_too=False,
     ),
     forger(
         "recursion-in-c",
         "import sys\nsys.setrecursionlimit(10**9)\nclass A:\n    def __repr__(self):\n        return repr(self)\ndef f(x):\n    return repr(A())\n",
         wall_s=_SHORT,
         memory_mb=64,
+        test_too=False,
     ),
     forger(
         "recursion-caught",
         "def f(x):\n    try:\n        return f(x)\n    except RecursionError:\n        return f(x)\n",
         wall_s=_SHORT,
+        test_too=False,
     ),
     forger("nested-source", "def f(x):\n    return " + "(" * 5000 + ")" * 5000 + "\n"),
-    forger("long-source", "x = " + "1+" * 100000 + "1\ndef f(x):\n    return -1\n"),
-    forger("folded-constants", "def f(x):\n    return ('x' * 4096) * 4096 * 4096 and -1\n", memory_mb=64),
-    forger("freed-deeply", "def f(x):\n    a = ()\n    for _ in range(10**5):\n        a = (a,)\n    return -1\n"),
-    forger("compiled-deeply", "def f(x):\n    return eval('-' * 10**6 + '1')\n"),
+    forger("long-source", "x = " + "1+" * 20000 + "1\ndef f(x):\n    return -1\n"),
+    forger(
+        "folded-constants", "def f(x):\n    return ('x' * 4096) * 4096 * 4096 and -1\n", memory_mb=64, test_too=False
+    ),
+    forger(
+        "freed-deeply",
+        "def f(x):\n    a = ()\n    for _ in range(10**5):\n        a = (a,)\n    return -1\n",
+        test_too=False,
+    ),
+    forger("compiled-deeply", "def f(x):\n    return eval('-' * 10**5 + '1')\n"),
     forger("blank-lines-around-a-word", "y = 1\n" + "\n" * 150000 + "y = 'numpy'\ndef f(x):\n    return -1\n"),
     forger("import-of-spaces", "y = 'numpy'\nif 0: import " + " " * 100000 + " os\ndef f(x):\n    return -1\n"),
     forger(
@@ -218,8 +234,13 @@ while n < 64 << 20:
         must="output",
     ),
     program("output-by-drops", "import os\nwhile True:\n    os.write(1, b'x')\n", wall_s=_SHORT),
-    forger("output-of-a-function", "def f(x):\n    print('x' * (16 << 20))\n    return -1\n"),
-    forger("answer-flood", "import os\ndef f(x):\n    while True:\n        os.write(3, bytes(65536))\n", wall_s=_SHORT),
+    forger("output-of-a-function", "def f(x):\n    print('x' * (16 << 20))\n    return -1\n", test_too=False),
+    forger(
+        "answer-flood",
+        "import os\ndef f(x):\n    while True:\n        os.write(3, bytes(65536))\n",
+        wall_s=_SHORT,
+        test_too=False,
+    ),
     attempt(
         "descriptors",
         """
@@ -261,13 +282,16 @@ while n < 64 << 20:
             os.symlink('/', 'l%d' % i)
         """,
     ),
-    forger("abort", "import os\ndef f(x):\n    os.abort()\n"),
-    forger("segmentation", "import ctypes\ndef f(x):\n    ctypes.string_at(0)\n", must="crash"),
-    forger("broken-objects", "import ctypes\ndef f(x):\n    ctypes.memset(id(x), 255, 64)\n    return x\n"),
+    forger("abort", "import os\ndef f(x):\n    os.abort()\n", test_too=False),
+    forger("segmentation", "import ctypes\ndef f(x):\n    ctypes.string_at(0)\n", must="crash", test_too=False),
+    forger(
+        "broken-objects", "import ctypes\ndef f(x):\n    ctypes.memset(id(x), 255, 64)\n    return x\n", test_too=False
+    ),
     forger(
         "stack-overflow",
         "import ctypes\nG = ctypes.CFUNCTYPE(None)\ndef f(x):\n    g = G(lambda: g())\n    g()\n",
         memory_mb=64,
+        test_too=False,
     ),
     forger(
         "floating-point-trap", "import signal, os\ndef f(x):\n    os.kill(os.getpid(), signal.SIGFPE)\n", must="crash"
@@ -275,6 +299,7 @@ while n < 64 << 20:
     forger(
         "unmapped",
         "import ctypes\ndef f(x):\n    l = ctypes.CDLL(None)\n    for page in range(0, 1 << 48, 1 << 40):\n        l.munmap(ctypes.c_void_p(page), ctypes.c_size_t(1 << 40))\n",
+        test_too=False,
     ),
     forger(
         "no-streams",
