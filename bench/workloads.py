@@ -46,9 +46,7 @@ WORKLOADS = {
     "words": Workload(
         "words", "128 few-shot word problems × 16 samples, up to 256 tokens, judged as math", word_problems
     ),
-    "functions": Workload(
-        "functions", "32 demo problems × 400 samples of about 10 tokens, a program each", functions
-    ),
+    "functions": Workload("functions", "32 demo problems × 400 samples of about 10 tokens, a program each", functions),
 }
 
 

@@ -195,8 +195,6 @@ def _loaded(text: str, where: str) -> Any:
         data = load_json(text, where)
         if "\\ud" in text.lower():
             json.dumps(data, ensure_ascii=False).encode()
-    except RecursionError as error:
-        raise BadInput(f"{where}: JSON nested too deeply") from error
     except UnicodeEncodeError as error:
         raise BadInput(f"{where}: half of a surrogate pair is no text ({error.reason})") from error
     return data

@@ -7,7 +7,6 @@ changes much of Python, and nothing of ours must depend on it. Without a network
 import contextlib
 import fcntl
 import getpass
-import logging
 import os
 import signal
 import socket
@@ -67,17 +66,20 @@ class S3Server:
 
 @contextlib.contextmanager
 def moto_server() -> Iterator[S3Server]:
-    """moto in a thread of this process: it knows the requests, but answers them from a dictionary."""
-    from moto.server import ThreadedMotoServer
+    """moto: it knows the requests, but answers them from a dictionary.
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    In a process of its own: its web framework's globals break what inspects all modules, as the import of torch does.
+    """
+    (port,) = _free_ports(1)
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        host, port = server.get_host_and_port()
-        yield S3Server(f"http://{host}:{port}", "testing", "testing")
+        if not _answers(f"http://127.0.0.1:{port}/moto-api/", [process]):
+            raise CannotStart("moto does not answer")
+        yield S3Server(f"http://127.0.0.1:{port}", "testing", "testing")
     finally:
-        server.stop()
+        process.terminate()
+        process.wait(timeout=10)
 
 
 @contextlib.contextmanager
@@ -191,10 +193,15 @@ def _start(folder: Path, python: Path, part: str) -> subprocess.Popen[bytes]:
 
 
 def _wait_for(url: str, processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
+    if not _answers(url, processes):
+        logs = " ".join(path.read_text(errors="replace")[-300:] for path in sorted((folder / "log").iterdir()))
+        raise CannotStart(f"Swift does not answer at {url}: {' '.join(logs.split())}")
+
+
+def _answers(url: str, processes: list[subprocess.Popen[bytes]]) -> bool:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and all(process.poll() is None for process in processes):
         with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=1):
-            return
+            return True
         time.sleep(0.1)
-    logs = " ".join(path.read_text(errors="replace")[-300:] for path in sorted((folder / "log").iterdir()))
-    raise CannotStart(f"Swift does not answer at {url}: {' '.join(logs.split())}")
+    return False

@@ -114,7 +114,7 @@ def test_a_killed_actor_costs_nothing_but_time(cluster: tuple[float, float], tmp
     seen: list[Progress] = []
     assert run(work(tmp_path), tmp_path, cluster, lambda progress: (kill_once(progress), seen.append(progress))) == ()
     assert killed
-    assert seen[-1].engines[0].restarts == (victim == "Sampler")
+    assert seen[-1].engines[0].restarts <= (victim == "Sampler")  # and none where it had handed everything on
     assert committed(tmp_path) == (240, 240, 24)
 
 

@@ -226,7 +226,10 @@ def test_an_interrupted_job_leaves_its_rows_and_no_process(tmp_path: Path, numbe
     (tmp_path / "job.py").write_text(SLOW)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     job = subprocess.Popen(
-        [sys.executable, str(tmp_path / "job.py"), str(tmp_path)], env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, str(tmp_path / "job.py"), str(tmp_path)],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
     )
     partial, deadline = tmp_path / "v.jsonl.partial", time.monotonic() + 60
     while time.monotonic() < deadline and not (partial.exists() and len(partial.read_text().split("\n")) > len(quick)):

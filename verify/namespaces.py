@@ -19,7 +19,12 @@ SCRATCH = "/tmp"  # where programs look for a place to write
 MAX_SCRATCH_FILES = 256
 _SHARED = kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 _BUILD_AT = "/tmp"  # any directory will do: sources below it are reached through descriptors
-_OLD = ".old"
+_OLD, _COVERED = ".old", ".covered"
+
+
+def shown_at(path: str) -> str:
+    """Where a tree of the old world appears in the new one: elsewhere, if scratch would cover it."""
+    return f"/{_COVERED}{path}" if f"{path}/".startswith(f"{SCRATCH}/") else path
 
 
 def become_nobody() -> None:
@@ -104,7 +109,7 @@ def _outermost(paths: Iterable[str]) -> list[str]:
 
 def _place(path: str, source: int, link: str | None) -> None:
     """Makes ``path`` of the old world appear in the new one, read-only."""
-    target = _BUILD_AT + path
+    target = _BUILD_AT + shown_at(path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if link is not None:
         os.symlink(link, target)

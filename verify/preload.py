@@ -118,6 +118,14 @@ def keep_reachable(readable: list[str], first: int) -> None:
             first += 1
 
 
+def rename(readable: list[str], shown_at: Callable[[str], str]) -> None:
+    """Follows trees that have another name in the new world; ``readable`` is changed in place."""
+    for at, tree in enumerate(readable):
+        if shown_at(tree) != tree:
+            readable[at] = shown_at(tree)
+            _move_imports(tree, readable[at])
+
+
 def _others_may_enter(path: str) -> bool:
     parents = [path[:end] for end in range(1, len(path)) if path[end] == "/"]
     return all(os.stat(parent).st_mode & 0o001 for parent in parents)

@@ -170,6 +170,7 @@ def main(control: int, kill: int, config: dict[str, Any]) -> NoReturn:
         if config["tier"] == "isolated":
             step = "entering namespaces of its own"
             namespaces.enter(readable, config["scratch_mb"])
+            preload.rename(readable, namespaces.shown_at)
             _continue_as_first_process(channel)
         else:
             preload.keep_reachable(readable, KEPT_FROM)
