@@ -1,4 +1,4 @@
-"""S3 servers for tests: moto inside this process, and a real one, OpenStack Swift with its S3 interface.
+"""S3 servers for tests: moto, and a real one, OpenStack Swift with its S3 interface.
 
 Swift comes from the package index, into an environment of its own that is kept between runs: it needs eventlet, which
 changes much of Python, and nothing of ours must depend on it. Without a network its tests are skipped, with the reason.
