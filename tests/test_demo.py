@@ -13,8 +13,8 @@ import pytest
 from jobs.query import run_query
 
 SWEEP = Path(__file__).parent.parent / "examples" / "demo" / "sweep.yaml"
-SMALLER = ("models.small.k=128", "models.large.k=64", "tasks.functions.limit=32")
-PLANNED = 32 * (128 + 64)
+SMALLER = ("models.small.k=256", "models.large.k=64", "tasks.functions.limit=32")
+PLANNED, UNITS = 32 * (256 + 64), 5
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -35,12 +35,12 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
         time.sleep(0.2)
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
-    assert 0 < committed(tmp_path) < 4, "killed too late to show anything"
+    assert 0 < committed(tmp_path) < UNITS, "killed too late to show anything"
 
     second = start(tmp_path)
     _, said = second.communicate()
     assert second.returncode == 0, said
-    assert "engine small/0: starting" in said
+    assert ": starting" in said
     query = "SELECT count(*), count(DISTINCT (model, task, problem_idx, sample_idx)) FROM verdicts"
     assert run_query(str(tmp_path / "runs" / "demo"), query)[1] == [(PLANNED, PLANNED)]
 
