@@ -29,10 +29,6 @@ class Unit:
     def rows(self) -> int:
         return (self.last_problem - self.first_problem) * (self.last_sample - self.first_sample)
 
-    @property
-    def samples_per_problem(self) -> int:
-        return self.last_sample - self.first_sample
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -23,10 +23,6 @@ class SamplingSettings(Plain):
     seed: Literal["per_engine", "per_sample"] = "per_engine"
     logprobs: bool = False
 
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
-
 
 class Prices(Plain):
     """US dollars: per hour of one engine (its GPUs together), or per million tokens of a service."""
