@@ -89,11 +89,14 @@ def plan(sweep_file: Path, assignments: tuple[str, ...], as_json: bool) -> None:
 @sweep_command
 @cluster_options
 @click.option("--report/--no-report", default=True, help="Write the report when done.")
-def run(sweep_file: Path, assignments: tuple[str, ...], address: str | None, local: bool, report: bool) -> None:
+@click.option("--no-audit", is_flag=True, help="Start engines without trying gold solutions; as verify.audit=0.")
+def run(
+    sweep_file: Path, assignments: tuple[str, ...], address: str | None, local: bool, report: bool, no_audit: bool
+) -> None:
     """Run a sweep, or continue it: what is committed is never sampled again."""
     from jobs.spec import load_sweep
 
-    sweep = load_sweep(sweep_file, assignments)
+    sweep = load_sweep(sweep_file, (*assignments, *(["verify.audit=0"] if no_audit else [])))
     outcome = _run(sweep, address, local)
     _list_set_aside(outcome)
     if report:
@@ -129,14 +132,55 @@ def status(run_uri: str, as_json: bool) -> None:
 
 
 @cli.command()
+@sweep_command
+@cluster_options
+@click.option("--problems", type=click.IntRange(min=1), default=32, show_default=True, help="At most, of each task.")
+@click.option("--all", "every", is_flag=True, help="All problems that have a gold solution.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Verdicts of each completion."
+)
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def audit(
+    sweep_file: Path,
+    assignments: tuple[str, ...],
+    address: str | None,
+    local: bool,
+    problems: int,
+    every: bool,
+    repeats: int,
+    as_json: bool,
+) -> None:
+    """Prove the verifiers, on every node of a cluster or here: gold passes, mutants fail, limits hold, repeats agree.
+
+    Needs no engine and no GPU. Ends with 2 where anything is not as it has to be.
+    """
+    from jobs.audit import audit_sweep
+    from jobs.progress import count_display
+    from jobs.spec import load_sweep
+
+    sweep, most = load_sweep(sweep_file, assignments), None if every else problems
+    with count_display("verdicts") as show:
+        found = audit_sweep(sweep, most=most, repeats=repeats, address=address, local=local, show=show)
+    click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
+    sys.exit(found.exit_code)
+
+
+@cli.command()
 @click.argument("run_uri", metavar="[RUN]", required=False)
 @click.option("--task", "task", metavar="KIND=PATH", help="Verify samples from anywhere: their problems.")
 @click.option("--samples", type=click.Path(path_type=Path), help='JSONL of {"problem", "sample", "text"}.')
 @click.option("--out", type=click.Path(path_type=Path), help="Verdicts as .jsonl or .parquet.")
 @click.option("--tier", type=click.Choice(["isolated", "confined"]), help="Refuse a weaker sandbox.")
 @click.option("--workers", type=click.IntRange(min=1), help="Verifier processes; default: one per core.")
+@click.option("--json", "as_json", is_flag=True, help="The summary of --samples, for a script.")
 def verify(
-    run_uri: str | None, task: str | None, samples: Path | None, out: Path | None, tier: str | None, workers: int | None
+    run_uri: str | None,
+    task: str | None,
+    samples: Path | None,
+    out: Path | None,
+    tier: str | None,
+    workers: int | None,
+    as_json: bool,
 ) -> None:
     """Verify again a RUN's samples as a new version, or any samples with --task, --samples and --out."""
     if run_uri is not None and not (task or samples or out):
@@ -146,9 +190,16 @@ def verify(
         return
     if run_uri is not None or task is None or samples is None or out is None:
         raise BadInput("verify: give either RUN, or all of --task KIND=PATH, --samples and --out")
+    from jobs.progress import count_display
     from jobs.verify_samples import verify_file
 
-    click.echo(verify_file(task, samples, out, tier=tier, workers=workers))
+    with count_display("samples") as show:
+        summary = verify_file(
+            task, samples, out, tier=tier, workers=workers, progress=lambda now: show(now.done, now.total)
+        )
+    for line in summary.fault_lines():
+        _say(line)
+    click.echo(summary.as_json() if as_json else summary.as_text())
 
 
 @cli.command()

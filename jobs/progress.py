@@ -2,11 +2,14 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +17,7 @@ from rich.text import Text
 from cluster.tally import EngineProgress, OnProgress, Progress
 
 LINE_EVERY_S = 10.0
+OnCount = Callable[[int, int], None]  # how many are done, of how many
 
 
 @contextmanager
@@ -25,6 +29,33 @@ def progress_display() -> Iterator[OnProgress]:
         return
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         yield lambda progress: live.update(live_view(progress))
+
+
+@contextmanager
+def count_display(what: str) -> Iterator[OnCount]:
+    """A function that shows how many of ``what`` are done, on standard error: a live bar in a terminal, else lines."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield CountLines(what)
+        return
+    columns = (TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.description}"), BarColumn(), TimeLeft())
+    with Bars(*columns, console=console) as bars:
+        bar = bars.add_task(what, total=None, visible=False)
+        yield lambda done, total: bars.update(bar, completed=done, total=total, visible=True)
+
+
+class CountLines:
+    """A line every LINE_EVERY_S seconds, and at the end."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._last = self._started = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= LINE_EVERY_S or done == total:
+            self._last = now
+            _say(f"{done:,} of {total:,} {self._what} in {duration(now - self._started)}")
 
 
 class PlainLines:

@@ -43,8 +43,10 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
     known = read_layers(store)
-    next_layer(resolved, known)  # what is refused is refused here, before anything is written
-    missing_units(store, known, version)
+    added = next_layer(resolved, known)  # what is refused is refused here, before anything is written
+    missing = missing_units(store, known, version)
+    if added or runnable(missing, resolved, known):
+        _try_gold(resolved, say)
     probe_store(store)
     layers = write_plan(resolved, store)
     missing = missing_units(store, layers, version)
@@ -66,6 +68,15 @@ def _check_place(sweep: Sweep) -> None:
     """A job's own folder on a cluster is thrown away with the job."""
     if IN_A_JOB in os.environ and "://" not in sweep.store and not Path(sweep.store).is_absolute():
         raise BadInput(f"store: {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
+
+
+def _try_gold(resolved: Resolved, say: Say) -> None:
+    """A task whose own solutions fail would burn hours for nothing: it is refused before any engine starts."""
+    from jobs.audit import check_gold
+
+    settings = resolved.sweep.verify
+    if settings.audit:
+        say(check_gold(resolved.problems, settings.audit, settings.tier))
 
 
 def next_layer(resolved: Resolved, layers: Sequence[Layer]) -> Layer | None:

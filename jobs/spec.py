@@ -18,10 +18,14 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class VerifySettings(Plain):
-    """``tier`` refuses to start where the sandbox is weaker; ``workers`` is the size of the verifier pool."""
+    """``tier`` refuses to start where the sandbox is weaker; ``workers`` is the size of the verifier pool.
+
+    ``audit`` is how many gold solutions of each task have to pass before engines start; 0 tries none.
+    """
 
     tier: Literal["isolated", "confined"] | None = None
     workers: int | None = Field(default=None, ge=1)
+    audit: int = Field(default=8, ge=0)
 
 
 class Sweep(Plain):

@@ -6,18 +6,14 @@ a job that is stopped leaves it and the next one goes on after it; the finished 
 
 import fcntl
 import json
-import multiprocessing
-import multiprocessing.util
 import os
-import signal
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -28,12 +24,14 @@ from sampling.problems import Problem
 from sampling.tasks import KINDS, TaskSpec
 from sampling.validate import parse
 from verify.judge import Judge
-from verify.verdict import Verdict
+from verify.processes import JudgeProcesses
+from verify.verdict import Status, Verdict
 
 BATCH_ROWS = 64
 BATCH_CHARACTERS = 4_000_000
 AHEAD = 4  # batches in flight per worker
 PARQUET_ROWS = 100_000
+FAULTS_KEPT = 10  # problems named in the summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,23 @@ class Summary:
     kept: int = 0
     status_counts: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    faults: dict[str, str] = field(default_factory=dict)  # by problem, the first reason for which it has no verdict
 
     def count(self, row: VerdictRow) -> None:
         self.status_counts[str(row.values["status"])] += 1
+        if row.values["status"] == Status.FAULT and len(self.faults) < FAULTS_KEPT:
+            self.faults.setdefault(str(row.values["problem"]), str(row.values["reason"]))
 
     def progress(self) -> Progress:
         done = sum(self.status_counts.values())
         return Progress(done, self.samples, self.kept, self.status_counts["pass"], self.status_counts["fault"])
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    def fault_lines(self) -> list[str]:
+        """One line for each problem that could not be judged: whose fault it is stands in the reason."""
+        return [f"fault: problem {name!r}: {' '.join(reason.split())}" for name, reason in self.faults.items()]
 
     def as_text(self) -> str:
         """One line: ``40 samples in 2.1 s: 30 pass, 9 fail, 1 timeout (12 kept from an unfinished job)``."""
@@ -78,9 +86,18 @@ def task_option(text: str) -> TaskSpec:
     return parse(TaskSpec, {"kind": kind, "path": path}, "--task")
 
 
-def verify_file(task: str, samples: Path, out: Path, *, tier: str | None = None, workers: int | None = None) -> str:
-    """What ``troop verify --task KIND=PATH --samples S --out V`` does, and the line that it ends with."""
-    return verify_samples(task_option(task).load(), samples, out, tier=tier, workers=workers).as_text()
+def verify_file(
+    task: str,
+    samples: Path,
+    out: Path,
+    *,
+    tier: str | None = None,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Summary:
+    """What ``troop verify --task KIND=PATH --samples S --out V`` does."""
+    problems = task_option(task).load()
+    return verify_samples(problems, samples, out, tier=tier, workers=workers, progress=progress)
 
 
 def verify_samples(
@@ -163,26 +180,22 @@ def _verdicts(
     rows: Iterable[SampleRow], problems: dict[str, Problem], tier: str | None, workers: int
 ) -> Iterator[VerdictRow]:
     """The verdict of every row, in order, from worker processes that each own a judge."""
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(problems, tier))
-    try:
-        yield from _in_order(pool, rows, workers * AHEAD)
-        pool.shutdown()
-    except BrokenProcessPool as error:
-        raise TroopError("a verifying process died (out of memory?); run again to go on where it stopped") from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
+    with JudgeProcesses(problems, tier, workers) as processes:
+        try:
+            yield from _in_order(processes, rows, workers * AHEAD)
+            processes.finish()
+        except BrokenProcessPool as error:
+            raise TroopError(
+                "a verifying process died (out of memory?); run again to go on where it stopped"
+            ) from error
 
 
-def _in_order(pool: ProcessPoolExecutor, rows: Iterable[SampleRow], ahead: int) -> Iterator[VerdictRow]:
+def _in_order(processes: JudgeProcesses, rows: Iterable[SampleRow], ahead: int) -> Iterator[VerdictRow]:
     waiting: deque[tuple[list[SampleRow], Future[list[Verdict]]]] = deque()
     batches = _batches(rows)
     while True:
         for batch in islice(batches, ahead - len(waiting)):
-            waiting.append((batch, pool.submit(_judge, [(row.problem, row.text) for row in batch])))
+            waiting.append((batch, processes.submit(_judge, [(row.problem, row.text) for row in batch])))
         if not waiting:
             return
         batch, future = waiting.popleft()
@@ -202,29 +215,7 @@ def _batches(rows: Iterable[SampleRow]) -> Iterator[list[SampleRow]]:
         yield batch
 
 
-_worker: tuple[Judge, dict[str, Problem]]
-
-
-def _start_worker(problems: dict[str, Problem], tier: str | None) -> None:
-    """Runs once in each worker process, which keeps its judge for all its batches."""
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    judge = Judge(tier)
-    multiprocessing.util.Finalize(None, judge.close, exitpriority=10)
-    _worker = (judge, problems)
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers: they watch it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _judge(batch: list[tuple[str, str]]) -> list[Verdict]:
-    judge, problems = _worker
+def _judge(judge: Judge, problems: Mapping[str, Problem], batch: list[tuple[str, str]]) -> list[Verdict]:
     return [judge.verify(problems[problem], text) for problem, text in batch]
 
 

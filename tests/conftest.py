@@ -62,6 +62,7 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
             "name": "sums",
             "models": [{"name": "gold", "path": "gold", "engine": "replay", "k": 4}],
             "tasks": [{"name": "sums", "kind": "jsonl", "path": "problems.jsonl"}],
+            "verify": {"audit": 0},  # one of the gold solutions is wrong, for a run to have something to count
             **changes,
         }
         path = tmp_path / "sweep.yaml"

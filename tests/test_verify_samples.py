@@ -271,4 +271,4 @@ def test_a_file_of_problems_and_one_of_samples_are_enough(tmp_path: Path) -> Non
     problems = write(tmp_path / "p.jsonl", [EXACT.model_dump(mode="json")])
     path = write(tmp_path / "s.jsonl", samples(3))
     said = verify_file(f"jsonl={problems}", path, tmp_path / "v.jsonl", workers=1)
-    assert said.startswith("3 samples in ") and said.endswith(" s: 2 pass, 1 fail")
+    assert said.as_text().startswith("3 samples in ") and said.as_text().endswith(" s: 2 pass, 1 fail")

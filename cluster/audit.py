@@ -1,0 +1,135 @@
+"""The audit's trials on every node of a cluster, or in processes of this machine: every round in fresh processes."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.session import connected
+from sampling.problems import Problem
+from verify.audit import Audit, Surprise, Trial, Tried, batches, failed, surprises, try_batch
+from verify.judge import Judge
+from verify.processes import JudgeProcesses
+
+HERE = "this machine"
+OnCount = Callable[[int, int], None]  # verdicts that are there, of all
+
+
+@dataclass(slots=True)
+class NodeAudit:
+    """One node: what each round's trials came to there, and the seconds that they took together."""
+
+    node: str
+    cpus: int
+    rounds: list[dict[int, Tried]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def surprises(self, audit: Audit) -> list[Surprise]:
+        return surprises(audit, self.rounds)
+
+    @property
+    def verdicts(self) -> int:
+        return sum(len(results) for results in self.rounds)
+
+
+def audit_here(audit: Audit, repeats: int, tier: str | None, show: OnCount) -> list[NodeAudit]:
+    """On all cores of this machine, without Ray."""
+    here, orders = NodeAudit(HERE, os.cpu_count() or 1), audit.rounds(repeats)
+    planned, started = sum(map(len, orders)), time.monotonic()
+    for order in orders:
+        here.rounds.append({})
+        with JudgeProcesses(audit.problems, tier, here.cpus, remembered=0) as processes:
+            parts = {processes.submit(try_batch, _chosen(audit, part)): part for part in batches(order)}
+            for future in as_completed(parts):
+                try:
+                    tried = future.result()
+                except BrokenProcessPool:
+                    tried = [failed("the verifying process died")] * len(parts[future])
+                here.rounds[-1].update(zip(parts[future], tried, strict=True))
+                show(here.verdicts, planned)
+            processes.finish()
+    here.seconds = time.monotonic() - started
+    return [here]
+
+
+def audit_cluster(audit: Audit, repeats: int, tier: str | None, show: OnCount, address: str | None) -> list[NodeAudit]:
+    """On every node of the cluster at ``address`` at once; raises BadInput where none answers."""
+    import ray
+
+    with connected(address):
+        nodes = {node["NodeID"]: _node(node) for node in _alive()}
+        problems, orders = ray.put(audit.problems), audit.rounds(repeats)
+        planned = len(nodes) * sum(map(len, orders))
+        for order in orders:
+            _cluster_round(audit, order, nodes, (problems, tier), lambda done: show(done, planned))
+    return list(nodes.values())
+
+
+def _alive() -> list[dict[str, Any]]:
+    import ray
+
+    return [row for row in ray.nodes() if row["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _node(row: Mapping[str, Any]) -> NodeAudit:
+    name = row["NodeManagerHostname"] or row["NodeManagerAddress"]
+    return NodeAudit(f"{name} ({row['NodeID'][:8]})", max(1, int(row["Resources"].get("CPU", 1))))
+
+
+def _cluster_round(
+    audit: Audit, order: Sequence[int], nodes: Mapping[str, NodeAudit], given: tuple[Any, str | None], show: Any
+) -> None:
+    """One round on all nodes; what a dead verifier has not judged is a fault of its node."""
+    import ray
+    from ray.exceptions import RayError
+
+    from cluster.handle import one_line
+
+    started, parts = time.monotonic(), batches(order)
+    actors, waiting = [], {}
+    for node_id, node in nodes.items():
+        node.rounds.append({})
+        team = [_pinned(node_id, *given) for _ in range(min(node.cpus, len(parts)))]
+        actors += team
+        for number, part in enumerate(parts):
+            waiting[team[number % len(team)].try_batch.remote(_chosen(audit, part))] = (node, part)
+    before = {node.node: node.seconds for node in nodes.values()}
+    while waiting:
+        (ready,), _ = ray.wait(list(waiting), num_returns=1)
+        node, part = waiting.pop(ready)
+        try:
+            tried = ray.get(ready)
+        except RayError as error:
+            tried = [failed(f"the verifier died: {one_line(error)}")] * len(part)
+        node.rounds[-1].update(zip(part, tried, strict=True))
+        node.seconds = before[node.node] + time.monotonic() - started
+        show(sum(node.verdicts for node in nodes.values()))
+    for actor in actors:
+        ray.kill(actor)
+
+
+def _pinned(node_id: str, problems: Any, tier: str | None) -> Any:
+    """A verifier on one node. It asks for no core: nothing else runs yet, and an audit must not wait for a place."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    actor: Any = ray.remote(AuditActor)
+    where = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    return actor.options(num_cpus=0, scheduling_strategy=where).remote(problems, tier)
+
+
+class AuditActor:
+    """A judge that remembers nothing, so that equal completions are judged each time."""
+
+    def __init__(self, problems: Mapping[str, Problem], tier: str | None) -> None:
+        self._problems, self._judge = problems, Judge(tier, remembered=0)
+
+    def try_batch(self, trials: Sequence[Trial]) -> list[Tried]:
+        return try_batch(self._judge, self._problems, trials)
+
+
+def _chosen(audit: Audit, numbers: Sequence[int]) -> list[Trial]:
+    return [audit.trials[number] for number in numbers]

@@ -1,0 +1,182 @@
+"""``troop audit``: proves the verifiers before a sweep, on every node; and the few gold solutions that a run tries."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from cluster.audit import NodeAudit, OnCount, audit_cluster, audit_here
+from jobs.query import as_table
+from jobs.spec import Sweep
+from sampling.errors import BadInput
+from sampling.problems import Problem
+from sampling.validate import Plain
+from verify.audit import Audit, gold_problems, is_gold, plan_audit
+from verify.judge import Judge
+from verify.tiers import TierUnavailable
+from verify.verdict import Status
+
+GOLD_FIRST_S = 20.0  # a run spends no more on its first gold solutions, and the one that it is at
+LISTED = 50  # findings in the table
+
+
+class Finding(Plain):
+    """One thing that is not as it has to be: ``expected`` and ``got`` are statuses."""
+
+    task: str
+    problem: str
+    check: str
+    node: str
+    expected: str
+    got: str
+    reason: str
+
+
+class TaskAudit(Plain):
+    """A task: its problems, those with a gold solution, those of them that were tried, and the known completions."""
+
+    task: str
+    problems: int
+    gold: int
+    tried: int
+    completions: int
+
+
+class NodeReport(Plain):
+    """A node: how many verdicts were made there, in how many seconds."""
+
+    node: str
+    verdicts: int
+    seconds: float
+
+
+class AuditReport(Plain):
+    """All that an audit found."""
+
+    tasks: tuple[TaskAudit, ...]
+    nodes: tuple[NodeReport, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return BadInput.exit_code if self.findings else 0
+
+    def as_text(self) -> str:
+        lines = [_table(self.findings[:LISTED])] if self.findings else []
+        if len(self.findings) > LISTED:
+            lines.append(f"… and {len(self.findings) - LISTED} more: --json lists all")
+        lines += [_about(task) for task in self.tasks]
+        nodes = "; ".join(f"{node.node} {node.verdicts:,} verdicts in {node.seconds:.1f} s" for node in self.nodes)
+        return "\n".join([*lines, f"audit: {self._result()}; {nodes}"])
+
+    def _result(self) -> str:
+        if not self.findings:
+            return "every verdict is as it has to be"
+        counts = Counter(finding.task for finding in self.findings)
+        return ", ".join(f"{count} wrong in task {task}" for task, count in counts.items())
+
+
+def _table(findings: Sequence[Finding]) -> str:
+    return as_table(tuple(Finding.model_fields), [tuple(finding.model_dump().values()) for finding in findings])
+
+
+def _about(task: TaskAudit) -> str:
+    if not task.gold:
+        limits = "; only its limits were tried" if task.completions else ""
+        return f"task {task.task}: no gold solutions: nothing proven{limits}"
+    return (
+        f"task {task.task}: {task.tried} of {task.gold:,} gold solutions ({task.problems:,} problems), "
+        f"{task.completions:,} known completions"
+    )
+
+
+def audit_sweep(
+    sweep: Sweep, *, most: int | None, repeats: int, address: str | None, local: bool, show: OnCount
+) -> AuditReport:
+    """Audits ``most`` problems of each task (None: all): on every node of a cluster where there is one, else here.
+
+    Raises BadInput for a task that cannot be loaded and a cluster that does not answer.
+    """
+    tasks = {task.title: task.load() for task in sweep.tasks}
+    audit = plan_audit(tasks, most)
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address and not local:
+        nodes = audit_cluster(audit, repeats, sweep.verify.tier, show, address)
+    else:
+        nodes = audit_here(audit, repeats, sweep.verify.tier, show)
+    return _report(tasks, audit, nodes)
+
+
+def _report(tasks: Mapping[str, Sequence[Problem]], audit: Audit, nodes: Sequence[NodeAudit]) -> AuditReport:
+    return AuditReport(
+        tasks=tuple(_task_audit(name, problems, audit) for name, problems in tasks.items()),
+        nodes=tuple(NodeReport(node=n.node, verdicts=n.verdicts, seconds=round(n.seconds, 3)) for n in nodes),
+        findings=tuple(finding for node in nodes for finding in _findings(node, audit)),
+    )
+
+
+def _task_audit(name: str, problems: Sequence[Problem], audit: Audit) -> TaskAudit:
+    trials = [trial for trial in audit.trials if trial.task == name]
+    return TaskAudit(
+        task=name,
+        problems=len(problems),
+        gold=sum(problem.solution is not None for problem in problems),
+        tried=sum(map(is_gold, trials)),
+        completions=len(trials),
+    )
+
+
+def _findings(node: NodeAudit, audit: Audit) -> list[Finding]:
+    return [
+        Finding(
+            task=found.trial.task,
+            problem=found.trial.problem,
+            check=found.trial.known.check,
+            node=node.node,
+            expected=found.expected,
+            got=found.got,
+            reason=found.reason,
+        )
+        for found in node.surprises(audit)
+    ]
+
+
+def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | None) -> str:
+    """Tries up to ``most`` gold solutions of each task, one after another, and says how many passed.
+
+    Raises BadInput that names the first task with gold solutions that do not pass. After ``GOLD_FIRST_S`` seconds the
+    rest is left out.
+    """
+    started, tried = time.monotonic(), 0
+    with Judge(tier) as judge:
+        for task, problems in tasks.items():
+            failed = []
+            for problem in gold_problems(problems, most):
+                if time.monotonic() - started > GOLD_FIRST_S:
+                    break
+                tried += 1
+                failed += _not_passed(judge, problem)
+            if failed:
+                raise BadInput(_refusal(task, failed, len(gold_problems(problems, most))))
+    without = [task for task, problems in tasks.items() if not gold_problems(problems, 1)]
+    return f"{tried} gold solutions pass" + (f"; none to try for {', '.join(without)}" if without else "")
+
+
+def _not_passed(judge: Judge, problem: Problem) -> list[str]:
+    """What is wrong with a problem's gold solution, in words, if anything is."""
+    try:
+        verdict = judge.verify(problem, problem.solution or "")
+    except TierUnavailable as error:
+        raise BadInput(f"{error}; --no-audit leaves the sandbox to the cluster's own machines") from error
+    if verdict.status is Status.PASS:
+        return []
+    return [f"{problem.id!r}: {verdict.status}" + (f" ({verdict.reason})" if verdict.reason else "")]
+
+
+def _refusal(task: str, failed: Sequence[str], tried: int) -> str:
+    more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+    words = " ".join("; ".join(failed[:3]).split())
+    return (
+        f"task {task}: {len(failed)} of the {tried} gold solutions tried do not pass: {words}{more}; "
+        "`troop audit` tries more, --no-audit runs all the same"
+    )

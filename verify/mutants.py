@@ -1,0 +1,209 @@
+"""Completions whose verdict is known beforehand: the gold solution, mutants of it, programs that run into a limit.
+
+Pure functions: they make text, and nothing is run. A mutant must not be as good as gold by accident. Where that can be
+seen in the reference (nothing is expected, and it prints nothing), the mutant is not made; where only running can tell,
+it comes with a ``proof``: a completion that passes only if it is. A changed answer is never equal to gold.
+"""
+
+import ast
+import re
+import string
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from textwrap import indent
+
+from sampling.problems import AnswerReference, Problem, PythonReference, StdioReference
+from verify.answers import as_number, normalise, number_text
+from verify.compare import same_output
+from verify.extract import extract_code
+from verify.verdict import Status
+
+GOLD = "gold"
+WRONG = frozenset(Status) - {Status.PASS, Status.FAULT}
+LIMIT_S, LIMIT_MB = 1.0, 256  # for programs that run into a limit: what is shown is that there is one
+
+_ALWAYS_EQUAL = """
+class _Same:
+    __eq__ = __le__ = __ge__ = __contains__ = lambda self, other: True
+    __ne__ = __lt__ = __gt__ = lambda self, other: False
+    __hash__ = lambda self: 0
+    __bool__ = lambda self: True
+    __len__ = __int__ = __index__ = lambda self: 1
+    __float__ = lambda self: 1.0
+    __iter__ = lambda self: iter([self])
+    __getitem__ = __call__ = lambda self, *a, **k: self
+    __str__ = __repr__ = lambda self: ""
+"""
+_EXIT = "import os\nos._exit(0)\n"
+_GUARD = """
+
+def _guarded(gold):
+    def guarded(*args, **named):
+        result = gold(*args, **named)
+        if result:
+            raise ValueError("a result that is not None's equal")
+        return result
+    return guarded
+
+
+"""
+_BREAKERS = {
+    Status.TIMEOUT: "import time\nwhile True:\n    time.sleep(1)",
+    Status.MEMORY: "eaten = []\nwhile True:\n    eaten.append(bytearray(1 << 24))",
+    Status.OUTPUT: "while True:\n    print('x' * 1000)",
+}
+_STRANGE = "-271828.25"  # an answer that no problem has; checked all the same
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A completion of a problem and the statuses that are right for it.
+
+    ``proof``, if not empty, is a completion that passes only where this one is as good as gold: its pass says nothing.
+    """
+
+    check: str
+    text: str
+    expected: frozenset[Status]
+    proof: str = ""
+
+
+def known_completions(problem: Problem) -> Iterator[Known]:
+    """The gold solution, then its mutants; nothing where a problem has no gold solution."""
+    if problem.solution is None:
+        return
+    yield Known(GOLD, problem.solution, frozenset({Status.PASS}))
+    reference = problem.reference
+    if isinstance(reference, AnswerReference):
+        yield from _wrong_answers(problem.verifier, reference.answer)
+    elif isinstance(reference, StdioReference):
+        yield from _wrong_programs(problem.solution, reference)
+    else:
+        yield from _wrong_functions(problem.solution, reference)
+
+
+def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
+    """Programs that sleep, eat memory or print without end, each with the problem under limits that it meets soon."""
+    reference = problem.reference
+    if isinstance(reference, AnswerReference):
+        return
+    for status, body in _BREAKERS.items():
+        seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
+        limits = {"time_limit_s": seconds, "memory_mb": min(LIMIT_MB, reference.memory_mb)}
+        limited = problem.model_copy(update={"reference": reference.model_copy(update=limits)})
+        if isinstance(reference, StdioReference):
+            yield limited, Known(f"limit: {status}", fenced(body), frozenset({status}))
+        elif status is not Status.OUTPUT and (program := _function_that(body, problem.solution, reference)):
+            yield limited, Known(f"limit: {status}", fenced(program), frozenset({status}))
+
+
+def _function_that(body: str, solution: str | None, reference: PythonReference) -> str | None:
+    """Gold with another body in what the tests call; without a gold, the entry point alone."""
+    if solution is not None:
+        program, names = _program(solution, reference)
+        return with_bodies(program, body, names) if names else None
+    name = reference.entry_point or ""
+    return f"def {name}(*args, **named):\n{indent(body, '    ')}" if name.isidentifier() else None
+
+
+def _wrong_answers(verifier: str, answer: str) -> Iterator[Known]:
+    yield Known("no answer", "", WRONG)
+    if verifier == "math":
+        yield Known("changed answer", f"The final answer is \\boxed{{{changed_number(answer)}}}.", WRONG)
+    elif verifier == "choice":
+        yield Known("changed answer", f"The answer is ({next_choice(answer)}).", WRONG)
+    else:
+        yield Known("changed answer", f"{answer.strip()}!", WRONG)
+
+
+def changed_number(answer: str) -> str:
+    """One more than a number; of any other answer, a number that it is not."""
+    number = as_number(normalise(answer))
+    return _STRANGE if number is None else number_text(number + 1)
+
+
+def next_choice(answer: str) -> str:
+    """Another letter, or another digit, than the right one."""
+    letter = next((c for c in answer.upper() if c in string.ascii_uppercase + string.digits), "Z")
+    return "A" if letter == "Z" else "0" if letter == "9" else chr(ord(letter) + 1)
+
+
+def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]:
+    program = extract_code(solution)
+    if program is None:
+        return
+    yield Known("no code", "", WRONG)
+    if not all(same_output(reference.checker, case.stdout, "") for case in reference.cases):
+        yield Known("empty program", fenced("pass"), WRONG)
+        yield Known("early exit", fenced(_EXIT + program), WRONG)
+    yield Known("changed output", fenced("print('no such output')\n" + program), WRONG)
+
+
+def _wrong_functions(solution: str, reference: PythonReference) -> Iterator[Known]:
+    program, names = _program(solution, reference)
+    yield Known("no code", "", WRONG)
+    yield Known("empty program", fenced("pass"), WRONG)
+    yield Known("early exit", fenced(_EXIT + program), WRONG)
+    if not names:
+        return
+    yield Known("early exit in a call", fenced(with_bodies(program, _EXIT)), WRONG)
+    yield Known("return None", fenced(with_bodies(program, "return None")), WRONG, fenced(only_falsy(program, names)))
+    if not reference.shared:  # in one process it may pass: that is why such verdicts are flagged
+        yield Known("always equal", fenced(with_bodies(program, "return _Same()") + _ALWAYS_EQUAL), WRONG)
+
+
+def with_bodies(program: str, body: str, names: Container[str] | None = None) -> str:
+    """``program`` with another body in its functions and methods: all of them, or those of these ``names``."""
+    tree = ast.parse(program)
+    for name, function in _functions(tree).items():
+        if names is None or name in names:
+            function.body = _statements(body)
+    return ast.unparse(tree)
+
+
+def _statements(body: str) -> list[ast.stmt]:
+    function = ast.parse(f"def f():\n{indent(body, '    ')}").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    return function.body
+
+
+def only_falsy(program: str, names: Sequence[str]) -> str:
+    """``program`` whose functions ``names`` raise where they would return anything but None, 0 or something empty.
+
+    Tests that it passes cannot tell gold from functions that return None.
+    """
+    return program + _GUARD + "".join(f"{name} = _guarded({name})\n" for name in names)
+
+
+def fenced(program: str) -> str:
+    """A program as the one block of a completion; no fence inside it can close this one."""
+    return f"~~~~~~~~python\n{program}\n~~~~~~~~\n"
+
+
+def _program(solution: str, reference: PythonReference) -> tuple[str, tuple[str, ...]]:
+    """The program that a gold solution offers, and the functions that the tests call where it defines each of them."""
+    program = extract_code(solution, prefix=reference.prefix, entry_point=reference.entry_point) or ""
+    defined = _functions(ast.parse(program)) if _is_python(program) else {}
+    if reference.entry_point:
+        return program, (reference.entry_point,) if reference.entry_point in defined else ()
+    asserts = "\n".join(reference.asserts or ())
+    return program, tuple(name for name in defined if re.search(rf"\b{re.escape(name)}[ \t]*\(", asserts))
+
+
+def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    """By name, the functions at the top and the methods of classes at the top."""
+    found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+    for node in tree.body:
+        inner, before = (node.body, f"{node.name}.") if isinstance(node, ast.ClassDef) else ([node], "")
+        for function in inner:
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                found[before + function.name] = function
+    return found
+
+
+def _is_python(program: str) -> bool:
+    try:
+        ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""Worker processes that each own a judge: how one machine verifies on all its cores, without Ray."""
+
+import multiprocessing
+import multiprocessing.util
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Self, TypeVar
+
+from sampling.problems import Problem
+from verify.judge import REMEMBERED, Judge
+
+B = TypeVar("B")
+R = TypeVar("R")
+Work = Callable[[Judge, Mapping[str, Problem], B], R]
+
+
+class JudgeProcesses:
+    """A pool; each process keeps its judge, and all problems, for all its batches."""
+
+    def __init__(
+        self, problems: Mapping[str, Problem], tier: str | None, workers: int, *, remembered: int = REMEMBERED
+    ) -> None:
+        self._others = set(multiprocessing.active_children())
+        context = multiprocessing.get_context("spawn")
+        given = (problems, tier, remembered)
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=given)
+
+    def submit(self, work: Work[B, R], batch: B) -> Future[R]:
+        """``work(judge, problems, batch)`` in one of the processes; ends in BrokenProcessPool when one has died."""
+        return self._pool.submit(_work, work, batch)
+
+    def finish(self) -> None:
+        """Waits until every process has ended its judge."""
+        self._pool.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(multiprocessing.active_children()) - self._others:
+            child.terminate()
+
+
+_worker: tuple[Judge, Mapping[str, Problem]]
+
+
+def _start(problems: Mapping[str, Problem], tier: str | None, remembered: int) -> None:
+    """Runs once in each worker process."""
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    judge = Judge(tier, remembered=remembered)
+    multiprocessing.util.Finalize(None, judge.close, exitpriority=10)
+    _worker = (judge, problems)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its workers: they watch it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(work: Work[B, R], batch: B) -> R:
+    return work(*_worker, batch)
