@@ -60,11 +60,11 @@ def audit_cluster(audit: Audit, repeats: int, tier: str | None, show: OnCount, a
     import ray
 
     with connected(address):
-        nodes = {node["NodeID"]: _node(node) for node in _alive()}
+        nodes = {row["NodeID"]: _node(row) for row in _alive()}
         problems, orders = ray.put(audit.problems), audit.rounds(repeats)
         planned = len(nodes) * sum(map(len, orders))
         for order in orders:
-            _cluster_round(audit, order, nodes, (problems, tier), lambda done: show(done, planned))
+            _Round(audit, batches(order), nodes, problems, tier).run(show, planned)
     return list(nodes.values())
 
 
@@ -79,36 +79,49 @@ def _node(row: Mapping[str, Any]) -> NodeAudit:
     return NodeAudit(f"{name} ({row['NodeID'][:8]})", max(1, int(row["Resources"].get("CPU", 1))))
 
 
-def _cluster_round(
-    audit: Audit, order: Sequence[int], nodes: Mapping[str, NodeAudit], given: tuple[Any, str | None], show: Any
-) -> None:
-    """One round on all nodes; what a dead verifier has not judged is a fault of its node."""
+class _Round:
+    """Every batch once on every node, in actors that end with the round."""
+
+    def __init__(
+        self, audit: Audit, parts: Sequence[list[int]], nodes: Mapping[str, NodeAudit], problems: Any, tier: str | None
+    ) -> None:
+        self._nodes, self._started = nodes, time.monotonic()
+        self._before = {node.node: node.seconds for node in nodes.values()}
+        self._actors: list[Any] = []
+        self._waiting: dict[Any, tuple[NodeAudit, list[int]]] = {}
+        for node_id, node in nodes.items():
+            node.rounds.append({})
+            team = [_pinned(node_id, problems, tier) for _ in range(min(node.cpus, len(parts)))]
+            self._actors += team
+            for number, part in enumerate(parts):
+                ref = team[number % len(team)].try_batch.remote(_chosen(audit, part))
+                self._waiting[ref] = (node, part)
+
+    def run(self, show: OnCount, planned: int) -> None:
+        import ray
+
+        while self._waiting:
+            (ready,), _ = ray.wait(list(self._waiting), num_returns=1)
+            node, part = self._waiting.pop(ready)
+            node.rounds[-1].update(zip(part, _result(ready, len(part)), strict=True))
+            node.seconds = self._before[node.node] + time.monotonic() - self._started
+            show(sum(node.verdicts for node in self._nodes.values()), planned)
+        for actor in self._actors:
+            ray.kill(actor)
+
+
+def _result(ref: Any, count: int) -> list[Tried]:
+    """What a batch came to; what a dead verifier has not judged is a fault of its node."""
     import ray
     from ray.exceptions import RayError
 
     from cluster.handle import one_line
 
-    started, parts = time.monotonic(), batches(order)
-    actors, waiting = [], {}
-    for node_id, node in nodes.items():
-        node.rounds.append({})
-        team = [_pinned(node_id, *given) for _ in range(min(node.cpus, len(parts)))]
-        actors += team
-        for number, part in enumerate(parts):
-            waiting[team[number % len(team)].try_batch.remote(_chosen(audit, part))] = (node, part)
-    before = {node.node: node.seconds for node in nodes.values()}
-    while waiting:
-        (ready,), _ = ray.wait(list(waiting), num_returns=1)
-        node, part = waiting.pop(ready)
-        try:
-            tried = ray.get(ready)
-        except RayError as error:
-            tried = [failed(f"the verifier died: {one_line(error)}")] * len(part)
-        node.rounds[-1].update(zip(part, tried, strict=True))
-        node.seconds = before[node.node] + time.monotonic() - started
-        show(sum(node.verdicts for node in nodes.values()))
-    for actor in actors:
-        ray.kill(actor)
+    try:
+        tried: list[Tried] = ray.get(ref)
+    except RayError as error:
+        return [failed(f"the verifier died: {one_line(error)}")] * count
+    return tried
 
 
 def _pinned(node_id: str, problems: Any, tier: str | None) -> Any:

@@ -140,16 +140,16 @@ def surprises(audit: Audit, rounds: Sequence[Mapping[int, Tried]]) -> list[Surpr
     Of a problem whose gold solution is judged wrongly, nothing else is said: its mutants prove nothing then.
     """
     found: list[Surprise] = []
-    broken: set[str] = set()
+    broken: set[tuple[str, str]] = set()
     for number, trial in enumerate(audit.trials):
-        if trial.key in broken:
+        if (trial.task, trial.problem) in broken:
             continue
         came = [results[number] for results in rounds if number in results]
         wrong = [tried for tried in came if tried.status not in trial.known.expected and not tried.undecided]
         statuses = sorted({tried.status.value for tried in came})
         if wrong:
             found.append(Surprise(trial, _words(trial.known), wrong[0].status.value, wrong[0].reason))
-            broken |= {trial.key} if is_gold(trial) else set()
+            broken |= {(trial.task, trial.problem)} if is_gold(trial) else set()
         elif len(statuses) > 1:
             reason = f"{len(came)} times the same completion"
             found.append(Surprise(trial, f"the same every time ({_words(trial.known)})", ", ".join(statuses), reason))

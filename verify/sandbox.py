@@ -43,6 +43,7 @@ KEPT_ERRORS = 300
 # What candidates use most. Rarer modules are better loaded by the few that want them than forked by all.
 _MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing datetime
 random time io abc enum types contextlib""".split()  # noqa: SIM905
+_NO_MEMORY = re.compile(r"(?:assert \d+ of \d+: )?(?:loading )?(?:raised )?MemoryError\b")
 _NUMPY = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)  # linear in any text
 
 
@@ -219,7 +220,7 @@ class Sandbox:
             try:
                 status, said = wire.unpack(stream.data)
                 passed = [status, said] == ["pass", nonce]
-                problem = (Status.PASS, "") if passed else (Status.FAIL, wire.words([said]))
+                problem = (Status.PASS, "") if passed else _told(Status.FAIL, wire.words([said]))
             except (wire.NotPlain, TypeError, ValueError):
                 problem = (Status.CRASH, "ended without an answer")
         return _run(ended, problem)
@@ -284,7 +285,7 @@ def _test_verdict(ended: Ended, progress: bytes, answer: bytes, quota: Quota) ->
 
 def _told(status: Status, reason: str) -> tuple[Status, str]:
     """The test's own word, where a fail for want of memory is called by its name."""
-    return (Status.MEMORY if status is Status.FAIL and "MemoryError" in reason.split(": ") else status), reason
+    return (Status.MEMORY if status is Status.FAIL and _NO_MEMORY.match(reason) else status), reason
 
 
 def mentions_numpy(source: str) -> bool:
