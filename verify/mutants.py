@@ -8,6 +8,7 @@ it comes with a ``proof``: a completion that passes only if it is. A changed ans
 import ast
 import re
 import string
+import warnings
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
@@ -154,7 +155,7 @@ def _wrong_functions(solution: str, reference: PythonReference) -> Iterator[Know
 
 def with_bodies(program: str, body: str, names: Container[str] | None = None) -> str:
     """``program`` with another body in its functions and methods: all of them, or those of these ``names``."""
-    tree = ast.parse(program)
+    tree = _parsed(program)
     for name, function in _functions(tree).items():
         if names is None or name in names:
             function.body = _statements(body)
@@ -183,7 +184,7 @@ def fenced(program: str) -> str:
 def _program(solution: str, reference: PythonReference) -> tuple[str, tuple[str, ...]]:
     """The program that a gold solution offers, and the functions that the tests call where it defines each of them."""
     program = extract_code(solution, prefix=reference.prefix, entry_point=reference.entry_point) or ""
-    defined = _functions(ast.parse(program)) if _is_python(program) else {}
+    defined = _functions(_parsed(program))
     if reference.entry_point:
         return program, (reference.entry_point,) if reference.entry_point in defined else ()
     asserts = "\n".join(reference.asserts or ())
@@ -201,9 +202,11 @@ def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunctio
     return found
 
 
-def _is_python(program: str) -> bool:
-    try:
-        ast.parse(program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+def _parsed(program: str) -> ast.Module:
+    """The program's tree; an empty one where it is no Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # gold's own: "\\d" in a string and the like
+        try:
+            return ast.parse(program)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return ast.Module([], [])
