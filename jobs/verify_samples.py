@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -65,7 +65,8 @@ class Summary:
         return Progress(done, self.samples, self.kept, self.status_counts["pass"], self.status_counts["fault"])
 
     def as_json(self) -> str:
-        return json.dumps(asdict(self))
+        values = {name: getattr(self, name) for name in ("samples", "kept", "status_counts", "seconds", "faults")}
+        return json.dumps(values)
 
     def fault_lines(self) -> list[str]:
         """One line for each problem that could not be judged: whose fault it is stands in the reason."""
@@ -142,7 +143,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BadInput(f"{path}: cannot be written ({error})") from error
+        raise BadInput(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 @contextmanager

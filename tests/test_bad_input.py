@@ -1,5 +1,6 @@
 """Every mistake a user can make before a run: one line, exit code 2, nothing written."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,44 @@ def test_words_that_make_no_sense_are_refused(troop: Troop, write_sweep: WriteSw
     assert troop("rum", write_sweep()).code == 2
     assert troop("verify").code == 2
     assert troop("run", write_sweep(), "--set", "models.gold.kk=3").code == 2
+
+
+STDIO = {"id": "s", "prompt": "?", "verifier": "stdio", "reference": {"cases": [{"stdin": "", "stdout": "1"}]}}
+SAMPLE = b'{"problem": "s", "sample": 0, "text": "print(1)"}\n'
+
+
+@pytest.mark.parametrize(
+    ("problem", "samples", "out", "named"),
+    [
+        (STDIO, SAMPLE.replace(b'"s"', b'"t"'), "v.jsonl", ["samples.jsonl:1", "problem 't' is not in the task"]),
+        (STDIO, SAMPLE + b'{"problem": "s", "sample": 1}\n', "v.jsonl", ["samples.jsonl:2", "text", "required"]),
+        (STDIO, SAMPLE.replace(b"print", b"pr\xefnt"), "v.jsonl", ["samples.jsonl:1", "not UTF-8", "byte 41"]),
+        (STDIO, SAMPLE.replace(b"print", b"pr\0nt"), "v.jsonl", ["samples.jsonl:1", "not valid JSON", "control"]),
+        (STDIO, b"", "v.jsonl", ["samples.jsonl", "at least one"]),
+        ({**STDIO, "reference": {**STDIO["reference"], "checker": "vibes"}}, SAMPLE, "v.jsonl",  # type: ignore[dict-item]
+         ["problems.jsonl:1", "checker", "'tokens', 'lines', 'exact' or 'float'", "'vibes'"]),
+        ({**STDIO, "reference": {"cases": []}}, SAMPLE, "v.jsonl", ["problems.jsonl:1", "cases", "at least 1"]),
+        (STDIO, SAMPLE, "/proc/v.jsonl", ["/proc/v.jsonl", "cannot be written"]),
+        (STDIO, SAMPLE, "nowhere/v.jsonl", ["nowhere/v.jsonl", "writable folder"]),
+        (STDIO, SAMPLE, "v.txt", ["v.txt", ".jsonl or .parquet"]),
+        (STDIO, SAMPLE, "samples.jsonl", ["is the samples file itself"]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_verified_is_told_in_one_line_and_writes_nothing(
+    troop: Troop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: dict[str, object],
+    samples: bytes,
+    out: str,
+    named: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "problems.jsonl").write_text(json.dumps(problem) + "\n")
+    (tmp_path / "samples.jsonl").write_bytes(samples)
+    found = troop("verify", "--task", "jsonl=problems.jsonl", "--samples", "samples.jsonl", "--out", out)
+    assert found.code == 2, found
+    (line,) = found.err.strip().splitlines()
+    assert all(word in line for word in named), line
+    assert {path.name for path in tmp_path.iterdir()} == {"problems.jsonl", "samples.jsonl"}
+    assert (tmp_path / "samples.jsonl").read_bytes() == samples

@@ -4,7 +4,7 @@ from rich.console import Console
 from cluster.batches import SampleHeader, VerdictHeader
 from cluster.sink import Receipt
 from cluster.tally import CellTally, EngineTally, Tally
-from jobs.progress import PlainLines, duration, engine_words, live_view, summary_line
+from jobs.progress import PlainLines, count_display, duration, engine_words, live_view, summary_line
 from sampling.samples import Unit
 
 
@@ -61,3 +61,23 @@ def test_a_second_start_is_named(tally: Tally) -> None:
 
 def test_durations_read_like_a_clock() -> None:
     assert [duration(s) for s in (5, 65, 3725)] == ["0:05", "1:05", "1:02:05"]
+
+
+def test_a_count_is_told_now_and_then_and_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("jobs.progress.time.monotonic", lambda: now)
+    with count_display("samples") as show:
+        for done in range(1, 26):
+            now += 1
+            show(done, 25)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"troop: {done} of 25 samples in 0:{done}" for done in (10, 20, 25)]
+
+
+def test_a_count_in_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    with count_display("samples") as show:
+        show(2000, 2000)
+    assert "2,000 of 2,000 samples" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from jobs.sample_rows import COLUMNS, SampleRow, VerdictRow
 from jobs.verify_samples import Progress, task_option, verify_file, verify_samples
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
+from tests.conftest import Troop
 from verify.verdict import Status, Verdict
 
 ROOT = Path(__file__).parents[1]
@@ -272,3 +273,61 @@ def test_a_file_of_problems_and_one_of_samples_are_enough(tmp_path: Path) -> Non
     path = write(tmp_path / "s.jsonl", samples(3))
     said = verify_file(f"jsonl={problems}", path, tmp_path / "v.jsonl", workers=1)
     assert said.as_text().startswith("3 samples in ") and said.as_text().endswith(" s: 2 pass, 1 fail")
+
+
+def with_test(name: str, tests: str) -> Problem:
+    reference = {"entry_point": "f", "tests": tests, "time_limit_s": 1}
+    return Problem.model_validate({"id": name, "prompt": "?", "verifier": "python", "reference": reference})
+
+
+def test_tests_that_fail_or_hang_themselves_are_faults_named_by_problem(tmp_path: Path) -> None:
+    """Whatever the sample is, nothing is known of it; the other problems have their verdicts."""
+    problems = [
+        with_test("fails", "def check(candidate):\n    assert helper(1)\n    candidate(1)\n"),
+        with_test("hangs", "while True:\n    pass\n"),
+        with_test("is none", "def check(candidate:\n"),
+        EXACT,
+    ]
+    rows = [{"problem": p.id, "sample": 0, "text": "def f(x):\n    return 1"} for p in problems[:3]]
+    out = tmp_path / "v.jsonl"
+    summary = verify_samples(problems, write(tmp_path / "s.jsonl", [*rows, GOOD]), out, workers=2)
+    assert [(row["status"], row["passed"]) for row in read(out)] == [("fault", None)] * 3 + [("pass", True)]
+    lines = summary.fault_lines()
+    assert [line.partition(": the task's own")[0] for line in lines] == [
+        f"fault: problem {name!r}" for name in ("fails", "hangs", "is none")
+    ]
+    assert json.loads(summary.as_json())["status_counts"] == {"fault": 3, "pass": 1}
+
+
+def test_texts_that_no_model_should_write_have_their_verdicts(tmp_path: Path) -> None:
+    """NUL, half of a surrogate pair, and 50 MB: judged like any other text."""
+    texts = [("s", "```python\nprint(4)\0\n```"), ("e", "yes\0"), ("m", "\\boxed{4}\ud800"), ("s", "x" * 50_000_000)]
+    rows = [{"problem": name, "sample": number, "text": text} for number, (name, text) in enumerate(texts)]
+    out = tmp_path / "v.jsonl"
+    verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), out, workers=2)
+    assert [row["status"] for row in read(out)] == ["invalid", "fail", "pass", "invalid"]
+
+
+def test_many_cases_are_judged_like_few(tmp_path: Path) -> None:
+    cases = [{"args": [2], "expected": 4}] * 100_000
+    reference = {"entry_point": "f", "cases": cases, "time_limit_s": 20}
+    problem = Problem.model_validate({"id": "f", "prompt": "?", "verifier": "python", "reference": reference})
+    texts = [
+        "def f(x):\n    return 2 * x",
+        "calls = 0\ndef f(x):\n    global calls\n    calls += 1\n    return calls // 9",
+    ]
+    rows = [{"problem": "f", "sample": number, "text": text} for number, text in enumerate(texts)]
+    verify_samples([problem], write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl", workers=1)
+    right, wrong = read(tmp_path / "v.jsonl")
+    assert (right["status"], wrong["status"]) == ("pass", "fail")
+    assert wrong["reason"].startswith("case 1 of 100000: got 0")
+
+
+def test_the_command_shows_progress_and_ends_with_a_summary(troop: Troop, tmp_path: Path) -> None:
+    problems = write(tmp_path / "p.jsonl", [EXACT.model_dump(mode="json")])
+    words = ["verify", "--task", f"jsonl={problems}", "--samples", write(tmp_path / "s.jsonl", samples(3))]
+    found = troop(*words, "--out", tmp_path / "v.jsonl", "--workers", 1, "--json")
+    assert found.code == 0, found.err
+    summary = json.loads(found.out)
+    assert (summary["samples"], summary["status_counts"]) == (3, {"pass": 2, "fail": 1})
+    assert found.err.startswith("troop: 3 of 3 samples in 0:")
