@@ -25,6 +25,7 @@ MAX_REASON = 300
 RETURNED, RAISED, NOT_PLAIN = 0, 1, 2  # the first item of every answer
 
 MUTABLE = (list, dict, set, bytearray)
+_BUFFER = 1 << 16
 
 
 def new_module(name: str) -> dict[str, Any]:
@@ -67,15 +68,47 @@ def described(error: BaseException) -> list[Any]:
 # ---------------------------------------------------------------- a whole program
 
 
+class Streams:
+    """Standard streams as text on two descriptors: a file to read and a pipe to write."""
+
+    def __init__(self, stdin: int, stdout: int) -> None:
+        self.stdin = _text(io.BufferedReader(io.FileIO(stdin, "r", closefd=False), _BUFFER))
+        self.stdout = _text(io.BufferedWriter(io.FileIO(stdout, "w", closefd=False), _BUFFER))
+
+    def become_standard(self) -> None:
+        vars(sys).update(stdin=self.stdin, __stdin__=self.stdin, stdout=self.stdout, __stdout__=self.stdout)
+
+
+_standard: Streams
+
+
+def make_streams() -> None:
+    """Streams on descriptors 0 and 1, made once by the fork server: a child only changes what is below them."""
+    global _standard
+    kept = [os.dup(descriptor) for descriptor in (0, 1)]
+    reader, writer = os.pipe()
+    file = os.memfd_create("stdin")
+    for descriptor, standard in ((file, 0), (writer, 1)):
+        os.dup2(descriptor, standard, inheritable=False)
+    _standard = Streams(0, 1)
+    for standard, descriptor in enumerate(kept):
+        os.dup2(descriptor, standard, inheritable=False)
+    for descriptor in (reader, writer, file, *kept):
+        os.close(descriptor)
+
+
 def run_stdio(payload: tuple[str]) -> NoReturn:
     """Runs like ``python main.py``: exit codes, output at exit and waiting threads as there."""
-    namespace = new_module("__main__")
-    stdin = _text(io.BufferedReader(io.FileIO(0, "r", closefd=False), 1 << 16))
-    stdout = _text(io.BufferedWriter(io.FileIO(1, "w", closefd=False), 1 << 16))
-    vars(sys).update(stdin=stdin, __stdin__=stdin, stdout=stdout, __stdout__=stdout)
-    code = _exit_code(lambda: run(payload[0], namespace, "main.py"))
+    code = run_program(payload[0], _standard)
     code = _exit_code(_finish_program) or code
     os._exit(code & 255)
+
+
+def run_program(source: str, streams: Streams) -> int:
+    """The exit code of a program; what it prints may still be buffered."""
+    streams.become_standard()
+    namespace = new_module("__main__")
+    return _exit_code(lambda: run(source, namespace, "main.py"))
 
 
 def _text(stream: io.BufferedReader | io.BufferedWriter) -> io.TextIOWrapper:
@@ -120,18 +153,22 @@ def _finish_program() -> None:
 
 def run_cases(payload: tuple[str, str, str, list[list[Any]]]) -> NoReturn:
     """Answers every call with an encoded value; what was expected is not in this process."""
-    source, setup, entry_point, calls = payload
-    answers: list[Any] = []
+    _send_or_say_why(answers(*payload))
+    os._exit(0)
+
+
+def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -> list[Any]:
+    """An answer to every call, up to the first that gave no value."""
+    given: list[Any] = []
     try:
         function = _find(_load(source, setup), entry_point)
         for arguments in calls:
-            answers.append(_answer(function, arguments, {}))
-            if answers[-1][0] != RETURNED:
+            given.append(_answer(function, arguments, {}))
+            if given[-1][0] != RETURNED:
                 break
     except BaseException as error:  # noqa: BLE001
-        answers.append(described(error))
-    _send_or_say_why(answers)
-    os._exit(0)
+        given.append(described(error))
+    return given
 
 
 def _answer(function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> list[Any]:
@@ -143,9 +180,9 @@ def _answer(function: Callable[..., Any], arguments: list[Any], named: dict[str,
         return described(error)
 
 
-def _send_or_say_why(answers: list[Any]) -> None:
+def _send_or_say_why(given: list[Any]) -> None:
     try:
-        wire.send(RESULT, answers)
+        wire.send(RESULT, given)
     except (MemoryError, RecursionError, ValueError) as error:
         wire.send(RESULT, [described(error)])
 
@@ -167,11 +204,11 @@ def run_serve(payload: tuple[str, str, tuple[str, ...]]) -> NoReturn:
         os._exit(0)
     wire.send(RESULT, [[RETURNED, list(functions)]])
     while (request := wire.receive(RESULT, MAX_MESSAGE)) is not None:
-        wire.send(RESULT, _served(functions, request))
+        wire.send(RESULT, served(functions, request))
     os._exit(0)
 
 
-def _served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
+def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
     """One reply: the answer, and what the call changed in the arguments that it was given."""
     name, encoded = request
     arguments, named = wire.decode(encoded)

@@ -21,6 +21,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_prctl = _libc.prctl
 _ZERO = ctypes.c_ulong(0)
 _numbers = numbers(machine()) if supported(machine()) else {}
 
@@ -45,7 +46,7 @@ def syscall(name: str, *arguments: object) -> int:
 
 def prctl(option: int, argument: int = 0, second: ctypes.c_ulong = _ZERO) -> None:
     """Small integers only, but for ``second``: passing them as they are costs a child fewer pages than converting."""
-    _checked(_libc.prctl(option, argument, second, _ZERO, _ZERO), "prctl")
+    _checked(_prctl(option, argument, second, _ZERO, _ZERO), "prctl")
 
 
 def unshare(flags: int) -> None:

@@ -2,7 +2,7 @@
 
 It starts with a cleared environment and no inherited descriptors but two: CONTROL, over which requests and their
 descriptors come and results go, and KILL, over which the supervisor orders the running child's end. It never looks
-into a request: the child reads that itself, so no sample finds an earlier one's code in inherited memory.
+into a request and wipes it as soon as the child has its copy: no sample finds an earlier one's code in inherited memory.
 
 Every byte of this process is copied or faulted in by every fork: it imports little, and nothing after it was frozen.
 """
@@ -10,6 +10,7 @@ Every byte of this process is copied or faulted in by every fork: it imports lit
 # No pathlib in the zygote: every fork pays for every module that it has imported.
 # ruff: noqa: PTH123, PTH208
 
+import _signal  # without the enumerations that ``signal`` wraps around everything
 import _socket
 import array
 import fcntl
@@ -18,15 +19,14 @@ import marshal
 import mmap
 import os
 import resource
-import select
-import signal
 import struct
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from verify import kernel, landlock, namespaces, preload
-from verify.child import run_cases, run_serve, run_shared, run_stdio
+from verify import kernel, landlock, memory, namespaces, preload
+from verify.child import make_streams, run_cases, run_serve, run_shared, run_stdio
 from verify.filters import Filter, child_program, zygote_program
+from verify.rehearsal import rehearse
 from verify.tester import run_test
 
 READY, FAILED = b"+", b"-"
@@ -36,9 +36,10 @@ MAX_DESCRIPTORS = 128
 KEPT_FROM = 100  # descriptors from here on stay open in children
 RESULT = struct.Struct("<iddqB")  # wait status, user and system seconds, peak KiB, how far the child came
 KILL_ORDER = struct.Struct("<Q")
+EVERYONE = 1 << 64
 HEADROOM = 64 << 20  # address space beyond the memory limit: thread stacks, allocator slack
 STACK = 64 << 20
-READ_REQUEST, CONFINED = 1, 2
+CONFINED = 1
 # What runs in each mode, and which descriptors it is given: the first one's number and how many.
 MODES: dict[str, tuple[Callable[[Any], NoReturn], int, int]] = {
     "stdio": (run_stdio, 0, 3),
@@ -61,61 +62,93 @@ class Zygote:
         self.stage = mmap.mmap(-1, mmap.PAGESIZE)  # written by the child until its confinement is complete
         self.filter = Filter(child_program()) if tier != "none" else None
         self.base_address_space, self.base_data = size
-        self.serial = 0
+        self.request = bytearray(MAX_REQUEST)
+        self.descriptors = array.array("i")
+        self.serial = self.ordered = self.child = 0
         self.pid = os.getpid()
+        self._hear_orders()
+        for owner in (self, self.stage, self.filter, self.descriptors, self.control):
+            for name in dir(owner):  # a name that was looked up once is found without a write to the cache of names
+                getattr(owner, name)
 
-    def serve(self) -> NoReturn:
+    def serve(self, _kept: object) -> NoReturn:
         """One child after another, until the supervisor goes away."""
-        while self.control.recv(1, _socket.MSG_PEEK):
+        while size := self._receive():
             self.serial += 1
             self.stage[0] = 0
             pid = os.fork()
             if pid == 0:
-                self._be_child()
-            status, usage = self._await(pid)
-            if self.stage[0] < READ_REQUEST:
-                self.control.recv(1)  # died before it read its request: drop it with its descriptors
+                self._be_child(size)
+            self.child = pid
+            if self.ordered >= self.serial:  # said before this process knew whom to end
+                self._end_child()
+            self._forget_request(size)
+            _, status, usage = os.wait4(pid, 0)
+            self.child = 0
             if self.tier == "isolated" and os.listdir(namespaces.SCRATCH):
                 namespaces.empty(namespaces.SCRATCH)
                 os.chdir(namespaces.SCRATCH)
             self.control.send(RESULT.pack(status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss, self.stage[0]))
         os._exit(0)
 
-    def _await(self, pid: int) -> tuple[int, resource.struct_rusage]:
-        """The child's end, which comes by itself or by the supervisor's order (or with the supervisor's own end)."""
-        ended = os.pidfd_open(pid)
-        poll = select.poll()
-        poll.register(ended, select.POLLIN)
-        poll.register(self.kill, select.POLLIN)
-        while all(descriptor != ended for descriptor, _ in poll.poll()):
-            order = os.read(self.kill, KILL_ORDER.size)
-            if not order or KILL_ORDER.unpack(order)[0] == self.serial:
-                os.kill(pid, signal.SIGKILL)
-                poll.unregister(self.kill)
-        os.close(ended)
-        _, status, usage = os.wait4(pid, 0)
-        return status, usage
+    def _receive(self) -> int:
+        """The next request's size; 0 when there is none any more. It lies in ``request``, its descriptors from 3 on.
 
-    def _be_child(self) -> NoReturn:
+        The bytes are not looked at here: they go where they can be wiped, so that no later child finds them.
+        """
+        size, ancillary, _, _ = self.control.recvmsg_into((self.request,), ANCILLARY)
+        self.descriptors = array.array("i", ancillary[0][2] if ancillary else b"")
+        return size
+
+    def _forget_request(self, size: int) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.request[:size] = bytes(size)
+
+    def _hear_orders(self) -> None:
+        """A signal for every order of the supervisor, and for its end: nothing is polled, waiting is one system call."""
+        _signal.signal(_signal.SIGIO, self._obey)
+        fcntl.fcntl(self.kill, fcntl.F_SETOWN, self.pid)
+        fcntl.fcntl(self.kill, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+
+    def _obey(self, *_: object) -> None:
+        """Ends the child that an order names, if it still runs; where the supervisor is gone, whatever runs."""
         try:
-            run, payload = self._prepare()
+            while order := os.read(self.kill, KILL_ORDER.size):
+                (self.ordered,) = KILL_ORDER.unpack(order)
+            self.ordered = EVERYONE
+        except BlockingIOError:
+            pass
+        if self.child and self.ordered >= self.serial:
+            self._end_child()
+
+    def _end_child(self) -> None:
+        """Kills the child as long as it is ours: once it was waited for, its number may be another process's."""
+        try:
+            os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            os.kill(self.child, _signal.SIGKILL)
+        except ChildProcessError:
+            pass
+
+    def _be_child(self, size: int) -> NoReturn:
+        try:
+            run, payload = self._prepare(size)
         except BaseException:  # noqa: BLE001
             os._exit(1)  # the stage tells the supervisor that this was our failure
         run(payload)
 
-    def _prepare(self) -> tuple[Callable[[Any], NoReturn], Any]:
+    def _prepare(self, size: int) -> tuple[Callable[[Any], NoReturn], Any]:
         """Reads the request and gives up everything but what it names."""
-        message, descriptors = self._receive()
-        self.stage[0] = READ_REQUEST
-        mode, limits, payload = marshal.loads(message)
+        mode, limits, payload = marshal.loads(memoryview(self.request)[:size])
         run, first, count = MODES[mode]
         if payload is None:
-            payload = marshal.loads(_read_all(descriptors[-1]))
-        for at, descriptor in enumerate(descriptors[:count], start=first):
+            payload = marshal.loads(_read_all(self.descriptors[-1]))
+        for at, descriptor in enumerate(self.descriptors[:count], start=first):
             os.dup2(descriptor, at)
         os.closerange(first + count, KEPT_FROM)
+        _signal.signal(_signal.SIGIO, _signal.SIG_DFL)
         if self.tier != "isolated":  # there the zygote is process 1: its end is everyone's end
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, _signal.SIGKILL)
             if os.getppid() != self.pid:
                 os._exit(1)
         self._limit(*limits)
@@ -126,18 +159,10 @@ class Zygote:
         gc.enable()
         return run, payload
 
-    def _receive(self) -> tuple[bytes, "array.array[int]"]:
-        """``socket.recv_fds`` without what it touches besides."""
-        message, ancillary, _, _ = self.control.recvmsg(MAX_REQUEST, ANCILLARY)
-        descriptors = array.array("i")
-        for _, _, data in ancillary:
-            descriptors.frombytes(data)
-        return message, descriptors
-
-    def _limit(self, memory: int, cpu_s: int) -> None:
+    def _limit(self, most: int, cpu_s: int) -> None:
         """Memory without cgroups: data at the limit, address space a little above, held seven kinds of bombs."""
-        address_space = self.base_address_space + memory + HEADROOM
-        data = self.base_data + memory
+        address_space = self.base_address_space + most + HEADROOM
+        data = self.base_data + most
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
         resource.setrlimit(resource.RLIMIT_DATA, (data, data))
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # SIGXCPU, then for those that ignore it SIGKILL
@@ -165,6 +190,9 @@ def main(control: int, kill: int, config: dict[str, Any]) -> NoReturn:
     try:
         preload.settle()
         readable = preload.load(config["modules"], config["extra"])
+        rehearse()
+        make_streams()
+        memory.inherit_code(config["extra"])
         size = _own_size()
         step = "confining itself"
         if config["tier"] == "isolated":
@@ -177,13 +205,13 @@ def main(control: int, kill: int, config: dict[str, Any]) -> NoReturn:
             namespaces.become_nobody()
         preload.check_reachable()
         zygote = Zygote(control, kill, size, config["tier"], config["max_processes"])
-        _confine(config, readable)
+        full = _confine(config, readable)
     except (OSError, ImportError, RuntimeError) as error:
         channel.send(FAILED + f"{step}: {error}".encode())
         os._exit(1)
     channel.send(READY)
     channel.close()
-    zygote.serve()
+    zygote.serve(full)
 
 
 def _continue_as_first_process(channel: _socket.socket) -> None:
@@ -194,7 +222,7 @@ def _continue_as_first_process(channel: _socket.socket) -> None:
         os.closerange(3, MAX_DESCRIPTORS)
         os.waitpid(pid, 0)
         os._exit(0)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, _signal.SIGKILL)
 
 
 def _arrange(control: int, kill: int) -> tuple[int, int]:
@@ -206,8 +234,8 @@ def _arrange(control: int, kill: int) -> tuple[int, int]:
     return moved[0], moved[1]
 
 
-def _confine(config: dict[str, Any], readable: list[str]) -> None:
-    """All that is done once and holds for every child."""
+def _confine(config: dict[str, Any], readable: list[str]) -> list[object]:
+    """All that is done once and holds for every child; what it returns has to be kept."""
     tier, scratch = config["tier"], config["tier"] == "isolated"
     os.chdir(namespaces.SCRATCH if scratch else "/")
     _limits_of_all(config["scratch_mb"] << 20)
@@ -219,10 +247,12 @@ def _confine(config: dict[str, Any], readable: list[str]) -> None:
     preload.forget_path()
     gc.collect()
     kernel.tidy_heap()
+    full = memory.fill_pools()
     gc.freeze()
     gc.disable()
     if tier != "none":
         Filter(zygote_program(scratch)).install()
+    return full
 
 
 def _limits_of_all(file_size: int) -> None:
