@@ -4,9 +4,10 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from cluster.audit import NodeAudit, OnCount, audit_cluster, audit_here
-from jobs.query import as_table
+from jobs.query import as_table, printable
 from jobs.spec import Sweep
 from sampling.errors import BadInput
 from sampling.problems import Problem
@@ -142,40 +143,47 @@ def _findings(node: NodeAudit, audit: Audit) -> list[Finding]:
 
 
 def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | None) -> str:
-    """Tries up to ``most`` gold solutions of each task, one after another, and says how many passed.
+    """Tries up to ``most`` gold solutions of each task, one after another, and says how many there were.
 
     Raises BadInput that names the first task with gold solutions that do not pass. After ``GOLD_FIRST_S`` seconds the
     rest is left out.
     """
-    started, tried = time.monotonic(), 0
+    chosen = {task: gold_problems(problems, most) for task, problems in tasks.items()}
+    until, tried = time.monotonic() + GOLD_FIRST_S, 0
     with Judge(tier) as judge:
-        for task, problems in tasks.items():
-            failed = []
-            for problem in gold_problems(problems, most):
-                if time.monotonic() - started > GOLD_FIRST_S:
-                    break
-                tried += 1
-                failed += _not_passed(judge, problem)
-            if failed:
-                raise BadInput(_refusal(task, failed, len(gold_problems(problems, most))))
-    without = [task for task, problems in tasks.items() if not gold_problems(problems, 1)]
-    return f"{tried} gold solutions pass" + (f"; none to try for {', '.join(without)}" if without else "")
+        for task, problems in chosen.items():
+            in_time = takewhile(lambda _: time.monotonic() < until, problems)
+            results = [_what_is_wrong(judge, problem) for problem in in_time]
+            tried += len(results)
+            if any(results):
+                raise BadInput(_refusal(task, [words for words in results if words], len(results)))
+    return _passed(chosen, tried)
 
 
-def _not_passed(judge: Judge, problem: Problem) -> list[str]:
-    """What is wrong with a problem's gold solution, in words, if anything is."""
+def _passed(chosen: Mapping[str, Sequence[Problem]], tried: int) -> str:
+    left = sum(map(len, chosen.values())) - tried
+    without = [task for task, problems in chosen.items() if not problems]
+    return (
+        f"gold solutions: {tried} tried, all pass"
+        + (f"; {left} left out after {GOLD_FIRST_S:.0f} s" if left else "")
+        + (f"; task {', '.join(without)} has none" if without else "")
+    )
+
+
+def _what_is_wrong(judge: Judge, problem: Problem) -> str:
+    """With a problem's gold solution, in words; "" where it passes."""
     try:
         verdict = judge.verify(problem, problem.solution or "")
     except TierUnavailable as error:
         raise BadInput(f"{error}; --no-audit leaves the sandbox to the cluster's own machines") from error
     if verdict.status is Status.PASS:
-        return []
-    return [f"{problem.id!r}: {verdict.status}" + (f" ({verdict.reason})" if verdict.reason else "")]
+        return ""
+    return f"{problem.id!r}: {verdict.status}" + (f" ({verdict.reason})" if verdict.reason else "")
 
 
 def _refusal(task: str, failed: Sequence[str], tried: int) -> str:
     more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
-    words = " ".join("; ".join(failed[:3]).split())
+    words = printable(" ".join("; ".join(failed[:3]).split()))
     return (
         f"task {task}: {len(failed)} of the {tried} gold solutions tried do not pass: {words}{more}; "
         "`troop audit` tries more, --no-audit runs all the same"

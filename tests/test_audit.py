@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from cluster.audit import audit_cluster, audit_here
@@ -184,6 +185,23 @@ def test_every_node_of_a_cluster_is_audited(two_nodes: str) -> None:
     assert [[f.trial.problem for f in node.surprises(audit)] for node in nodes] == [["bad"], ["bad"]]
 
 
+def test_a_verifier_that_dies_is_a_fault_of_its_node(two_nodes: str) -> None:
+    slow = "import time\ndef f(x):\n    time.sleep(1)\n    return 2 * x"
+    audit = plan_audit({"t": problems(*SOUND[-2:], *(function(f"slow {n}", slow) for n in range(12)))}, None)
+    killed: list[int] = []
+
+    def kill_once(done: int, total: int) -> None:
+        for process in psutil.Process().children(recursive=True):
+            if not killed and process.cmdline()[:1] == ["ray::AuditActor.try_batch"]:
+                killed.append(process.pid)
+                process.kill()
+
+    nodes = audit_cluster(audit, 1, None, kill_once, two_nodes)
+    assert killed
+    found = [{surprise.got for surprise in node.surprises(audit)} for node in nodes]
+    assert sorted(found, key=len) == [set(), {"fault"}]
+
+
 def test_the_command_says_what_was_proven(troop: Troop, write_sweep: WriteSweep) -> None:
     found = troop("audit", write_sweep(SOUND[-6:]), "--local", "--repeats", "1")
     assert found.code == 0, found.out
@@ -221,15 +239,15 @@ def test_a_run_refuses_a_task_whose_gold_solutions_fail(troop: Troop, write_swee
 def test_a_run_tries_gold_solutions_only_where_there_is_something_to_do(troop: Troop, write_sweep: WriteSweep) -> None:
     sweep = write_sweep([SOUND[-2], row("q", "exact", {"answer": "no"}, None)], verify={})
     first = troop("run", sweep, "--local", "--no-report")
-    assert "troop: 1 gold solutions pass" in first.err
+    assert "troop: gold solutions: 1 tried, all pass" in first.err
     assert "gold solutions" not in troop("run", sweep, "--local", "--no-report").err
 
 
 def test_gold_first_stops_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = {"a": problems(*SOUND[:2]), "b": problems(SOUND[-1])}
-    assert check_gold(tasks, 8, None) == "2 gold solutions pass; none to try for b"
+    assert check_gold(tasks, 8, None) == "gold solutions: 2 tried, all pass; task b has none"
     monkeypatch.setattr("jobs.audit.GOLD_FIRST_S", 0.0)
-    assert check_gold(tasks, 8, None) == "0 gold solutions pass; none to try for b"
+    assert check_gold(tasks, 8, None) == "gold solutions: 0 tried, all pass; 2 left out after 0 s; task b has none"
 
 
 def test_gold_first_names_a_missing_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:

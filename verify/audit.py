@@ -18,6 +18,7 @@ from verify.verdict import Status
 
 BATCH = 8  # trials
 LATE_S = 5.0  # by which a verdict may come after a limit, on a machine that is busy with other things
+WAYS = ("cases", "tests", "asserts", "shared")  # to judge a program, by the name of what the reference holds
 T = TypeVar("T")
 
 
@@ -97,13 +98,10 @@ def _breakers(problems: Sequence[Problem]) -> Iterator[tuple[Problem, Known]]:
     """For each way in which a task's problems are judged, the limits of the first that can show them."""
     shown: set[tuple[str, ...]] = set()
     for problem in problems:
-        way = (problem.verifier, *sorted(problem.reference.model_dump(exclude_defaults=True, include=_WAYS)))
+        way = (problem.verifier, *(name for name in WAYS if getattr(problem.reference, name, None)))
         if way not in shown and (found := list(limit_breakers(problem))):
             shown.add(way)
             yield from found
-
-
-_WAYS = {"cases", "tests", "asserts", "shared"}
 
 
 def batches(order: Sequence[int]) -> list[list[int]]:
