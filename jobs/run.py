@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.batches import ModelWork, SetAside, Work
 from cluster.tally import CellTally, OnProgress, Tally
+from jobs.audit import check_gold
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
 from jobs.plan import Layer, extend, layer_key, problem_ids
@@ -72,8 +73,6 @@ def _check_place(sweep: Sweep) -> None:
 
 def _try_gold(resolved: Resolved, say: Say) -> None:
     """A task whose own solutions fail would burn hours for nothing: it is refused before any engine starts."""
-    from jobs.audit import check_gold
-
     settings = resolved.sweep.verify
     if settings.audit:
         say(check_gold(resolved.problems, settings.audit, settings.tier))

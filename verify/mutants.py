@@ -53,7 +53,7 @@ _BREAKERS = {
     Status.MEMORY: "eaten = []\nwhile True:\n    eaten.append(bytearray(1 << 24))",
     Status.OUTPUT: "while True:\n    print('x' * 1000)",
 }
-_STRANGE = "-271828.25"  # an answer that no problem has; checked all the same
+_STRANGE = "-271828.25"  # what no answer equals that is not a number
 
 
 @dataclass(frozen=True, slots=True)
