@@ -16,7 +16,9 @@ Promised, in every tier but ``none``, with an adversarial test behind each line 
 Not covered: bugs of the kernel, side channels (timing, caches), the names, sizes and owners of files in ``confined``
 (Landlock does not filter ``stat``), reading of other packages installed beside the interpreter's library, using the
 processor up to the limit. ``none`` promises limits only. Memory is bounded by address space and data size, not by
-cgroups. A sandbox is used by one thread at a time; others wait.
+cgroups: a candidate is one process and can map nothing shared, so these hold all that it has. What the task's own test
+code changes in its process outside of its namespace and ``random`` stays for the next candidates of the problem
+(``verify.warm``). A sandbox is used by one thread at a time; others wait.
 """
 
 import importlib.util
