@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from os import cpu_count
 from pathlib import Path
 
+from bench import verify
 from bench.end_to_end import as_markdown, measure
 from bench.workloads import WORKLOADS
 
@@ -15,11 +16,17 @@ ABOUT = """## End to end against plain vLLM (`bench/end_to_end.py`)
 Same prompts, settings and engine arguments; tokens per second from a ready engine to the last completion (plain) or to
 the last commit (Troop). Rounds alternate, each in a fresh process."""
 
+ABOUT_SANDBOX = """## Verification (`bench/verify.py`)
+
+A function called seven times (`cases`), the same judged by test source in a process of its own (`test`), a program
+that adds two numbers (`stdio`); extraction included. One worker on one core; rounds of all ways alternate."""
+
 
 def main() -> None:
     """Measures, writes, and prints what was written."""
     tables = [as_markdown(name, measure(name)) for name in WORKLOADS]
-    text = "\n\n".join(["# Measured", _machine(), ABOUT, *tables]) + "\n"
+    sandbox = [ABOUT_SANDBOX, verify.report()]
+    text = "\n\n".join(["# Measured", _machine(), ABOUT, *tables, *sandbox]) + "\n"
     OUT.write_text(text, encoding="utf-8")
     print(text)
 

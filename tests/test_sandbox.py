@@ -12,8 +12,9 @@ import pytest
 from sampling.errors import BadInput
 from verify import supervisor, tiers
 from verify.limits import Quota, time_scale
-from verify.sandbox import Checks, Code, Raised, Run, Sandbox, compiled
+from verify.sandbox import Code, Raised, Run, Sandbox, compiled
 from verify.verdict import Status
+from verify.warm import Checks
 
 QUOTA = Quota(wall_s=10.0, memory_mb=256)
 SHORT = Quota(wall_s=0.5, memory_mb=256)

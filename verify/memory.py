@@ -30,7 +30,7 @@ Region = tuple[int, int, str]  # first address, bytes, file
 def inherit_code(but: Sequence[str] = ()) -> None:
     """Moves the mapped code and constants of this process, except of files below ``but``, to large private pages.
 
-    A fork does not copy the page tables of mapped files: every child would meet libpython and libc in page faults again.
+    A fork does not copy the page tables of mapped files: each child would meet libpython and libc in page faults again.
     Each address holds the same bytes afterwards. Raises OSError, and then parts stay where they were.
     """
     if os.uname().machine != "x86_64":  # elsewhere copied code needs its caches flushed

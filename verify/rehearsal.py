@@ -40,20 +40,29 @@ def f(numbers: List[int], *rest, key=None, **more):
         ordered.pop()
     return ordered, seen, text.strip().split("-"), sum(first), max(1, 2.5), Node(1).value is None
 """
-_SCRIPT = "n = int(input())\nfor line in range(n):\n    a, b = map(int, input().split())\n    print(a + b, end=' ')\nprint()\n"
+_SCRIPT = """
+n = int(input())
+for line in range(n):
+    a, b = map(int, input().split())
+    print(a + b, end=' ')
+print()
+"""
 _TEST = "def check(candidate):\n    assert candidate([1, 2]) == [2, 1]\n    assert not candidate([])\n"
 
 
 def rehearse() -> None:
     """Leaves nothing behind but filled caches."""
     kept = {name: getattr(sys, name) for name in ("stdin", "__stdin__", "stdout", "__stdout__")}
+    modules = {name: sys.modules.get(name) for name in ("__main__", "tests")}
     for _ in range(_TIMES):
         _calls()
         _program()
         _test()
     vars(sys).update(kept)
-    for name in ("__main__", "tests"):
-        sys.modules.pop(name, None)
+    for name, module in modules.items():
+        del sys.modules[name]
+        if module is not None:
+            sys.modules[name] = module
 
 
 def _calls() -> None:

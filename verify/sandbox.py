@@ -16,7 +16,9 @@ Promised, in every tier but ``none``, with an adversarial test behind each line 
 Not covered: bugs of the kernel, side channels (timing, caches), the names, sizes and owners of files in ``confined``
 (Landlock does not filter ``stat``), reading of other packages installed beside the interpreter's library, using the
 processor up to the limit. ``none`` promises limits only. Memory is bounded by address space and data size, not by
-cgroups. A sandbox is used by one thread at a time; others wait.
+cgroups: a candidate is one process and can map nothing shared, so these hold all that it has. What the task's own test
+code changes in its process outside of its namespace and ``random`` stays for the next candidates of the problem
+(``verify.warm``). A sandbox is used by one thread at a time; others wait.
 """
 
 import importlib.util
@@ -32,13 +34,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from verify import wire
+from verify.channels import Stream, memory_file, result_pipe
 from verify.limits import Ended, Quota
-from verify.supervisor import Stream, Supervisor, ZygoteDied, memory_file, result_pipe
+from verify.supervisor import Supervisor, ZygoteDied
 from verify.tiers import AUTO, TierUnavailable, candidates, open_tier
 from verify.verdict import Status
+from verify.warm import MAX_ANSWER, Checks, Meeting, TestProcess
 
 MAX_ERRORS = 1 << 20  # bytes of standard error; only the end is kept
-MAX_TEST_ANSWER = 1 << 16
 KEPT_ERRORS = 300
 # What candidates use most. Rarer modules are better loaded by the few that want them than forked by all.
 _MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing datetime
@@ -72,17 +75,6 @@ class Code:
         return mentions_numpy(self.source) or mentions_numpy(self.setup)
 
 
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """The task's side: compiled set-up and steps, the functions they call, and whether ``check`` is to be called."""
-
-    setup: bytes
-    wanted: tuple[str, ...]
-    steps: tuple[bytes, ...]
-    calls_check: bool
-    needs_numpy: bool = False
-
-
 class Raised(Exception):
     """An answer that says the candidate raised, or returned what cannot cross: the message says which."""
 
@@ -93,6 +85,7 @@ class Sandbox:
     def __init__(self, tier: str | None = None) -> None:
         self._lock = threading.RLock()
         self._supervisors: dict[tuple[str, bool], Supervisor] = {}
+        self._test_processes: dict[Supervisor, TestProcess] = {}
         self.notes: list[str] = []
         self.tier = self._settle(tier or AUTO)
 
@@ -115,6 +108,8 @@ class Sandbox:
     def close(self) -> None:
         """Ends every process; a later call starts new ones."""
         with self._lock:
+            while self._test_processes:
+                self._test_processes.popitem()[1].close()
             while self._supervisors:
                 self._supervisors.popitem()[1].close()
 
@@ -188,30 +183,38 @@ class Sandbox:
         return _run(ended, problem, answers=answers)
 
     def _run_test(self, code: Code, test: Checks, quota: Quota) -> Run:
-        candidate = self._supervisor("candidate", code.needs_numpy)
-        tester = self._supervisor("test", test.needs_numpy)
+        """Where a test process fails that has met other candidates, a new one has to say the same."""
+        run, met_others = self._meet(code, test, quota)
+        if met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
+            self._test_process(test.needs_numpy).retire()
+            run, _ = self._meet(code, test, quota)
+        return run
+
+    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Run, bool]:
+        candidate, tester = self._supervisor("candidate", code.needs_numpy), self._test_process(test.needs_numpy)
         ours, theirs = socket.socketpair()
-        with result_pipe() as (reader, writer), ours, theirs:
-            stream = Stream(reader, MAX_TEST_ANSWER)
+        with ours, theirs:
             candidate.start("serve", (code.source, code.setup, test.wanted), [ours.fileno()], quota)
             ours.close()
-            payload = (test.setup, test.wanted, list(test.steps), test.calls_check)
-            tester.start("test", payload, [writer, theirs.fileno()], quota)
-            theirs.close()
-            writer.close()
-            test_ended = tester.wait(quota, [stream], [candidate])
-            progress, _, answer = bytes(stream.data).partition(b"\n")
-            verdict = _test_verdict(test_ended, progress, answer, quota)
-            if verdict is None:
-                ended = candidate.wait(quota)
-                return _run(ended, ended.problem(quota) or (Status.CRASH, "ended before the test did"))
-            return _run(candidate.end(), verdict)
+            meeting = tester.meet(test, quota, theirs, candidate)
+        verdict = _test_verdict(meeting, quota)
+        if verdict is None:
+            ended = candidate.wait(quota)
+            verdict = ended.problem(quota) or (Status.CRASH, "ended before the test did")
+            return _run(ended, verdict), meeting.met_others
+        return _run(candidate.end(), verdict), meeting.met_others
+
+    def _test_process(self, needs_numpy: bool) -> TestProcess:
+        supervisor = self._supervisor("test", needs_numpy)
+        if supervisor not in self._test_processes:
+            self._test_processes[supervisor] = TestProcess(supervisor)
+        return self._test_processes[supervisor]
 
     def _run_shared(self, code: Code, entry_point: str, steps: list[str], quota: Quota) -> Run:
         supervisor = self._supervisor("candidate", code.needs_numpy)
         nonce = secrets.token_hex(16)
         with result_pipe() as (reader, writer):
-            stream = Stream(reader, MAX_TEST_ANSWER)
+            stream = Stream(reader, MAX_ANSWER)
             supervisor.start("shared", (code.source, code.setup, entry_point, steps, nonce), [writer], quota)
             writer.close()
             ended = supervisor.wait(quota, [stream])
@@ -261,14 +264,15 @@ def _out_of_memory(answers: tuple[Any, ...], ended: Ended, quota: Quota) -> tupl
     return None
 
 
-def _test_verdict(ended: Ended, progress: bytes, answer: bytes, quota: Quota) -> tuple[Status, str] | None:
+def _test_verdict(meeting: Meeting, quota: Quota) -> tuple[Status, str] | None:
     """What the test's side came to; None where that depends on how the candidate's process ended.
 
     Before the candidate was called (progress ``sr`` at most), nothing that the test does is the candidate's doing. But
     while it waits for the candidate to load (``s``), all that happens is; and as this may have taken most of the time,
     only a test that was busy itself has hung.
     """
-    problem = ended.problem(quota)
+    progress, _, answer = meeting.said.partition(b"\n")
+    problem = meeting.ended.problem(quota) if meeting.ended else None
     if problem is None:
         try:
             status, reason = wire.unpack(answer)
@@ -278,7 +282,8 @@ def _test_verdict(ended: Ended, progress: bytes, answer: bytes, quota: Quota) ->
             return None if status == "gone" else _told(Status(status), reason)
     if b"c" in progress or (progress == b"s" and problem[0] is not Status.TIMEOUT):
         return problem
-    if problem[0] is Status.TIMEOUT and (progress == b"s" or (progress and ended.cpu_s < quota.wall_s / 2)):
+    idle = meeting.ended is None or meeting.ended.cpu_s < quota.wall_s / 2
+    if problem[0] is Status.TIMEOUT and (progress == b"s" or (progress and idle)):
         return Status.TIMEOUT, f"still loading after {quota.wall_s:.3g} s"
     return Status.FAULT, f"the task's own code: {problem[1]} before it called the candidate"
 

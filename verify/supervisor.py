@@ -5,7 +5,6 @@ answers. If it dies, whoever used it hears ``ZygoteDied`` and starts another.
 """
 
 import contextlib
-import fcntl
 import marshal
 import os
 import select
@@ -13,11 +12,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verify.channels import Stream, Writer, memory_file
 from verify.limits import MEGABYTE, Ended, Quota
 from verify.verdict import Status
 from verify.zygote import CONFINED, KILL_ORDER, MAX_REQUEST, READY, RESULT
@@ -56,24 +56,12 @@ class ZygoteRefused(Exception):
     """The fork server could not start: the message says which step failed and why."""
 
 
-@dataclass(slots=True)
-class Stream:
-    """One pipe from a child: the first ``limit`` bytes are kept, more end the child."""
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds that a process ran, and that it waited for a core."""
 
-    descriptor: int
-    limit: int
-    data: bytearray = field(default_factory=bytearray)
-    open: bool = True
-
-    def read(self) -> bool:
-        """Takes what is there; False where the child wrote too much."""
-        try:
-            part = os.read(self.descriptor, 1 << 16)
-        except BlockingIOError:  # empty: whoever may still hold the other end is not waited for
-            part = b""
-        self.open = bool(part)
-        self.data += part
-        return len(self.data) <= self.limit
+    ran_s: float = 0.0
+    waited_s: float = 0.0
 
 
 class Supervisor:
@@ -83,6 +71,7 @@ class Supervisor:
         self.tier = tier
         self._serial = 0
         self._began = 0.0
+        self._before = Times()
         self.running = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kill_reader, self._kill = os.pipe2(os.O_CLOEXEC)
@@ -145,12 +134,16 @@ class Supervisor:
                 request = marshal.dumps((mode, limits, None))
                 sent.append(large)
             self._serial += 1
-            self._began = time.monotonic()
+            self._began, self._before = time.monotonic(), Times()
             try:
                 socket.send_fds(self._control, [request], sent)
             except OSError as error:
                 raise ZygoteDied from error
         self.running = True
+
+    def go_on(self) -> None:
+        """The running child is given more to do: its times count from now."""
+        self._began, self._before = time.monotonic(), self._times()
 
     def wait(self, quota: Quota, streams: Iterable[Stream] = (), partners: Sequence["Supervisor"] = ()) -> Ended:
         """The child's end: by itself, or for having used up its time or its output.
@@ -161,6 +154,17 @@ class Supervisor:
         readers = {stream.descriptor: stream for stream in streams}
         if self._patience.poll(PATIENCE_MS):  # most are done by then, and what they wrote still lies in the pipe
             return self._ended(readers.values(), None)
+        ended = self._watch(quota, readers, partners, None)
+        assert ended is not None
+        return ended
+
+    def wait_closed(self, quota: Quota, stream: Stream, partners: Sequence["Supervisor"] = ()) -> Ended | None:
+        """None as soon as the child, which goes on, has closed ``stream``; its end, as for ``wait``, if that comes."""
+        return self._watch(quota, {stream.descriptor: stream}, partners, stream)
+
+    def _watch(
+        self, quota: Quota, readers: dict[int, Stream], partners: Sequence["Supervisor"], until: Stream | None
+    ) -> Ended | None:
         poll = select.poll()
         for descriptor in (self._control.fileno(), *readers):
             poll.register(descriptor, select.POLLIN)
@@ -170,7 +174,7 @@ class Supervisor:
             if left <= 0:
                 if stopped:
                     raise ZygoteDied("the fork server does not answer")
-                more = min(_waited_s([self, *partners]), quota.wall_s) - granted
+                more = min(sum(one.waited_s() for one in (self, *partners)), quota.wall_s) - granted
                 if more > 0.02:
                     granted, deadline = granted + more, deadline + more
                     continue
@@ -181,6 +185,8 @@ class Supervisor:
                 if not readers[descriptor].read() and not stopped:
                     stopped, deadline = Status.OUTPUT, self._stop()
                 if stopped or not readers[descriptor].open:
+                    if until is not None and not stopped:
+                        return None
                     poll.unregister(descriptor)
 
     def end(self) -> Ended:
@@ -214,7 +220,20 @@ class Supervisor:
                     stopped = Status.OUTPUT
         status, user_s, system_s, peak_kib, stage = RESULT.unpack(report)
         wall_s = time.monotonic() - self._began
-        return Ended(status, user_s + system_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped)
+        cpu_s = user_s + system_s - self._before.ran_s
+        return Ended(status, cpu_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped)
+
+    def waited_s(self) -> float:
+        """Seconds for which the running child, in its present piece of work, was ready to run but had no core."""
+        return self._times().waited_s - self._before.waited_s
+
+    def _times(self) -> "Times":
+        """The running child's, where the kernel tells."""
+        try:
+            words = Path(f"/proc/{self.child_pid()}/schedstat").read_text(encoding="ascii").split()
+            return Times(int(words[0]) / 1e9, int(words[1]) / 1e9)
+        except (OSError, IndexError, ValueError):
+            return Times()
 
     def child_pid(self) -> int:
         """The running child's process id as this process sees it; raises OSError or IndexError where there is none."""
@@ -222,49 +241,9 @@ class Supervisor:
         return _children(_children(pid)[0] if self.tier == "isolated" else pid)[0]
 
 
-class Writer:
-    """The end of a pipe that a child gets; closed here as soon as it was sent."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-
-
-@contextlib.contextmanager
-def result_pipe() -> Iterator[tuple[int, Writer]]:
-    """A fresh channel for one sample: where to read, and what the child is given to write to."""
-    reader, descriptor = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(reader, False)
-    writer = Writer(descriptor)
-    try:
-        yield reader, writer
-    finally:
-        os.close(reader)
-        writer.close()
-
-
 def base_interpreter() -> str:
     """The interpreter behind a virtual environment: what it needs lies in one tree."""
     return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
-
-
-def memory_file(data: bytes) -> int:
-    """A file in memory that nobody can change any more, at its beginning."""
-    descriptor = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    return descriptor
 
 
 def _max_processes(tier: str) -> int:
@@ -277,13 +256,3 @@ def _max_processes(tier: str) -> int:
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-
-
-def _waited_s(supervisors: Iterable[Supervisor]) -> float:
-    """Seconds for which the running children were ready to run but had no core, where the kernel tells."""
-    waited = 0.0
-    for supervisor in supervisors:
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            times: list[Any] = Path(f"/proc/{supervisor.child_pid()}/schedstat").read_text(encoding="ascii").split()
-            waited += int(times[1]) / 1e9
-    return waited

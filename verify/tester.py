@@ -7,14 +7,18 @@ that no ``except`` of a test hides it, the failure is remembered.
 A *fault* is the task's own: it is only ever said before the candidate was called, when nothing depended on it.
 """
 
+import _socket
+import array
 import marshal
 import os
+import sys
 import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from verify import wire
 from verify.child import (
+    CHANNEL,
     MAX_MESSAGE,
     MAX_REASON,
     MUTABLE,
@@ -27,7 +31,8 @@ from verify.child import (
     run,
 )
 
-CHANNEL = 4
+HOST = 5  # where the supervisor sends the next candidate's channel and a pipe for the answer
+ANCILLARY = _socket.CMSG_SPACE(2 * array.array("i").itemsize)
 MAX_HELLO = 1 << 16
 # How far the test came, told as single letters before its answer; the supervisor reads them after a time-out.
 SETUP_DONE, CANDIDATE_READY, CANDIDATE_CALLED = b"s", b"r", b"c"
@@ -146,19 +151,45 @@ def _exception(name: str, text: str) -> Exception:
         return CandidateRaised(f"{name}: {text}")
 
 
-def run_test(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoReturn:
-    """The test's whole side: payload is set-up, wanted names, steps (compiled outside), and whether to call check."""
+def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoReturn:
+    """One candidate after another, as the supervisor sends their descriptors, each tested from a fresh start.
+
+    Payload is set-up, wanted names, steps (compiled outside), and whether to call check.
+    """
     setup, wanted, steps, calls_check = payload
-    candidate = Candidate(wanted)
+    code = marshal.loads(setup), [marshal.loads(step) for step in steps]
+    host = _socket.socket(fileno=HOST)
+    dice = _random_state()
+    while (received := host.recvmsg(1, ANCILLARY))[0]:
+        for place, descriptor in zip((RESULT, CHANNEL), array.array("i", received[1][0][2]), strict=True):
+            os.dup2(descriptor, place)
+            os.close(descriptor)
+        _random_state(dice)
+        _test_one(Candidate(wanted), *code, calls_check)
+        for place in (CHANNEL, RESULT):  # closed, but taken: what is received next must not lie there
+            os.dup2(0, place)
+    os._exit(0)
+
+
+def _random_state(state: Any = None) -> Any:
+    """The state of ``random``, set to ``state`` first: all candidates meet the same numbers."""
+    random: Any = sys.modules.get("random")
+    if random is None:
+        return None
+    if state is not None:
+        random.setstate(state)
+    return random.getstate()
+
+
+def _test_one(candidate: Candidate, setup: types.CodeType, steps: list[types.CodeType], calls_check: bool) -> None:
     try:
-        verdict = _tested(candidate, marshal.loads(setup), [marshal.loads(step) for step in steps], calls_check)
+        verdict = _tested(candidate, setup, steps, calls_check)
     except CandidateGone:
         verdict = ["gone", ""]
     except CandidateFailed as error:
         verdict = ["fail", str(error)]
     os.write(RESULT, b"\n")
     wire.send(RESULT, verdict)
-    os._exit(0)
 
 
 def _tested(candidate: Candidate, setup: types.CodeType, steps: list[types.CodeType], calls_check: bool) -> list[str]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from sampling.errors import BadInput
 from verify import wire
+from verify.channels import Stream, result_pipe
 from verify.kernel import landlock_abi
 from verify.limits import Quota
-from verify.supervisor import Stream, Supervisor, ZygoteDied, ZygoteRefused, result_pipe
+from verify.supervisor import Supervisor, ZygoteDied, ZygoteRefused
 from verify.syscalls import machine, supported
 
 TIERS = ("isolated", "confined", "none")

@@ -2,7 +2,7 @@
 
 It starts with a cleared environment and no inherited descriptors but two: CONTROL, over which requests and their
 descriptors come and results go, and KILL, over which the supervisor orders the running child's end. It never looks
-into a request and wipes it as soon as the child has its copy: no sample finds an earlier one's code in inherited memory.
+into a request, and wipes it once the child has its copy: no sample finds an earlier one's code in inherited memory.
 
 Every byte of this process is copied or faulted in by every fork: it imports little, and nothing after it was frozen.
 """
@@ -10,7 +10,7 @@ Every byte of this process is copied or faulted in by every fork: it imports lit
 # No pathlib in the zygote: every fork pays for every module that it has imported.
 # ruff: noqa: PTH123, PTH208
 
-import _signal  # without the enumerations that ``signal`` wraps around everything
+import _signal  # type: ignore[import-not-found]  # without the enumerations that ``signal`` wraps around everything
 import _socket
 import array
 import fcntl
@@ -27,7 +27,7 @@ from verify import kernel, landlock, memory, namespaces, preload
 from verify.child import make_streams, run_cases, run_serve, run_shared, run_stdio
 from verify.filters import Filter, child_program, zygote_program
 from verify.rehearsal import rehearse
-from verify.tester import run_test
+from verify.tester import HOST, run_tests
 
 READY, FAILED = b"+", b"-"
 MAX_REQUEST = 1 << 14
@@ -45,10 +45,10 @@ MODES: dict[str, tuple[Callable[[Any], NoReturn], int, int]] = {
     "stdio": (run_stdio, 0, 3),
     "cases": (run_cases, 3, 1),
     "serve": (run_serve, 3, 1),
-    "test": (run_test, 3, 2),
+    "test": (run_tests, HOST, 1),
     "shared": (run_shared, 3, 1),
 }
-_FIRST_FREE, _OURS_FROM = 5, 20  # 0-2 are standard streams, 3 and 4 a mode's own
+_FIRST_FREE, _OURS_FROM = 6, 20  # 0-2 are standard streams, 3 to 5 a mode's own
 
 
 class Zygote:
@@ -106,7 +106,7 @@ class Zygote:
         self.request[:size] = bytes(size)
 
     def _hear_orders(self) -> None:
-        """A signal for every order of the supervisor, and for its end: nothing is polled, waiting is one system call."""
+        """A signal for every order of the supervisor, and for its end: waiting takes no more than one system call."""
         _signal.signal(_signal.SIGIO, self._obey)
         fcntl.fcntl(self.kill, fcntl.F_SETOWN, self.pid)
         fcntl.fcntl(self.kill, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)

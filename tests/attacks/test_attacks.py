@@ -166,12 +166,16 @@ def as_demanded(verdict: Verdict, must: str) -> bool:
 
 
 def survivors(sandbox: Sandbox) -> list[int]:
-    """Processes below a fork server, which has none while it waits; in ``isolated`` it is its starter's only child."""
+    """Processes below a fork server, which has none while it waits, but for the test process that meets the next one.
+
+    In ``isolated`` the server is its starter's only child.
+    """
     alive: list[int] = []
     for entry in sandbox._supervisors.values():
         children = supervisor._children(entry._process.pid)
-        alive += [pid for child in children for pid in supervisor._children(child)]
-        alive += children[1:] if sandbox.tier == "isolated" else children
+        below = [pid for child in children for pid in supervisor._children(child)]
+        below += children[1:] if sandbox.tier == "isolated" else children
+        alive += [pid for pid in below if not (entry.running and pid == entry.child_pid())]
     return alive
 
 

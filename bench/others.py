@@ -1,0 +1,91 @@
+"""What people use instead of Troop's sandbox, on the same candidate; run as a script, it imports nothing heavy.
+
+``python -I bench/others.py WAY CORE SECONDS`` measures one round and prints it as JSON.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+CANDIDATE = "def f(a, b):\n    return a + b\n"
+TEST = "def check(candidate):\n" + "".join(f"    assert candidate({i}, 2) == {i + 2}\n" for i in range(7))
+FORK, HUMANEVAL, BUBBLEWRAP = "bare fork and exit", "process per sample, as HumanEval's", "bubblewrap per sample"
+Act = Callable[[int], None]
+
+
+def program(number: int) -> str:
+    return f"{CANDIDATE}# {number}\n{TEST}\ncheck(f)\n"
+
+
+def bare_fork(_: int) -> None:
+    """The ceiling: an interpreter's fork and exit, with nothing done in between."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def process_per_sample(number: int) -> None:
+    """HumanEval's way: for every sample a manager, and a process that executes candidate and test together."""
+    with multiprocessing.Manager() as manager:
+        result = manager.list()
+        process = multiprocessing.Process(target=_execute, args=(program(number), result))
+        process.start()
+        process.join(timeout=5)
+        assert list(result) == ["passed"]
+
+
+def _execute(source: str, result: "list[str]") -> None:
+    def timed_out(*_: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, timed_out)
+    signal.setitimer(signal.ITIMER_REAL, 3.0)
+    with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink):  # noqa: PTH123
+        exec(source, {})  # noqa: S102  the benchmark's own program
+    result.append("passed")
+
+
+def python_c(number: int) -> None:
+    """A fresh interpreter for every sample, and no protection."""
+    subprocess.run([sys.executable, "-c", program(number)], check=True, stdin=subprocess.DEVNULL)
+
+
+def bubblewrap(number: int) -> None:
+    """A fresh interpreter in a fresh bubblewrap for every sample."""
+    walls = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--clearenv"]
+    subprocess.run([*walls, sys.executable, "-c", program(number)], check=True, stdin=subprocess.DEVNULL)
+
+
+OTHERS: dict[str, Act] = {
+    FORK: bare_fork,
+    HUMANEVAL: process_per_sample,
+    "python -c per sample": python_c,
+    BUBBLEWRAP: bubblewrap,
+}
+
+
+def timed(act: Act, seconds: float) -> dict[str, float]:
+    """Repeats for so long: acts a second, and milliseconds that half, and 99 of 100, took at most."""
+    for number in range(5):
+        act(-number)
+    taken: list[float] = []
+    began = time.perf_counter()
+    while (now := time.perf_counter()) - began < seconds:
+        act(len(taken))
+        taken.append(time.perf_counter() - now)
+    rate = len(taken) / (time.perf_counter() - began)
+    taken.sort()
+    return {"rate": rate, "p50_ms": 1000 * taken[len(taken) // 2], "p99_ms": 1000 * taken[len(taken) * 99 // 100]}
+
+
+if __name__ == "__main__":
+    way, core, length = sys.argv[1:]
+    os.sched_setaffinity(0, {int(core)})
+    print(json.dumps(timed(OTHERS[way], float(length))))

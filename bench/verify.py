@@ -1,0 +1,236 @@
+"""Verifications per second and core, and how long each takes: Troop's sandbox beside what people use instead.
+
+Every way judges the same small candidates: a function called seven times, a program that adds two numbers. Each round
+is a process of its own on one core, and rounds of all ways alternate. The ceiling is what the interpreter itself needs
+to fork and end. ``python -m bench.verify`` prints the tables, ``python -m bench.verify --soak 100000`` runs so many
+verifications in a row and says what they left behind.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from bench import others
+from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, timed
+from sampling.problems import CallCase, Problem, PythonReference, StdioCase, StdioReference
+from verify.limits import Quota
+from verify.python import PythonVerifier
+from verify.sandbox import Code, Sandbox
+from verify.stdio import StdioVerifier
+from verify.tiers import probe
+from verify.verdict import Status
+
+ROUNDS = 5
+ROUND_S = 4.0
+PROGRAM = "a, b = map(int, input().split())\nprint(a + b)\n"
+CASES = tuple(CallCase(args=[i, 2], expected=i + 2) for i in range(7))
+LIMIT_S = 0.3
+
+PROBLEMS = {
+    "cases": Problem(id="p", prompt="", verifier="python", reference=PythonReference(entry_point="f", cases=CASES)),
+    "test": Problem(id="p", prompt="", verifier="python", reference=PythonReference(entry_point="f", tests=TEST)),
+    "stdio": Problem(
+        id="p", prompt="", verifier="stdio", reference=StdioReference(cases=(StdioCase(stdin="1 2\n", stdout="3\n"),))
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One round: verifications a second, and milliseconds that half, and 99 of 100, took at most."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+
+
+@contextlib.contextmanager
+def troop(mode: str, tier: str) -> Iterator[Act]:
+    """The verifiers as a sweep uses them, extraction of the candidate included."""
+    text = PROGRAM if mode == "stdio" else CANDIDATE
+    with Sandbox(tier) as sandbox:
+        verifier = StdioVerifier(sandbox) if mode == "stdio" else PythonVerifier(sandbox)
+
+        def act(number: int) -> None:
+            verdict = verifier.verify(PROBLEMS[mode], f"{text}# {number}\n")
+            assert verdict.status is Status.PASS, verdict
+
+        yield act
+
+
+TROOP: dict[str, tuple[str, str]] = {
+    f"Troop, {tier}, {mode}": (mode, tier) for tier in ("isolated", "confined", "none") for mode in PROBLEMS
+}
+
+
+def available() -> list[str]:
+    """The ways that this machine can go."""
+    tiers = {"none", *(report.tier for report in probe() if report.available)}
+    others = [way for way in OTHERS if way != BUBBLEWRAP or shutil.which("bwrap")]
+    return [*others, *(way for way, (_, tier) in TROOP.items() if tier in tiers)]
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def measure_here(way: str, core: int, seconds: float) -> Measured:
+    """One round of ours in this process, on one core."""
+    os.sched_setaffinity(0, {core})
+    with troop(*TROOP[way]) as act:
+        return Measured(**timed(act, seconds))
+
+
+def start_round(way: str, core: int) -> "subprocess.Popen[str]":
+    """A round in a process of its own; that of the others imports nothing of ours, so that its forks stay light."""
+    script = ["-m", "bench.verify", "--round"] if way in TROOP else ["-I", str(Path(others.__file__))]
+    words = [sys.executable, *script, way, str(core), str(ROUND_S)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+def finish_round(process: "subprocess.Popen[str]") -> Measured:
+    out, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"bench: a round ended with {process.returncode}")
+    return Measured(**json.loads(out))
+
+
+def measure(ways: list[str]) -> dict[str, list[Measured]]:
+    """Alternating rounds of all ways, one core each."""
+    core = min(os.sched_getaffinity(0))
+    return _by_way([(way, finish_round(start_round(way, core))) for _ in range(ROUNDS) for way in ways])
+
+
+def _by_way(found: list[tuple[str, Measured]]) -> dict[str, list[Measured]]:
+    return {way: [one for name, one in found if name == way] for way in dict.fromkeys(name for name, _ in found)}
+
+
+def scaling(way: str) -> float:
+    """How much two workers on two cores do against one, median over rounds."""
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    ratios = []
+    for _ in range(ROUNDS):
+        alone = finish_round(start_round(way, first)).rate
+        both = [start_round(way, core) for core in (first, second)]
+        ratios.append(sum(finish_round(one).rate for one in both) / alone)
+    return median(ratios)
+
+
+def lateness_s(tier: str) -> float:
+    """The longest of some times between a sleeper's limit and its verdict."""
+    late = []
+    with Sandbox(tier) as sandbox:
+        for _ in range(20):
+            run = sandbox.run_stdio(Code("import time\ntime.sleep(60)\n"), "", Quota(LIMIT_S, 256))
+            assert run.status is Status.TIMEOUT
+            late.append(run.wall_s - LIMIT_S)
+    return max(late)
+
+
+# ---------------------------------------------------------------- a hundred thousand in a row
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What exists on account of the sandbox: memory of supervisor and zygotes, descriptors, processes, files."""
+
+    supervisor_mb: float
+    zygotes_mb: float
+    descriptors: int
+    processes: int
+    temporary_files: int
+
+
+def _left() -> Left:
+    family = [os.getpid()]
+    for pid in family:  # grows while it is walked
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        family += map(int, children)
+    sizes = [_resident_mb(pid) for pid in family]
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    files = sum(1 for place in ("/tmp", "/dev/shm") for _ in Path(place).iterdir())
+    return Left(sizes[0], sum(sizes[1:]), descriptors, len(family), files)
+
+
+def _resident_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def soak(count: int) -> None:
+    """So many verifications of all modes, among them some that hang or eat memory; prints what changed."""
+    hostile = (
+        "def f(a, b):\n    while True: pass\n",
+        "def f(a, b):\n    return [0] * 10**9\n",
+        "import os\nos._exit(0)\n",
+    )
+    quick = PROBLEMS["cases"].model_copy(
+        update={"reference": PythonReference(entry_point="f", cases=CASES, time_limit_s=0.1, memory_mb=64)}
+    )
+    with Sandbox() as sandbox:
+        python, stdio = PythonVerifier(sandbox), StdioVerifier(sandbox)
+        began, before = time.monotonic(), None
+        for number in range(count):
+            mode = ("cases", "test", "stdio")[number % 3]
+            verifier = stdio if mode == "stdio" else python
+            text = PROGRAM if mode == "stdio" else CANDIDATE
+            assert verifier.verify(PROBLEMS[mode], f"{text}# {number}\n").status is Status.PASS
+            if number % 500 == 499:
+                assert not python.verify(quick, hostile[number // 500 % 3]).passed
+            if number in (1000, count - 1) or number % 10_000 == 9_999:
+                left = _left()
+                before = before or left
+                print(f"{number + 1:>8,} in {time.monotonic() - began:7.1f} s  {left}", flush=True)
+        print(f"tier {sandbox.tier}; after 1,001: {before}; after {count:,}: {_left()}")
+
+
+# ---------------------------------------------------------------- telling
+
+
+def as_markdown(found: dict[str, list[Measured]]) -> str:
+    """Rates, latencies, shares of the ceiling and of HumanEval's way."""
+    rates = {way: median(one.rate for one in rounds) for way, rounds in found.items()}
+    ceiling, harness = rates[FORK], rates[HUMANEVAL]
+    lines = [
+        "| one core | per second: min | median | max | p50 ms | p99 ms | of bare fork | ÷ HumanEval's way |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for way, rounds in found.items():
+        low, high = min(one.rate for one in rounds), max(one.rate for one in rounds)
+        p50, p99 = median(one.p50_ms for one in rounds), median(one.p99_ms for one in rounds)
+        shares = f"{rates[way] / ceiling:.2f} | {rates[way] / harness:.1f}"
+        lines.append(f"| {way} | {low:,.0f} | {rates[way]:,.0f} | {high:,.0f} | {p50:.2f} | {p99:.2f} | {shares} |")
+    return "\n".join(lines)
+
+
+def report() -> str:
+    """Everything, as Markdown."""
+    ways = available()
+    table = as_markdown(measure(ways))
+    tier = next(TROOP[way][1] for way in ways if way in TROOP)
+    notes = [
+        f"Verdict after a limit of {LIMIT_S} s: at most {1000 * lateness_s(tier):.0f} ms late (20 sleepers, {tier})."
+    ]
+    if len(os.sched_getaffinity(0)) > 1:
+        notes.append(f"Two workers on two cores do {scaling(f'Troop, {tier}, cases'):.2f} × what one does (cases).")
+    return "\n\n".join([table, *notes])
+
+
+def main(words: list[str]) -> None:
+    if words[:1] == ["--round"]:
+        print(json.dumps(asdict(measure_here(words[1], int(words[2]), float(words[3])))))
+    elif words[:1] == ["--soak"]:
+        soak(int(words[1]))
+    else:
+        print(report())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

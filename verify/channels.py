@@ -1,0 +1,67 @@
+"""What goes between a supervisor and one child: bounded streams, pipes of one sample, files in memory."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Stream:
+    """One pipe from a child: the first ``limit`` bytes are kept, more end the child."""
+
+    descriptor: int
+    limit: int
+    data: bytearray = field(default_factory=bytearray)
+    open: bool = True
+
+    def read(self) -> bool:
+        """Takes what is there; False where the child wrote too much."""
+        try:
+            part = os.read(self.descriptor, 1 << 16)
+        except BlockingIOError:  # empty: whoever may still hold the other end is not waited for
+            part = b""
+        self.open = bool(part)
+        self.data += part
+        return len(self.data) <= self.limit
+
+
+class Writer:
+    """The end of a pipe that a child gets; closed here as soon as it was sent."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+
+@contextlib.contextmanager
+def result_pipe() -> Iterator[tuple[int, Writer]]:
+    """A fresh channel for one sample: where to read, and what the child is given to write to."""
+    reader, descriptor = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(reader, False)
+    writer = Writer(descriptor)
+    try:
+        yield reader, writer
+    finally:
+        os.close(reader)
+        writer.close()
+
+
+def memory_file(data: bytes) -> int:
+    """A file in memory that nobody can change any more, at its beginning."""
+    descriptor = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    return descriptor
