@@ -59,9 +59,8 @@ class RunSink:
     def put_verdicts(self, unit: Unit, table: pa.Table, footer: Footer) -> tuple[bool, int]:
         """Creates a unit's verdicts file: whether this call did, and its size. Imports without text end here too."""
         data = encode_verdicts(table, footer)
-        metadata = {"attempt": footer.attempt, "samples": footer.samples, "samples-sha256": footer.samples_sha256}
         key = under(self.prefix, verdicts_key(self.version, unit))
-        return self.store.put_new(key, data, metadata), len(data)
+        return self.store.put_new(key, data, verdicts_metadata(footer)), len(data)
 
     def _judged(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], footer: Footer, stored: int
@@ -76,6 +75,11 @@ class RunSink:
             passed=_passed(samples, verdicts),
             status_counts=tuple(sorted(Counter(verdict.status.value for verdict in verdicts).items())),
         )
+
+
+def verdicts_metadata(footer: Footer) -> dict[str, str]:
+    """What a store that keeps metadata says of a verdicts file without reading it."""
+    return {"attempt": footer.attempt, "samples": footer.samples, "samples-sha256": footer.samples_sha256}
 
 
 def _passed(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tuple[int, int, int], ...]:

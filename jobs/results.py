@@ -18,9 +18,18 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from jobs.catalogue import Cell, Run, choose_cells, read_problems, read_versions
+from jobs.catalogue import (
+    Cell,
+    Run,
+    VerdictFile,
+    choose_cells,
+    merged_samples,
+    read_problems,
+    read_versions,
+    with_merged,
+)
 from jobs.cells import AnswerCounts, CellCounts, Counts
-from jobs.layout import under
+from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
 from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
 from jobs.store import DirectoryStore, ObjectInfo
@@ -38,6 +47,13 @@ class _OpenCell:
     cell: Cell
     paths: tuple[str, ...]
     footers: tuple[Footer, ...]
+
+    @property
+    def names_others(self) -> bool:
+        """Whether unit files name a shard's samples, as a version does that has judged only some of them yet."""
+        named = (parse_key(footer.samples) for footer in self.footers)
+        pairs = zip(self.cell.files, named, strict=True)
+        return any(not file.compacted and key is not None and key.number is None for file, key in pairs)
 
     @property
     def verdicts(self) -> str:
@@ -68,9 +84,17 @@ def open_database(run: Run, version: str | None = None) -> Iterator[duckdb.DuckD
 
 @contextlib.contextmanager
 def _opened(run: Run, version: str | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[_OpenCell]]]:
-    cells = choose_cells(read_versions(run), version)
+    versions = read_versions(run)
+    cells = choose_cells(versions, version)
+    merged = merged_samples(run, _beside(versions, cells))
     with tempfile.TemporaryDirectory(prefix="troop-") as folder, _connected() as db:
-        yield db, [_open_cell(db, run, cell, Path(folder)) for cell in cells]
+        yield db, [_open_cell(db, run, cell, Path(folder), merged) for cell in cells]
+
+
+def _beside(versions: Sequence[Cell], chosen: Sequence[Cell]) -> list[VerdictFile]:
+    """The compacted files of other versions in shards that the chosen ones have in unit files."""
+    open_shards = {file.key.in_shard for cell in chosen for file in cell.files if not file.compacted}
+    return [file for cell in versions for file in cell.files if file.compacted and file.key.in_shard in open_shards]
 
 
 def _connected() -> duckdb.DuckDBPyConnection:
@@ -78,13 +102,16 @@ def _connected() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"autoinstall_known_extensions": False, "python_enable_replacements": False})
 
 
-def _open_cell(db: duckdb.DuckDBPyConnection, run: Run, cell: Cell, folder: Path) -> _OpenCell:
+def _open_cell(
+    db: duckdb.DuckDBPyConnection, run: Run, cell: Cell, folder: Path, merged: Mapping[str, Footer]
+) -> _OpenCell:
     paths = local_paths(run, [file.info for file in cell.files], folder)
     said = db.execute(f"SELECT file_name, key, value FROM parquet_kv_metadata({_list(paths)})").fetchall()
     by_path: dict[str, dict[bytes, bytes]] = {path: {} for path in paths}
     for path, key, value in said:
         by_path[path][key] = value
-    return _OpenCell(cell, tuple(paths), tuple(parse_footer(by_path[path], path) for path in paths))
+    footers = (with_merged(parse_footer(by_path[path], path), merged) for path in paths)
+    return _OpenCell(cell, tuple(paths), tuple(footers))
 
 
 def local_paths(run: Run, infos: Sequence[ObjectInfo], folder: Path) -> list[str]:
@@ -125,7 +152,8 @@ def _samples(db: duckdb.DuckDBPyConnection, run: Run, cell: _OpenCell, number: i
     else:
         source = f"samples_of_cell_{number}"
         db.register(source, dataset_of(run.store, keys, SAMPLES))
-    return [f"SELECT {_text(cell.cell.task)} AS task, * FROM {source}"]
+    judged = f" SEMI JOIN {cell.verdicts} USING (problem_idx, sample_idx)" if cell.names_others else ""
+    return [f"SELECT {_text(cell.cell.task)} AS task, * FROM {source}{judged}"]
 
 
 def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tuple[str, int], str]) -> CellCounts:
