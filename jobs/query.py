@@ -15,9 +15,10 @@ from sampling.errors import BadInput
 Row = tuple[Any, ...]
 
 
-def run_query(uri: str, query: str) -> tuple[list[str], list[Row]]:
+def run_query(uri: str, query: str, version: str | None = None) -> tuple[list[str], list[Row]]:
     """Column names and rows; raises BadInput for SQL that DuckDB refuses."""
-    with open_database(open_run(uri).run) as db:
+    stored = open_run(uri, version)
+    with open_database(stored.run, stored.version) as db:
         try:
             result = db.sql(query)
             return ([], []) if result is None else (list(result.columns), result.fetchall())

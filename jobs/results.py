@@ -152,7 +152,7 @@ def _samples(db: duckdb.DuckDBPyConnection, run: Run, cell: _OpenCell, number: i
     else:
         source = f"samples_of_cell_{number}"
         db.register(source, dataset_of(run.store, keys, SAMPLES))
-    judged = f" SEMI JOIN {cell.verdicts} USING (problem_idx, sample_idx)" if cell.names_others else ""
+    judged = f" AS held SEMI JOIN {cell.verdicts} USING (problem_idx, sample_idx)" if cell.names_others else ""
     return [f"SELECT {_text(cell.cell.task)} AS task, * FROM {source}{judged}"]
 
 
@@ -181,6 +181,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         duplicate_rate=_duplicate_rate(db, cell, exact=not counts["unhashed"].any()),
         answers=_answers(db, cell, idx) if counts["answers"].any() else (),
         tiers=tiers,
+        version=cell.cell.version,
     )
 
 
