@@ -128,8 +128,9 @@ def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
 def decode_samples(data: bytes, where: str = "samples") -> tuple[list[Sample], Provenance]:
     """The samples and the provenance of a file that ``encode_samples`` made; raises StoreError."""
     table = read_table(data, "samples", where)
-    first = table.select(PROVENANCE).slice(0, 1).to_pylist()
-    return samples_of(table), Provenance(**(first[0] if first else dict.fromkeys(PROVENANCE, "")))
+    known = [name for name in PROVENANCE if name in table.column_names]
+    first = table.select(known).slice(0, 1).to_pylist()
+    return samples_of(table), Provenance(**dict.fromkeys(PROVENANCE, "") | (first[0] if first else {}))
 
 
 def samples_of(table: pa.Table) -> list[Sample]:
