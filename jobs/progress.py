@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,10 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cluster.tally import EngineProgress, OnProgress, Progress
+from cluster.tally import CellProgress, EngineProgress, OnProgress, Progress
 
 LINE_EVERY_S = 10.0
 OnCount = Callable[[int, int], None]  # how many are done, of how many
+T = TypeVar("T")
 
 
 @contextmanager
@@ -42,6 +44,14 @@ def count_display(what: str) -> Iterator[OnCount]:
     with Bars(*columns, console=console) as bars:
         bar = bars.add_task(what, total=None, visible=False)
         yield lambda done, total: bars.update(bar, completed=done, total=total, visible=True)
+
+
+def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The same items, while ``count_display`` shows how many have come."""
+    with count_display(what) as show:
+        for number, item in enumerate(items, 1):
+            yield item
+            show(number, total)
 
 
 class CountLines:
@@ -77,9 +87,7 @@ class PlainLines:
 
 def summary_line(progress: Progress) -> str:
     """All that matters in one line."""
-    cells = "; ".join(
-        f"{c.model} on {c.task} {_coverage(c.coverage)} at {c.committed:,}/{c.planned:,}" for c in progress.cells
-    )
+    cells = "; ".join(f"{c.model} on {c.task} {_coverage(c)} at {c.committed:,}/{c.planned:,}" for c in progress.cells)
     left = f", {duration(progress.left_s)} left" if progress.left_s is not None else ""
     return (
         f"{duration(progress.elapsed_s)}: {progress.sampled:,} sampled, {progress.verified:,} verified "
@@ -136,7 +144,7 @@ def _cells(progress: Progress) -> Table:
     for cell in progress.cells:
         bar = ProgressBar(total=max(cell.planned, 1), completed=cell.committed, width=24)
         count = f"{cell.committed:,}/{cell.planned:,}"
-        table.add_row(cell.model, cell.task, count, bar, _coverage(cell.coverage))
+        table.add_row(cell.model, cell.task, count, bar, _coverage(cell))
     return table
 
 
@@ -152,8 +160,8 @@ def _rates(progress: Progress) -> str:
     return f"tokens/s {', '.join(rates) or '0'}"
 
 
-def _coverage(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _coverage(cell: CellProgress) -> str:
+    return "–" if cell.coverage is None else f"{'≥' if cell.at_least else ''}{cell.coverage:.3f}"
 
 
 def _say(line: str) -> None:

@@ -10,15 +10,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as fs
+import pyarrow.parquet as pq
 
+from jobs.schema import check_schema
 from jobs.store import Store
 
 
 class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no types
     """The part of Arrow's file system interface that reading a list of files needs; all else says what it is."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, kind: str) -> None:
+        self.store, self.kind = store, kind
 
     def get_type_name(self) -> str:
         return "troop"
@@ -30,7 +32,9 @@ class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has 
         return [fs.FileInfo(path, fs.FileType.File) for path in paths]
 
     def open_input_file(self, path: str) -> Any:
-        return pa.PythonFile(pa.BufferReader(self.store.get(path)), mode="r")
+        data = self.store.get(path)
+        check_schema(pq.read_metadata(pa.BufferReader(data)).metadata or {}, self.kind, path)
+        return pa.PythonFile(pa.BufferReader(data), mode="r")
 
     open_input_stream = open_input_file
 
@@ -44,6 +48,10 @@ class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has 
     move = copy_file = open_output_stream = open_append_stream = _read_only
 
 
-def dataset_of(store: Store, keys: Sequence[str], schema: pa.Schema) -> ds.Dataset:
-    """The rows of the Parquet objects at ``keys`` with the columns of ``schema``, null where a file lacks one."""
-    return ds.dataset(list(keys), schema=schema, format="parquet", filesystem=fs.PyFileSystem(_StoreHandler(store)))
+def dataset_of(store: Store, keys: Sequence[str], kind: str, schema: pa.Schema) -> ds.Dataset:
+    """The rows of our files at ``keys`` with the columns of ``schema``, null where a file lacks one.
+
+    A file of a schema from the future is refused by name when it is read.
+    """
+    handler = fs.PyFileSystem(_StoreHandler(store, kind))
+    return ds.dataset(list(keys), schema=schema, format="parquet", filesystem=handler)
