@@ -17,13 +17,14 @@ Row = tuple[Any, ...]
 
 def run_query(uri: str, query: str) -> tuple[list[str], list[Row]]:
     """Column names and rows; raises BadInput for SQL that DuckDB refuses."""
-    with open_database(open_run(uri).run) as db:
-        try:
+    run = open_run(uri).run
+    try:
+        with open_database(run) as db:
             result = db.sql(query)
             return ([], []) if result is None else (list(result.columns), result.fetchall())
-        except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
-            first = str(error).splitlines()[0]
-            raise BadInput(f"sql: {first}; views: samples, verdicts, problems") from error
+    except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
+        first = str(error).splitlines()[0]
+        raise BadInput(f"sql: {first}; views: samples, verdicts, problems") from error
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Row]) -> str:

@@ -22,10 +22,15 @@ from jobs.catalogue import Cell, Run, choose_cells, read_problems, read_versions
 from jobs.cells import AnswerCounts, CellCounts, Counts
 from jobs.layout import under
 from jobs.remote import dataset_of
-from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
+from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, check_whole, parse_footer
+from jobs.seal import is_whole
 from jobs.store import DirectoryStore, ObjectInfo
+from sampling.errors import DamagedFile, NoSuchObject
 
 _PARALLEL_REQUESTS = 16
+_QUERY_IS_WRONG = (
+    duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException,
+)  # fmt: skip
 _NAMES = [pa.field("model", pa.string()), pa.field("task", pa.string())]
 _VERDICT_COLUMNS = pa.schema([*_NAMES, pa.field("version", pa.string()), *VERDICTS])
 _SAMPLE_COLUMNS = pa.schema([_NAMES[1], *SAMPLES])
@@ -58,7 +63,7 @@ def open_database(run: Run, version: str | None = None) -> Iterator[duckdb.DuckD
 
     ``samples`` has the samples of committed units alone: what a lost attempt left behind is not seen.
     """
-    with _opened(run, version) as (db, cells):
+    with _opened(run, version) as (db, cells), _explained(run, cells):
         db.register("problems", read_problems(run))
         _union(db, "verdicts", _VERDICT_COLUMNS, [_verdict_rows(cell) for cell in cells])
         found = [select for i, cell in enumerate(cells) for select in _samples(db, run, cell, i)]
@@ -73,6 +78,22 @@ def _opened(run: Run, version: str | None) -> Iterator[tuple[duckdb.DuckDBPyConn
         yield db, [_open_cell(db, run, cell, Path(folder)) for cell in cells]
 
 
+@contextlib.contextmanager
+def _explained(run: Run, cells: Sequence[_OpenCell]) -> Iterator[None]:
+    """Where DuckDB or Arrow stumbled over samples: raises DamagedFile that names the file, if one is to blame."""
+    try:
+        yield
+    except _QUERY_IS_WRONG:
+        raise
+    except (duckdb.Error, pa.ArrowException, NoSuchObject):
+        names = {footer.samples for cell in cells for footer in cell.footers if footer.samples}
+        for key in (under(run.prefix, name) for name in sorted(names)):
+            if run.store.head(key) is None:
+                raise DamagedFile(f"{run.store.uri}: {key}: no such object, but verdicts were made from it") from None
+            check_whole(run.store.get(key), "samples", key)
+        raise
+
+
 def _connected() -> duckdb.DuckDBPyConnection:
     """A database in memory that takes nothing from the network and no variables from Python."""
     return duckdb.connect(config={"autoinstall_known_extensions": False, "python_enable_replacements": False})
@@ -80,11 +101,21 @@ def _connected() -> duckdb.DuckDBPyConnection:
 
 def _open_cell(db: duckdb.DuckDBPyConnection, run: Run, cell: Cell, folder: Path) -> _OpenCell:
     paths = local_paths(run, [file.info for file in cell.files], folder)
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(_check_whole, paths, [file.info.key for file in cell.files]):
+            pass
     said = db.execute(f"SELECT file_name, key, value FROM parquet_kv_metadata({_list(paths)})").fetchall()
     by_path: dict[str, dict[bytes, bytes]] = {path: {} for path in paths}
     for path, key, value in said:
         by_path[path][key] = value
     return _OpenCell(cell, tuple(paths), tuple(parse_footer(by_path[path], path) for path in paths))
+
+
+def _check_whole(path: str, key: str) -> None:
+    """DuckDB verifies no checksum: a flipped bit would be another number in a report."""
+    data = Path(path).read_bytes()
+    if not is_whole(data):
+        check_whole(data, "verdicts", key)
 
 
 def local_paths(run: Run, infos: Sequence[ObjectInfo], folder: Path) -> list[str]:

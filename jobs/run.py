@@ -80,7 +80,7 @@ def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
     while True:
         layers = read_layers(store)
         layer = next_layer(resolved, layers)
-        if layer is None or store.put_new(layer_key(layer.number), layer.model_dump_json(indent=1).encode()):
+        if layer is None or store.put_new(layer_key(layer.number), layer.encode()):
             layers = (*layers, layer) if layer else layers
             _write_problems(resolved, store, layers)
             return layers

@@ -1,13 +1,12 @@
 """A stored run: its layers, its units, and which of them are done."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.catalogue import Run, read_versions
 from jobs.commit import committed_units
-from jobs.plan import Layer, layer_key, planned_units
+from jobs.plan import Layer, decode_layer, layer_key, planned_units
 from jobs.spec import Sweep, load_sweep
 from jobs.store import Store, StoreOptions, open_store
 from sampling.errors import BadInput
@@ -55,7 +54,7 @@ def stored_run(store: Store) -> StoredRun:
 def read_layers(store: Store) -> tuple[Layer, ...]:
     """The plan of a run in order; empty where there is none."""
     keys = [info.key for info in store.list("plan.")]
-    layers = [parse(Layer, json.loads(store.get(key)), f"{store.uri}/{key}") for key in keys]
+    layers = [decode_layer(store.get(key), f"{store.uri}/{key}") for key in keys]
     return tuple(sorted(layers, key=lambda layer: layer.number))
 
 
@@ -67,6 +66,8 @@ def missing_units(store: Store, layers: Sequence[Layer], version: str) -> list[U
     """
     done: dict[tuple[str, str], set[int]] = {}
     for cell in read_versions(Run(store)):
+        if not layers:
+            raise BadInput(f"{store.uri}: holds results, but no plan.json; give the sweep another name or store")
         present = committed_units(store, "", version, cell.model, cell.task)
         units = {number for file in cell.files for number in file.key.units}
         if units - present:
