@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
+from jobs.schema import check_whole
+from jobs.seal import is_whole
 from jobs.store import Store
 
 
@@ -30,7 +32,10 @@ class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has 
         return [fs.FileInfo(path, fs.FileType.File) for path in paths]
 
     def open_input_file(self, path: str) -> Any:
-        return pa.PythonFile(pa.BufferReader(self.store.get(path)), mode="r")
+        data = self.store.get(path)
+        if not is_whole(data):
+            check_whole(data, "samples", path)
+        return pa.PythonFile(pa.BufferReader(data), mode="r")
 
     open_input_stream = open_input_file
 
@@ -45,5 +50,5 @@ class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has 
 
 
 def dataset_of(store: Store, keys: Sequence[str], schema: pa.Schema) -> ds.Dataset:
-    """The rows of the Parquet objects at ``keys`` with the columns of ``schema``, null where a file lacks one."""
+    """The rows of the samples files at ``keys`` with the columns of ``schema``, null where a file lacks one."""
     return ds.dataset(list(keys), schema=schema, format="parquet", filesystem=fs.PyFileSystem(_StoreHandler(store)))

@@ -50,6 +50,7 @@ _EXPIRED = {
     "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
 }  # fmt: skip
+_OTHER_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "301"}
 _EXPIRED_HEAD = {"400", "403"}  # what the same looks like where an answer has no body
 _REFUSED = {"AccessDenied", "403", "NoSuchBucket", "QuotaExceeded", "507"} | _EXPIRED
 _BROKEN = (
@@ -75,6 +76,8 @@ class S3Store:
     def check(self) -> None:
         with _translated(self):
             quick = _client(self.options, _Patience(connect_s=3, read_s=3, attempts=2))
+            if self.options.region:
+                quick.meta.events.register_first("needs-retry.s3", _stay_in_region, unique_id="troop-region")
             look = partial(quick.list_objects_v2, Bucket=self.bucket, Prefix=self._name("probe"), MaxKeys=1)
             if "Name" not in _patiently(look, _is_busy):
                 raise StoreError(f"{self.uri}: this is no S3 service, though it answers{_at(self.options)}")
@@ -179,6 +182,12 @@ def _built(options: StoreOptions, endpoint: str | None, patience: _Patience, _pi
     return session.client(
         "s3", endpoint_url=endpoint, region_name=region, verify=options.verify_tls, config=Config(**given)
     )
+
+
+def _stay_in_region(response: tuple[Any, Any] | None, **_: object) -> None:
+    """boto3 follows in silence to the region that a server names; where the spec names another, the spec is wrong."""
+    if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
+        raise ClientError(response[1], "ListObjectsV2")
 
 
 def _elsewhere(options: StoreOptions) -> str | None:
