@@ -223,14 +223,11 @@ def test_a_broken_file_in_place_of_results(troop: Troop, started: Path, store: S
     (key,) = [info.key for info in store.list("sums/verdicts/")]
     data = {"truncated": store.get(key)[:-7], "foreign": _parquet(), "empty": b""}[broken]
     store.put(key, data)
-    before = contents(store)
-    for command in (
-        ["run", started, "--local"],
-        ["status", started],
-        ["report", started],
-        ["sql", started, "SELECT 1"],
-    ):
-        told(troop(*command), key.removeprefix("sums/"), "troop check RUN --quarantine")
+    before, named = contents(store), key.removeprefix("sums/")
+    again = troop("run", started, "--local")
+    assert (again.code, named in again.err.splitlines()[-1]) == (2, True)
+    for command in (["status", started], ["report", started], ["sql", started, "SELECT 1"]):
+        told(troop(*command), named, "troop check RUN --quarantine")
     assert contents(store) == before
 
 
@@ -242,7 +239,6 @@ def test_samples_that_are_broken_are_named_by_the_query_that_needs_them(
     for data in (store.get(key)[:-7], b"" if in_place else _parquet(), None):
         store.put(key, data) if data is not None else store.delete(key)
         told(troop("sql", started, "SELECT sum(length(text)) FROM samples"), key.removeprefix("sums/"), "troop check")
-        assert troop("sql", started, "SELECT count(*) FROM verdicts").code == 0
 
 
 def test_a_problem_that_has_changed(troop: Troop, write_sweep: WriteSweep, started: Path, store: Store) -> None:
