@@ -1,11 +1,11 @@
 """What crosses between the actors: small headers that the driver reads, payloads that it only passes on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sampling.models import ModelInfo
 from sampling.problems import Problem
-from sampling.samples import Provenance, Sample, Unit
+from sampling.samples import Provenance, Sample, Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
 from verify.verdict import Verdict
 
@@ -33,6 +33,7 @@ class Work:
     tier: str | None
     verifiers: int | None
     code_version: str
+    open_shards: Mapping[Shard, int] = field(default_factory=dict)  # how many units each still lacks
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cluster.batches import Problems, SampleBatch, VerdictBatch, VerdictHeader
 from cluster.sink import Receipt, Sink
 from sampling.errors import TroopError
-from sampling.samples import Provenance, Sample, Unit
+from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.judge import Judge
 from verify.verdict import Status, Verdict
 
@@ -54,6 +54,11 @@ def commit_unit(sink: Sink, unit: Unit, provenance: Provenance, *batches: Sample
     samples, verdicts = [samples[i] for i in order], [verdicts[i] for i in order]
     _check_complete(unit, samples)
     return sink.commit(unit, samples, verdicts, provenance)
+
+
+def compact_shard(sink: Sink, shard: Shard) -> None:
+    """Compacts a shard whose units are all committed."""
+    sink.compact(shard)
 
 
 def _by_problem(samples: Sequence[Sample]) -> dict[int, list[int]]:

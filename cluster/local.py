@@ -1,8 +1,11 @@
 """The pipeline's in-process twin: same contract, no Ray, one thing after another. For debugging and for tests."""
 
+from collections.abc import Iterator
+
 from cluster.batches import ModelWork, SampleBatch, SampleHeader, SetAside, VerdictBatch, Work
-from cluster.judging import JudgeWorker, commit_unit
+from cluster.judging import JudgeWorker, commit_unit, compact_shard
 from cluster.sampler import Sampler
+from cluster.shards import OpenShards
 from cluster.sink import Sink
 from cluster.tally import EngineTally, OnProgress, Tally
 from sampling.samples import Unit
@@ -10,11 +13,13 @@ from sampling.samples import Unit
 
 def run_local(work: Work, sink: Sink, tally: Tally, on_progress: OnProgress) -> tuple[SetAside, ...]:
     """Samples, judges and commits every unit in this process. Raises EngineError where the pipeline would retry."""
-    judge = JudgeWorker(work.problems, work.tier)
+    judge, shards = JudgeWorker(work.problems, work.tier), OpenShards(work.open_shards)
     try:
         judge.prepare()
         for model in work.models:
-            _run_model(model, work, judge, sink, tally, on_progress)
+            for unit in _run_model(model, work, judge, sink, tally, on_progress):
+                if shards.filled_by(unit):
+                    compact_shard(sink, unit.in_shard)
     finally:
         judge.close()
     return ()
@@ -22,7 +27,8 @@ def run_local(work: Work, sink: Sink, tally: Tally, on_progress: OnProgress) -> 
 
 def _run_model(
     model: ModelWork, work: Work, judge: JudgeWorker, sink: Sink, tally: Tally, on_progress: OnProgress
-) -> None:
+) -> Iterator[Unit]:
+    """Yields each unit once it is committed."""
     sampler = Sampler(model, work.problems, work.seed, work.code_version, threads=1)
     engine = EngineTally(f"{model.model.name}/0")
     tally.engines.append(engine)
@@ -35,6 +41,7 @@ def _run_model(
             batches = _sample_and_judge(unit, sampler, judge, engine, tally)
             tally.add_receipt(commit_unit(sink, unit, ready.provenance, *batches))
             on_progress(tally.snapshot(engines_wait=False))
+            yield unit
     finally:
         sampler.stop()
     engine.set_state("done")

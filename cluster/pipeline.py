@@ -5,6 +5,7 @@ the unit goes back to the queue: what counts is only what the sink holds.
 """
 
 import asyncio
+import contextlib
 from functools import partial
 from typing import Any
 
@@ -13,14 +14,15 @@ from ray.exceptions import RayError
 
 from cluster.batches import SampleHeader, SetAside, Work
 from cluster.handle import UNITS_IN_FLIGHT, SamplerHandle, UnitQueue, one_line
-from cluster.judging import commit_unit
+from cluster.judging import commit_unit, compact_shard
 from cluster.placement import EnginePlace, Placement
 from cluster.pool import Ref, VerifierPool
 from cluster.sampler import Sampler
+from cluster.shards import OpenShards
 from cluster.sink import Sink
 from cluster.tally import EngineTally, OnProgress, Progress, Tally
 from sampling.errors import EngineError, StoreError, StoreUnusable, TroopError
-from sampling.samples import Unit
+from sampling.samples import Shard, Unit
 
 BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
 COMMIT_TRIES = 5
@@ -37,6 +39,9 @@ class Pipeline:
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
         self._room = asyncio.Semaphore(BACKLOG_BATCHES)
+        self._compact_shard: Any = ray.remote(compact_shard).options(num_cpus=0)
+        self._open_shards = OpenShards(work.open_shards)
+        self._compacting = asyncio.Lock()  # one at a time: engines must not feel it
 
     async def run(self, on_progress: OnProgress) -> tuple[SetAside, ...]:
         """Works until every unit is committed or set aside; returns the latter.
@@ -48,6 +53,7 @@ class Pipeline:
         try:
             await self._pool.prepare()
             async with asyncio.TaskGroup() as group:
+                self._housekeeping = group
                 for work, place in zip(self._work.models, self._placement.engines, strict=True):
                     group.create_task(self._run_model(UnitQueue(work), place))
         except BaseExceptionGroup as errors:
@@ -115,6 +121,14 @@ class Pipeline:
             self._tally.add_receipt(receipt)
             sampler.unit_committed()
             sampler.queue.close_one()
+            if self._open_shards.filled_by(unit):
+                self._housekeeping.create_task(self._compact(unit.in_shard))
+
+    async def _compact(self, shard: Shard) -> None:
+        """A shard that this fails on stays as it is; whoever compacts the run next tries again, and tells."""
+        async with self._compacting:
+            with contextlib.suppress(RayError, TroopError):
+                await self._compact_shard.remote(self._sink, shard)
 
     async def _sample_and_judge(self, unit: Unit, sampler: SamplerHandle) -> list[Ref]:
         """References to the unit's sample batches and then, in the same order, to their verdict batches."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sampling.samples import Provenance, Sample, Unit
+from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Verdict
 
 
@@ -26,9 +26,12 @@ class Receipt:
 
 
 class Sink(Protocol):
-    """Commits units. Picklable: it travels to the task that writes."""
+    """Commits units, compacts shards. Picklable: it travels to the task that writes."""
 
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
     ) -> Receipt:
         """Writes one whole unit, exactly once whatever dies; ``verdicts[i]`` judges ``samples[i]``."""
+
+    def compact(self, shard: Shard) -> None:
+        """Makes few large files of the many small ones of a full shard; may die, and may be called again, anywhere."""

@@ -25,7 +25,10 @@ class EngineProgress:
 
 @dataclass(frozen=True, slots=True)
 class CellProgress:
-    """One (model, task): coverage is the share of its problems with at least one pass among committed samples."""
+    """One (model, task): coverage is the share of its problems with at least one pass among committed samples.
+
+    ``at_least``: earlier runs committed samples too, which were counted, but not read.
+    """
 
     model: str
     task: str
@@ -33,6 +36,7 @@ class CellProgress:
     planned: int
     committed: int
     coverage: float | None
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +106,14 @@ class EngineTally:
 
 
 class CellTally:
-    """One (model, task)'s counts; ``solved`` holds the problems with a pass, from earlier runs too."""
+    """One (model, task)'s counts; ``solved`` holds the problems that passed in earlier runs, None if not known."""
 
-    def __init__(self, model: str, task: str, problems: int, planned: int, committed: int, solved: set[int]) -> None:
+    def __init__(
+        self, model: str, task: str, problems: int, planned: int, committed: int, solved: set[int] | None
+    ) -> None:
         self.model, self.task, self.problems = model, task, problems
-        self.planned, self.committed, self.solved = planned, committed, solved
+        self.planned, self.committed, self.solved = planned, committed, solved or set()
+        self._at_least = committed > 0 and solved is None
 
     def add(self, receipt: Receipt) -> None:
         self.committed += receipt.rows
@@ -114,7 +121,9 @@ class CellTally:
 
     def progress(self) -> CellProgress:
         coverage = len(self.solved) / self.problems if self.committed and self.problems else None
-        return CellProgress(self.model, self.task, self.problems, self.planned, self.committed, coverage)
+        return CellProgress(
+            self.model, self.task, self.problems, self.planned, self.committed, coverage, self._at_least
+        )
 
 
 class Tally:

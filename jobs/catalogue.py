@@ -7,15 +7,25 @@ changes no number, and takes over when it is complete.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from jobs.commit import result_files
-from jobs.layout import FINAL, PROBLEMS, VERDICTS, ResultKey, parse_problems_key, problems_key, under, within
+from jobs.layout import (
+    FINAL,
+    PROBLEMS,
+    VERDICTS,
+    ResultKey,
+    parse_key,
+    parse_problems_key,
+    problems_key,
+    under,
+    within,
+)
 from jobs.schema import PROBLEMS as PROBLEMS_SCHEMA
-from jobs.schema import encode_problems, read_table
+from jobs.schema import Footer, encode_problems, read_footer, read_table
 from jobs.store import ObjectInfo, Store
 from sampling.errors import BadInput
 from sampling.problems import Problem
@@ -40,6 +50,10 @@ class VerdictFile:
     def version(self) -> str:
         assert self.key.version is not None
         return self.key.version
+
+    @property
+    def compacted(self) -> bool:
+        return self.key.number is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +98,26 @@ def choose_cells(cells: Iterable[Cell], version: str | None = None) -> list[Cell
 
 def _current_files(run: Run) -> list[VerdictFile]:
     """All verdicts once: a compacted shard is read in place of its units, which may lie there for a while yet."""
-    final = [VerdictFile(*found) for found in result_files(run.store, run.prefix, FINAL + VERDICTS)]
-    compacted = {(file.version, file.key.model, file.key.task, file.key.shard) for file in final}
     units = [VerdictFile(*found) for found in result_files(run.store, run.prefix, VERDICTS)]
-    return final + [f for f in units if (f.version, f.key.model, f.key.task, f.key.shard) not in compacted]
+    final = [VerdictFile(*found) for found in result_files(run.store, run.prefix, FINAL + VERDICTS)]
+    compacted = {(file.version, file.key.in_shard) for file in final}
+    return final + [file for file in units if (file.version, file.key.in_shard) not in compacted]
+
+
+def merged_samples(run: Run, files: Iterable[VerdictFile]) -> dict[str, Footer]:
+    """By attempt: what the compacted verdicts among ``files`` say of the samples file that took the attempt's in.
+
+    Verdicts of another version may still name the attempt's own samples file, which compaction deletes.
+    """
+    footers = [read_footer(run.store.get(f.info.key), f.info.key) for f in files if f.compacted]
+    return {attempt: footer for footer in footers for attempt in footer.merged}
+
+
+def with_merged(footer: Footer, merged: Mapping[str, Footer]) -> Footer:
+    """The footer of a verdicts file, naming the samples that stand in for its own where those were merged."""
+    key = parse_key(footer.samples)
+    taken = merged.get(key.attempt) if key and key.attempt else None
+    return replace(footer, samples=taken.samples, samples_sha256=taken.samples_sha256) if taken else footer
 
 
 def write_problems(store: Store, prefix: str, task: str, first_idx: int, problems: Sequence[Problem]) -> str:

@@ -24,7 +24,8 @@ class CellCounts:
     ``n`` counts decided verdicts, ``c`` passes among them, ``faults`` verdicts our side failed to give (in neither),
     ``timeouts`` the decided ones that ran out of time. ``tokens`` and ``prompt_tokens`` are totals (a prompt is counted
     once per problem), ``engine_s`` seconds of one engine. ``duplicate_rate`` is the share of samples whose text equals
-    an earlier sample of the same problem. ``answers`` is empty, or holds one entry per problem.
+    an earlier sample of the same problem. ``answers`` is empty, or holds one entry per problem. ``version`` names
+    the verifiers.
     """
 
     model: str
@@ -41,6 +42,7 @@ class CellCounts:
     duplicate_rate: float | None = None
     answers: tuple[AnswerCounts, ...] = ()
     tiers: Mapping[str, int] = field(default_factory=dict)
+    version: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from jobs.catalogue import Run, VerdictFile, read_versions
+from jobs.catalogue import Run, VerdictFile, read_versions, with_merged
 from jobs.layout import PROBLEMS, QUARANTINE, parse_key, parse_problems_key, quarantine_key, under, within
 from jobs.schema import Footer, read_footer, read_table
 from sampling.errors import DamagedFile, NoSuchObject
@@ -80,10 +80,12 @@ def check_run(run: Run) -> list[Damage]:
     files = [file for cell in read_versions(run) for file in cell.files]
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
         verdicts = [item for item in pool.map(lambda file: _check_verdicts(run, file), files) if item]
+        merged = {attempt: item.footer for item in verdicts if item.footer for attempt in item.footer.merged}
         naming: defaultdict[str, list[_Verdicts]] = defaultdict(list)
         for item in verdicts:
             if item.footer and item.footer.samples:
-                naming[item.footer.samples].append(item)
+                footer = with_merged(item.footer, merged)
+                naming[footer.samples].append(replace(item, footer=footer))
         samples = pool.map(lambda named: _check_samples(run, *named), sorted(naming.items()))
         listed = (info.key for info in run.store.list(under(run.prefix, PROBLEMS)))
         problems = pool.map(lambda key: _check_problems(run, key), listed)
@@ -126,8 +128,7 @@ def _check_verdicts(run: Run, file: VerdictFile) -> _Verdicts | None:
     except DamagedFile as error:
         return _Verdicts(stored, damage=Damage(key, error.what, (stored,)))
     samples = parse_key(footer.samples)
-    theirs = samples and (samples.model, samples.task, samples.units)
-    if footer.samples and theirs != (file.key.model, file.key.task, file.key.units):
+    if footer.samples and (samples is None or not samples.covers(file.key)):
         what = f"{key}: names the samples of another unit: {footer.samples}"
         return _Verdicts(stored, damage=Damage(key, what, (stored,)))
     return _Verdicts(stored, footer)

@@ -128,14 +128,21 @@ def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: b
     sys.exit(submit_job(address, words, Path.cwd(), wait=wait))
 
 
+def verifiers_option(function: F) -> F:
+    """Which of several versions of the verdicts a reader takes."""
+    text = "Verdicts of these verifiers; default: the most complete version, the newest of equals."
+    return click.option("--version", "version", metavar="V", help=text)(function)
+
+
 @cli.command()
 @click.argument("run_uri", metavar="RUN")
+@verifiers_option
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
-def status(run_uri: str, as_json: bool) -> None:
+def status(run_uri: str, version: str | None, as_json: bool) -> None:
     """How far a run is, from what is committed; needs no cluster."""
     from jobs.status import read_status
 
-    found = read_status(run_uri)
+    found = read_status(run_uri, version)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
 
 
@@ -164,24 +171,26 @@ def verify(
 
 @cli.command()
 @click.argument("run_uri", metavar="RUN")
+@verifiers_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
-def report(run_uri: str, out: Path | None) -> None:
+def report(run_uri: str, version: str | None, out: Path | None) -> None:
     """Write report.html, report.json, summary.md and charts."""
     from jobs.reporting import report_run
     from jobs.runs import open_run
 
-    _say(report_run(open_run(run_uri), out))
+    _say(report_run(open_run(run_uri, version), out))
 
 
 @cli.command()
 @click.argument("run_uri", metavar="RUN")
 @click.argument("query")
+@verifiers_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
-def sql(run_uri: str, query: str, as_json: bool) -> None:
+def sql(run_uri: str, query: str, version: str | None, as_json: bool) -> None:
     """DuckDB over a run's views samples, verdicts and problems."""
     from jobs.query import run_query
 
-    columns, rows = run_query(run_uri, query)
+    columns, rows = run_query(run_uri, query, version)
     if as_json:
         for row in rows:
             click.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
@@ -217,6 +226,19 @@ def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
 
     found = clean_run(open_run(run_uri).run, parse_duration(grace), dry_run=dry_run)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
+
+
+@cli.command()
+@click.argument("run_uri", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def compact(run_uri: str, as_json: bool) -> None:
+    """Make one file of each full shard's many. `troop run` does so itself; this finishes what was killed."""
+    from jobs.compact import compact_run
+    from jobs.runs import open_run
+
+    done = compact_run(open_run(run_uri).run)
+    click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
+    sys.exit(2 if done.failed else 0)
 
 
 @cli.command()

@@ -30,7 +30,7 @@ from jobs.layout import (
 from jobs.schema import Footer, encode_samples, encode_verdicts, verdict_table
 from jobs.store import ObjectInfo, Store
 from sampling.errors import BadInput
-from sampling.samples import Provenance, Sample, Unit
+from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
 
 
@@ -58,15 +58,22 @@ class RunSink:
 
     def judge(self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], judged: Footer) -> Receipt:
         """Writes new verdicts on samples that are committed already: ``judged`` is the footer of their verdicts."""
-        footer = Footer(uuid.uuid4().hex, judged.samples, judged.samples_sha256, judged.engine_s)
+        engine_s = sum(sample.engine_s for sample in samples)  # not the footer's: it may be a whole shard's
+        footer = Footer(uuid.uuid4().hex, judged.samples, judged.samples_sha256, engine_s)
         return self._judged(unit, samples, verdicts, footer, 0)
+
+    def compact(self, shard: Shard) -> None:
+        """Makes one file of a full shard's verdicts and one of its samples; see jobs.compact."""
+        from jobs.catalogue import Run
+        from jobs.compact import compact_shard  # which reads what is committed here, and so imports this module
+
+        compact_shard(Run(self.store, self.prefix), self.version, shard)
 
     def put_verdicts(self, unit: Unit, table: pa.Table, footer: Footer) -> tuple[bool, int]:
         """Creates a unit's verdicts file: whether this call did, and its size. Imports without text end here too."""
         data = encode_verdicts(table, footer)
-        metadata = {"attempt": footer.attempt, "samples": footer.samples, "samples-sha256": footer.samples_sha256}
         key = under(self.prefix, verdicts_key(self.version, unit))
-        return self.store.put_new(key, data, metadata), len(data)
+        return self.store.put_new(key, data, verdicts_metadata(footer)), len(data)
 
     def _judged(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], footer: Footer, stored: int
@@ -81,6 +88,11 @@ class RunSink:
             passed=_passed(samples, verdicts),
             status_counts=tuple(sorted(Counter(verdict.status.value for verdict in verdicts).items())),
         )
+
+
+def verdicts_metadata(footer: Footer) -> dict[str, str]:
+    """What a store that keeps metadata says of a verdicts file without reading it."""
+    return {"attempt": footer.attempt, "samples": footer.samples, "samples-sha256": footer.samples_sha256}
 
 
 def _passed(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tuple[int, int, int], ...]:

@@ -11,7 +11,7 @@ from urllib.parse import quote as percent_quote
 from urllib.parse import unquote as percent_unquote
 
 from sampling.errors import BadInput
-from sampling.samples import UNITS_PER_SHARD, Unit
+from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 
 PLAN = "plan.json"
 SAMPLES, VERDICTS, FINAL, PROBLEMS, REPORT = "samples/", "verdicts/", "final/", "problems/", "report/"
@@ -39,10 +39,18 @@ class ResultKey:
     attempt: str | None = None
 
     @property
+    def in_shard(self) -> Shard:
+        return Shard(self.model, self.task, self.shard)
+
+    @property
     def units(self) -> range:
         """The numbers of the units this file holds: a compacted shard is always a full one."""
         first = self.shard * UNITS_PER_SHARD if self.number is None else self.number
         return range(first, first + (UNITS_PER_SHARD if self.number is None else 1))
+
+    def covers(self, other: "ResultKey") -> bool:
+        """Whether this file holds all the units of the other one: a shard's samples are those of each of its units."""
+        return self.in_shard == other.in_shard and self.number in (None, other.number)
 
     def __str__(self) -> str:
         version = "" if self.version is None else f"v={quote(self.version)}/"
@@ -71,6 +79,12 @@ def final_samples_key(model: str, task: str, shard: int, attempt: str) -> str:
 def final_verdicts_key(version: str, model: str, task: str, shard: int) -> str:
     """Where a compacted shard's verdicts lie; the same for every attempt."""
     return str(ResultKey("verdicts", model, task, shard, version=version))
+
+
+def shard_prefixes(version: str, shard: Shard) -> tuple[str, str]:
+    """The prefixes of a shard's unit files: of their verdicts, and of their samples."""
+    folder = f"{_cell(shard.model, shard.task)}s={shard.number:05d}/"
+    return f"{VERDICTS}v={quote(version)}/{folder}", SAMPLES + folder
 
 
 def verdicts_prefixes(version: str, model: str, task: str) -> tuple[str, str]:

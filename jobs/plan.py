@@ -6,7 +6,8 @@ change the distribution of samples already drawn is refused.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from pydantic import Field
 from jobs.seal import BLANK, is_whole, seal
 from sampling.errors import BadInput
 from sampling.problems import Problem
-from sampling.samples import Unit
+from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 from sampling.validate import Plain, parse
 
 UNIT_ROWS = 2048  # samples of a unit: one to three minutes of a small model's engine
@@ -123,6 +124,15 @@ def planned_units(layers: Sequence[Layer]) -> Iterator[Unit]:
     for layer in layers:
         for block in layer.blocks:
             yield from block.units()
+
+
+def open_shards(layers: Sequence[Layer], missing: Iterable[Unit]) -> dict[Shard, int]:
+    """How many units each shard lacks, of those that the plan fills: the last one of a model and task rarely is."""
+    planned: Counter[tuple[str, str]] = Counter()
+    for block in (block for layer in layers for block in layer.blocks):
+        planned[block.model, block.task] += block.unit_count
+    full = {cell: count // UNITS_PER_SHARD for cell, count in planned.items()}
+    return dict(Counter(unit.in_shard for unit in missing if unit.shard < full[unit.model, unit.task]))
 
 
 def extend(

@@ -2,18 +2,21 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import track
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cluster.tally import EngineProgress, OnProgress, Progress
+from cluster.tally import CellProgress, EngineProgress, OnProgress, Progress
 
 LINE_EVERY_S = 10.0
+T = TypeVar("T")
 
 
 @contextmanager
@@ -44,11 +47,23 @@ class PlainLines:
             _say(summary_line(progress))
 
 
+def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The same items, with a bar in a terminal, and otherwise a line every LINE_EVERY_S seconds and at the end."""
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        yield from track(items, description=what, total=total, console=console)
+        return
+    last = time.monotonic()
+    for number, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - last >= LINE_EVERY_S or number == total:
+            last = time.monotonic()
+            _say(f"{number:,} of {total:,} {what}")
+
+
 def summary_line(progress: Progress) -> str:
     """All that matters in one line."""
-    cells = "; ".join(
-        f"{c.model} on {c.task} {_coverage(c.coverage)} at {c.committed:,}/{c.planned:,}" for c in progress.cells
-    )
+    cells = "; ".join(f"{c.model} on {c.task} {_coverage(c)} at {c.committed:,}/{c.planned:,}" for c in progress.cells)
     left = f", {duration(progress.left_s)} left" if progress.left_s is not None else ""
     return (
         f"{duration(progress.elapsed_s)}: {progress.sampled:,} sampled, {progress.verified:,} verified "
@@ -105,7 +120,7 @@ def _cells(progress: Progress) -> Table:
     for cell in progress.cells:
         bar = ProgressBar(total=max(cell.planned, 1), completed=cell.committed, width=24)
         count = f"{cell.committed:,}/{cell.planned:,}"
-        table.add_row(cell.model, cell.task, count, bar, _coverage(cell.coverage))
+        table.add_row(cell.model, cell.task, count, bar, _coverage(cell))
     return table
 
 
@@ -121,8 +136,8 @@ def _rates(progress: Progress) -> str:
     return f"tokens/s {', '.join(rates) or '0'}"
 
 
-def _coverage(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _coverage(cell: CellProgress) -> str:
+    return "–" if cell.coverage is None else f"{'≥' if cell.at_least else ''}{cell.coverage:.3f}"
 
 
 def _say(line: str) -> None:

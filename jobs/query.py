@@ -8,20 +8,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.results import open_database
-from jobs.runs import open_run
+from jobs.results import UNREADABLE, open_database, undisturbed
+from jobs.runs import StoredRun, open_run
 from sampling.errors import BadInput
 
 Row = tuple[Any, ...]
 
 
-def run_query(uri: str, query: str) -> tuple[list[str], list[Row]]:
+def run_query(uri: str, query: str, version: str | None = None) -> tuple[list[str], list[Row]]:
     """Column names and rows; raises BadInput for SQL that DuckDB refuses."""
-    run = open_run(uri).run
+    stored = open_run(uri, version)
+    return undisturbed(lambda: _answer(stored, query))
+
+
+def _answer(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
     try:
-        with open_database(run) as db:
+        with open_database(stored.run, stored.version) as db:
             result = db.sql(query)
             return ([], []) if result is None else (list(result.columns), result.fetchall())
+    except UNREADABLE:
+        raise
     except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
         first = str(error).splitlines()[0]
         raise BadInput(f"sql: {first}; views: samples, verdicts, problems") from error

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
-from jobs.seal import is_whole
+from jobs.schema import check_schema, check_whole
 from jobs.store import Store
 from sampling.errors import StoreError
 
@@ -20,8 +20,8 @@ from sampling.errors import StoreError
 class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no types
     """The part of Arrow's file system interface that reading a list of files needs; all else says what it is."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, kind: str) -> None:
+        self.store, self.kind = store, kind
 
     def get_type_name(self) -> str:
         return "troop"
@@ -36,8 +36,8 @@ class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has 
         """Raises nothing, which would hang DuckDB's scan: an empty file stands for one that is damaged or gone."""
         with contextlib.suppress(StoreError):
             data = self.store.get(path)
-            if is_whole(data):
-                return pa.PythonFile(pa.BufferReader(data), mode="r")
+            check_schema(check_whole(data, self.kind, path), self.kind, path)
+            return pa.PythonFile(pa.BufferReader(data), mode="r")
         return pa.PythonFile(pa.BufferReader(b""), mode="r")
 
     open_input_stream = open_input_file
@@ -52,6 +52,10 @@ class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has 
     move = copy_file = open_output_stream = open_append_stream = _read_only
 
 
-def dataset_of(store: Store, keys: Sequence[str], schema: pa.Schema) -> ds.Dataset:
-    """The rows of the samples files at ``keys`` with the columns of ``schema``, null where a file lacks one."""
-    return ds.dataset(list(keys), schema=schema, format="parquet", filesystem=fs.PyFileSystem(_StoreHandler(store)))
+def dataset_of(store: Store, keys: Sequence[str], kind: str, schema: pa.Schema) -> ds.Dataset:
+    """The rows of our files at ``keys`` with the columns of ``schema``, null where a file lacks one.
+
+    A file of a schema from the future is refused by name when it is read.
+    """
+    handler = fs.PyFileSystem(_StoreHandler(store, kind))
+    return ds.dataset(list(keys), schema=schema, format="parquet", filesystem=handler)

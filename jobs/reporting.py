@@ -1,11 +1,12 @@
 """The report of a stored run: counts to numbers to page."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jobs.catalogue import read_problems
-from jobs.cells import ModelFacts
+from jobs.cells import CellCounts, ModelFacts
 from jobs.layout import REPORT
 from jobs.plan import PlannedModel
 from jobs.report_data import build_report
@@ -13,7 +14,7 @@ from jobs.report_page import write_report
 from jobs.report_samples import BrowserSample
 from jobs.report_schema import Report
 from jobs.report_text import crossing, share, shares
-from jobs.results import open_database, read_cells
+from jobs.results import open_database, read_cells, undisturbed
 from jobs.runs import StoredRun
 from jobs.store import DirectoryStore, Store
 
@@ -22,11 +23,11 @@ MOST_BROWSED = 12_000  # rows read for the page's sample browser, which shows so
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
     """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
-    cells = read_cells(stored.run)
-    report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored))
+    cells = read_cells(stored.run, stored.version)
+    report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored, cells))
     prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
     per_problem = max(1, MOST_BROWSED // max(1, sum(len(cell.problem_ids) for cell in cells)))
-    samples = list(browser_samples(stored, per_problem))
+    samples = browser_samples(stored, per_problem)
     if out is not None:
         return _told(report, str(write_report(report, samples, out, prompts)))
     with tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
@@ -41,18 +42,19 @@ def model_facts(stored: StoredRun) -> dict[str, ModelFacts]:
     return {name: _facts(model, devices.get(name, "cpu"), stored) for name, model in planned.items()}
 
 
-def provenance(stored: StoredRun) -> dict[str, str]:
-    """Where the numbers come from: code, engines, models, sampling."""
+def provenance(stored: StoredRun, cells: Sequence[CellCounts] = ()) -> dict[str, str]:
+    """Where the numbers come from: code, engines, models, sampling, verifiers."""
     first, last = stored.layers[0], stored.layers[-1]
     said = {"run": stored.store.uri, "started": first.created, "code": last.code_version}
     said |= {f"engine of {model}": f"{engine} on {device}" for model, device, engine in _engines(stored)}
     for model in (model for layer in stored.layers for model in layer.models):
         settings = ", ".join(f"{key} {value}" for key, value in model.sampling.items() if value not in ([], False, 0))
         said[f"model {model.name}"] = f"{model.distribution.get('path')} ({model.revision}), {settings}"
+    said |= {f"verdicts of {cell.model} on {cell.task}": f"verifiers {cell.version}" for cell in cells}
     return said
 
 
-def browser_samples(stored: StoredRun, per_problem: int) -> Iterator[BrowserSample]:
+def browser_samples(stored: StoredRun, per_problem: int) -> list[BrowserSample]:
     """The first samples of every problem, with their verdicts."""
     query = """
         SELECT s.model, s.task, p.problem_id, s.sample_idx, v.status, s.text, coalesce(v.reason, ''), v.answer,
@@ -61,9 +63,7 @@ def browser_samples(stored: StoredRun, per_problem: int) -> Iterator[BrowserSamp
         JOIN verdicts v USING (model, task, problem_idx, sample_idx)
         JOIN problems p USING (task, problem_idx)
         WHERE s.sample_idx < ? AND v.sample_idx < ? ORDER BY s.task, s.problem_idx, s.model, s.sample_idx"""
-    with open_database(stored.run) as db:
-        for row in db.execute(query, [per_problem, per_problem]).fetchall():
-            yield BrowserSample(*row)
+    return [BrowserSample(*row) for row in _rows(stored, query, [per_problem, per_problem])]
 
 
 def _facts(model: PlannedModel, device: str, stored: StoredRun) -> ModelFacts:
@@ -84,10 +84,17 @@ def _facts(model: PlannedModel, device: str, stored: StoredRun) -> ModelFacts:
 
 def _engines(stored: StoredRun) -> list[tuple[str, str, str]]:
     """(model, device, engine version) of each model's first samples."""
-    with open_database(stored.run) as db:
-        query = "SELECT DISTINCT model, device, engine_version FROM samples WHERE problem_idx = 0 ORDER BY ALL"
-        found: list[tuple[str, str, str]] = db.execute(query).fetchall()
-        return found
+    return _rows(
+        stored, "SELECT DISTINCT model, device, engine_version FROM samples WHERE problem_idx = 0 ORDER BY ALL"
+    )
+
+
+def _rows(stored: StoredRun, query: str, arguments: Sequence[object] = ()) -> list[Any]:
+    def read() -> list[Any]:
+        with open_database(stored.run, stored.version) as db:
+            return db.execute(query, list(arguments)).fetchall()
+
+    return undisturbed(read)
 
 
 def _stored(page: Path, store: Store) -> str:

@@ -8,29 +8,41 @@ a query asks for them.
 import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from jobs.catalogue import Cell, Run, choose_cells, read_problems, read_versions
+from jobs.catalogue import (
+    Cell,
+    Run,
+    VerdictFile,
+    choose_cells,
+    merged_samples,
+    read_problems,
+    read_versions,
+    with_merged,
+)
 from jobs.cells import AnswerCounts, CellCounts, Counts
-from jobs.layout import under
+from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
-from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, check_whole, parse_footer
+from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, check_schema, check_whole, parse_footer
 from jobs.seal import is_whole
 from jobs.store import DirectoryStore, ObjectInfo
-from sampling.errors import DamagedFile, NoSuchObject
+from sampling.errors import DamagedFile, NoSuchObject, StoreError
 
 _PARALLEL_REQUESTS = 16
+_TRIES = 3
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # a file is gone: of a folder; of another store
 _QUERY_IS_WRONG = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException,
 )  # fmt: skip
+T = TypeVar("T")
 _NAMES = [pa.field("model", pa.string()), pa.field("task", pa.string())]
 _VERDICT_COLUMNS = pa.schema([*_NAMES, pa.field("version", pa.string()), *VERDICTS])
 _SAMPLE_COLUMNS = pa.schema([_NAMES[1], *SAMPLES])
@@ -45,6 +57,13 @@ class _OpenCell:
     footers: tuple[Footer, ...]
 
     @property
+    def names_others(self) -> bool:
+        """Whether unit files name a shard's samples, as a version does that has judged only some of them yet."""
+        named = (parse_key(footer.samples) for footer in self.footers)
+        pairs = zip(self.cell.files, named, strict=True)
+        return any(not file.compacted and key is not None and key.number is None for file, key in pairs)
+
+    @property
     def verdicts(self) -> str:
         """SQL for the rows of this cell."""
         return f"read_parquet({_list(self.paths)}, union_by_name=true, hive_partitioning=false)"
@@ -52,15 +71,34 @@ class _OpenCell:
 
 def read_cells(run: Run, version: str | None = None) -> list[CellCounts]:
     """The counts of every model on every task, of the problems that have at least one verdict."""
-    with _opened(run, version) as (db, cells):
-        ids = _problem_ids(read_problems(run))
-        return [_read_cell(db, cell, ids) for cell in cells]
+
+    def read() -> list[CellCounts]:
+        with _opened(run, version) as (db, cells):
+            ids = _problem_ids(read_problems(run))
+            return [_read_cell(db, cell, ids) for cell in cells]
+
+    return undisturbed(read)
+
+
+def undisturbed(read: Callable[[], T]) -> T:
+    """What ``read`` returns; it is called again where a file that it had listed was compacted and deleted meanwhile.
+
+    Raises StoreError where it fails again and again.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(StoreError, *UNREADABLE):
+            return read()
+    try:
+        return read()
+    except UNREADABLE as error:
+        raise StoreError(str(error).splitlines()[0]) from error
 
 
 @contextlib.contextmanager
 def open_database(run: Run, version: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the views ``verdicts``, ``samples`` and ``problems``, good inside the ``with``.
 
+    Files are read when a query asks for them; whoever queries a run that is still compacted does so ``undisturbed``.
     ``samples`` has the samples of committed units alone: what a lost attempt left behind is not seen.
     """
     with _opened(run, version) as (db, cells), _explained(run, cells):
@@ -73,9 +111,17 @@ def open_database(run: Run, version: str | None = None) -> Iterator[duckdb.DuckD
 
 @contextlib.contextmanager
 def _opened(run: Run, version: str | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[_OpenCell]]]:
-    cells = choose_cells(read_versions(run), version)
+    versions = read_versions(run)
+    cells = choose_cells(versions, version)
+    merged = merged_samples(run, _beside(versions, cells))
     with tempfile.TemporaryDirectory(prefix="troop-") as folder, _connected() as db:
-        yield db, [_open_cell(db, run, cell, Path(folder)) for cell in cells]
+        yield db, [_open_cell(db, run, cell, Path(folder), merged) for cell in cells]
+
+
+def _beside(versions: Sequence[Cell], chosen: Sequence[Cell]) -> list[VerdictFile]:
+    """The compacted files of other versions in shards that the chosen ones have in unit files."""
+    open_shards = {file.key.in_shard for cell in chosen for file in cell.files if not file.compacted}
+    return [file for cell in versions for file in cell.files if file.compacted and file.key.in_shard in open_shards]
 
 
 @contextlib.contextmanager
@@ -90,7 +136,7 @@ def _explained(run: Run, cells: Sequence[_OpenCell]) -> Iterator[None]:
         for key in (under(run.prefix, name) for name in sorted(names)):
             if run.store.head(key) is None:
                 raise DamagedFile(f"{run.store.uri}: {key}: no such object, but verdicts were made from it") from None
-            check_whole(run.store.get(key), "samples", key)
+            check_schema(check_whole(run.store.get(key), "samples", key), "samples", key)
         raise
 
 
@@ -99,21 +145,32 @@ def _connected() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"autoinstall_known_extensions": False, "python_enable_replacements": False})
 
 
-def _open_cell(db: duckdb.DuckDBPyConnection, run: Run, cell: Cell, folder: Path) -> _OpenCell:
+def _open_cell(
+    db: duckdb.DuckDBPyConnection, run: Run, cell: Cell, folder: Path, merged: Mapping[str, Footer]
+) -> _OpenCell:
     paths = local_paths(run, [file.info for file in cell.files], folder)
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(_check_whole, paths, [file.info.key for file in cell.files]):
             pass
-    said = db.execute(f"SELECT file_name, key, value FROM parquet_kv_metadata({_list(paths)})").fetchall()
+    footers = (with_merged(parse_footer(said, path), merged) for path, said in _said(db, paths).items())
+    return _OpenCell(cell, tuple(paths), tuple(footers))
+
+
+def _said(db: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> dict[str, dict[bytes, bytes]]:
+    """The key-value pairs in the footer of each file."""
     by_path: dict[str, dict[bytes, bytes]] = {path: {} for path in paths}
-    for path, key, value in said:
+    pairs = db.execute(f"SELECT file_name, key, value FROM parquet_kv_metadata({_list(paths)})").fetchall()
+    for path, key, value in pairs:
         by_path[path][key] = value
-    return _OpenCell(cell, tuple(paths), tuple(parse_footer(by_path[path], path) for path in paths))
+    return by_path
 
 
 def _check_whole(path: str, key: str) -> None:
     """DuckDB verifies no checksum: a flipped bit would be another number in a report."""
-    data = Path(path).read_bytes()
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise NoSuchObject(f"{key}: no such object") from error
     if not is_whole(data):
         check_whole(data, "verdicts", key)
 
@@ -151,12 +208,15 @@ def _samples(db: duckdb.DuckDBPyConnection, run: Run, cell: _OpenCell, number: i
     if not keys:
         return []
     if isinstance(run.store, DirectoryStore):
-        paths = _list([str(run.store.root / key) for key in keys])
-        source = f"read_parquet({paths}, union_by_name=true, hive_partitioning=false)"
+        paths = [str(run.store.root / key) for key in keys]
+        for path, said in _said(db, paths).items():
+            check_schema(said, "samples", path)
+        source = f"read_parquet({_list(paths)}, union_by_name=true, hive_partitioning=false)"
     else:
         source = f"samples_of_cell_{number}"
-        db.register(source, dataset_of(run.store, keys, SAMPLES))
-    return [f"SELECT {_text(cell.cell.task)} AS task, * FROM {source}"]
+        db.register(source, dataset_of(run.store, keys, "samples", SAMPLES))
+    judged = f" AS held SEMI JOIN {cell.verdicts} USING (problem_idx, sample_idx)" if cell.names_others else ""
+    return [f"SELECT {_text(cell.cell.task)} AS task, * FROM {source}{judged}"]
 
 
 def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tuple[str, int], str]) -> CellCounts:
@@ -184,6 +244,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         duplicate_rate=_duplicate_rate(db, cell, exact=not counts["unhashed"].any()),
         answers=_answers(db, cell, idx) if counts["answers"].any() else (),
         tiers=tiers,
+        version=cell.cell.version,
     )
 
 

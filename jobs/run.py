@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from cluster.batches import ModelWork, SetAside, Work
 from cluster.tally import CellTally, OnProgress, Tally
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
-from jobs.plan import Layer, extend, layer_key, problem_ids
+from jobs.compact import compact_run
+from jobs.plan import Layer, extend, layer_key, open_shards, problem_ids
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
-from jobs.results import read_cells
-from jobs.runs import SET_ASIDE, missing_units, read_layers
+from jobs.runs import SET_ASIDE, committed_numbers, layers_to_extend, read_layers, units_but
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
 from sampling.errors import BadInput
@@ -42,24 +42,34 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
     resolved, version = resolve(sweep), current_version()
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
-    known = read_layers(store)
+    known = layers_to_extend(store)
     next_layer(resolved, known)  # what is refused is refused here, before anything is written
-    missing_units(store, known, version)
+    done = committed_numbers(store, version)
     probe_store(store)
     layers = write_plan(resolved, store)
-    missing = missing_units(store, layers, version)
+    missing = units_but(layers, done)
     to_do = runnable(missing, resolved, layers)
     say(_opening(store, layers, missing, to_do))
     if not to_do:
+        _compact(store, say)
         return Outcome(0, ())
-    work, sink = work_of(resolved, layers, to_do), RunSink(store, "", version)
-    tally = Tally(_cells(store, layers, missing))
+    work = replace(work_of(resolved, layers, to_do), open_shards=open_shards(layers, missing))
+    sink = RunSink(store, "", version)
+    tally = Tally(_cells(layers, missing))
     before = tally.committed
     with progress_display() as show:
         set_aside = _run_here(work, sink, tally, show) if local else _run_on_ray(work, sink, tally, show, address)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(_closing(store, tally, before))
+    _compact(store, say)
     return Outcome(tally.committed - before, set_aside)
+
+
+def _compact(store: Store, say: Say) -> None:
+    """What the run has not compacted on its way; a shard that cannot be is told, and read unit by unit."""
+    done = compact_run(Run(store))
+    if done.shards or done.failed:
+        say(done.as_text())
 
 
 def _check_place(sweep: Sweep) -> None:
@@ -134,25 +144,15 @@ def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit]
     return Work(tuple(models), problems, sweep.seed, sweep.verify.tier, sweep.verify.workers, code_version())
 
 
-def _cells(store: Store, layers: Sequence[Layer], missing: Sequence[Unit]) -> list[CellTally]:
-    """The counts to start from: what earlier runs have committed."""
+def _cells(layers: Sequence[Layer], missing: Sequence[Unit]) -> list[CellTally]:
+    """The counts to start from: how much earlier runs have committed; what of it passed would take reading it all."""
     rows: dict[tuple[str, str], int] = {}
     for layer in layers:
         for block in layer.blocks:
             rows[block.model, block.task] = rows.get((block.model, block.task), 0) + sum(u.rows for u in block.units())
     left = {cell: sum(unit.rows for unit in missing if (unit.model, unit.task) == cell) for cell in rows}
-    solved: dict[tuple[str, str], set[int]] = {}
-    if any(rows[cell] > left[cell] for cell in rows):
-        for found in read_cells(Run(store)):
-            names = {name for name, c in zip(found.problem_ids, found.c, strict=True) if c}
-            ids = problem_ids(layers, found.task)
-            solved[found.model, found.task] = {idx for idx, name in enumerate(ids) if name in names}
-    return [
-        CellTally(
-            *cell, len(problem_ids(layers, cell[1])), rows[cell], rows[cell] - left[cell], solved.get(cell, set())
-        )
-        for cell in rows
-    ]
+    problems = {task: len(problem_ids(layers, task)) for _, task in rows}
+    return [CellTally(*cell, problems[cell[1]], rows[cell], rows[cell] - left[cell], None) for cell in rows]
 
 
 def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress) -> tuple[SetAside, ...]:

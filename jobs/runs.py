@@ -1,11 +1,13 @@
 """A stored run: its layers, its units, and which of them are done."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.catalogue import Run, read_versions
-from jobs.commit import committed_units
+from jobs.catalogue import Run
+from jobs.commit import result_files
+from jobs.layout import FINAL, SAMPLES, VERDICTS
 from jobs.plan import Layer, decode_layer, layer_key, planned_units
 from jobs.spec import Sweep, load_sweep
 from jobs.store import Store, StoreOptions, open_store
@@ -14,6 +16,7 @@ from sampling.samples import Unit
 from sampling.validate import parse
 
 SET_ASIDE = "set_aside.json"
+Committed = dict[tuple[str, str], set[int]]
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class StoredRun:
 
     store: Store
     layers: tuple[Layer, ...]
+    version: str | None = None  # of the verdicts to read; None: the most complete one, the newest of equals
 
     @property
     def run(self) -> Run:
@@ -34,11 +38,11 @@ class StoredRun:
         return parse(Sweep, self.layers[-1].sweep, f"{self.store.uri}/{layer_key(self.layers[-1].number)}")
 
 
-def open_run(uri: str) -> StoredRun:
+def open_run(uri: str, version: str | None = None) -> StoredRun:
     """The run at a path, an s3:// URI, or the one that a sweep file names; raises BadInput where there is none."""
     store = _store_of(uri)
     store.check()
-    return stored_run(store)
+    return replace(stored_run(store), version=version)
 
 
 def stored_run(store: Store) -> StoredRun:
@@ -58,24 +62,41 @@ def read_layers(store: Store) -> tuple[Layer, ...]:
     return tuple(sorted(layers, key=lambda layer: layer.number))
 
 
-def missing_units(store: Store, layers: Sequence[Layer], version: str) -> list[Unit]:
-    """Planned units without a commit, in planned order, from listings alone.
+def layers_to_extend(store: Store) -> tuple[Layer, ...]:
+    """The plan that a sweep is about to continue; raises BadInput where there are results, but no plan of theirs."""
+    layers = read_layers(store)
+    if not layers and any(True for start in (VERDICTS, FINAL, SAMPLES) for _ in store.list(start)):
+        raise BadInput(f"{store.uri}: holds results, but no plan.json; give the sweep another name or store")
+    return layers
+
+
+def committed_numbers(store: Store, version: str) -> Committed:
+    """The numbers of the committed units, by model and task, from listings alone: each page is read once.
 
     Raises BadInput where units are committed under other versions of the verifiers only: their samples must be neither
     drawn again nor counted together with verdicts of another kind.
     """
-    done: dict[tuple[str, str], set[int]] = {}
-    for cell in read_versions(Run(store)):
-        if not layers:
-            raise BadInput(f"{store.uri}: holds results, but no plan.json; give the sweep another name or store")
-        present = committed_units(store, "", version, cell.model, cell.task)
-        units = {number for file in cell.files for number in file.key.units}
-        if units - present:
+    found: defaultdict[tuple[str, str, str | None], set[int]] = defaultdict(set)
+    for start in (VERDICTS, FINAL + VERDICTS):  # in this order: what is compacted in between is seen twice, not never
+        for _, key in result_files(store, "", start):
+            found[key.model, key.task, key.version].update(key.units)
+    for (model, task, other), units in sorted(found.items()):
+        left = units - found.get((model, task, version), set())
+        if left:
             raise BadInput(
-                f"{store.uri}: {len(units - present)} units of {cell.model} on {cell.task} were judged by verifiers of "
-                f"version {cell.version}, these are {version}; `troop verify {store.uri}` judges them again"
+                f"{store.uri}: {len(left)} units of {model} on {task} were judged by verifiers of version {other}, "
+                f"these are {version}; `troop verify {store.uri}` judges them again"
             )
-        done[cell.model, cell.task] = present
+    return {(model, task): units for (model, task, other), units in found.items() if other == version}
+
+
+def missing_units(store: Store, layers: Sequence[Layer], version: str) -> list[Unit]:
+    """Planned units without a commit; see ``committed_numbers``."""
+    return units_but(layers, committed_numbers(store, version))
+
+
+def units_but(layers: Sequence[Layer], done: Committed) -> list[Unit]:
+    """Planned units that are not among ``done``, in planned order."""
     return [unit for unit in planned_units(layers) if unit.number not in done.get((unit.model, unit.task), set())]
 
 

@@ -19,7 +19,7 @@ code knows is refused by name.
 import io
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -107,13 +107,15 @@ class Footer:
     """What a verdicts file says of itself: which attempt wrote it, from which samples, and what those cost an engine.
 
     ``samples`` is the key of the samples file inside the run and ``samples_sha256`` its hash; both are "" where there
-    is no text, as for outcomes imported from elsewhere.
+    is no text, as for outcomes imported from elsewhere. Of a compacted shard ``merged`` names the attempts whose
+    samples files went into that one: it stands in for them, whoever else still names them.
     """
 
     attempt: str
     samples: str = ""
     samples_sha256: str = ""
     engine_s: float = 0.0
+    merged: tuple[str, ...] = ()
 
 
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
@@ -128,11 +130,21 @@ def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
 def decode_samples(data: bytes, where: str = "samples") -> tuple[list[Sample], Provenance]:
     """The samples and the provenance of a file that ``encode_samples`` made; raises StoreError."""
     table = read_table(data, "samples", where)
-    names = [field.name for field in fields(Sample)]
+    known = [name for name in PROVENANCE if name in table.column_names]
+    first = table.select(known).slice(0, 1).to_pylist()
+    return samples_of(table), Provenance(**dict.fromkeys(PROVENANCE, "") | (first[0] if first else {}))
+
+
+def samples_of(table: pa.Table) -> list[Sample]:
+    """The rows of a samples file; a column that an older file lacks has its default."""
+    names = [field.name for field in fields(Sample) if field.name in table.column_names]
     columns = [table.column(name).to_pylist() for name in names]
-    samples = [Sample(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
-    first = table.select(PROVENANCE).slice(0, 1).to_pylist()
-    return samples, Provenance(**(first[0] if first else dict.fromkeys(PROVENANCE, "")))
+    return [Sample(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def merge_samples(tables: Iterable[pa.Table]) -> bytes:
+    """A samples file from rows in key order that come a part at a time."""
+    return _write(tables, SAMPLES, "samples", {}, _SAMPLE_GROUP_ROWS)
 
 
 def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.Table:
@@ -163,10 +175,22 @@ def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.
 
 def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
     """A verdicts file from a table with the columns of ``VERDICTS``; those it lacks are filled with nulls."""
-    missing = [name for name in VERDICTS.names if name not in table.column_names]
-    for name in missing:
-        table = table.append_column(name, pa.nulls(len(table), VERDICTS.field(name).type))
-    return write_table(table.select(VERDICTS.names).cast(VERDICTS), "verdicts", asdict(footer), _VERDICT_GROUP_ROWS)
+    said = {name: value for name, value in asdict(footer).items() if value != ()}
+    return write_table(conform(table, VERDICTS, "verdicts"), "verdicts", said, _VERDICT_GROUP_ROWS)
+
+
+def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """The table with exactly the columns of ``schema``, null where it lacks one.
+
+    Raises StoreError where it has others: what a newer Troop has added must not be lost by an older one.
+    """
+    unknown = sorted(set(table.column_names) - set(schema.names))
+    if unknown:
+        raise StoreError(f"{where}: has columns that this Troop does not know ({', '.join(unknown)}); use a newer one")
+    for name in schema.names:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+    return table.select(schema.names).cast(schema)
 
 
 def read_footer(data: bytes, where: str = "verdicts") -> Footer:
@@ -177,7 +201,8 @@ def read_footer(data: bytes, where: str = "verdicts") -> Footer:
 def parse_footer(metadata: dict[bytes, bytes], where: str) -> Footer:
     """The same from a file's key-value pairs, which DuckDB can read of many files at once."""
     said = check_schema(metadata, "verdicts", where)
-    return Footer(**{field.name: said[field.name] for field in fields(Footer) if field.name in said})
+    known = {field.name: said[field.name] for field in fields(Footer) if field.name in said}
+    return Footer(**known | {"merged": tuple(said.get("merged", ()))})
 
 
 def check_schema(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str, Any]:
@@ -221,14 +246,20 @@ def prompt_text(problem: Problem) -> str:
     return json.dumps([m.model_dump() for m in problem.messages], ensure_ascii=False)
 
 
-def write_table(table: pa.Table, kind: str, footer: dict[str, str | float], group_rows: int) -> bytes:
+def write_table(table: pa.Table, kind: str, footer: Mapping[str, Any], group_rows: int) -> bytes:
     """Parquet bytes with a footer that names kind and version. No Arrow schema inside: it would cost 2 kB a file."""
+    return _write([table], table.schema, kind, footer, group_rows)
+
+
+def _write(
+    tables: Iterable[pa.Table], schema: pa.Schema, kind: str, footer: Mapping[str, Any], group_rows: int
+) -> bytes:
     said = {"kind": kind, "schema": SCHEMA_VERSION, **footer, "sha256": BLANK}
-    order = [(name, "ascending") for name in _KEYS if name in table.column_names]
+    order = [(name, "ascending") for name in _KEYS if name in schema.names]
     out = io.BytesIO()
     writer = pq.ParquetWriter(
         out,
-        table.schema,
+        schema,
         compression="zstd",
         compression_level=3,
         use_dictionary=_DICTIONARIES[kind],
@@ -236,12 +267,27 @@ def write_table(table: pa.Table, kind: str, footer: dict[str, str | float], grou
         write_statistics=["problem_idx", "sample_idx"] if kind == "samples" else ["problem_idx"],
         write_page_checksum=True,
         store_schema=False,
-        sorting_columns=pq.SortingColumn.from_ordering(table.schema, order),
+        sorting_columns=pq.SortingColumn.from_ordering(schema, order),
     )
     with writer:
-        writer.write_table(table, row_group_size=group_rows)
+        for group in _groups(tables, group_rows):
+            writer.write_table(group, row_group_size=group_rows)
         writer.add_key_value_metadata({"troop": json.dumps(said)})
     return seal(out.getvalue())
+
+
+def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of a whole number of row groups each, but for the last."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        whole = sum(map(len, held)) // rows * rows
+        if whole:
+            together = pa.concat_tables(held)
+            yield together.slice(0, whole)
+            held = [together.slice(whole)]
+    if held:
+        yield pa.concat_tables(held)
 
 
 def read_table(data: bytes, kind: str, where: str) -> pa.Table:

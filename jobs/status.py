@@ -20,6 +20,7 @@ class CellStatus(Plain):
     passed: int
     solved: int
     faults: int
+    version: str = ""
 
     @property
     def coverage(self) -> float:
@@ -51,19 +52,21 @@ class RunStatus(Plain):
             lines.append(
                 f"  {cell.model} on {cell.task}: {cell.committed:,} of {cell.planned:,} samples ({share:.0%}), "
                 f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved "
-                f"(coverage {cell.coverage:.3f})" + (f", {cell.faults:,} faults" if cell.faults else "")
+                f"(coverage {cell.coverage:.3f})"
+                + (f", {cell.faults:,} faults" if cell.faults else "")
+                + (f", verifiers {cell.version}" if cell.version else "")
             )
         lines += [f"  set aside: {u.model}/{u.task}/{u.unit} ({u.rows} samples): {u.error}" for u in self.set_aside]
         return "\n".join(lines)
 
 
-def read_status(uri: str) -> RunStatus:
-    """Raises BadInput where there is no run."""
-    stored = open_run(uri)
+def read_status(uri: str, version: str | None = None) -> RunStatus:
+    """Raises BadInput where there is no run, or no verdicts of the version of the verifiers that was asked for."""
+    stored = open_run(uri, version)
     planned: dict[tuple[str, str], int] = defaultdict(int)
     for unit in planned_units(stored.layers):
         planned[unit.model, unit.task] += unit.rows
-    found = {(cell.model, cell.task): cell for cell in read_cells(stored.run)}
+    found = {(cell.model, cell.task): cell for cell in read_cells(stored.run, stored.version)}
     cells = []
     for (model, task), rows in planned.items():
         cell = found.get((model, task))
@@ -77,6 +80,7 @@ def read_status(uri: str) -> RunStatus:
                 passed=int(cell.c.sum()) if cell else 0,
                 solved=int((cell.c > 0).sum()) if cell else 0,
                 faults=int(cell.faults.sum()) if cell else 0,
+                version=cell.version if cell else "",
             )
         )
     complete = all(cell.committed == cell.planned for cell in cells)

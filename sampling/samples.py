@@ -6,6 +6,15 @@ UNITS_PER_SHARD = 256
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Shard:
+    """UNITS_PER_SHARD units of one model and task, numbered in a row: what compaction makes one file of."""
+
+    model: str
+    task: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Unit:
     """A rectangle of one model's and one task's samples: what is scheduled, retried and committed.
 
@@ -24,6 +33,10 @@ class Unit:
     @property
     def shard(self) -> int:
         return self.number // UNITS_PER_SHARD
+
+    @property
+    def in_shard(self) -> Shard:
+        return Shard(self.model, self.task, self.shard)
 
     @property
     def rows(self) -> int:

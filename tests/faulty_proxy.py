@@ -22,6 +22,7 @@ class FaultyProxy:
     always: Fault = "ok"
     method: str = "PUT"
     seen: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)  # as "GET /bucket?list-type=2&…"
 
     def next_fault(self, method: str) -> Fault:
         self.seen.append(method)
@@ -40,6 +41,7 @@ def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
 
         def relay(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            proxy.requests.append(f"{self.command} {self.path}")
             fault = proxy.next_fault(self.command)
             self.close_connection = True
             if fault in _CODES:

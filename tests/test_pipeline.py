@@ -24,7 +24,7 @@ from jobs.store import DirectoryStore
 from sampling.errors import BadInput, StoreError, StoreUnusable
 from sampling.models import ModelInfo
 from sampling.problems import Problem
-from sampling.samples import Provenance, Sample, Unit
+from sampling.samples import Provenance, Sample, Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
 from verify.verdict import Verdict
 
@@ -186,6 +186,20 @@ def test_no_engine_at_all_sets_everything_aside(cluster: tuple[float, float], tm
     aside = run(work(tmp_path, broken), tmp_path, cluster)
     assert len(aside) == 12
     assert all("missing.jsonl" in item.error for item in aside)
+
+
+def test_a_full_shard_is_compacted_on_the_way(
+    cluster: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """260 units of one sample: 256 of them become one file, in a task of its own."""
+    monkeypatch.setattr("tests.test_pipeline.SAMPLES", 65)
+    monkeypatch.setattr("tests.test_pipeline.PER_UNIT", 1)
+    given = replace(work(tmp_path), open_shards={Shard("stored", "t", 0): 256})
+    assert run(given, tmp_path, cluster) == ()
+    store = DirectoryStore(tmp_path / "run")
+    assert len(list(store.list("final/verdicts/"))) == 1
+    assert len(list(store.list("verdicts/"))) == 4
+    assert committed(tmp_path) == (260, 260, 28)
 
 
 def test_a_sandbox_that_is_not_to_be_had_is_told_before_any_sampling(
