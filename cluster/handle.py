@@ -153,7 +153,7 @@ class SamplerHandle:
             self._actor = None
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """The last line of an error that Ray may have wrapped into a remote traceback."""
     lines = [line.strip() for line in str(getattr(error, "cause", None) or error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -21,7 +21,7 @@ from cluster.sampler import Sampler
 from cluster.shards import OpenShards
 from cluster.sink import Sink
 from cluster.tally import EngineTally, OnProgress, Progress, Tally
-from sampling.errors import EngineError, StoreError, TroopError
+from sampling.errors import EngineError, StoreError, StoreUnusable, TroopError
 from sampling.samples import Shard, Unit
 
 BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
@@ -46,7 +46,8 @@ class Pipeline:
     async def run(self, on_progress: OnProgress) -> tuple[SetAside, ...]:
         """Works until every unit is committed or set aside; returns the latter.
 
-        Raises BadInput, before any engine starts, where the verifiers cannot work.
+        Raises BadInput, before any engine starts, where the verifiers cannot work, and StoreUnusable where nothing can
+        be committed any more: to go on would only burn GPU hours.
         """
         ticker = asyncio.create_task(self._tick(on_progress))
         try:
@@ -55,6 +56,10 @@ class Pipeline:
                 self._housekeeping = group
                 for work, place in zip(self._work.models, self._placement.engines, strict=True):
                     group.create_task(self._run_model(UnitQueue(work), place))
+        except BaseExceptionGroup as errors:
+            if unusable := errors.subgroup(StoreUnusable):
+                raise StoreUnusable(one_line(_first(unusable))) from errors
+            raise
         finally:
             ticker.cancel()
             self._pool.stop()
@@ -106,6 +111,8 @@ class Pipeline:
         try:
             batches = await self._sample_and_judge(unit, sampler)
             receipt = await self._commit.remote(self._sink, unit, provenance, *batches)
+        except StoreUnusable:
+            raise
         except (RayError, TroopError) as error:
             sampler.unit_failed(error, life)
             if not sampler.queue.put_back(unit):
@@ -150,3 +157,8 @@ class Pipeline:
             self._room.release()
         self._tally.add_verdicts(header)
         return verdicts
+
+
+def _first(errors: BaseException) -> BaseException:
+    """One of many: a full disk meets every unit at once."""
+    return _first(errors.exceptions[0]) if isinstance(errors, BaseExceptionGroup) else errors

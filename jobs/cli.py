@@ -90,13 +90,23 @@ def plan(sweep_file: Path, assignments: tuple[str, ...], as_json: bool) -> None:
 @cluster_options
 @click.option("--report/--no-report", default=True, help="Write the report when done.")
 @click.option("--no-audit", is_flag=True, help="Start engines without trying gold solutions; as verify.audit=0.")
+@click.option(
+    "--allow-weak-store", is_flag=True, help="Accept a store without create-only writes; run only one writer."
+)
 def run(
-    sweep_file: Path, assignments: tuple[str, ...], address: str | None, local: bool, report: bool, no_audit: bool
+    sweep_file: Path,
+    assignments: tuple[str, ...],
+    address: str | None,
+    local: bool,
+    report: bool,
+    no_audit: bool,
+    allow_weak_store: bool,
 ) -> None:
     """Run a sweep, or continue it: what is committed is never sampled again."""
     from jobs.spec import load_sweep
 
-    sweep = load_sweep(sweep_file, (*assignments, *(["verify.audit=0"] if no_audit else [])))
+    flags = {"verify.audit=0": no_audit, "store_options.allow_weak_store=true": allow_weak_store}
+    sweep = load_sweep(sweep_file, (*assignments, *(setting for setting, wanted in flags.items() if wanted)))
     outcome = _run(sweep, address, local)
     _list_set_aside(outcome)
     if report:
@@ -238,6 +248,34 @@ def sql(run_uri: str, query: str, version: str | None, as_json: bool) -> None:
     from jobs.query import as_table
 
     click.echo(as_table(columns, rows))
+
+
+@cli.command()
+@click.argument("run_uri", metavar="RUN")
+@click.option("--quarantine", is_flag=True, help="Set damaged files aside: their units are then made again.")
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def check(run_uri: str, quarantine: bool, as_json: bool) -> None:
+    """Read every file of a run and compare it with what was written. Exit code 3: something is damaged."""
+    from jobs.check import check as check_files
+    from jobs.runs import open_run
+
+    found = check_files(open_run(run_uri).run, quarantine=quarantine)
+    click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
+    sys.exit(3 if found.damage else 0)
+
+
+@cli.command()
+@click.argument("run_uri", metavar="RUN")
+@click.option("--grace", default="24h", show_default=True, help="Keep what is younger, as 90s, 30m, 24h or 7d.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
+    """Delete the samples of attempts that lost: of units that another attempt has committed."""
+    from jobs.clean import clean_run, parse_duration
+    from jobs.runs import open_run
+
+    found = clean_run(open_run(run_uri).run, parse_duration(grace), dry_run=dry_run)
+    click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
 
 
 @cli.command()

@@ -2,12 +2,16 @@
 
 An attempt first puts the samples at a key of its own, then creates the verdicts at the key all attempts share. Whoever
 dies in between has changed nothing that counts; whoever comes second is told so and leaves its samples behind as an
-orphan. Orphans are never deleted here: where a request may arrive late or twice, a loser cannot be sure that it lost.
+orphan. Orphans are never deleted here: where a request may arrive late or twice, a loser cannot be sure that it lost;
+jobs/clean.py says when it is safe.
+
+An attempt that was frozen between the two puts may find its samples gone when it wakes: by a bucket's own rules, or by
+hand. It looks after it has won, not before, since it could be frozen again in between; and puts them again.
 """
 
 import hashlib
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +19,6 @@ import pyarrow as pa
 
 from cluster.sink import Receipt
 from jobs.layout import (
-    FINAL,
-    SAMPLES,
-    VERDICTS,
     ResultKey,
     parse_key,
     samples_key,
@@ -26,8 +27,9 @@ from jobs.layout import (
     verdicts_prefixes,
     within,
 )
-from jobs.schema import Footer, encode_samples, encode_verdicts, read_footer, verdict_table
+from jobs.schema import Footer, encode_samples, encode_verdicts, verdict_table
 from jobs.store import ObjectInfo, Store
+from sampling.errors import BadInput
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
 
@@ -49,7 +51,10 @@ class RunSink:
         data, key = encode_samples(samples, provenance), samples_key(unit, attempt)
         self.store.put_new(under(self.prefix, key), data, {"attempt": attempt})
         footer = Footer(attempt, key, hashlib.sha256(data).hexdigest(), sum(sample.engine_s for sample in samples))
-        return self._judged(unit, samples, verdicts, footer, len(data))
+        receipt = self._judged(unit, samples, verdicts, footer, len(data))
+        if receipt.won and self.store.head(under(self.prefix, key)) is None:
+            self.store.put_new(under(self.prefix, key), data, {"attempt": attempt})
+        return receipt
 
     def judge(self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], judged: Footer) -> Receipt:
         """Writes new verdicts on samples that are committed already: ``judged`` is the footer of their verdicts."""
@@ -109,33 +114,13 @@ def committed_units(store: Store, prefix: str, version: str, model: str, task: s
 
 
 def result_files(store: Store, prefix: str, start: str) -> Iterator[tuple[ObjectInfo, ResultKey]]:
-    """The results below ``start`` with what their keys say; anything else that lies there is passed over."""
+    """The results below ``start`` with what their keys say; raises BadInput for any other Parquet file there.
+
+    Whoever reads a run with a glob would count its rows too.
+    """
     for info in store.list(under(prefix, start)):
         key = parse_key(within(prefix, info.key))
         if key is not None:
             yield info, key
-
-
-def orphans(store: Store, prefix: str, uncommitted: bool = False) -> list[ObjectInfo]:
-    """Samples that no verdicts name: of attempts that lost, and on request of units that nobody has committed.
-
-    The latter may belong to an attempt that is about to commit; look at ``modified`` before you delete one. Costs a
-    listing, and reads the verdicts of those units alone that have more than one samples file.
-    """
-    verdicts: defaultdict[tuple[str, str, int | None, int], list[str]] = defaultdict(list)
-    samples: defaultdict[tuple[str, str, int | None, int], list[ObjectInfo]] = defaultdict(list)
-    for start in (SAMPLES, VERDICTS, FINAL):
-        for info, key in result_files(store, prefix, start):
-            unit = (key.model, key.task, key.number, key.shard)
-            if key.kind == "samples":
-                samples[unit].append(info)
-            else:
-                verdicts[unit].append(info.key)
-    found: list[ObjectInfo] = []
-    for unit, infos in samples.items():
-        if unit not in verdicts:
-            found += infos if uncommitted else []
-        elif len(infos) > 1:
-            named = {under(prefix, read_footer(store.get(key), key).samples) for key in verdicts[unit]}
-            found += [info for info in infos if info.key not in named]
-    return sorted(found, key=lambda info: info.key)
+        elif info.key.endswith(".parquet"):
+            raise BadInput(f"{store.uri}: {info.key} is no file of Troop's; move it away, a run holds nothing else")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jobs.plan import Layer, planned_units
 from jobs.resolve import Resolved, resolve
 from jobs.run import current_version, next_layer, runnable
-from jobs.runs import missing_units, read_layers
+from jobs.runs import layers_to_extend, missing_units
 from jobs.schema import prompt_text
 from jobs.spec import Sweep
 from jobs.store import open_store
@@ -66,7 +66,7 @@ def describe_plan(sweep: Sweep) -> PlanDescription:
     resolved = resolve(sweep)
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
-    layers = read_layers(store)
+    layers = layers_to_extend(store)
     layer = next_layer(resolved, layers)
     layers = (*layers, layer) if layer else layers
     cells = _cells(resolved, layers, runnable(missing_units(store, layers, current_version()), resolved, layers))

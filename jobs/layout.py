@@ -15,6 +15,7 @@ from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 
 PLAN = "plan.json"
 SAMPLES, VERDICTS, FINAL, PROBLEMS, REPORT = "samples/", "verdicts/", "final/", "problems/", "report/"
+QUARANTINE = "quarantine/"  # what `troop check --quarantine` set aside; nothing reads it
 LONGEST_NAME = 200  # with the "model=" before it, a quoted name is one file name, of which a disk takes 255 bytes
 
 _ATTEMPT = re.compile(r"[0-9a-z]+")
@@ -105,6 +106,11 @@ def parse_problems_key(key: str) -> str | None:
     """The task a problems file belongs to, or None if the key is none of ours."""
     match = re.fullmatch(r"problems/task=([^/]+)/p\d{7,}-[0-9a-f]+\.parquet", key)
     return unquote(match[1]) if match else None
+
+
+def quarantine_key(key: str, sha256: str) -> str:
+    """Where a damaged object goes: named by its content, so that setting it aside twice changes nothing."""
+    return f"{QUARANTINE}{key.removesuffix('.parquet')}-{sha256[:16]}.parquet"
 
 
 def parse_key(key: str) -> ResultKey | None:

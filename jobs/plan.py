@@ -5,6 +5,7 @@ models) a layer is added with exactly the missing rectangles. Units are named by
 change the distribution of samples already drawn is refused.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from jobs.seal import BLANK, is_whole, seal
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.samples import UNITS_PER_SHARD, Shard, Unit
-from sampling.validate import Plain
+from sampling.validate import Plain, parse
 
 UNIT_ROWS = 2048  # samples of a unit: one to three minutes of a small model's engine
 
@@ -81,6 +83,22 @@ class Layer(Plain):
     models: tuple[PlannedModel, ...]
     problems: tuple[PlannedProblems, ...]
     blocks: tuple[Block, ...]
+    sha256: str = BLANK  # last: see jobs.seal
+
+    def encode(self) -> bytes:
+        """What is stored: sealed, for a flipped digit in a plan would be a different plan."""
+        return seal(self.model_dump_json(indent=1).encode())
+
+
+def decode_layer(data: bytes, where: str) -> Layer:
+    """A stored layer; raises BadInput where it is not one, or not what was written. No file of a run replaces it."""
+    try:
+        layer = parse(Layer, json.loads(data), where)
+    except ValueError as error:
+        raise BadInput(f"{where}: damaged (not JSON); put it back from a copy, the run cannot go on without") from error
+    if layer.sha256 != BLANK and not is_whole(data):
+        raise BadInput(f"{where}: damaged (its SHA-256 does not match); put it back from a copy, the run needs it")
+    return layer
 
 
 @dataclass(frozen=True)
@@ -121,6 +139,7 @@ def extend(
     layers: Sequence[Layer], wanted: Wanted, *, created: str, code_version: str, sweep: Mapping[str, Any]
 ) -> Layer | None:
     """The layer that is missing, or None; raises BadInput with the difference where the distribution has changed."""
+    _check_same_run(layers, wanted)
     _check_models(layers, wanted.models)
     known = {model.name for layer in layers for model in layer.models}
     models = tuple(model for model in wanted.models if model.name not in known)
@@ -137,6 +156,17 @@ def extend(
         problems=problems,
         blocks=blocks,
     )
+
+
+def _check_same_run(layers: Sequence[Layer], wanted: Wanted) -> None:
+    """A sweep that shares neither a model nor a task with the run is another one that happens to have its name."""
+    models = {model.name for layer in layers for model in layer.models}
+    tasks = {part.task for layer in layers for part in layer.problems}
+    if layers and models.isdisjoint(m.name for m in wanted.models) and tasks.isdisjoint(wanted.problems):
+        raise BadInput(
+            f"the store holds another run (models: {', '.join(sorted(models))}; tasks: {', '.join(sorted(tasks))}); "
+            "give the sweep a new name or store"
+        )
 
 
 def _check_models(layers: Sequence[Layer], wanted: Sequence[PlannedModel]) -> None:

@@ -22,15 +22,15 @@ def run_query(uri: str, query: str, version: str | None = None) -> tuple[list[st
 
 
 def _answer(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
-    with open_database(stored.run, stored.version) as db:
-        try:
+    try:
+        with open_database(stored.run, stored.version) as db:
             result = db.sql(query)
             return ([], []) if result is None else (list(result.columns), result.fetchall())
-        except UNREADABLE:
-            raise
-        except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
-            first = str(error).splitlines()[0]
-            raise BadInput(f"sql: {first}; views: samples, verdicts, problems") from error
+    except UNREADABLE:
+        raise
+    except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
+        first = str(error).splitlines()[0]
+        raise BadInput(f"sql: {first}; views: samples, verdicts, problems") from error
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Row]) -> str:

@@ -31,13 +31,17 @@ from jobs.catalogue import (
 from jobs.cells import AnswerCounts, CellCounts, Counts
 from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
-from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, check_schema, parse_footer
+from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, check_schema, check_whole, parse_footer
+from jobs.seal import is_whole
 from jobs.store import DirectoryStore, ObjectInfo
-from sampling.errors import StoreError
+from sampling.errors import DamagedFile, NoSuchObject, StoreError
 
 _PARALLEL_REQUESTS = 16
 _TRIES = 3
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # a file is gone: of a folder; of another store
+_QUERY_IS_WRONG = (
+    duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException,
+)  # fmt: skip
 T = TypeVar("T")
 _NAMES = [pa.field("model", pa.string()), pa.field("task", pa.string())]
 _VERDICT_COLUMNS = pa.schema([*_NAMES, pa.field("version", pa.string()), *VERDICTS])
@@ -97,7 +101,7 @@ def open_database(run: Run, version: str | None = None) -> Iterator[duckdb.DuckD
     Files are read when a query asks for them; whoever queries a run that is still compacted does so ``undisturbed``.
     ``samples`` has the samples of committed units alone: what a lost attempt left behind is not seen.
     """
-    with _opened(run, version) as (db, cells):
+    with _opened(run, version) as (db, cells), _explained(run, cells):
         db.register("problems", read_problems(run))
         _union(db, "verdicts", _VERDICT_COLUMNS, [_verdict_rows(cell) for cell in cells])
         found = [select for i, cell in enumerate(cells) for select in _samples(db, run, cell, i)]
@@ -120,6 +124,22 @@ def _beside(versions: Sequence[Cell], chosen: Sequence[Cell]) -> list[VerdictFil
     return [file for cell in versions for file in cell.files if file.compacted and file.key.in_shard in open_shards]
 
 
+@contextlib.contextmanager
+def _explained(run: Run, cells: Sequence[_OpenCell]) -> Iterator[None]:
+    """Where DuckDB or Arrow stumbled over samples: raises DamagedFile that names the file, if one is to blame."""
+    try:
+        yield
+    except _QUERY_IS_WRONG:
+        raise
+    except (duckdb.Error, pa.ArrowException, NoSuchObject):
+        names = {footer.samples for cell in cells for footer in cell.footers if footer.samples}
+        for key in (under(run.prefix, name) for name in sorted(names)):
+            if run.store.head(key) is None:
+                raise DamagedFile(f"{run.store.uri}: {key}: no such object, but verdicts were made from it") from None
+            check_schema(check_whole(run.store.get(key), "samples", key), "samples", key)
+        raise
+
+
 def _connected() -> duckdb.DuckDBPyConnection:
     """A database in memory that takes nothing from the network and no variables from Python."""
     return duckdb.connect(config={"autoinstall_known_extensions": False, "python_enable_replacements": False})
@@ -129,6 +149,9 @@ def _open_cell(
     db: duckdb.DuckDBPyConnection, run: Run, cell: Cell, folder: Path, merged: Mapping[str, Footer]
 ) -> _OpenCell:
     paths = local_paths(run, [file.info for file in cell.files], folder)
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(_check_whole, paths, [file.info.key for file in cell.files]):
+            pass
     footers = (with_merged(parse_footer(said, path), merged) for path, said in _said(db, paths).items())
     return _OpenCell(cell, tuple(paths), tuple(footers))
 
@@ -140,6 +163,16 @@ def _said(db: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> dict[str, dict
     for path, key, value in pairs:
         by_path[path][key] = value
     return by_path
+
+
+def _check_whole(path: str, key: str) -> None:
+    """DuckDB verifies no checksum: a flipped bit would be another number in a report."""
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise NoSuchObject(f"{key}: no such object") from error
+    if not is_whole(data):
+        check_whole(data, "verdicts", key)
 
 
 def local_paths(run: Run, infos: Sequence[ObjectInfo], folder: Path) -> list[str]:

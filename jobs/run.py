@@ -17,7 +17,7 @@ from jobs.compact import compact_run
 from jobs.plan import Layer, extend, layer_key, open_shards, problem_ids
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
-from jobs.runs import SET_ASIDE, committed_numbers, read_layers, units_but
+from jobs.runs import SET_ASIDE, committed_numbers, layers_to_extend, read_layers, units_but
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
 from sampling.errors import BadInput
@@ -43,7 +43,7 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
     resolved, version = resolve(sweep), current_version()
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
-    known = read_layers(store)
+    known = layers_to_extend(store)
     added = next_layer(resolved, known)  # what is refused is refused here, before anything is written
     done = committed_numbers(store, version)
     if added or runnable(units_but(known, done), resolved, known):
@@ -100,7 +100,7 @@ def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
     while True:
         layers = read_layers(store)
         layer = next_layer(resolved, layers)
-        if layer is None or store.put_new(layer_key(layer.number), layer.model_dump_json(indent=1).encode()):
+        if layer is None or store.put_new(layer_key(layer.number), layer.encode()):
             layers = (*layers, layer) if layer else layers
             _write_problems(resolved, store, layers)
             return layers

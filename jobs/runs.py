@@ -1,6 +1,5 @@
 """A stored run: its layers, its units, and which of them are done."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +7,8 @@ from pathlib import Path
 
 from jobs.catalogue import Run
 from jobs.commit import result_files
-from jobs.layout import FINAL, VERDICTS
-from jobs.plan import Layer, layer_key, planned_units
+from jobs.layout import FINAL, SAMPLES, VERDICTS
+from jobs.plan import Layer, decode_layer, layer_key, planned_units
 from jobs.spec import Sweep, load_sweep
 from jobs.store import Store, StoreOptions, open_store
 from sampling.errors import BadInput
@@ -59,8 +58,16 @@ def stored_run(store: Store) -> StoredRun:
 def read_layers(store: Store) -> tuple[Layer, ...]:
     """The plan of a run in order; empty where there is none."""
     keys = [info.key for info in store.list("plan.")]
-    layers = [parse(Layer, json.loads(store.get(key)), f"{store.uri}/{key}") for key in keys]
+    layers = [decode_layer(store.get(key), f"{store.uri}/{key}") for key in keys]
     return tuple(sorted(layers, key=lambda layer: layer.number))
+
+
+def layers_to_extend(store: Store) -> tuple[Layer, ...]:
+    """The plan that a sweep is about to continue; raises BadInput where there are results, but no plan of theirs."""
+    layers = read_layers(store)
+    if not layers and any(True for start in (VERDICTS, FINAL, SAMPLES) for _ in store.list(start)):
+        raise BadInput(f"{store.uri}: holds results, but no plan.json; give the sweep another name or store")
+    return layers
 
 
 def committed_numbers(store: Store, version: str) -> Committed:

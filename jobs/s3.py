@@ -2,7 +2,11 @@
 
 A put may reach the server while its reply is lost; boto3 then sends it again and is told 412, as if somebody else had
 been first. So every object carries in its metadata the id of the attempt that wrote it, and a 412 is settled by a HEAD:
-mine means won. Commits are never multipart: some servers ignore the condition there.
+mine means won. Nothing is ever uploaded in parts: some servers ignore the condition there, and no upload that a killed
+writer left unfinished has to be aborted.
+
+Credentials that expire are renewed by boto3 where it knows how (roles, web identity, ``credential_process``, SSO). Keys
+in a file or the environment it reads once, so when a store says that they have expired, the client is made anew.
 """
 
 import contextlib
@@ -13,7 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3.session
@@ -22,16 +26,19 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionError,
+    CredentialRetrievalError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
 )
+from botocore.parsers import ResponseParserError
 
 from jobs.store import NO_METADATA, ObjectInfo, StoreOptions
-from sampling.errors import StoreError
+from sampling.errors import NoSuchObject, StoreError, StoreUnusable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 T = TypeVar("T")
 
@@ -39,7 +46,17 @@ ATTEMPT = "attempt"
 _TRIES = 6  # of ours, each of them several of boto3's, which gives up early once many requests have failed
 _MISSING = {"404", "NoSuchKey"}
 _CONTESTED = {"409", "ConditionalRequestConflict", "412", "PreconditionFailed"}
-_BROKEN = (ConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError)
+_EXPIRED = {
+    "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+}  # fmt: skip
+_OTHER_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "301"}
+_EXPIRED_HEAD = {"400", "403"}  # what the same looks like where an answer has no body
+_REFUSED = {"AccessDenied", "403", "NoSuchBucket", "QuotaExceeded", "507"} | _EXPIRED
+_BROKEN = (
+    ConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError, ResponseParserError,
+    CredentialRetrievalError,
+)  # fmt: skip
 _ERRORS = (ClientError, *_BROKEN)
 _BUILDING = threading.Lock()
 
@@ -59,7 +76,11 @@ class S3Store:
     def check(self) -> None:
         with _translated(self):
             quick = _client(self.options, _Patience(connect_s=3, read_s=3, attempts=2))
-            quick.list_objects_v2(Bucket=self.bucket, Prefix=self._name("probe"), MaxKeys=1)
+            if self.options.region:
+                quick.meta.events.register_first("needs-retry.s3", _stay_in_region, unique_id="troop-region")
+            look = partial(quick.list_objects_v2, Bucket=self.bucket, Prefix=self._name("probe"), MaxKeys=1)
+            if "Name" not in _patiently(look, _is_busy):
+                raise StoreError(f"{self.uri}: this is no S3 service, though it answers{_at(self.options)}")
 
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         mine = {ATTEMPT: uuid.uuid4().hex, **metadata}
@@ -100,12 +121,14 @@ class S3Store:
             return ObjectInfo(key, found["ContentLength"], found["LastModified"].timestamp(), found["Metadata"])
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        with _translated(self, prefix):
-            pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._name(prefix)):
-                for found in page.get("Contents", []):
-                    key = found["Key"].removeprefix(self._name(""))
-                    yield ObjectInfo(key, found["Size"], found["LastModified"].timestamp())
+        token: str | None = ""
+        while token is not None:
+            with _translated(self, prefix):
+                page = _patiently(partial(self._page, prefix, token))
+            for found in page.get("Contents", []):
+                key = found["Key"].removeprefix(self._name(""))
+                yield ObjectInfo(key, found["Size"], found["LastModified"].timestamp())
+            token = page.get("NextContinuationToken") if page["IsTruncated"] else None
 
     def delete(self, key: str) -> None:
         with _translated(self, key):
@@ -114,6 +137,10 @@ class S3Store:
     @property
     def _client(self) -> "S3Client":
         return _client(self.options, _Patience(connect_s=5, read_s=60, attempts=8))
+
+    def _page(self, prefix: str, token: str) -> "ListObjectsV2OutputTypeDef":
+        look = partial(self._client.list_objects_v2, Bucket=self.bucket, Prefix=self._name(prefix))
+        return look(ContinuationToken=token) if token else look()
 
     def _name(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -157,29 +184,46 @@ def _built(options: StoreOptions, endpoint: str | None, patience: _Patience, _pi
     )
 
 
+def _stay_in_region(response: tuple[Any, Any] | None, **_: object) -> None:
+    """boto3 follows in silence to the region that a server names; where the spec names another, the spec is wrong."""
+    if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
+        raise ClientError(response[1], "ListObjectsV2")
+
+
 def _elsewhere(options: StoreOptions) -> str | None:
     """The endpoint, if it is not Amazon's own for the region."""
     return options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
-def _patiently(request: Callable[[], T]) -> T:
+def _patiently(request: Callable[[], T], may_pass: Callable[[Exception], bool] | None = None) -> T:
     """The answer to a request, tried again after a while where it failed for a reason that may pass."""
     for number in range(_TRIES - 1):
         try:
             return request()
         except _ERRORS as error:
-            if not _may_pass(error):
+            if not (may_pass or _may_pass)(error):
                 raise
+            if _has_expired(error):
+                with _BUILDING:
+                    _built.cache_clear()
             time.sleep(random.uniform(0, 0.1 * 2**number))
     return request()
 
 
 def _may_pass(error: Exception) -> bool:
-    """A server that was busy, a connection that broke, a create in conflict with another or with a delete."""
+    """A busy server, a broken connection, a create in conflict with another or a delete, keys that somebody renews."""
     if isinstance(error, ClientError):
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        return status >= 500 or status == 429 or _code(error) in _CONTESTED
+        return _is_busy(error) or _has_expired(error) or _code(error) in _CONTESTED
     return True
+
+
+def _is_busy(error: Exception) -> bool:
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else 0
+    return status >= 500 or status == 429
+
+
+def _has_expired(error: Exception) -> bool:
+    return _code(error) in _EXPIRED | _EXPIRED_HEAD
 
 
 def _code(error: Exception) -> str:
@@ -189,16 +233,28 @@ def _code(error: Exception) -> str:
 @contextlib.contextmanager
 def _translated(store: S3Store, key: str = "") -> Iterator[None]:
     where = f"{store.uri}: {key}".removesuffix(": ")
-    at = f" (endpoint {store.options.endpoint_url})" if store.options.endpoint_url else ""
     try:
         yield
     except ClientError as error:
-        said = error.response.get("Error", {})
-        what = "no such object" if _code(error) in _MISSING and key else said.get("Message") or "refused"
-        raise StoreError(f"{where}: {_code(error)}: {what}{at}") from error
-    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
-        raise StoreError(f"{where}: {_one_line(error)}{at}") from error
+        raise _told(error, where, key, _at(store.options)) from error
+    except (BotoCoreError, ResponseParserError, ValueError) as error:  # ValueError: an endpoint that is no URL
+        raise StoreError(f"{where}: {_one_line(error)}{_at(store.options)}") from error
+
+
+def _told(error: ClientError, where: str, key: str, at: str) -> StoreError:
+    code, said = _code(error), error.response.get("Error", {}).get("Message") or "refused"
+    if code in _MISSING and key:
+        return NoSuchObject(f"{where}: {code}: no such object{at}")
+    if code.isdigit() and not key:
+        return StoreError(f"{where}: not an answer of an S3 service: {code} {said}{at}")
+    kind = StoreUnusable if code in _REFUSED else StoreError
+    return kind(f"{where}: {code}: {said}{at}")
+
+
+def _at(options: StoreOptions) -> str:
+    endpoint = _elsewhere(options)
+    return f" (endpoint {endpoint})" if endpoint else ""
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split())[:300]

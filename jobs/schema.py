@@ -28,7 +28,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sampling.errors import StoreError
+from jobs.seal import BLANK, is_whole, seal
+from sampling.errors import DamagedFile, StoreError
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample
 from verify.verdict import Verdict
@@ -37,6 +38,7 @@ SCHEMA_VERSION = 1
 REASON_CHARACTERS = 200
 HASH_ALL_BELOW = 1024  # rows in a unit
 HASH_STRIDE = 32
+_MAGIC = b"PAR1"
 _SAMPLE_GROUP_ROWS = 8192
 _VERDICT_GROUP_ROWS = 1 << 20
 
@@ -192,8 +194,8 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
 
 
 def read_footer(data: bytes, where: str = "verdicts") -> Footer:
-    """What a verdicts file says of itself; raises StoreError."""
-    return parse_footer(pq.read_metadata(_opened(data, where)).metadata or {}, where)
+    """What a verdicts file says of itself; raises StoreError, DamagedFile where a bit of the file has changed."""
+    return parse_footer(check_whole(data, "verdicts", where), where)
 
 
 def parse_footer(metadata: dict[bytes, bytes], where: str) -> Footer:
@@ -205,12 +207,16 @@ def parse_footer(metadata: dict[bytes, bytes], where: str) -> Footer:
 
 def check_schema(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str, Any]:
     """What the footer of a file of ours says; raises StoreError for another kind, or for a version from the future."""
-    said: dict[str, Any] = json.loads(metadata.get(b"troop", b"{}"))
+    try:
+        said: dict[str, Any] = json.loads(metadata.get(b"troop", b"{}"))
+        version = int(said.get("schema", 0))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedFile(f"{where}: damaged (its footer cannot be read)") from error
     if said.get("kind") != kind:
-        raise StoreError(f"{where}: is not a {kind} file of Troop's")
-    if int(said.get("schema", 0)) > SCHEMA_VERSION:
+        raise DamagedFile(f"{where}: is not a {kind} file of Troop's")
+    if version > SCHEMA_VERSION:
         raise StoreError(
-            f"{where}: has {kind} schema version {said['schema']}, but this Troop reads versions up to "
+            f"{where}: has {kind} schema version {version}, but this Troop reads versions up to "
             f"{SCHEMA_VERSION}; use a newer one"
         )
     return said
@@ -248,7 +254,7 @@ def write_table(table: pa.Table, kind: str, footer: Mapping[str, Any], group_row
 def _write(
     tables: Iterable[pa.Table], schema: pa.Schema, kind: str, footer: Mapping[str, Any], group_rows: int
 ) -> bytes:
-    said = {"kind": kind, "schema": SCHEMA_VERSION, **footer}
+    said = {"kind": kind, "schema": SCHEMA_VERSION, **footer, "sha256": BLANK}
     order = [(name, "ascending") for name in _KEYS if name in schema.names]
     out = io.BytesIO()
     writer = pq.ParquetWriter(
@@ -267,7 +273,7 @@ def _write(
         for group in _groups(tables, group_rows):
             writer.write_table(group, row_group_size=group_rows)
         writer.add_key_value_metadata({"troop": json.dumps(said)})
-    return out.getvalue()
+    return seal(out.getvalue())
 
 
 def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -285,22 +291,27 @@ def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def read_table(data: bytes, kind: str, where: str) -> pa.Table:
-    """The rows of a file of ours, every page's checksum verified; raises StoreError."""
-    source = _opened(data, where)
-    check_schema(pq.read_metadata(source).metadata or {}, kind, where)
+    """The rows of a file of ours, its seal and every page's checksum verified; raises StoreError."""
+    check_schema(check_whole(data, kind, where), kind, where)
     try:
-        return pq.ParquetFile(source, page_checksum_verification=True).read()
+        return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{where}: damaged ({error})") from error
+        raise DamagedFile(f"{where}: damaged ({str(error).splitlines()[0]})") from error
 
 
-def _opened(data: bytes, where: str) -> pa.BufferReader:
-    source = pa.BufferReader(data)
-    try:
-        pq.read_metadata(source)
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{where}: not a Parquet file ({error})") from error
-    return source
+def check_whole(data: bytes, kind: str, where: str) -> dict[bytes, bytes]:
+    """The key-value pairs of a file of ours; raises DamagedFile, before any parser sees it, if a bit has changed."""
+    if not is_whole(data):
+        raise DamagedFile(f"{where}: {_wrong(data, kind)}")
+    metadata: dict[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+    return metadata
+
+
+def _wrong(data: bytes, kind: str) -> str:
+    if not (data.startswith(_MAGIC) and data.endswith(_MAGIC)):
+        return "not a Parquet file, or a truncated one"
+    ours = b'"kind": ' in data
+    return "damaged (its SHA-256 is not that of what was written)" if ours else f"is not a {kind} file of Troop's"
 
 
 def _key(sample: Sample) -> tuple[int, int]:

@@ -6,8 +6,8 @@ instant leaves either undone or done; S3 keeps it with ``If-None-Match: *`` (job
 """
 
 import contextlib
+import errno
 import os
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,12 +16,13 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
-from sampling.errors import BadInput, StoreError
+from sampling.errors import BadInput, NoSuchObject, StoreError, StoreUnusable
 from sampling.validate import Plain
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 _TMP = ".tmp"  # hidden: names that start with a dot are never listed
-_STALE_S = 24 * 3600.0
+PROBE = "probe/"
+_UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def probe_store(store: Store) -> None:
     results stay right even there, since every verdict file names the samples it was made from.
     """
     store.check()
-    key = f"probe/{uuid.uuid4().hex}"
+    key = f"{PROBE}{uuid.uuid4().hex}"
     first, second = store.put_new(key, b"first"), store.put_new(key, b"second")
     kept = store.get(key)
     listed = [info.key for info in store.list(key)]
@@ -112,7 +113,7 @@ def probe_store(store: Store) -> None:
     if not first or second or kept != b"first":
         raise StoreError(
             f"{store.uri}: does not honour create-only writes (If-None-Match), so two writers could overwrite each "
-            "other; use another store, or allow_weak_store if you are sure that only one run writes here"
+            "other; use another store, or --allow-weak-store if you are sure that only one run writes here"
         )
     if listed != [key]:
         raise StoreError(f"{store.uri}: an object just written is not listed; Troop needs a consistent listing")
@@ -129,12 +130,19 @@ class DirectoryStore:
         return str(self.root)
 
     def check(self) -> None:
+        """A folder is made when first written to; what is there already has to be one that can be read."""
         with _translated(self.uri):
-            if not (self.root / _TMP).is_dir():
-                return  # made when first written to
-            for left in (self.root / _TMP).iterdir():  # from writers that were killed
-                if left.stat().st_mtime < time.time() - _STALE_S:
-                    left.unlink(missing_ok=True)
+            if self.root.exists():
+                next(self.root.iterdir(), None)
+
+    def clear_temporary(self, before: float) -> None:
+        """Removes what writers that were killed left behind before ``before``, in seconds since the epoch."""
+        with _translated(self.uri):
+            left = (self.root / _TMP).iterdir() if (self.root / _TMP).is_dir() else iter(())
+            for path in left:
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < before:
+                        path.unlink()
 
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         path = self._path(key)
@@ -236,6 +244,7 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise StoreError(f"{where}: no such object") from error
+        raise NoSuchObject(f"{where}: no such object") from error
     except OSError as error:
-        raise StoreError(f"{where}: {error.strerror or error}") from error
+        kind = StoreUnusable if error.errno in _UNUSABLE else StoreError
+        raise kind(f"{where}: {error.strerror or error}") from error

@@ -19,6 +19,25 @@ class StoreError(TroopError):
     exit_code = 2
 
 
+class NoSuchObject(StoreError):
+    """An object that is not in the store."""
+
+
+class StoreUnusable(StoreError):
+    """Nothing more can be written: the disk is full, or access is refused. What is committed stays; a run ends here."""
+
+
+class DamagedFile(StoreError):
+    """A stored file is not what was written; ``what`` says which and how."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; `troop check RUN --quarantine` sets it aside, `troop run` makes it again")
+        self.what = what
+
+    def __reduce__(self) -> tuple[type["DamagedFile"], tuple[str]]:
+        return DamagedFile, (self.what,)
+
+
 class EngineError(TroopError):
     """An engine could not start or broke while it generated: its units are set aside."""
 

@@ -17,9 +17,10 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import boto3.session
 import pytest
@@ -28,6 +29,7 @@ from jobs.store import Store, StoreOptions, open_store
 
 SWIFT = "swift==2.38.3"
 SWIFT_KEY, SWIFT_SECRET = "troop:tester", "TESTSECRETKEY"
+READER_KEY, READER_SECRET = "troop:reader", "READERSECRETKEY"  # may read a bucket that says so, and nothing else
 _PARTS = ("account", "container", "object")
 
 
@@ -50,6 +52,11 @@ class S3Server:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def client(self) -> Any:
+        """A plain client, for what Troop never does."""
+        keys = {"aws_access_key_id": self.access_key, "aws_secret_access_key": self.secret_key}
+        return boto3.session.Session(**keys, region_name="us-east-1").client("s3", endpoint_url=self.endpoint)
+
     def options(self, **more: object) -> StoreOptions:
         return StoreOptions.model_validate({"endpoint_url": self.endpoint, **more})
 
@@ -58,9 +65,8 @@ class S3Server:
         for name, value in self.environment().items():
             monkeypatch.setenv(name, value)
         bucket = f"troop-{uuid.uuid4().hex}"
-        client = boto3.session.Session().client("s3", endpoint_url=self.endpoint)
-        client.create_bucket(Bucket=bucket)
-        client.close()
+        with contextlib.closing(self.client()) as client:
+            client.create_bucket(Bucket=bucket)
         return open_store(f"s3://{bucket}/runs/first one", self.options(**more))
 
 
@@ -82,21 +88,45 @@ def moto_server() -> Iterator[S3Server]:
         process.wait(timeout=10)
 
 
+@dataclass(frozen=True)
+class SwiftServer(S3Server):
+    """The real one. ``proxy`` holds the process that clients talk to."""
+
+    folder: Path
+    proxy: list[subprocess.Popen[bytes]]
+
+    def rotate_keys(self) -> "SwiftServer":
+        """From here on only the keys of the server that is returned are good; the old ones are refused."""
+        fresh = replace(self, access_key=f"troop:u{uuid.uuid4().hex[:8]}", secret_key=uuid.uuid4().hex)
+        config = self.folder / "etc/proxy-server.conf"
+        old, new = (f"user_{s.access_key.replace(':', '_')} = {s.secret_key} " for s in (self, fresh))
+        assert old in config.read_text()
+        config.write_text(config.read_text().replace(old, new))
+        _stop(self.proxy)
+        self.proxy[:] = [_start(self.folder, _swift_python(), "proxy")]
+        _wait_for(f"{self.endpoint}/healthcheck", self.proxy, self.folder)
+        return fresh
+
+
 @contextlib.contextmanager
-def swift_server(folder: Path) -> Iterator[S3Server]:
+def swift_server(folder: Path) -> Iterator[SwiftServer]:
     """A real S3 server on a free port; raises CannotStart."""
     python = _swift_python()
-    port = _lay_out(folder, python)
-    processes = [_start(folder, python, part) for part in (*_PARTS, "proxy")]
+    endpoint = f"http://127.0.0.1:{_lay_out(folder, python)}"
+    storage, proxy = [_start(folder, python, part) for part in _PARTS], [_start(folder, python, "proxy")]
     try:
-        _wait_for(f"http://127.0.0.1:{port}/healthcheck", processes, folder)
-        yield S3Server(f"http://127.0.0.1:{port}", SWIFT_KEY, SWIFT_SECRET)
+        _wait_for(f"{endpoint}/healthcheck", storage + proxy, folder)
+        yield SwiftServer(endpoint, SWIFT_KEY, SWIFT_SECRET, folder, proxy)
     finally:
-        for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-        for process in processes:
-            process.wait(timeout=10)
+        _stop(storage + proxy)
+
+
+def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+    for process in processes:
+        process.wait(timeout=10)
 
 
 def _swift_python() -> Path:
@@ -172,6 +202,7 @@ _PROXY = dedent("""\
     [filter:tempauth]
     use = egg:swift#tempauth
     user_troop_tester = TESTSECRETKEY .admin
+    user_troop_reader = READERSECRETKEY
     """) + "".join(
     f"[filter:{name}]\nuse = egg:swift#{name}\n"
     for name in ("catch_errors", "gatekeeper", "healthcheck", "listing_formats", "bulk", "slo", "symlink")

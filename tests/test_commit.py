@@ -17,7 +17,8 @@ import pytest
 from cluster.sink import Receipt, Sink
 from jobs.catalogue import Run
 from jobs.check import check_run
-from jobs.commit import RunSink, committed_units, orphans
+from jobs.clean import Orphans, find_orphans
+from jobs.commit import RunSink, committed_units
 from jobs.layout import SAMPLES, VERDICTS, final_verdicts_key, samples_key, verdicts_key
 from jobs.schema import Footer, decode_samples, read_footer, read_table, verdict_table
 from jobs.store import NO_METADATA, DirectoryStore, ObjectInfo, Store, StoreOptions, open_store
@@ -53,6 +54,10 @@ def keys(store: Store, prefix: str) -> list[str]:
     return [info.key for info in store.list(prefix)]
 
 
+def orphans(store: Store) -> Orphans:
+    return find_orphans(Run(store, "run"))
+
+
 def committed_text(store: Store) -> str:
     """The first text of the samples that the committed verdicts name."""
     footer = read_footer(store.get("run/" + verdicts_key("v1", UNIT)))
@@ -72,7 +77,7 @@ def test_receipt_and_what_is_stored(store: Store) -> None:
     assert footer.engine_s == 2.0
     assert read_table(data, "verdicts", "here")["problem_idx"].to_pylist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert committed_units(store, "run", "v1", "org/m", "gsm8k") == {3}
-    assert orphans(store, "run", uncommitted=True) == []
+    assert orphans(store).uncommitted == ()
 
 
 def test_metadata_says_the_same(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +104,7 @@ def test_second_attempt_loses_and_changes_nothing(store: Store) -> None:
     assert not commit(RunSink(store, "run", "v1"), note="second ").won
     assert {key: store.get(key) for key in before} == before
     assert committed_text(store) == "first 0:0"
-    lost = orphans(store, "run")
+    lost = orphans(store).lost
     assert [info.key for info in lost] == sorted(set(keys(store, "run/")) - set(before))
     assert len(lost) == 1
 
@@ -120,7 +125,7 @@ def test_racing_attempts(store: Store, request: pytest.FixtureRequest) -> None:
     assert receipts[held], "what the key holds was told that it won"
     if "swift" not in request.node.name:
         assert sorted(receipts.values()) == [False, True]
-    assert len(orphans(store, "run")) == 1
+    assert len(orphans(store).lost) == 1
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ def test_zombie_that_wakes_after_its_unit_was_done_again(tmp_path: Path) -> None
     zombie = RunSink(Interrupted(tmp_path, [lambda: commit(other, note="other ")]), "run", "v1")
     assert not commit(zombie, note="zombie ").won
     assert committed_text(store) == "other 0:0"
-    assert [decode_samples(store.get(info.key))[0][0].text for info in orphans(store, "run")] == ["zombie 0:0"]
+    assert [decode_samples(store.get(info.key))[0][0].text for info in orphans(store).lost] == ["zombie 0:0"]
 
 
 _KILLED = """
@@ -169,11 +174,11 @@ def test_kill_before_the_commit_leaves_nothing_committed(tmp_path: Path, instant
     assert done.returncode == -signal.SIGKILL
     assert keys(store, "run/verdicts/") == []
     assert committed_units(store, "run", "v1", "org/m", "gsm8k") == set()
-    assert orphans(store, "run") == []
-    assert [info.key for info in orphans(store, "run", uncommitted=True)] == keys(store, "run/samples/")
+    assert orphans(store).lost == ()
+    assert [info.key for info in orphans(store).uncommitted] == keys(store, "run/samples/")
     assert commit(RunSink(store, "run", "v1"), note="again ").won
     assert committed_text(store) == "again 0:0"
-    assert len(orphans(store, "run")) == 1
+    assert len(orphans(store).lost) == 1
 
 
 def test_lost_replies(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +212,7 @@ def test_two_writers_on_a_bad_network(moto: S3Server, monkeypatch: pytest.Monkey
     direct = open_store(uri, moto.options())
     assert committed_units(direct, "run", "v1", "org/m", "gsm8k") == {0, 1, 2, 3, 4}
     assert check_run(Run(direct, "run")) == []
-    assert len(orphans(direct, "run")) == 5
+    assert len(orphans(direct).lost) == 5
 
 
 def test_full_disk_is_one_line_and_commits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +243,7 @@ def test_judging_again_writes_no_text(store: Store) -> None:
     assert keys(store, "run/samples/") == before
     again = read_footer(store.get("run/" + verdicts_key("v2", UNIT)))
     assert (again.samples, again.samples_sha256) == (judged.samples, judged.samples_sha256)
-    assert orphans(store, "run") == []
+    assert orphans(store).lost == ()
     assert committed_units(store, "run", "v2", "org/m", "gsm8k") == {3}
 
 
@@ -263,6 +268,7 @@ def test_resuming_only_lists(tmp_path: Path) -> None:
     commit(sink, Unit("org/m2", "gsm8k", 9, 0, 2, 0, 4))
     commit(sink, Unit("org/m", "gsm8k-hard", 9, 0, 2, 0, 4))
     store.put_new("run/" + final_verdicts_key("v1", "org/m", "gsm8k", 4), b"")
+    store.calls.clear()
     found = committed_units(store, "run", "v1", "org/m", "gsm8k")
     assert found == {0, 7, 255, 256, 300} | set(range(4 * 256, 5 * 256))
     assert committed_units(store, "run", "v2", "org/m", "gsm8k") == set()
@@ -283,4 +289,4 @@ def test_footer_is_plain_json(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     commit(RunSink(store, "", "v1"))
     said = json.loads(pq.read_metadata(tmp_path / verdicts_key("v1", UNIT)).metadata[b"troop"])
-    assert set(said) == {"kind", "schema", "attempt", "samples", "samples_sha256", "engine_s"}
+    assert set(said) == {"kind", "schema", "attempt", "samples", "samples_sha256", "engine_s", "sha256"}

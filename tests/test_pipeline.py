@@ -21,7 +21,7 @@ from jobs.catalogue import Run
 from jobs.commit import RunSink
 from jobs.results import open_database
 from jobs.store import DirectoryStore
-from sampling.errors import BadInput, StoreError
+from sampling.errors import BadInput, StoreError, StoreUnusable
 from sampling.models import ModelInfo
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
@@ -136,6 +136,27 @@ def test_a_unit_that_always_fails_is_set_aside_with_its_error(cluster: tuple[flo
     aside = run(work(tmp_path), tmp_path, cluster, wrap=SinkWithOneBadUnit)
     assert [(item.unit.number, item.error) for item in aside] == [(3, "disk full")]
     assert committed(tmp_path) == (220, 220, 22)
+
+
+@dataclass(frozen=True)
+class FullSink:
+    """A disk that is full after the first units."""
+
+    sink: RunSink
+
+    def commit(
+        self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
+    ) -> Receipt:
+        if unit.number > 3:
+            raise StoreUnusable("runs: No space left on device")
+        return self.sink.commit(unit, samples, verdicts, provenance)
+
+
+def test_a_full_disk_ends_the_run_and_leaves_whole_units(cluster: tuple[float, float], tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match=r"^runs: No space left on device$"):
+        run(work(tmp_path), tmp_path, cluster, wrap=FullSink)
+    assert run(work(tmp_path), tmp_path, cluster) == ()
+    assert committed(tmp_path) == (240, 240, 24)
 
 
 def test_a_sample_that_the_engine_failed_on_is_neither_right_nor_wrong(
