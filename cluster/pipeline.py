@@ -24,6 +24,7 @@ from sampling.samples import Unit
 
 BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
 COMMIT_TRIES = 5
+COMMITS_PER_ENGINE = 2  # at once: Ray starts a process for each, however many units end together
 TICK_S = 1.0
 
 
@@ -37,6 +38,7 @@ class Pipeline:
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
         self._room = asyncio.Semaphore(BACKLOG_BATCHES)
+        self._committing = asyncio.Semaphore(COMMITS_PER_ENGINE * sum(place.count for place in placement.engines))
 
     async def run(self, on_progress: OnProgress) -> tuple[SetAside, ...]:
         """Works until every unit is committed or set aside; returns the latter.
@@ -99,7 +101,8 @@ class Pipeline:
         life, provenance = sampler.life, sampler.provenance
         try:
             batches = await self._sample_and_judge(unit, sampler)
-            receipt = await self._commit.remote(self._sink, unit, provenance, *batches)
+            async with self._committing:
+                receipt = await self._commit.remote(self._sink, unit, provenance, *batches)
         except (RayError, TroopError) as error:
             sampler.unit_failed(error, life)
             if not sampler.queue.put_back(unit):
