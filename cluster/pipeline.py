@@ -5,6 +5,7 @@ the unit goes back to the queue: what counts is only what the sink holds.
 """
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -69,7 +70,8 @@ class Pipeline:
         """Runs all engines of one model; units that are left when the last engine has failed are set aside."""
         async with asyncio.TaskGroup() as units:
             errors = await self._run_engines(queue, place, units)
-        for unit in queue.waiting:
+        while queue.waiting:
+            unit = queue.take()
             self._tally.set_aside.append(SetAside(unit, f"model {unit.model}: {errors[0]}"))
 
     async def _run_engines(self, queue: UnitQueue, place: EnginePlace, units: asyncio.TaskGroup) -> list[BaseException]:
@@ -93,7 +95,8 @@ class Pipeline:
 
     def _new_sampler(self, queue: UnitQueue, place: EnginePlace) -> Any:
         actor: Any = ray.remote(Sampler)
-        arguments = (queue.work, self._problems, self._work.seed, self._work.code_version, place.threads)
+        work = replace(queue.work, units=(next(iter(queue.work.units)),))  # not all travel to every engine
+        arguments = (work, self._problems, self._work.seed, self._work.code_version, place.threads)
         options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
         return actor.options(**options).remote(*arguments)
 

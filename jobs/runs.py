@@ -7,11 +7,10 @@ from pathlib import Path
 
 from jobs.catalogue import Run, read_versions
 from jobs.commit import committed_units
-from jobs.plan import Layer, layer_key, planned_units
+from jobs.plan import Layer, Units, layer_key, planned_units
 from jobs.spec import Sweep, load_sweep
 from jobs.store import Store, StoreOptions, open_store
 from sampling.errors import BadInput
-from sampling.samples import Unit
 from sampling.validate import parse
 
 SET_ASIDE = "set_aside.json"
@@ -59,7 +58,7 @@ def read_layers(store: Store) -> tuple[Layer, ...]:
     return tuple(sorted(layers, key=lambda layer: layer.number))
 
 
-def missing_units(store: Store, layers: Sequence[Layer], version: str) -> list[Unit]:
+def missing_units(store: Store, layers: Sequence[Layer], version: str) -> Units:
     """Planned units without a commit, in planned order, from listings alone.
 
     Raises BadInput where units are committed under other versions of the verifiers only: their samples must be neither
@@ -75,7 +74,7 @@ def missing_units(store: Store, layers: Sequence[Layer], version: str) -> list[U
                 f"version {cell.version}, these are {version}; `troop verify {store.uri}` judges them again"
             )
         done[cell.model, cell.task] = present
-    return [unit for unit in planned_units(layers) if unit.number not in done.get((unit.model, unit.task), set())]
+    return planned_units(layers).without(done)
 
 
 def _store_of(uri: str) -> Store:

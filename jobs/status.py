@@ -61,8 +61,8 @@ def read_status(uri: str) -> RunStatus:
     """Raises BadInput where there is no run."""
     stored = open_run(uri)
     planned: dict[tuple[str, str], int] = defaultdict(int)
-    for unit in planned_units(stored.layers):
-        planned[unit.model, unit.task] += unit.rows
+    for block, _ in planned_units(stored.layers).parts:
+        planned[block.model, block.task] += block.rows
     found = {(cell.model, cell.task): cell for cell in read_cells(stored.run)}
     cells = []
     for (model, task), rows in planned.items():

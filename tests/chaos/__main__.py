@@ -123,7 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=500, help="network faults at least")
     parser.add_argument("--seed", type=int, default=1, help="of all choices")
     parser.add_argument("--strokes", type=int, default=60, help="kills and freezes in one round at most")
-    parser.add_argument("--pause", type=float, default=0.5, help="mean seconds between two of them")
+    parser.add_argument("--pause", type=float, default=0.3, help="mean seconds between two of them")
     parser.add_argument("--rate", type=float, default=0.25, help="share of requests that go wrong")
     parser.add_argument("--problems", type=int, default=20, help="of the sweep; each is k / 64 units")
     parser.add_argument("--k", type=int, default=1024, help="samples per problem")

@@ -21,7 +21,7 @@ class Place:
     """``store`` and ``options`` are what the sweep says; ``network`` breaks what it is told to, if there is one."""
 
     store: str
-    options: StoreOptions = StoreOptions()
+    options: StoreOptions = field(default_factory=StoreOptions)
     environment: Mapping[str, str] = field(default_factory=dict)
     network: BadNetwork | None = None
     server: S3Server | None = None

@@ -121,15 +121,14 @@ def _reap(pid: int) -> None:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                stat = Path(f"/proc/{name}/stat").read_text(errors="replace")
-                yield int(name), int(stat.rpartition(")")[2].split()[1])
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            stat = (folder / "stat").read_text(errors="replace")
+            yield int(folder.name), int(stat.rpartition(")")[2].split()[1])
 
 
 def _title(pid: int) -> str:
-    """"" for a process that is gone or only waits to be reaped."""
+    """ "" for a process that is gone or only waits to be reaped."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     return ""
