@@ -43,9 +43,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def faulty_proxy(upstream: str, proxy: FaultyProxy | None = None) -> Iterator[FaultyProxy]:
-    """Serves as ``proxy`` decides; by default it behaves until it is told otherwise."""
-    proxy = proxy or FaultyProxy("")
+def faulty_proxy(upstream: str, given: FaultyProxy | None = None) -> Iterator[FaultyProxy]:
+    """Serves as ``given`` decides; by default it behaves until it is told otherwise."""
+    proxy = given or FaultyProxy("")
     address = urlsplit(upstream).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,10 +57,12 @@ def faulty_proxy(upstream: str, proxy: FaultyProxy | None = None) -> Iterator[Fa
             fault = proxy.next_fault(self.command)
             self.close_connection = True
             if fault == "cut body" or len(body) < length:
-                return self._open(body[: length // 2]).close()
+                self._open(body[: length // 2]).close()
+                return None
             if fault == "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                return self.connection.close()
+                self.connection.close()
+                return None
             if fault in _CODES:
                 return self._refuse(fault)
             if fault == "cut before":

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class Figures:
             **{f"network, {kind}": count for kind, count in sorted(self.network.items())},
             "drivers started": exits.total(),
             "drivers that ended with units set aside": exits[3],
-            "drivers that gave up on the store": exits[2],
+            "drivers to whom store or Ray did not answer": exits[2],
             "samples files of attempts that lost": sum(r.findings.orphans for r in self.rounds),
             "rows": sum(r.findings.rows for r in self.rounds),
             **{f"rows {name}": wrong[name] for name in ("lost", "foreign", "wrong")},
@@ -92,12 +93,15 @@ def _chaos(given: argparse.Namespace, arena: Arena, places: dict[str, Place]) ->
     network = next((place.network for place in places.values() if place.network), None)
     peace, unlike = arena.undisturbed(), 0
     _say(f"undisturbed: {peace.rows:,} rows")
-    tormentor = Tormentor(strokes(given.seed, given.pause))
+    tormentor, deadline = Tormentor(strokes(given.seed, given.pause)), time.monotonic() + 60 * given.minutes
     for kind, place in itertools.cycle(places.items()):
         left = given.kills - tormentor.struck
         faults_left = given.faults - network.counts.total() if network else 0
-        if left <= 0 and faults_left <= 0 and len(arena.rounds) >= len(places):
+        enough = (left <= 0 and faults_left <= 0) or time.monotonic() > deadline
+        if enough and len(arena.rounds) >= len(places):
             break
+        if left <= 0 < faults_left and place.network is None:
+            continue
         tormentor.left = min(left, given.strokes)
         done = arena.tormented(kind, place, tormentor)
         unlike += done.findings.coverage != peace.coverage
@@ -124,9 +128,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of all choices")
     parser.add_argument("--strokes", type=int, default=60, help="kills and freezes in one round at most")
     parser.add_argument("--pause", type=float, default=0.3, help="mean seconds between two of them")
-    parser.add_argument("--rate", type=float, default=0.25, help="share of requests that go wrong")
+    parser.add_argument("--rate", type=float, default=0.15, help="share of requests that go wrong")
     parser.add_argument("--problems", type=int, default=20, help="of the sweep; each is k / 64 units")
     parser.add_argument("--k", type=int, default=1024, help="samples per problem")
+    parser.add_argument("--minutes", type=float, default=24 * 60, help="no new round after that time")
     parser.add_argument("--json", type=Path, help="the same figures, for a script")
     return parser.parse_args()
 

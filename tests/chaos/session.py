@@ -16,9 +16,9 @@ from pathlib import Path
 
 DRIVER = "driver"
 TITLES = {  # how Ray names the processes of each role
-    "sampler": "ray::Sampler",
-    "verifier": "ray::JudgeWorker",
-    "committer": "ray::commit_unit",
+    "sampler": ("ray::Sampler",),
+    "verifier": ("ray::JudgeWorker",),
+    "committer": ("ray::commit_unit", "ray::compact_shard"),
 }
 ROLES = (*TITLES, DRIVER)
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.chaos.session import DRIVER, ROLES, Session, Victim
 
-WEIGHTS = {"sampler": 4, "verifier": 6, "committer": 9, DRIVER: 2}
+WEIGHTS = {"sampler": 4, "verifier": 6, "committer": 9, DRIVER: 1}
 KILLED = 0.5  # of all strokes; the others freeze
 LONG = 0.1  # of the freezes: long enough that a successor may do the frozen one's work
 POLL_S = 0.01
