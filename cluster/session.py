@@ -28,7 +28,7 @@ def connected(address: str | None) -> Iterator[tuple[float, float]]:
     here: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": LOOPBACK}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-    except Exception as error:  # noqa: BLE001 - Ray's own words where a busy machine is too slow for it: a bare one
+    except Exception as error:
         reason = str(error).strip().splitlines()[0]
         where = f"no cluster answers at {address!r}" if address else "no cluster can be started on this machine"
         raise BadInput(f"ray: {where} ({reason}); `ray start --head` starts one") from error
