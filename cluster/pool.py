@@ -13,7 +13,8 @@ from cluster.placement import Placement
 from sampling.errors import BadInput, VerifierFault
 from sampling.samples import Unit
 
-TRIES = 4
+TRIES = 4  # of a batch
+START_TRIES = 10  # of a verifier: before a run has begun, only a machine that cannot hold it should end it
 LAG = 8  # batches
 
 Ref = Any  # a ray.ObjectRef: a reference, never the payload
@@ -33,7 +34,7 @@ class VerifierPool:
         await asyncio.gather(*(self._prepare(place) for place in range(len(self._actors))))
 
     async def _prepare(self, place: int) -> None:
-        for _ in range(TRIES):
+        for _ in range(START_TRIES):
             actor = self._actors[place]
             try:
                 await actor.prepare.remote()
@@ -44,7 +45,7 @@ class VerifierPool:
                 raise
             except RayActorError:
                 self._replace(place, actor)
-        raise VerifierFault(f"verifiers died {TRIES} times at their start")
+        raise VerifierFault(f"verifiers died {START_TRIES} times at their start")
 
     async def judge(self, batch: Ref, unit: Unit) -> tuple[VerdictHeader, Ref]:
         """The header of the batch's verdicts and a reference to them; raises VerifierFault after TRIES deaths."""

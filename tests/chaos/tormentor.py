@@ -13,11 +13,15 @@ WEIGHTS = {"sampler": 4, "verifier": 6, "committer": 9, DRIVER: 1}
 KILLED = 0.5  # of all strokes; the others freeze
 LONG = 0.1  # of the freezes: long enough that a successor may do the frozen one's work
 POLL_S = 0.01
+MOST_WAITING = 6  # strokes that wait for a victim of their role
 
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """One choice: whom, and how. ``freeze_s`` None kills; ``which`` in [0, 1) picks among those of the role."""
+    """One choice: whom, and how, ``pause_s`` after the one before.
+
+    ``freeze_s`` None kills; ``which`` in [0, 1) picks among those of the role.
+    """
 
     pause_s: float
     role: str
@@ -49,7 +53,8 @@ class Tormentor:
     def __init__(self, schedule: Iterator[Stroke]) -> None:
         self._schedule, self.left = schedule, 0
         self.kills, self.freezes = Counter[str](), Counter[str]()
-        self._next: Stroke | None = None
+        self._waiting: list[Stroke] = []
+        self._next = next(schedule, None)
         self._due = 0.0
         self._frozen: list[Frozen] = []
 
@@ -60,18 +65,21 @@ class Tormentor:
     def torment(self, session: Session) -> int:
         """Until the session has ended, whose exit code it returns."""
         while (code := session.exit_code) is None:
-            if self.left:
-                self._next = self._next or self._following()
-                if time.monotonic() >= self._due and self._strike(session, self._next):
-                    self.left, self._next = self.left - 1, None
+            self._draw()
+            for stroke in self._waiting[: self.left]:
+                if self._strike(session, stroke):
+                    self._waiting.remove(stroke)
+                    self.left -= 1
             self.thaw(time.monotonic())
             time.sleep(POLL_S)
         return code
 
-    def _following(self) -> Stroke:
-        stroke = next(self._schedule)
-        self._due = time.monotonic() + stroke.pause_s
-        return stroke
+    def _draw(self) -> None:
+        """The next stroke, when its time has come; those whose victims are not there yet do not hold up the others."""
+        if self._next and len(self._waiting) < min(self.left, MOST_WAITING) and time.monotonic() >= self._due:
+            self._waiting.append(self._next)
+            self._next = next(self._schedule, None)
+            self._due = time.monotonic() + (self._next.pause_s if self._next else 0)
 
     def thaw(self, now: float) -> None:
         """Lets all go on whose time has come."""
