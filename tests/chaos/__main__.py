@@ -74,13 +74,16 @@ def main() -> int:
         try:
             places = _places(given, folder, stack)
         except CannotStart as error:
-            print(f"chaos: no real S3 server: {error}", file=sys.stderr)
+            _say(f"no real S3 server: {error}")
             return EXIT_NO_SERVER
         try:
             figures = _chaos(given, Arena(folder, size), places)
         except Failed as error:
-            print(f"chaos: {error}", file=sys.stderr)
+            _say(str(error))
             return 1
+        except KeyboardInterrupt:
+            _say("interrupted; all that it had started is gone")
+            return 130
     rows = figures.as_rows()
     print("\n".join(["| | |", "|---|---:|", *(f"| {name} | {_number(value)} |" for name, value in rows.items())]))
     if given.json:
