@@ -56,7 +56,7 @@ class Arena:
     def _run(self, name: str, place: Place, tormentor: Tormentor) -> Round:
         sweep = write_sweep(self.folder, self.size, name, place.store, place.options)
         # A short folder: the names of sockets below it may not be long.
-        environment = {"RAY_TMPDIR": str(self.folder), "RAY_DEDUP_LOGS": "1", **place.environment}
+        environment = {"RAY_TMPDIR": str(self.folder), **place.environment}
         command = [sys.executable, "-m", "tests.chaos.troop", "run", str(sweep), "--no-report"]
         log, started, exits = self.folder / f"{name}.log", time.monotonic(), Counter[int]()
         with nothing_left_behind(LEAVE_S):
