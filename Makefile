@@ -5,11 +5,14 @@ BIN    := $(VENV)/bin
 GPU    := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 STAMP  := $(VENV)/.installed-$(GPU)
 ROOMS  := sampling verify cluster jobs
+KILLS  ?= 500
+FAULTS ?= 500
+SEED   ?= 1
 UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
 LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)),--find-links $(dir))
 
-.PHONY: help install demo test check bench format lock clean
+.PHONY: help install demo test chaos check bench format lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
@@ -34,6 +37,10 @@ demo: $(STAMP) ## the whole chain on this machine, ending with a report (about t
 test: $(STAMP) ## the test suite (under 15 minutes on two cores)
 	@echo "test: pytest, with a real engine, a real Ray, a real S3 server and a real browser where the machine has one"
 	@$(BIN)/python -m pytest
+
+chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1
+	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED)"
+	@$(BIN)/python -m tests.chaos --kills $(KILLS) --faults $(FAULTS) --seed $(SEED)
 
 check: $(STAMP) ## format, lint, strict types, the order of the rooms
 	@echo "check: ruff format, ruff lint, mypy --strict, import-linter"

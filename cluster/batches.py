@@ -1,6 +1,6 @@
 """What crosses between the actors: small headers that the driver reads, payloads that it only passes on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sampling.models import ModelInfo
@@ -14,13 +14,13 @@ Problems = Mapping[str, Mapping[int, Problem]]  # task -> problem_idx -> problem
 
 @dataclass(frozen=True, slots=True)
 class ModelWork:
-    """One model of a run and the units it still has to sample."""
+    """One model of a run and the units it still has to sample: up to millions, which need not all exist at once."""
 
     model: ModelSpec
     info: ModelInfo
     settings: SamplingSettings
     sampling_hash: str
-    units: tuple[Unit, ...]
+    units: Collection[Unit]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ UNREAD_OBJECTS = 16  # batches and headers that an engine may be ahead of the dr
 
 
 class UnitQueue:
-    """The units of one model: those that nobody is working on, and how many are not yet committed or set aside."""
+    """The units of one model: how many nobody is working on, and how many are not yet committed or set aside."""
 
     def __init__(self, work: ModelWork) -> None:
         self.work = work
-        self.waiting = deque(work.units)
-        self.open = len(work.units)
+        self.open = self.waiting = len(work.units)
+        self._fresh, self._again = iter(work.units), deque[Unit]()
         self._failures: dict[Unit, int] = {}
         self._listeners: list[asyncio.Event] = []
 
@@ -38,6 +38,11 @@ class UnitQueue:
         for event in self._listeners:
             event.set()
 
+    def take(self) -> Unit:
+        """One of those that are waiting."""
+        self.waiting -= 1
+        return next(self._fresh, None) or self._again.popleft()
+
     def close_one(self) -> None:
         self.open -= 1
         self.wake()
@@ -48,7 +53,8 @@ class UnitQueue:
         if self._failures[unit] >= TRIES:
             self.close_one()
             return False
-        self.waiting.append(unit)
+        self._again.append(unit)
+        self.waiting += 1
         self.wake()
         return True
 
@@ -130,7 +136,7 @@ class SamplerHandle:
         while self.queue.open and self._broken is None:
             self._changed.clear()
             while self.queue.waiting and self._wants_more():
-                unit = self.queue.waiting.popleft()
+                unit = self.queue.take()
                 self._in_flight.add(unit)
                 self._start_unit(unit, self)
             await self._changed.wait()

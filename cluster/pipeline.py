@@ -6,6 +6,7 @@ the unit goes back to the queue: what counts is only what the sink holds.
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from sampling.samples import Shard, Unit
 
 BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
 COMMIT_TRIES = 5
+COMMITS_PER_ENGINE = 2  # at once: Ray starts a process for each, however many units end together
 TICK_S = 1.0
 
 
@@ -42,6 +44,7 @@ class Pipeline:
         self._compact_shard: Any = ray.remote(compact_shard).options(num_cpus=0)
         self._open_shards = OpenShards(work.open_shards)
         self._compacting = asyncio.Lock()  # one at a time: engines must not feel it
+        self._committing = asyncio.Semaphore(COMMITS_PER_ENGINE * sum(place.count for place in placement.engines))
 
     async def run(self, on_progress: OnProgress) -> tuple[SetAside, ...]:
         """Works until every unit is committed or set aside; returns the latter.
@@ -78,7 +81,8 @@ class Pipeline:
         """Runs all engines of one model; units that are left when the last engine has failed are set aside."""
         async with asyncio.TaskGroup() as units:
             errors = await self._run_engines(queue, place, units)
-        for unit in queue.waiting:
+        while queue.waiting:
+            unit = queue.take()
             self._tally.set_aside.append(SetAside(unit, f"model {unit.model}: {errors[0]}"))
 
     async def _run_engines(self, queue: UnitQueue, place: EnginePlace, units: asyncio.TaskGroup) -> list[BaseException]:
@@ -102,7 +106,8 @@ class Pipeline:
 
     def _new_sampler(self, queue: UnitQueue, place: EnginePlace) -> Any:
         actor: Any = ray.remote(Sampler)
-        arguments = (queue.work, self._problems, self._work.seed, self._work.code_version, place.threads)
+        work = replace(queue.work, units=(next(iter(queue.work.units)),))  # not all travel to every engine
+        arguments = (work, self._problems, self._work.seed, self._work.code_version, place.threads)
         options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
         return actor.options(**options).remote(*arguments)
 
@@ -110,7 +115,8 @@ class Pipeline:
         life, provenance = sampler.life, sampler.provenance
         try:
             batches = await self._sample_and_judge(unit, sampler)
-            receipt = await self._commit.remote(self._sink, unit, provenance, *batches)
+            async with self._committing:
+                receipt = await self._commit.remote(self._sink, unit, provenance, *batches)
         except StoreUnusable:
             raise
         except (RayError, TroopError) as error:

@@ -13,7 +13,8 @@ from cluster.placement import Placement
 from sampling.errors import BadInput, VerifierFault
 from sampling.samples import Unit
 
-TRIES = 4
+TRIES = 4  # of a batch
+START_TRIES = 10  # of a verifier: before a run has begun, only a machine that cannot hold it should end it
 LAG = 8  # batches
 
 Ref = Any  # a ray.ObjectRef: a reference, never the payload
@@ -30,12 +31,21 @@ class VerifierPool:
 
     async def prepare(self) -> None:
         """Opens every sandbox that will be needed; raises BadInput where a node cannot give it."""
-        try:
-            await asyncio.gather(*(actor.prepare.remote() for actor in self._actors))
-        except RayTaskError as error:
-            if isinstance(error.cause, BadInput):
-                raise error.cause from error
-            raise
+        await asyncio.gather(*(self._prepare(place) for place in range(len(self._actors))))
+
+    async def _prepare(self, place: int) -> None:
+        for _ in range(START_TRIES):
+            actor = self._actors[place]
+            try:
+                await actor.prepare.remote()
+                return
+            except RayTaskError as error:
+                if isinstance(error.cause, BadInput):
+                    raise error.cause from error
+                raise
+            except RayActorError:
+                self._replace(place, actor)
+        raise VerifierFault(f"verifiers died {START_TRIES} times at their start")
 
     async def judge(self, batch: Ref, unit: Unit) -> tuple[VerdictHeader, Ref]:
         """The header of the batch's verdicts and a reference to them; raises VerifierFault after TRIES deaths."""

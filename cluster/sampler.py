@@ -33,7 +33,7 @@ class Sampler:
     def start(self) -> EngineReady:
         """Starts the engine; raises EngineError."""
         started = time.monotonic()
-        work, first = self._work, self._work.units[0]
+        work, first = self._work, next(iter(self._work.units))
         seed = engine_seed(self._run_seed, work.model.name, f"{first.task}/{first.number}", secrets.token_hex(8))
         seeds = Seeds(self._run_seed, seed)
         self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, self._threads))

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from jobs.plan import Layer, planned_units
+from jobs.plan import Layer, Units, planned_units
 from jobs.resolve import Resolved, resolve
 from jobs.run import current_version, next_layer, runnable
 from jobs.runs import layers_to_extend, missing_units
 from jobs.schema import prompt_text
 from jobs.spec import Sweep
 from jobs.store import open_store
-from sampling.samples import Unit
 from sampling.validate import Plain
 
 BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # stored, at most: text is compressed
@@ -82,11 +81,10 @@ def describe_plan(sweep: Sweep) -> PlanDescription:
     )
 
 
-def _cells(resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit]) -> tuple[CellPlan, ...]:
+def _cells(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> tuple[CellPlan, ...]:
     cells = []
     for (model, task), k in resolved.wanted.k.items():
-        planned = [unit for unit in planned_units(layers) if (unit.model, unit.task) == (model, task)]
-        to_do = [unit for unit in missing if (unit.model, unit.task) == (model, task)]
+        planned, to_do = planned_units(layers).of(model, task), missing.of(model, task)
         cells.append(
             CellPlan(
                 model=model,
@@ -94,9 +92,9 @@ def _cells(resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit])
                 problems=len(resolved.problems[task]),
                 k=k,
                 units=len(planned),
-                samples=sum(unit.rows for unit in planned),
+                samples=planned.rows,
                 units_to_do=len(to_do),
-                samples_to_do=sum(unit.rows for unit in to_do),
+                samples_to_do=to_do.rows,
             )
         )
     return tuple(cells)

@@ -7,7 +7,7 @@ change the distribution of samples already drawn is refused.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,19 +57,30 @@ class Block(Plain):
     problems_per_unit: int = Field(ge=1)
     samples_per_unit: int = Field(ge=1)
 
-    def units(self) -> Iterator[Unit]:
-        number = self.first_unit
-        for problem in range(self.first_problem, self.last_problem, self.problems_per_unit):
-            for sample in range(self.first_sample, self.last_sample, self.samples_per_unit):
-                last_problem = min(problem + self.problems_per_unit, self.last_problem)
-                last_sample = min(sample + self.samples_per_unit, self.last_sample)
-                yield Unit(self.model, self.task, number, problem, last_problem, sample, last_sample)
-                number += 1
+    def unit(self, number: int) -> Unit:
+        """The unit of that number, one of ``numbers``."""
+        row, column = divmod(number - self.first_unit, self._units_per_row)
+        problem = self.first_problem + row * self.problems_per_unit
+        sample = self.first_sample + column * self.samples_per_unit
+        last_problem = min(problem + self.problems_per_unit, self.last_problem)
+        last_sample = min(sample + self.samples_per_unit, self.last_sample)
+        return Unit(self.model, self.task, number, problem, last_problem, sample, last_sample)
+
+    @property
+    def numbers(self) -> range:
+        return range(self.first_unit, self.first_unit + self.unit_count)
 
     @property
     def unit_count(self) -> int:
-        rows = -(-(self.last_problem - self.first_problem) // self.problems_per_unit)
-        return rows * -(-(self.last_sample - self.first_sample) // self.samples_per_unit)
+        return -(-(self.last_problem - self.first_problem) // self.problems_per_unit) * self._units_per_row
+
+    @property
+    def rows(self) -> int:
+        return (self.last_problem - self.first_problem) * (self.last_sample - self.first_sample)
+
+    @property
+    def _units_per_row(self) -> int:
+        return -(-(self.last_sample - self.first_sample) // self.samples_per_unit)
 
 
 class Layer(Plain):
@@ -119,20 +130,69 @@ def problem_ids(layers: Sequence[Layer], task: str) -> list[str]:
     return [name for layer in layers for part in layer.problems if part.task == task for name in part.ids]
 
 
-def planned_units(layers: Sequence[Layer]) -> Iterator[Unit]:
+@dataclass(frozen=True, slots=True)
+class Units(Collection[Unit]):
+    """Some units of a plan, in planned order: blocks, and which of their numbers. A million of them are a few bytes,
+    as each is made when it is asked for."""
+
+    parts: tuple[tuple[Block, Sequence[int]], ...]
+
+    def __len__(self) -> int:
+        return sum(len(numbers) for _, numbers in self.parts)
+
+    def __iter__(self) -> Iterator[Unit]:
+        return (block.unit(number) for block, numbers in self.parts for number in numbers)
+
+    def __contains__(self, unit: object) -> bool:
+        return any(unit == mine for mine in self)
+
+    @property
+    def rows(self) -> int:
+        return sum(
+            block.rows if len(numbers) == block.unit_count else sum(block.unit(number).rows for number in numbers)
+            for block, numbers in self.parts
+        )
+
+    def of(self, model: str, task: str | None = None) -> "Units":
+        """Those of a model, on one task or on all."""
+        return Units(tuple(part for part in self.parts if part[0].model == model and task in (None, part[0].task)))
+
+    def without(self, done: Mapping[tuple[str, str], Set[int]]) -> "Units":
+        """Those whose numbers are not ``done``, by model and task."""
+        parts = []
+        for block, numbers in self.parts:
+            gone = done.get((block.model, block.task))
+            parts.append((block, [number for number in numbers if number not in gone] if gone else numbers))
+        return Units(tuple(parts))
+
+    def among(self, models: Set[str], problems: Mapping[str, set[int]]) -> "Units":
+        """Those whose model is named, and all of whose problems are."""
+        parts = []
+        for block, numbers in self.parts:
+            named = problems.get(block.task, set[int]()) if block.model in models else set()
+            if not named.issuperset(range(block.first_problem, block.last_problem)):
+                units = map(block.unit, numbers)
+                numbers = [u.number for u in units if named.issuperset(range(u.first_problem, u.last_problem))]
+            parts.append((block, numbers))
+        return Units(tuple(parts))
+
+
+def planned_units(layers: Sequence[Layer]) -> Units:
     """Every unit of the run, in the order in which it was planned."""
-    for layer in layers:
-        for block in layer.blocks:
-            yield from block.units()
+    return Units(tuple((block, block.numbers) for layer in layers for block in layer.blocks))
 
 
-def open_shards(layers: Sequence[Layer], missing: Iterable[Unit]) -> dict[Shard, int]:
+def open_shards(layers: Sequence[Layer], missing: Units) -> dict[Shard, int]:
     """How many units each shard lacks, of those that the plan fills: the last one of a model and task rarely is."""
     planned: Counter[tuple[str, str]] = Counter()
     for block in (block for layer in layers for block in layer.blocks):
         planned[block.model, block.task] += block.unit_count
-    full = {cell: count // UNITS_PER_SHARD for cell, count in planned.items()}
-    return dict(Counter(unit.in_shard for unit in missing if unit.shard < full[unit.model, unit.task]))
+    lacking: Counter[Shard] = Counter()
+    for block, numbers in missing.parts:
+        full = planned[block.model, block.task] // UNITS_PER_SHARD
+        by_shard = Counter(number // UNITS_PER_SHARD for number in numbers)
+        lacking.update({Shard(block.model, block.task, n): count for n, count in by_shard.items() if n < full})
+    return dict(lacking)
 
 
 def extend(

@@ -14,15 +14,14 @@ from jobs.audit import check_gold
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
 from jobs.compact import compact_run
-from jobs.plan import Layer, extend, layer_key, open_shards, problem_ids
+from jobs.plan import Layer, Units, extend, layer_key, open_shards, planned_units, problem_ids
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
-from jobs.runs import SET_ASIDE, committed_numbers, layers_to_extend, read_layers, units_but
+from jobs.runs import SET_ASIDE, committed_numbers, layers_to_extend, read_layers
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
 from sampling.errors import BadInput
 from sampling.problems import Problem
-from sampling.samples import Unit
 from verify.judge import KINDS, verifier_version
 
 Say = Callable[[str], None]
@@ -46,11 +45,11 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
     known = layers_to_extend(store)
     added = next_layer(resolved, known)  # what is refused is refused here, before anything is written
     done = committed_numbers(store, version)
-    if added or runnable(units_but(known, done), resolved, known):
+    if added or runnable(planned_units(known).without(done), resolved, known):
         _try_gold(resolved, say)
     probe_store(store)
     layers = write_plan(resolved, store)
-    missing = units_but(layers, done)
+    missing = planned_units(layers).without(done)
     to_do = runnable(missing, resolved, layers)
     say(_opening(store, layers, missing, to_do))
     if not to_do:
@@ -121,15 +120,10 @@ def current_version() -> str:
     return verifier_version(KINDS)
 
 
-def runnable(missing: Sequence[Unit], resolved: Resolved, layers: Sequence[Layer]) -> list[Unit]:
+def runnable(missing: Units, resolved: Resolved, layers: Sequence[Layer]) -> Units:
     """The missing units that this sweep names the model and all problems of."""
     models = {model.name for model in resolved.sweep.models}
-    known = {task: set(table) for task, table in problem_tables(resolved, layers).items()}
-    return [
-        unit
-        for unit in missing
-        if unit.model in models and known.get(unit.task, set()).issuperset(range(unit.first_problem, unit.last_problem))
-    ]
+    return missing.among(models, {task: set(table) for task, table in problem_tables(resolved, layers).items()})
 
 
 def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> dict[str, dict[int, Problem]]:
@@ -142,11 +136,11 @@ def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> dict[str, dic
     return tables
 
 
-def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit]) -> Work:
+def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> Work:
     sweep = resolved.sweep
     models = []
     for model in sweep.models:
-        units = tuple(unit for unit in missing if unit.model == model.name)
+        units = missing.of(model.name)
         info, settings = resolved.infos[model.name], sweep.settings_of(model)
         if units:
             models.append(ModelWork(model, info, settings, resolved.sampling_hash(model), units))
@@ -154,13 +148,11 @@ def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Sequence[Unit]
     return Work(tuple(models), problems, sweep.seed, sweep.verify.tier, sweep.verify.workers, code_version())
 
 
-def _cells(layers: Sequence[Layer], missing: Sequence[Unit]) -> list[CellTally]:
+def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
     """The counts to start from: how much earlier runs have committed; what of it passed would take reading it all."""
-    rows: dict[tuple[str, str], int] = {}
-    for layer in layers:
-        for block in layer.blocks:
-            rows[block.model, block.task] = rows.get((block.model, block.task), 0) + sum(u.rows for u in block.units())
-    left = {cell: sum(unit.rows for unit in missing if (unit.model, unit.task) == cell) for cell in rows}
+    planned = planned_units(layers)
+    rows = {(block.model, block.task): planned.of(block.model, block.task).rows for block, _ in planned.parts}
+    left = {cell: missing.of(*cell).rows for cell in rows}
     problems = {task: len(problem_ids(layers, task)) for _, task in rows}
     return [CellTally(*cell, problems[cell[1]], rows[cell], rows[cell] - left[cell], None) for cell in rows]
 
@@ -184,14 +176,13 @@ def _run_on_ray(work: Work, sink: RunSink, tally: Tally, show: OnProgress, addre
         return asyncio.run(run())
 
 
-def _opening(store: Store, layers: Sequence[Layer], missing: Sequence[Unit], to_do: Sequence[Unit]) -> str:
-    planned = sum(block.unit_count for layer in layers for block in layer.blocks)
-    rows = sum(unit.rows for unit in to_do)
+def _opening(store: Store, layers: Sequence[Layer], missing: Units, to_do: Units) -> str:
+    planned = len(planned_units(layers))
     if not missing:
         return f"{store.uri}: all {planned:,} units are committed; nothing to sample"
     left = len(missing) - len(to_do)
     tail = f"; {left:,} more need a model or problems that this sweep no longer names" if left else ""
-    return f"{store.uri}: {planned:,} units planned, {len(to_do):,} to do ({rows:,} samples){tail}"
+    return f"{store.uri}: {planned:,} units planned, {len(to_do):,} to do ({to_do.rows:,} samples){tail}"
 
 
 def _closing(store: Store, tally: Tally, before: int) -> str:

@@ -8,11 +8,10 @@ from pathlib import Path
 from jobs.catalogue import Run
 from jobs.commit import result_files
 from jobs.layout import FINAL, SAMPLES, VERDICTS
-from jobs.plan import Layer, decode_layer, layer_key, planned_units
+from jobs.plan import Layer, Units, decode_layer, layer_key, planned_units
 from jobs.spec import Sweep, load_sweep
 from jobs.store import Store, StoreOptions, open_store
 from sampling.errors import BadInput
-from sampling.samples import Unit
 from sampling.validate import parse
 
 SET_ASIDE = "set_aside.json"
@@ -90,14 +89,9 @@ def committed_numbers(store: Store, version: str) -> Committed:
     return {(model, task): units for (model, task, other), units in found.items() if other == version}
 
 
-def missing_units(store: Store, layers: Sequence[Layer], version: str) -> list[Unit]:
+def missing_units(store: Store, layers: Sequence[Layer], version: str) -> Units:
     """Planned units without a commit; see ``committed_numbers``."""
-    return units_but(layers, committed_numbers(store, version))
-
-
-def units_but(layers: Sequence[Layer], done: Committed) -> list[Unit]:
-    """Planned units that are not among ``done``, in planned order."""
-    return [unit for unit in planned_units(layers) if unit.number not in done.get((unit.model, unit.task), set())]
+    return planned_units(layers).without(committed_numbers(store, version))
 
 
 def _store_of(uri: str) -> Store:

@@ -64,8 +64,8 @@ def read_status(uri: str, version: str | None = None) -> RunStatus:
     """Raises BadInput where there is no run, or no verdicts of the version of the verifiers that was asked for."""
     stored = open_run(uri, version)
     planned: dict[tuple[str, str], int] = defaultdict(int)
-    for unit in planned_units(stored.layers):
-        planned[unit.model, unit.task] += unit.rows
+    for block, _ in planned_units(stored.layers).parts:
+        planned[block.model, block.task] += block.rows
     found = {(cell.model, cell.task): cell for cell in read_cells(stored.run, stored.version)}
     cells = []
     for (model, task), rows in planned.items():

@@ -2,6 +2,9 @@
 
 import contextlib
 import http.client
+import socket
+import struct
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["ok", "cut before", "lose reply", "cut reply", "503", "409", "403", "unconditional"]
+Fault = Literal[
+    "ok", "cut before", "cut body", "lose reply", "cut reply", "reset", "503", "409", "403", "unconditional"
+]
 _CODES = {"503": "SlowDown", "409": "ConditionalRequestConflict", "403": "AccessDenied"}
 
 
@@ -31,19 +36,35 @@ class FaultyProxy:
         return self.faults.pop(0) if self.faults else self.always
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed is no news."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextlib.contextmanager
-def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
-    proxy = FaultyProxy("")
+def faulty_proxy(upstream: str, given: FaultyProxy | None = None) -> Iterator[FaultyProxy]:
+    """Serves as ``given`` decides; by default it behaves until it is told otherwise."""
+    proxy = given or FaultyProxy("")
     address = urlsplit(upstream).netloc
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def relay(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
             proxy.requests.append(f"{self.command} {self.path}")
             fault = proxy.next_fault(self.command)
             self.close_connection = True
+            if fault == "cut body" or len(body) < length:
+                self._open(body[: length // 2]).close()
+                return None
+            if fault == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                return None
             if fault in _CODES:
                 return self._refuse(fault)
             if fault == "cut before":
@@ -57,13 +78,18 @@ def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
 
         do_GET = do_HEAD = do_PUT = do_DELETE = relay  # noqa: N815
 
-        def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        def _open(self, body: bytes) -> http.client.HTTPConnection:
+            """The request on its way to the server, whatever length its headers promise."""
             connection = http.client.HTTPConnection(address)
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 if name.lower() != "expect":
                     connection.putheader(name, value)
             connection.endheaders(body)
+            return connection
+
+        def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+            connection = self._open(body)
             response = connection.getresponse()
             answer = response.read()
             connection.close()
@@ -86,7 +112,7 @@ def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     proxy.endpoint = f"http://127.0.0.1:{server.server_address[1]}"

@@ -54,8 +54,10 @@ class S3Server:
 
     def client(self) -> Any:
         """A plain client, for what Troop never does."""
-        keys = {"aws_access_key_id": self.access_key, "aws_secret_access_key": self.secret_key}
-        return boto3.session.Session(**keys, region_name="us-east-1").client("s3", endpoint_url=self.endpoint)
+        session = boto3.session.Session(
+            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key, region_name="us-east-1"
+        )
+        return session.client("s3", endpoint_url=self.endpoint)
 
     def options(self, **more: object) -> StoreOptions:
         return StoreOptions.model_validate({"endpoint_url": self.endpoint, **more})

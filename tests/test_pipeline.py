@@ -10,10 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 
 from cluster.batches import ModelWork, SetAside, Work
 from cluster.pipeline import Pipeline
 from cluster.placement import place
+from cluster.pool import VerifierPool
 from cluster.session import connected
 from cluster.sink import Receipt, Sink
 from cluster.tally import CellTally, OnProgress, Progress, Tally
@@ -116,6 +118,16 @@ def test_a_killed_actor_costs_nothing_but_time(cluster: tuple[float, float], tmp
     assert killed
     assert seen[-1].engines[0].restarts <= (victim == "Sampler")  # and none where it had handed everything on
     assert committed(tmp_path) == (240, 240, 24)
+
+
+def test_a_verifier_that_dies_before_it_is_ready_is_replaced(cluster: tuple[float, float], tmp_path: Path) -> None:
+    given = work(tmp_path)
+    pool = VerifierPool(given, ray.put(given.problems), place(given.models, *cluster, given.verifiers))
+    ray.kill(pool._actors[0])
+    try:
+        asyncio.run(pool.prepare())
+    finally:
+        pool.stop()
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,22 @@ def test_every_sample_is_planned_exactly_once_however_the_sweep_grows(steps: lis
     assert rows(layers) == Counter(("small", idx, sample) for idx, k in expected.items() for sample in range(k))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 9000), st.sets(st.integers(0, 60)), st.sets(st.integers(0, 11)))
+def test_parts_of_a_plan_are_what_filtering_its_units_would_give(
+    count: int, k: int, done: set[int], named: set[int]
+) -> None:
+    layers = grow([], wanted([problem(f"p{i}") for i in range(count)], k, model("small"), model("large")))
+    units = list(planned_units(layers))
+    left = [unit for unit in units if unit.model == "large" or unit.number not in done]
+    missing = planned_units(layers).without({("small", "t"): done})
+    assert (list(missing), len(missing)) == (left, len(left))
+    assert missing.rows == sum(unit.rows for unit in left)
+    assert list(missing.of("small", "t")) == [unit for unit in left if unit.model == "small"]
+    runnable = [u for u in left if u.model == "large" and named.issuperset(range(u.first_problem, u.last_problem))]
+    assert list(missing.among({"large"}, {"t": named})) == runnable
+
+
 def test_units_have_names_of_their_own_that_never_change() -> None:
     first = grow([], wanted([problem(f"p{i}") for i in range(5)], 1000))
     second = grow(first, wanted([problem(f"p{i}") for i in range(9)], 3000))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobs.layout import final_verdicts_key
-from jobs.plan import open_shards
+from jobs.plan import open_shards, planned_units
 from jobs.query import run_query
-from jobs.runs import committed_numbers, open_run, units_but
+from jobs.runs import committed_numbers, open_run
 from jobs.store import DirectoryStore, open_store
 from sampling.samples import UNITS_PER_SHARD, Shard
 from tests.conftest import Troop, WriteSweep
@@ -77,10 +77,10 @@ def test_a_full_shard_is_compacted_on_the_way_and_the_run_grows_beyond_it(
 def test_a_shard_is_open_until_the_plan_fills_it(troop: Troop, write_sweep: WriteSweep) -> None:
     run(troop, write_sweep(**gold(4)))  # 6 units
     layers = open_run(RUN).layers
-    assert open_shards(layers, units_but(layers, {})) == {}
+    assert open_shards(layers, planned_units(layers)) == {}
     run(troop, write_sweep(**gold(K)))  # 258 units in two layers
     layers = open_run(RUN).layers
-    missing = units_but(layers, {("gold", "sums"): set(range(6))})
+    missing = planned_units(layers).without({("gold", "sums"): set(range(6))})
     assert open_shards(layers, missing) == {Shard("gold", "sums", 0): UNITS_PER_SHARD - 6}
     assert len(files("final/verdicts/")) == 1
 

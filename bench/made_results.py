@@ -1,0 +1,97 @@
+"""Results for the benches: drawn here, encoded and laid out by the product's own code."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.layout import final_verdicts_key
+from jobs.schema import HASH_STRIDE, VERDICTS, Footer, encode_verdicts
+from jobs.store import Store
+from sampling.samples import UNITS_PER_SHARD, Provenance, Sample, Unit
+from verify.verdict import Status, Verdict
+
+UNIT_ROWS = 2048
+SHARD_ROWS = UNIT_ROWS * UNITS_PER_SHARD
+SAMPLES_PER_PROBLEM = 102_400
+VERSION, MODEL, TASK = "v1", "model", "task"
+PROVENANCE = Provenance(MODEL, "main", "vllm", "0.24", "0123456789abcdef", "bench", "node/1", "gpu")
+REASONS = ["", "another number", "no number found"]
+
+
+def words() -> list[str]:
+    """The plain words of the README as often as they occur: in random order they compress worse than real text."""
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    return [word for word in text.split() if word.isascii()]
+
+
+def made_unit(number: int, vocabulary: list[str]) -> tuple[Unit, list[Sample], list[Verdict]]:
+    """A unit of one problem: texts of 200 to 1,000 characters, a fifth of them right."""
+    draw, first = random.Random(number), number * UNIT_ROWS % SAMPLES_PER_PROBLEM
+    problem = number * UNIT_ROWS // SAMPLES_PER_PROBLEM
+    unit = Unit(MODEL, TASK, number, problem, problem + 1, first, first + UNIT_ROWS)
+    samples = [_sample(problem, first + i, draw, vocabulary) for i in range(UNIT_ROWS)]
+    return unit, samples, [_verdict(draw) for _ in samples]
+
+
+def write_shards(store: Store, count: int) -> int:
+    """Compacted verdicts of ``count`` full shards, each with rows of its own; returns their bytes."""
+    stored = 0
+    for shard in range(count):
+        footer = Footer(f"{shard:032x}", f"final/samples/{shard}", "0" * 64, 1.0)
+        data = encode_verdicts(shard_table(shard), footer)
+        store.put_new(final_verdicts_key(VERSION, MODEL, TASK, shard), data)
+        stored += len(data)
+    return stored
+
+
+def shard_table(shard: int) -> pa.Table:
+    """Verdicts as ``verdict_table`` would give them, drawn by numpy: a hundred million rows in minutes."""
+    draw, rows = np.random.default_rng(shard), SHARD_ROWS
+    places = np.arange(shard * rows, (shard + 1) * rows)
+    passed, hashes = draw.random(rows) < 0.2, draw.integers(0, 1 << 32, rows, dtype=np.uint32)
+    wrong = draw.integers(1, len(REASONS), rows)
+    columns: dict[str, object] = {
+        "problem_idx": (places // SAMPLES_PER_PROBLEM).astype(np.int32),
+        "sample_idx": (places % SAMPLES_PER_PROBLEM).astype(np.int32),
+        "status": pa.array(["fail", "pass"]).take(pa.array(passed.astype(np.int8))),
+        "passed": passed,
+        "tokens": _tokens(draw, rows),
+        "prompt_tokens": np.full(rows, 180, dtype=np.int32),
+        "text_hash": pa.array(hashes, mask=hashes % HASH_STRIDE != 0),
+        "reason": pa.array(REASONS).take(pa.array(np.where(passed, 0, wrong))),
+        "verify_ms": np.zeros(rows, dtype=np.int32),
+        "cpu_ms": np.zeros(rows, dtype=np.int32),
+        "max_rss_mb": np.zeros(rows, dtype=np.int32),
+        "tier": pa.repeat("", rows),
+        "shared": draw.random(rows) < 0.1,
+    }
+    names = [name for name in VERDICTS.names if name in columns]
+    fields = [VERDICTS.field(name) for name in names]
+    return pa.table(
+        [pa.array(columns[name]).cast(field.type) for name, field in zip(names, fields, strict=True)], names
+    )
+
+
+def _tokens(draw: np.random.Generator, rows: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    return np.clip(draw.normal(140, 40, rows), 1, 512).astype(np.int32)
+
+
+def _sample(problem: int, sample: int, draw: random.Random, vocabulary: list[str]) -> Sample:
+    length = draw.randint(200, 1000)
+    text = " ".join(draw.choices(vocabulary, k=length // 5))[:length]
+    return Sample(problem, sample, text, "stop", 180, length // 4, 12345, draw.uniform(1, 9), draw.uniform(0.01, 0.1))
+
+
+def _verdict(draw: random.Random) -> Verdict:
+    if draw.random() < 0.2:
+        return Verdict(Status.PASS)
+    return Verdict(Status.FAIL, reason=draw.choice(REASONS[1:]))
+
+
+def made_units(count: int) -> Iterator[tuple[Unit, list[Sample], list[Verdict]]]:
+    """``count`` units, one after another."""
+    vocabulary = words()
+    return (made_unit(number, vocabulary) for number in range(count))

@@ -1,0 +1,271 @@
+"""What it costs to write, keep, read and resume results. ``python -m bench.results`` prints a table.
+
+Each figure comes from a fresh process of its own, or is counted at a proxy in front of a real S3 server. All rows pass
+through the product's encoder and lie where the product puts them; how they were drawn is said in bench/made_results.py.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.made_results import MODEL, PROVENANCE, SHARD_ROWS, TASK, VERSION, made_units, write_shards
+
+ROUNDS = 3
+UNITS = 24  # written in one round
+SHARDS = 191  # 191 × 524,288 rows: 100 million
+PLANNED, OPEN_UNITS = 1_000_000, 64
+THREADS = 2
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table: what was measured, in which unit, round by round."""
+
+    what: str
+    unit: str
+    values: tuple[float, ...]
+
+
+def writing(folder: Path) -> list[Figure]:
+    """Encoding and committing units into a folder, by one process."""
+    from jobs.commit import RunSink
+    from jobs.store import DirectoryStore
+
+    units, rows, text, wall, cpu, stored = list(made_units(UNITS)), 0, 0, [], [], 0
+    for number in range(ROUNDS):
+        sink = RunSink(DirectoryStore(folder / str(number)), "", VERSION)
+        started, used = time.perf_counter(), time.process_time()
+        receipts = [sink.commit(unit, samples, verdicts, PROVENANCE) for unit, samples, verdicts in units]
+        wall.append(time.perf_counter() - started)
+        cpu.append(time.process_time() - used)
+    rows = sum(receipt.rows for receipt in receipts)
+    text = sum(len(sample.text) for _, samples, _ in units for sample in samples)
+    stored = sum(receipt.stored_bytes for receipt in receipts)
+    narrow = sum(path.stat().st_size for path in (folder / "0" / "verdicts").rglob("*.parquet"))
+    return [
+        Figure("written, encoded and committed to a folder with fsync", "rows/s", tuple(rows / s for s in wall)),
+        Figure("the same by time on the core alone", "rows/s per core", tuple(rows / s for s in cpu)),
+        Figure("the same, text that goes in", "MB/s per core", tuple(text / s / 1e6 for s in cpu)),
+        Figure("a sample, 600 characters on average", "bytes/row", ((stored - narrow) / rows,)),
+        Figure("a verdict in a unit's file of 2,048 rows", "bytes/row", (narrow / rows,)),
+    ]
+
+
+def reading(folder: Path) -> list[Figure]:
+    """Pass counts over a hundred million verdicts, in compacted shards of a folder, on two threads."""
+    from jobs.catalogue import Run
+    from jobs.results import read_cells
+    from jobs.store import DirectoryStore
+
+    store = DirectoryStore(folder / "run")
+    started = time.perf_counter()
+    stored = write_shards(store, SHARDS)
+    made, rows = time.perf_counter() - started, SHARDS * SHARD_ROWS
+    _only(THREADS)
+
+    def troop() -> int:
+        return int(sum(cell.n.sum() for cell in read_cells(Run(store))))
+
+    def plain() -> int:
+        return _plain_counts(folder / "run")
+
+    return [
+        Figure(f"a verdict in a compacted shard, {stored / 1e6:,.0f} MB in all", "bytes/row", (stored / rows,)),
+        Figure("drawing and encoding those", "rows/s", (rows / made,)),
+        Figure(f"pass counts of {rows / 1e6:,.0f} M rows by DuckDB alone", "s", _timed(plain, rows)),
+        Figure("the same rows, all that a report reads of them (`read_cells`)", "s", _timed(troop, rows)),
+    ]
+
+
+def _plain_counts(run: Path) -> int:
+    import duckdb
+
+    files = f"read_parquet('{run}/final/verdicts/**/*.parquet', hive_partitioning=false)"
+    with duckdb.connect(config={"threads": THREADS}) as db:
+        counts = db.execute(
+            f"SELECT problem_idx, count(*), count(*) FILTER (passed) FROM {files} GROUP BY 1"
+        ).fetchall()
+    return sum(int(count) for _, count, _ in counts)
+
+
+def planning(folder: Path) -> list[Figure]:
+    """``troop plan`` for a million units in new ones, and what a driver holds of them."""
+    sweep = _million_units(folder, str(folder / "runs"))
+    seconds, plan_mb, driver_mb = [], [], []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        plan_mb.append(_peak_mb([sys.executable, "-m", "jobs", "plan", str(sweep)]))
+        seconds.append(time.perf_counter() - started)
+        driver_mb.append(_peak_mb([sys.executable, "-m", "bench.results", "drive", str(sweep)]))
+    return [
+        Figure("`troop plan` of a million units", "s", tuple(seconds)),
+        Figure("its memory at most", "MB", tuple(plan_mb)),
+        Figure("memory of a driver with a million units queued, all handed out", "MB", tuple(driver_mb)),
+    ]
+
+
+def drive(sweep_file: Path) -> None:
+    """What a driver holds before its Ray starts: the plan, the queues; every unit is taken once."""
+    from cluster.handle import UnitQueue
+    from jobs.resolve import resolve
+    from jobs.run import current_version, runnable, work_of, write_plan
+    from jobs.runs import missing_units
+    from jobs.spec import load_sweep
+    from jobs.store import open_store
+
+    sweep = load_sweep(sweep_file)
+    resolved, store = resolve(sweep), open_store(sweep.run_uri)
+    layers = write_plan(resolved, store)
+    missing = runnable(missing_units(store, layers, current_version()), resolved, layers)
+    queues = [UnitQueue(work) for work in work_of(resolved, layers, missing).models]
+    taken = sum(queue.take().rows > 0 for queue in queues for _ in range(queue.waiting))
+    assert taken == PLANNED, taken
+
+
+def resuming(folder: Path) -> list[Figure]:
+    """Requests of a run of a million units, 3,906 compacted shards and 64 unit files, with nothing left to do."""
+    from tests.faulty_proxy import faulty_proxy
+    from tests.s3_server import swift_server
+
+    with swift_server(folder / "s3") as server, faulty_proxy(server.endpoint) as proxy:
+        os.environ |= {**server.environment(), "AWS_ENDPOINT_URL": server.endpoint}
+        _fill(folder)
+        environment = {**os.environ, "AWS_ENDPOINT_URL": proxy.endpoint}
+        sweep = _million_units(folder, "s3://bench")
+        started = time.perf_counter()
+        done = _command([sys.executable, "-m", "jobs", "run", str(sweep), "--no-report"], environment)
+        seconds = time.perf_counter() - started
+        assert "nothing to sample" in done, done
+    kinds = ", ".join(f"{proxy.seen.count(kind)} {kind}" for kind in sorted(set(proxy.seen)))
+    return [
+        Figure(f"resuming a million units on S3 ({kinds})", "requests", (len(proxy.seen),)),
+        Figure("the same, the whole command", "s", (seconds,)),
+    ]
+
+
+def _fill(folder: Path) -> None:
+    """The plan, and an object of a few bytes where each verdicts file lies: nobody reads them, all are listed."""
+    import boto3.session
+
+    from jobs.layout import final_verdicts_key, verdicts_key
+    from jobs.resolve import resolve
+    from jobs.run import current_version, write_plan
+    from jobs.spec import load_sweep
+    from jobs.store import open_store
+    from sampling.samples import UNITS_PER_SHARD, Unit
+
+    boto3.session.Session().client("s3").create_bucket(Bucket="bench")
+    sweep, version = load_sweep(_million_units(folder, "s3://bench")), current_version()
+    store = open_store(sweep.run_uri)
+    write_plan(resolve(sweep), store)
+    keys = []
+    for model in sweep.models:
+        full, rest = divmod(PLANNED // len(sweep.models), UNITS_PER_SHARD)
+        keys += [final_verdicts_key(version, model.name, TASK, shard) for shard in range(full)]
+        numbers = range(full * UNITS_PER_SHARD, full * UNITS_PER_SHARD + rest)
+        keys += [verdicts_key(version, Unit(model.name, TASK, number, 0, 1, 0, 1)) for number in numbers]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda key: store.put_new(key, b"a committed file"), keys))
+
+
+def _million_units(folder: Path, store: str) -> Path:
+    """A sweep of a thousand problems, each with a thousand units; it is never run."""
+    problems = [
+        {"id": f"p{i}", "prompt": f"{i}+1=", "verifier": "exact", "reference": {"answer": str(i + 1)}, "solution": "?"}
+        for i in range(1000)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "problems.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in problems))
+    sweep = {
+        "name": "million",
+        "store": store,
+        "models": [{"name": MODEL, "path": "gold", "engine": "replay", "k": 2048 * PLANNED // len(problems)}],
+        "tasks": [{"name": TASK, "kind": "jsonl", "path": "problems.jsonl"}],
+    }
+    path = folder / "million.yaml"
+    path.write_text(json.dumps(sweep))  # which is YAML too
+    return path
+
+
+MEASUREMENTS: dict[str, Callable[[Path], list[Figure]]] = {
+    "writing": writing,
+    "reading": reading,
+    "planning": planning,
+    "resuming": resuming,
+}
+
+
+def measure() -> list[Figure]:
+    """All figures, each group in a process of its own."""
+    figures = []
+    for name in MEASUREMENTS:
+        print(f"bench: results, {name}", file=sys.stderr, flush=True)
+        said = _command([sys.executable, "-m", "bench.results", name], dict(os.environ))
+        figures += [Figure(f["what"], f["unit"], tuple(f["values"])) for f in json.loads(said.splitlines()[-1])]
+    return figures
+
+
+def as_markdown(figures: Sequence[Figure]) -> str:
+    """A table of minimum, median and maximum."""
+    head = ["| | | min | median | max |", "|---|---|---:|---:|---:|"]
+    return "\n".join([*head, *(_row(figure) for figure in figures)])
+
+
+def _row(figure: Figure) -> str:
+    values = (min(figure.values), median(figure.values), max(figure.values))
+    shown = " | ".join(f"{value:,.0f}" if value >= 100 else f"{value:,.3g}" for value in values)
+    return f"| {figure.what} | {figure.unit} | {shown} |"
+
+
+def _timed(query: Callable[[], int], rows: int) -> tuple[float, ...]:
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        assert query() == rows
+        seconds.append(time.perf_counter() - started)
+    return tuple(seconds)
+
+
+def _only(cores: int) -> None:
+    """This process sees that many cores from here on, and so does DuckDB in it."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
+
+def _peak_mb(command: list[str]) -> float:
+    """The most memory that a command had, in MB."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    _, process.returncode, usage = os.wait4(process.pid, 0)
+    if process.returncode:
+        raise SystemExit(f"bench: {' '.join(command)} failed")
+    return usage.ru_maxrss / 1024
+
+
+def _command(command: list[str], environment: dict[str, str]) -> str:
+    """All that a command says."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    if done.returncode:
+        raise SystemExit(f"bench: {' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return done.stderr + done.stdout
+
+
+def _main(name: str = "", *words: str) -> None:
+    if name in MEASUREMENTS:
+        with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder:
+            print(json.dumps([asdict(figure) for figure in MEASUREMENTS[name](Path(folder))]))
+    elif name == "drive":
+        drive(Path(words[0]))
+    else:
+        print(as_markdown(measure()))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

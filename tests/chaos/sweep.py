@@ -1,0 +1,109 @@
+"""The sweep that is tormented. Every row of it is known beforehand: which text, and whether that is right."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from jobs.store import StoreOptions
+from sampling.seeds import derive_seed
+
+TASKS = ("sums", "functions")
+FUNCTIONS = 3  # problems of the task whose candidates are programs, each run in the sandbox
+CANDIDATES, IN_A_ROW = 4, 16  # of such a problem: few, as each costs a process
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """``sums`` problems of the cheap task; ``k`` samples of each problem by one model, a sixteenth by the other."""
+
+    sums: int
+    k: int
+
+    @property
+    def models(self) -> dict[str, int]:
+        return {"small": self.k, "large": self.k // 16}
+
+    @property
+    def problems(self) -> dict[str, int]:
+        return {"sums": self.sums, "functions": FUNCTIONS}
+
+    @property
+    def rows(self) -> int:
+        return sum(self.models.values()) * sum(self.problems.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one row of the result has to say."""
+
+    model: str
+    task: str
+    problem_idx: int
+    sample_idx: int
+    text: str
+    passed: bool
+
+
+def expected_rows(size: Size) -> Iterator[Row]:
+    """Every row that a complete run holds."""
+    for model, k in size.models.items():
+        for task, problems in size.problems.items():
+            make = _sum if task == "sums" else _function
+            for problem in range(problems):
+                yield from (Row(model, task, problem, sample, *make(model, problem, sample)) for sample in range(k))
+
+
+def write_inputs(folder: Path, size: Size) -> None:
+    """Problems and stored samples."""
+    for task, count in size.problems.items():
+        problems = [{"id": f"{task}-{idx}", **_problem(task, idx)} for idx in range(count)]
+        _write_lines(folder / f"{task}.jsonl", problems)
+    rows = list(expected_rows(size))
+    for model in size.models:
+        samples = [
+            {"problem": f"{row.task}-{row.problem_idx}", "sample": row.sample_idx, "text": row.text}
+            for row in rows
+            if row.model == model
+        ]
+        _write_lines(folder / f"{model}.jsonl", samples)
+
+
+def write_sweep(folder: Path, size: Size, name: str, store: str, options: StoreOptions) -> Path:
+    """A sweep over the inputs in ``folder``, into the run ``name`` of a store."""
+    sweep = {
+        "name": name,
+        "store": store,
+        "store_options": options.model_dump(mode="json", exclude_defaults=True),
+        "models": [{"name": m, "path": f"{m}.jsonl", "engine": "replay", "k": k} for m, k in size.models.items()],
+        "tasks": [{"name": task, "kind": "jsonl", "path": f"{task}.jsonl"} for task in TASKS],
+        "verify": {"workers": 2},
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(sweep))
+    return path
+
+
+def _sum(model: str, problem: int, sample: int) -> tuple[str, bool]:
+    """Each text is different; the harder the problem, the rarer a right one."""
+    right = derive_seed(model, problem, sample) % (problem + 2) == 0
+    return f"{model} thinks of {problem}, {sample}</think>{7 * problem + (not right)}", right
+
+
+def _function(model: str, problem: int, sample: int) -> tuple[str, bool]:
+    """The same few programs again and again, of which one is right."""
+    added = sample // IN_A_ROW % CANDIDATES
+    return f"def f(x):\n    return x + {added}  # {model}\n", added == problem
+
+
+def _problem(task: str, idx: int) -> dict[str, object]:
+    if task == "sums":
+        return {"prompt": f"7*{idx}=", "verifier": "exact", "reference": {"answer": str(7 * idx)}}
+    cases = [{"args": [x], "expected": x + idx} for x in range(3)]
+    return {"prompt": f"f adds {idx}:", "verifier": "python", "reference": {"entry_point": "f", "cases": cases}}
+
+
+def _write_lines(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
