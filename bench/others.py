@@ -1,14 +1,14 @@
-"""What people use instead of Troop's sandbox, on the same candidate; run as a script, it imports nothing heavy.
+"""What people use instead of Troop's sandbox, on the same candidate; run as a script, it imports what the way needs.
+
+The ceiling above all is for an interpreter that has imported nothing: each module more makes its forks dearer.
 
 ``python -I bench/others.py WAY CORE SECONDS`` measures one round and prints it as JSON.
 """
 
 import contextlib
 import json
-import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +33,8 @@ def bare_fork(_: int) -> None:
 
 def process_per_sample(number: int) -> None:
     """HumanEval's way: for every sample a manager, and a process that executes candidate and test together."""
+    import multiprocessing
+
     with multiprocessing.Manager() as manager:
         result = manager.list()
         process = multiprocessing.Process(target=_execute, args=(program(number), result))
@@ -54,11 +56,15 @@ def _execute(source: str, result: "list[str]") -> None:
 
 def python_c(number: int) -> None:
     """A fresh interpreter for every sample, and no protection."""
+    import subprocess
+
     subprocess.run([sys.executable, "-c", program(number)], check=True, stdin=subprocess.DEVNULL)
 
 
 def bubblewrap(number: int) -> None:
     """A fresh interpreter in a fresh bubblewrap for every sample."""
+    import subprocess
+
     walls = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--clearenv"]
     subprocess.run([*walls, sys.executable, "-c", program(number)], check=True, stdin=subprocess.DEVNULL)
 
