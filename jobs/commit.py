@@ -24,7 +24,6 @@ from jobs.layout import (
     samples_key,
     under,
     verdicts_key,
-    verdicts_prefixes,
     within,
 )
 from jobs.schema import Footer, encode_samples, encode_verdicts, verdict_table
@@ -102,15 +101,6 @@ def _passed(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tup
         decided[sample.problem_idx] += verdict.status is not Status.FAULT
         passed[sample.problem_idx] += verdict.status is Status.PASS
     return tuple((idx, decided[idx], passed[idx]) for idx in sorted(decided))
-
-
-def committed_units(store: Store, prefix: str, version: str, model: str, task: str) -> set[int]:
-    """The numbers of the units that need no more work, from listing pages alone."""
-    found: set[int] = set()
-    for start in verdicts_prefixes(version, model, task):
-        for _, key in result_files(store, prefix, start):
-            found.update(key.units)
-    return found
 
 
 def result_files(store: Store, prefix: str, start: str) -> Iterator[tuple[ObjectInfo, ResultKey]]:

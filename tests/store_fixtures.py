@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.commit import result_files
+from jobs.layout import verdicts_prefixes
 from jobs.store import DirectoryStore, Store
 from tests.s3_server import CannotStart, S3Server, moto_server, swift_server
 
@@ -33,3 +35,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         return DirectoryStore(tmp_path / "store")
     server: S3Server = request.getfixturevalue(request.param)
     return server.new_store(monkeypatch)
+
+
+def committed_units(store: Store, prefix: str, version: str, model: str, task: str) -> set[int]:
+    """The numbers of the units that have verdicts, in files of their own or compacted."""
+    starts = verdicts_prefixes(version, model, task)
+    return {unit for start in starts for _, key in result_files(store, prefix, start) for unit in key.units}

@@ -6,11 +6,12 @@ import pytest
 
 from jobs.catalogue import Run
 from jobs.check import Damage, check_run, set_aside
-from jobs.commit import RunSink, committed_units
+from jobs.commit import RunSink
 from jobs.layout import verdicts_key
 from jobs.schema import read_footer
 from jobs.store import Store
 from tests.conftest import Troop, WriteSweep
+from tests.store_fixtures import committed_units
 from tests.test_commit import UNIT, commit, keys, samples_of, verdicts_of
 
 pytest_plugins = ["tests.store_fixtures"]

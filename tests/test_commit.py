@@ -18,7 +18,7 @@ from cluster.sink import Receipt, Sink
 from jobs.catalogue import Run
 from jobs.check import check_run
 from jobs.clean import Orphans, find_orphans
-from jobs.commit import RunSink, committed_units
+from jobs.commit import RunSink
 from jobs.layout import SAMPLES, VERDICTS, final_verdicts_key, samples_key, verdicts_key
 from jobs.schema import Footer, decode_samples, read_footer, read_table, verdict_table
 from jobs.store import NO_METADATA, DirectoryStore, ObjectInfo, Store, StoreOptions, open_store
@@ -26,6 +26,7 @@ from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Unit
 from tests.faulty_proxy import faulty_proxy
 from tests.s3_server import S3Server
+from tests.store_fixtures import committed_units
 from verify.verdict import Status, Verdict
 
 pytest_plugins = ["tests.store_fixtures"]
