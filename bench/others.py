@@ -2,7 +2,7 @@
 
 The ceiling above all is for an interpreter that has imported nothing: each module more makes its forks dearer.
 
-``python -I bench/others.py WAY CORE SECONDS`` measures one round and prints it as JSON.
+``python -I bench/others.py WAY CORE`` measures a slice for every number of seconds on its standard input.
 """
 
 import contextlib
@@ -79,8 +79,6 @@ OTHERS: dict[str, Act] = {
 
 def timed(act: Act, seconds: float) -> dict[str, float]:
     """Repeats for so long: acts a second, and milliseconds that half, and 99 of 100, took at most."""
-    for number in range(5):
-        act(-number)
     taken: list[float] = []
     began = time.perf_counter()
     while (now := time.perf_counter()) - began < seconds:
@@ -91,7 +89,15 @@ def timed(act: Act, seconds: float) -> dict[str, float]:
     return {"rate": rate, "p50_ms": 1000 * taken[len(taken) // 2], "p99_ms": 1000 * taken[len(taken) * 99 // 100]}
 
 
+def serve(act: Act, core: int) -> None:
+    """Warms up, then measures a slice of time whenever it is told how long."""
+    os.sched_setaffinity(0, {core})
+    for number in range(20):
+        act(-number)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(timed(act, float(line))), flush=True)
+
+
 if __name__ == "__main__":
-    way, core, length = sys.argv[1:]
-    os.sched_setaffinity(0, {int(core)})
-    print(json.dumps(timed(OTHERS[way], float(length))))
+    serve(OTHERS[sys.argv[1]], int(sys.argv[2]))

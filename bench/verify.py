@@ -1,8 +1,8 @@
 """Verifications per second and core, and how long each takes: Troop's sandbox beside what people use instead.
 
-Every way judges the same small candidates: a function called seven times, a program that adds two numbers. Each round
-is a process of its own on one core, and rounds of all ways alternate. The ceiling is what the interpreter itself needs
-to fork and end. ``python -m bench.verify`` prints the tables, ``python -m bench.verify --soak 100000`` runs so many
+Every way judges the same small candidates: a function called seven times, a program that adds two numbers. Each way
+has a process of its own on one core, and all ways take turns, half a second each, many times over. The ceiling is what
+the interpreter itself needs to fork and end. ``python -m bench.verify`` prints the tables, ``python -m bench.verify --soak 100000`` runs so many
 verifications in a row and says what they left behind.
 """
 
@@ -14,12 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from bench import others
-from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, timed
+from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, serve
 from sampling.problems import CallCase, Problem, PythonReference, StdioCase, StdioReference
 from verify.limits import Quota
 from verify.python import PythonVerifier
@@ -28,8 +28,8 @@ from verify.stdio import StdioVerifier
 from verify.tiers import probe
 from verify.verdict import Status
 
-ROUNDS = 5
-ROUND_S = 4.0
+SLICES = 24
+SLICE_S = 0.5
 PROGRAM = "a, b = map(int, input().split())\nprint(a + b)\n"
 CASES = tuple(CallCase(args=[i, 2], expected=i + 2) for i in range(7))
 LIMIT_S = 0.3
@@ -45,7 +45,7 @@ PROBLEMS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One round: verifications a second, and milliseconds that half, and 99 of 100, took at most."""
+    """One slice: verifications a second, and milliseconds that half, and 99 of 100, took at most."""
 
     rate: float
     p50_ms: float
@@ -81,45 +81,64 @@ def available() -> list[str]:
 # ---------------------------------------------------------------- measuring
 
 
-def measure_here(way: str, core: int, seconds: float) -> Measured:
-    """One round of ours in this process, on one core."""
-    os.sched_setaffinity(0, {core})
-    with troop(*TROOP[way]) as act:
-        return Measured(**timed(act, seconds))
+class Worker:
+    """A process on one core that goes one way, a slice of time whenever it is asked to.
 
+    Those of the others import nothing of ours, so that their forks stay light.
+    """
 
-def start_round(way: str, core: int) -> "subprocess.Popen[str]":
-    """A round in a process of its own; that of the others imports nothing of ours, so that its forks stay light."""
-    script = ["-m", "bench.verify", "--round"] if way in TROOP else ["-I", str(Path(others.__file__))]
-    words = [sys.executable, *script, way, str(core), str(ROUND_S)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    def __init__(self, way: str, core: int) -> None:
+        script = ["-m", "bench.verify", "--serve"] if way in TROOP else ["-I", str(Path(others.__file__))]
+        words = [sys.executable, *script, way, str(core)]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._line()
 
+    def begin(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{SLICE_S}\n")
 
-def finish_round(process: "subprocess.Popen[str]") -> Measured:
-    out, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"bench: a round ended with {process.returncode}")
-    return Measured(**json.loads(out))
+    def finish(self) -> Measured:
+        return Measured(**json.loads(self._line()))
+
+    def measure(self) -> Measured:
+        self.begin()
+        return self.finish()
+
+    def close(self) -> None:
+        self._process.communicate()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"bench: a worker ended with {self._process.wait()}")
+        return line
 
 
 def measure(ways: list[str]) -> dict[str, list[Measured]]:
-    """Alternating rounds of all ways, one core each."""
+    """All ways in turn on one core, a slice each, many times over: so all meet the same disturbances."""
     core = min(os.sched_getaffinity(0))
-    return _by_way([(way, finish_round(start_round(way, core))) for _ in range(ROUNDS) for way in ways])
-
-
-def _by_way(found: list[tuple[str, Measured]]) -> dict[str, list[Measured]]:
-    return {way: [one for name, one in found if name == way] for way in dict.fromkeys(name for name, _ in found)}
+    workers = {way: Worker(way, core) for way in ways}
+    found: dict[str, list[Measured]] = {way: [] for way in ways}
+    for _ in range(SLICES):
+        for way, worker in workers.items():
+            found[way].append(worker.measure())
+    for worker in workers.values():
+        worker.close()
+    return found
 
 
 def scaling(way: str) -> float:
-    """How much two workers on two cores do against one, median over rounds."""
-    first, second = sorted(os.sched_getaffinity(0))[:2]
+    """How much two workers on two cores do against one, median over slices."""
+    first, second = (Worker(way, core) for core in sorted(os.sched_getaffinity(0))[:2])
     ratios = []
-    for _ in range(ROUNDS):
-        alone = finish_round(start_round(way, first)).rate
-        both = [start_round(way, core) for core in (first, second)]
-        ratios.append(sum(finish_round(one).rate for one in both) / alone)
+    for _ in range(SLICES):
+        alone = first.measure().rate
+        first.begin()
+        second.begin()
+        ratios.append((first.finish().rate + second.finish().rate) / alone)
+    first.close()
+    second.close()
     return median(ratios)
 
 
@@ -196,15 +215,15 @@ def soak(count: int) -> None:
 
 def as_markdown(found: dict[str, list[Measured]]) -> str:
     """Rates, latencies, shares of the ceiling and of HumanEval's way."""
-    rates = {way: median(one.rate for one in rounds) for way, rounds in found.items()}
+    rates = {way: median(one.rate for one in slices) for way, slices in found.items()}
     ceiling, harness = rates[FORK], rates[HUMANEVAL]
     lines = [
         "| one core | per second: min | median | max | p50 ms | p99 ms | of bare fork | ÷ HumanEval's way |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for way, rounds in found.items():
-        low, high = min(one.rate for one in rounds), max(one.rate for one in rounds)
-        p50, p99 = median(one.p50_ms for one in rounds), median(one.p99_ms for one in rounds)
+    for way, slices in found.items():
+        low, high = min(one.rate for one in slices), max(one.rate for one in slices)
+        p50, p99 = median(one.p50_ms for one in slices), median(one.p99_ms for one in slices)
         shares = f"{rates[way] / ceiling:.2f} | {rates[way] / harness:.1f}"
         lines.append(f"| {way} | {low:,.0f} | {rates[way]:,.0f} | {high:,.0f} | {p50:.2f} | {p99:.2f} | {shares} |")
     return "\n".join(lines)
@@ -224,8 +243,9 @@ def report() -> str:
 
 
 def main(words: list[str]) -> None:
-    if words[:1] == ["--round"]:
-        print(json.dumps(asdict(measure_here(words[1], int(words[2]), float(words[3])))))
+    if words[:1] == ["--serve"]:
+        with troop(*TROOP[words[1]]) as act:
+            serve(act, int(words[2]))
     elif words[:1] == ["--soak"]:
         soak(int(words[1]))
     else:
