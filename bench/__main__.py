@@ -18,7 +18,7 @@ the last commit (Troop). Rounds alternate, each in a fresh process."""
 ABOUT_SANDBOX = """## Verification (`bench/verify.py`)
 
 A function called seven times (`cases`), the same judged by test source in a process of its own (`test`), a program
-that adds two numbers (`stdio`); extraction included. One worker on one core; all ways take turns, half a second each."""
+that adds two numbers (`stdio`); extraction included. One core; all ways take turns, half a second each."""
 
 ABOUT_RESULTS = """## Results: write, keep, read, resume (`bench/results.py`)
 

@@ -2,8 +2,8 @@
 
 Every way judges the same small candidates: a function called seven times, a program that adds two numbers. Each way
 has a process of its own on one core, and all ways take turns, half a second each, many times over. The ceiling is what
-the interpreter itself needs to fork and end. ``python -m bench.verify`` prints the tables, ``python -m bench.verify --soak 100000`` runs so many
-verifications in a row and says what they left behind.
+the interpreter itself needs to fork and end. ``python -m bench.verify`` prints the tables, ``python -m bench.verify
+--soak 100000`` runs so many verifications in a row and says what they left behind.
 """
 
 import contextlib

@@ -17,6 +17,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 SECCOMP_MODE_FILTER = 2
+F_SETFL, F_SETOWN, F_DUPFD_CLOEXEC = 4, 8, 1030
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -85,3 +86,8 @@ def tidy_heap() -> None:
     """Sorts and returns free memory now: a child's allocation would do it there, touching pages all over the heap."""
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(ctypes.c_size_t(0))
+
+
+def fcntl(descriptor: int, command: int, argument: int) -> int:
+    """As in the standard library, whose module would be one library more for every fork to map."""
+    return _checked(_libc.fcntl(descriptor, command, argument), "fcntl")

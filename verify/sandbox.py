@@ -43,9 +43,10 @@ from verify.warm import MAX_ANSWER, Checks, Meeting, TestProcess
 
 MAX_ERRORS = 1 << 20  # bytes of standard error; only the end is kept
 KEPT_ERRORS = 300
-# What candidates use most. Rarer modules are better loaded by the few that want them than forked by all.
-_MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing datetime
-random time io abc enum types contextlib""".split()  # noqa: SIM905
+# What candidates use most; each library that is mapped costs every fork about 2 %, so rarer ones are loaded by the few
+# that want them. ``random`` belongs here, as it is seeded when it is loaded: so every candidate meets the same numbers.
+_MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing random
+time io abc enum types contextlib""".split()  # noqa: SIM905
 _NO_MEMORY = re.compile(r"(?:assert \d+ of \d+: )?(?:loading )?(?:raised )?MemoryError\b")
 _NUMPY = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)  # linear in any text
 

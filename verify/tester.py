@@ -8,9 +8,9 @@ A *fault* is the task's own: it is only ever said before the candidate was calle
 """
 
 import _socket
-import array
 import marshal
 import os
+import struct
 import sys
 import types
 from collections.abc import Callable
@@ -32,7 +32,8 @@ from verify.child import (
 )
 
 HOST = 5  # where the supervisor sends the next candidate's channel and a pipe for the answer
-ANCILLARY = _socket.CMSG_SPACE(2 * array.array("i").itemsize)
+DESCRIPTOR_BYTES = 4
+ANCILLARY = _socket.CMSG_SPACE(2 * DESCRIPTOR_BYTES)
 MAX_HELLO = 1 << 16
 # How far the test came, told as single letters before its answer; the supervisor reads them after a time-out.
 SETUP_DONE, CANDIDATE_READY, CANDIDATE_CALLED = b"s", b"r", b"c"
@@ -160,8 +161,8 @@ def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoRe
     code = marshal.loads(setup), [marshal.loads(step) for step in steps]
     host = _socket.socket(fileno=HOST)
     dice = _random_state()
-    while (received := host.recvmsg(1, ANCILLARY))[0]:
-        for place, descriptor in zip((RESULT, CHANNEL), array.array("i", received[1][0][2]), strict=True):
+    while (message := host.recvmsg(1, ANCILLARY))[0]:
+        for place, descriptor in zip((RESULT, CHANNEL), received(message[1]), strict=True):
             os.dup2(descriptor, place)
             os.close(descriptor)
         _random_state(dice)
@@ -169,6 +170,12 @@ def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoRe
         for place in (CHANNEL, RESULT):  # closed, but taken: what is received next must not lie there
             os.dup2(0, place)
     os._exit(0)
+
+
+def received(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
+    """The descriptors that came with a message; as ``socket.recv_fds``, whose module costs every fork its pages."""
+    data = ancillary[0][2] if ancillary else b""
+    return struct.unpack(f"{len(data) // DESCRIPTOR_BYTES}i", data)
 
 
 def _random_state(state: Any = None) -> Any:

@@ -12,8 +12,6 @@ Every byte of this process is copied or faulted in by every fork: it imports lit
 
 import _signal  # type: ignore[import-not-found]  # without the enumerations that ``signal`` wraps around everything
 import _socket
-import array
-import fcntl
 import gc
 import marshal
 import mmap
@@ -27,11 +25,11 @@ from verify import kernel, landlock, memory, namespaces, preload
 from verify.child import make_streams, run_cases, run_serve, run_shared, run_stdio
 from verify.filters import Filter, child_program, zygote_program
 from verify.rehearsal import rehearse
-from verify.tester import HOST, run_tests
+from verify.tester import DESCRIPTOR_BYTES, HOST, received, run_tests
 
 READY, FAILED = b"+", b"-"
 MAX_REQUEST = 1 << 14
-ANCILLARY = _socket.CMSG_SPACE(4 * array.array("i").itemsize)
+ANCILLARY = _socket.CMSG_SPACE(4 * DESCRIPTOR_BYTES)
 MAX_DESCRIPTORS = 128
 KEPT_FROM = 100  # descriptors from here on stay open in children
 RESULT = struct.Struct("<iddqB")  # wait status, user and system seconds, peak KiB, how far the child came
@@ -63,7 +61,7 @@ class Zygote:
         self.filter = Filter(child_program()) if tier != "none" else None
         self.base_address_space, self.base_data = size
         self.request = bytearray(MAX_REQUEST)
-        self.descriptors = array.array("i")
+        self.descriptors: tuple[int, ...] = ()
         self.serial = self.ordered = self.child = 0
         self.pid = os.getpid()
         self._hear_orders()
@@ -97,7 +95,7 @@ class Zygote:
         The bytes are not looked at here: they go where they can be wiped, so that no later child finds them.
         """
         size, ancillary, _, _ = self.control.recvmsg_into((self.request,), ANCILLARY)
-        self.descriptors = array.array("i", ancillary[0][2] if ancillary else b"")
+        self.descriptors = received(ancillary)
         return size
 
     def _forget_request(self, size: int) -> None:
@@ -108,8 +106,8 @@ class Zygote:
     def _hear_orders(self) -> None:
         """A signal for every order of the supervisor, and for its end: waiting takes no more than one system call."""
         _signal.signal(_signal.SIGIO, self._obey)
-        fcntl.fcntl(self.kill, fcntl.F_SETOWN, self.pid)
-        fcntl.fcntl(self.kill, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+        kernel.fcntl(self.kill, kernel.F_SETOWN, self.pid)
+        kernel.fcntl(self.kill, kernel.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
 
     def _obey(self, *_: object) -> None:
         """Ends the child that an order names, if it still runs; where the supervisor is gone, whatever runs."""
@@ -227,7 +225,7 @@ def _continue_as_first_process(channel: _socket.socket) -> None:
 
 def _arrange(control: int, kill: int) -> tuple[int, int]:
     """Moves our descriptors out of the way: what a child receives must not lie where it has to end up."""
-    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OURS_FROM) for descriptor in (control, kill)]
+    moved = [kernel.fcntl(descriptor, kernel.F_DUPFD_CLOEXEC, _OURS_FROM) for descriptor in (control, kill)]
     os.closerange(3, _OURS_FROM)
     for at in range(3, _FIRST_FREE):
         os.dup2(0, at, inheritable=False)
