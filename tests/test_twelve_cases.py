@@ -42,12 +42,13 @@ from jobs import s3
 from jobs.catalogue import Run
 from jobs.check import check_run
 from jobs.clean import clean_run
-from jobs.commit import RunSink, committed_units
+from jobs.commit import RunSink
 from jobs.store import NO_METADATA, DirectoryStore, ObjectInfo, Store, StoreOptions, open_store
 from sampling.samples import Unit
 from tests.conftest import Troop, WriteSweep
 from tests.faulty_proxy import faulty_proxy
 from tests.s3_server import CannotStart, S3Server, swift_server
+from tests.store_fixtures import committed_units
 from tests.test_commit import commit, committed_text, keys
 from tests.test_run import counts
 
