@@ -185,7 +185,7 @@ def audit(
 @cli.command()
 @click.argument("run_uri", metavar="[RUN]", required=False)
 @click.option("--task", "task", metavar="KIND=PATH", help="Verify samples from anywhere: their problems.")
-@click.option("--samples", type=click.Path(path_type=Path), help='JSONL of {"problem", "sample", "text"}.')
+@click.option("--samples", type=click.Path(path_type=Path), help='JSONL or Parquet of {"problem", "sample", "text"}.')
 @click.option("--out", type=click.Path(path_type=Path), help="Verdicts as .jsonl or .parquet.")
 @click.option("--tier", type=click.Choice(["isolated", "confined"]), help="Refuse a weaker sandbox.")
 @click.option("--workers", type=click.IntRange(min=1), help="Verifier processes; default: one per core.")

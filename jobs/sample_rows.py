@@ -1,6 +1,6 @@
-"""The two JSONL formats of ``troop verify --samples``: samples from anywhere in, verdicts out.
+"""The formats of ``troop verify --samples``: samples from anywhere in, as JSONL or Parquet, verdicts out.
 
-Samples are strangers' data: each line is checked, and an error names it. Everything is read as a stream, as such files
+Samples are strangers' data: each row is checked, and an error names it. Everything is read as a stream, as such files
 outgrow memory.
 """
 
@@ -19,6 +19,7 @@ from sampling.validate import Plain, parse
 from verify.answers import clean
 from verify.verdict import Verdict
 
+PARQUET_BATCH = 1024  # rows
 COLUMNS = ("problem", "sample", "status", "passed", "reason", "answer", "wall_s", "cpu_s", "max_rss_mb", "tier")
 
 
@@ -42,17 +43,40 @@ class SampleRow(Plain):
 
 
 def read_samples(path: Path, problems: Container[str]) -> Iterator[SampleRow]:
-    """The samples of a file, in its order; raises BadInput naming the line that cannot be used."""
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        row = parse(SampleRow, load_json(_decoded(line, where), where), where)
+    """The samples of a file, in its order; raises BadInput naming the row that cannot be used."""
+    for where, data in _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path):
+        row = parse(SampleRow, data, where)
         if row.problem not in problems:
             raise BadInput(f"{where}: problem {_short(row.problem)} is not in the task")
         if row.model is not None and not row.model.isprintable():
             raise BadInput(f"{where}: model: a printable name is needed, got {_short(row.model)}")
         yield row
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            where = f"{path}:{number}"
+            yield where, load_json(_decoded(line, where), where)
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """The columns that a sample has, whatever others a file has beside them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            columns = [name for name in SampleRow.model_fields if name in file.schema_arrow.names]
+            for batch in file.iter_batches(PARQUET_BATCH, columns=columns):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", values
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such file") from error
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput(f"{path}: is no Parquet file that can be read ({str(error).splitlines()[0]})") from error
 
 
 def check_samples(path: Path, problems: Container[str]) -> int:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -76,6 +78,43 @@ def test_parquet(tmp_path: Path) -> None:
     assert table.column_names == ["model", *COLUMNS]
     assert table["passed"].to_pylist() == [True, False, True, False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.jsonl", "v.parquet"]
+
+
+def test_samples_may_be_parquet(tmp_path: Path) -> None:
+    path, out = tmp_path / "s.parquet", tmp_path / "v.jsonl"
+    pq.write_table(pa.Table.from_pylist([{**row, "seed": 7} for row in samples()]), path)
+    assert verify_samples(PROBLEMS, path, out).status_counts == {"pass": 3, "fail": 2}
+    assert [row["sample"] for row in read(out)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"problem": "e", "sample": 0, "text": None}], "row 1: text"),
+        (
+            [{"problem": "e", "sample": 0, "text": "x"}, {"problem": "z", "sample": 0, "text": "x"}],
+            "row 2: problem 'z'",
+        ),
+        ([{"problem": "e", "sample": 0}], "row 1: text"),
+        ([{"problem": "e", "sample": 0.5, "text": "x"}], "row 1: sample"),
+    ],
+)
+def test_bad_rows_of_parquet_are_named(tmp_path: Path, rows: list[Any], said: str) -> None:
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(BadInput, match=re.escape(said)):
+        verify_samples(PROBLEMS, path, tmp_path / "v.jsonl")
+    assert [left.name for left in tmp_path.iterdir()] == ["s.parquet"]
+
+
+def test_a_cut_off_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.Table.from_pylist(samples()), path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BadInput, match="is no Parquet file that can be read"):
+        verify_samples(PROBLEMS, path, tmp_path / "v.jsonl")
+    with pytest.raises(BadInput, match="no such file"):
+        verify_samples(PROBLEMS, tmp_path / "none.parquet", tmp_path / "v.jsonl")
 
 
 def partial_lines(rows: list[dict[str, Any]], status: Status = Status.PASS) -> str:
