@@ -102,10 +102,14 @@ def _table(size: Size) -> pa.Table:
 
 
 def _read(paths: Sequence[Path]) -> str:
-    """Names of model and task come from the folders, as for every reader of ``name=value`` folders."""
-    if not paths:
-        return "(SELECT *, NULL AS passed, NULL AS text FROM expected LIMIT 0)"
-    return f"read_parquet([{', '.join(repr(str(path)) for path in paths)}], hive_partitioning=true, union_by_name=true)"
+    """Names of model and task come from the folders, as for every reader of ``name=value`` folders.
+
+    Those of compacted shards have one folder less, which DuckDB takes in one call only where all have.
+    """
+    kinds = [[path for path in paths if ("/final/" in str(path)) is final] for final in (True, False)]
+    calls = [f"FROM read_parquet({[str(path) for path in kind]}, hive_partitioning=true)" for kind in kinds if kind]
+    nothing = "(SELECT *, NULL AS passed, NULL AS text FROM expected LIMIT 0)"
+    return f"({' UNION ALL BY NAME '.join(calls)})" if calls else nothing
 
 
 _SCHEMA = pa.schema(
