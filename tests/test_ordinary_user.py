@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 AS_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 FORBID = 'echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --inh-caps=-all --ambient-caps=-all "$@"'
 WITHOUT_NAMESPACES = [*AS_USER, "--keep-caps", "sh", "-c", FORBID, "sh"]
-EVERY = 16  # of the attacks: all of them run in their own module, as whoever runs the tests
+EVERY = 32  # of the attacks: all of them run in their own module, as whoever runs the tests
 PROBE = "from verify.tiers import probe; print(*(f'{r.tier}={r.available} {r.reason}' for r in probe()), sep='\\n')"
 
 
