@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import random
 import string
 
@@ -152,11 +153,24 @@ def test_a_column_of_tomorrow_is_tolerated() -> None:
 
 
 def test_a_newer_schema_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
     data = encode_samples([], PROVENANCE)
     monkeypatch.undo()
-    with pytest.raises(StoreError, match=r"here: has samples schema version 2, .* up to 1"):
+    with pytest.raises(StoreError, match=r"here: has samples schema version 3, .* up to 2"):
         decode_samples(data, "here")
+
+
+def test_files_of_the_first_version_have_no_seal_and_are_read() -> None:
+    table = verdict_table(*unit_of(1, 4))
+    said = {"kind": "verdicts", "schema": 1, "attempt": "old"}
+    out = io.BytesIO()
+    with pq.ParquetWriter(out, table.schema, write_page_checksum=True) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"troop": json.dumps(said)})
+    assert read_table(out.getvalue(), "verdicts", "here").equals(table)
+    assert read_footer(out.getvalue()).attempt == "old"
+    with pytest.raises(StoreError, match="here: "):
+        read_table(out.getvalue().replace(b'"schema": 1', b'"schema": 2'), "verdicts", "here")
 
 
 def test_other_files_are_refused() -> None:
