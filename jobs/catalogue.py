@@ -25,8 +25,9 @@ from jobs.layout import (
     within,
 )
 from jobs.schema import PROBLEMS as PROBLEMS_SCHEMA
-from jobs.schema import Footer, encode_problems, read_footer, read_table
+from jobs.schema import Footer, encode_problems, read_footer
 from jobs.store import ObjectInfo, Store
+from jobs.whole import read_table
 from sampling.errors import BadInput
 from sampling.problems import Problem
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 
 from jobs.catalogue import Run, VerdictFile, read_versions, with_merged
 from jobs.layout import PROBLEMS, QUARANTINE, parse_key, parse_problems_key, quarantine_key, under, within
-from jobs.schema import Footer, read_footer, read_table
+from jobs.schema import Footer, read_footer
+from jobs.whole import read_table
 from sampling.errors import DamagedFile, NoSuchObject
 from sampling.validate import Plain
 

@@ -36,7 +36,8 @@ from jobs.layout import (
 )
 from jobs.rows import Keys, SamplesReader, are_in, in_key_order, key_columns, row_keys
 from jobs.schema import VERDICTS as VERDICT_COLUMNS
-from jobs.schema import Footer, conform, encode_verdicts, merge_samples, read_footer, read_table
+from jobs.schema import Footer, conform, encode_verdicts, merge_samples, read_footer
+from jobs.whole import read_table
 from sampling.errors import StoreError
 from sampling.samples import UNITS_PER_SHARD, Shard
 from sampling.validate import Plain

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
-from jobs.schema import check_schema, check_whole
 from jobs.store import Store
+from jobs.whole import check_schema, check_whole
 from sampling.errors import StoreError
 
 

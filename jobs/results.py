@@ -31,9 +31,10 @@ from jobs.catalogue import (
 from jobs.cells import AnswerCounts, CellCounts, Counts
 from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
-from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, check_schema, check_whole, parse_footer
+from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
 from jobs.seal import is_whole
 from jobs.store import DirectoryStore, ObjectInfo
+from jobs.whole import check_schema, check_whole
 from sampling.errors import DamagedFile, NoSuchObject, StoreError
 
 _PARALLEL_REQUESTS = 16

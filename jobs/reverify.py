@@ -29,7 +29,8 @@ from jobs.progress import counted
 from jobs.rows import Keys, SamplesReader, row_keys
 from jobs.run import current_version
 from jobs.runs import StoredRun, open_run
-from jobs.schema import Footer, read_footer, read_table, samples_of
+from jobs.schema import Footer, read_footer, samples_of
+from jobs.whole import read_table
 from sampling.errors import BadInput, StoreError
 from sampling.problems import REFERENCES, Problem
 from sampling.samples import Sample, Unit

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from jobs.catalogue import Run
 from jobs.layout import parse_key, under
-from jobs.schema import SAMPLES, Footer, check_schema, conform, read_table
+from jobs.schema import SAMPLES, Footer, conform
+from jobs.whole import check_schema, read_table
 from sampling.errors import StoreError
 
 Keys = NDArray[np.int64]

@@ -28,17 +28,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from jobs.seal import BLANK, is_whole, seal
-from sampling.errors import DamagedFile, StoreError
+from jobs.seal import BLANK, seal
+from jobs.whole import SCHEMA_VERSION, check_schema, check_whole, read_table
+from sampling.errors import StoreError
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample
 from verify.verdict import Verdict
 
-SCHEMA_VERSION = 2  # since 2 files are sealed
 REASON_CHARACTERS = 200
 HASH_ALL_BELOW = 1024  # rows in a unit
 HASH_STRIDE = 32
-_MAGIC = b"PAR1"
 _SAMPLE_GROUP_ROWS = 8192
 _VERDICT_GROUP_ROWS = 1 << 20
 
@@ -205,23 +204,6 @@ def parse_footer(metadata: dict[bytes, bytes], where: str) -> Footer:
     return Footer(**known | {"merged": tuple(said.get("merged", ()))})
 
 
-def check_schema(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str, Any]:
-    """What the footer of a file of ours says; raises StoreError for another kind, or for a version from the future."""
-    try:
-        said: dict[str, Any] = json.loads(metadata.get(b"troop", b"{}"))
-        version = int(said.get("schema", 0))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedFile(f"{where}: damaged (its footer cannot be read)") from error
-    if said.get("kind") != kind:
-        raise DamagedFile(f"{where}: is not a {kind} file of Troop's")
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{where}: has {kind} schema version {version}, but this Troop reads versions up to "
-            f"{SCHEMA_VERSION}; use a newer one"
-        )
-    return said
-
-
 def encode_problems(task: str, first_idx: int, problems: Sequence[Problem]) -> bytes:
     """A problems file: ``problems[i]`` has the index ``first_idx + i``."""
     rows = [
@@ -288,45 +270,6 @@ def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
             held = [together.slice(whole)]
     if held:
         yield pa.concat_tables(held)
-
-
-def read_table(data: bytes, kind: str, where: str) -> pa.Table:
-    """The rows of a file of ours, its seal and every page's checksum verified; raises StoreError."""
-    check_schema(check_whole(data, kind, where), kind, where)
-    try:
-        return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
-    except (OSError, pa.ArrowException) as error:
-        raise DamagedFile(f"{where}: damaged ({str(error).splitlines()[0]})") from error
-
-
-def check_whole(data: bytes, kind: str, where: str) -> dict[bytes, bytes]:
-    """The key-value pairs of a file of ours; raises DamagedFile, before any parser sees it, if a bit has changed.
-
-    A file of schema version 1 has no seal: there the checksums of its pages have to do.
-    """
-    if not is_whole(data):
-        if (unsealed := _first_version(data)) is None:
-            raise DamagedFile(f"{where}: {_wrong(data, kind)}")
-        return unsealed
-    metadata: dict[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
-    return metadata
-
-
-def _first_version(data: bytes) -> dict[bytes, bytes] | None:
-    """The key-value pairs of a file of schema version 1, or None: no single flipped bit makes that of a later one."""
-    try:
-        metadata: dict[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
-        said = json.loads(metadata.get(b"troop", b"null"))
-    except (OSError, pa.ArrowException, ValueError):
-        return None
-    return metadata if isinstance(said, dict) and said.get("schema") == 1 and "sha256" not in said else None
-
-
-def _wrong(data: bytes, kind: str) -> str:
-    if not (data.startswith(_MAGIC) and data.endswith(_MAGIC)):
-        return "not a Parquet file, or a truncated one"
-    ours = b'"kind": ' in data
-    return "damaged (its SHA-256 is not that of what was written)" if ours else f"is not a {kind} file of Troop's"
 
 
 def _key(sample: Sample) -> tuple[int, int]:

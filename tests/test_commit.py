@@ -20,8 +20,9 @@ from jobs.check import check_run
 from jobs.clean import Orphans, find_orphans
 from jobs.commit import RunSink
 from jobs.layout import SAMPLES, VERDICTS, final_verdicts_key, samples_key, verdicts_key
-from jobs.schema import Footer, decode_samples, read_footer, read_table, verdict_table
+from jobs.schema import Footer, decode_samples, read_footer, verdict_table
 from jobs.store import NO_METADATA, DirectoryStore, ObjectInfo, Store, StoreOptions, open_store
+from jobs.whole import read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Unit
 from tests.faulty_proxy import faulty_proxy

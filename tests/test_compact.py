@@ -25,8 +25,9 @@ from jobs.compact import compact_run, compact_shard, unfinished
 from jobs.layout import FINAL, SAMPLES, VERDICTS, final_verdicts_key, verdicts_key
 from jobs.results import open_database, read_cells
 from jobs.rows import in_key_order, row_keys, rows_between
-from jobs.schema import read_footer, read_table
+from jobs.schema import read_footer
 from jobs.store import NO_METADATA, DirectoryStore, ObjectInfo, Store
+from jobs.whole import read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Shard, Unit
 from tests.s3_server import S3Server

@@ -18,8 +18,9 @@ from jobs.check import check_run
 from jobs.commit import RunSink
 from jobs.layout import final_verdicts_key, verdicts_key
 from jobs.results import open_database, read_cells
-from jobs.schema import Footer, encode_verdicts, read_footer, read_table
+from jobs.schema import Footer, encode_verdicts, read_footer
 from jobs.store import DirectoryStore, Store
+from jobs.whole import read_table
 from sampling.errors import BadInput, StoreError
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Unit

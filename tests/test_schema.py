@@ -24,9 +24,9 @@ from jobs.schema import (
     encode_samples,
     encode_verdicts,
     read_footer,
-    read_table,
     verdict_table,
 )
+from jobs.whole import read_table
 from sampling.errors import DamagedFile, StoreError
 from sampling.problems import Message, Problem
 from sampling.samples import Provenance, Sample
