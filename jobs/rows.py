@@ -5,7 +5,6 @@ compressed file itself.
 """
 
 import hashlib
-import io
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jobs.catalogue import Run
 from jobs.layout import parse_key, under
 from jobs.schema import SAMPLES, Footer, conform
-from jobs.whole import check_schema, read_table
+from jobs.whole import check_schema, opened, read_table, rows_of
 from sampling.errors import StoreError
 
 Keys = NDArray[np.int64]
@@ -61,10 +59,10 @@ def _sorted(tables: list[pa.Table]) -> pa.Table:
 def rows_between(data: bytes, kind: str, where: str, keys: Keys) -> pa.Table:
     """The rows with these (sorted) keys, from the row groups that can hold them alone; raises StoreError."""
     try:
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        file = opened(data)
         check_schema(file.metadata.metadata or {}, kind, where)
         groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), keys)]
-        table = file.read_row_groups(groups)
+        table = rows_of(file, groups)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{where}: damaged ({error})") from error
     return table.filter(pa.array(np.isin(row_keys(table), keys)))
@@ -118,8 +116,8 @@ def key_columns(data: bytes, kind: str, where: str) -> Keys:
     """The keys of a whole file without its text; raises StoreError."""
     columns = ["problem_idx", "sample_idx"]
     try:
-        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
+        file = opened(data)
         check_schema(file.metadata.metadata or {}, kind, where)
-        return row_keys(file.read(columns))
+        return row_keys(rows_of(file, columns=columns))
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{where}: damaged ({error})") from error

@@ -4,6 +4,7 @@ Whatever else lies at a key, a stranger's file or half of one, is named and not 
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +17,27 @@ SCHEMA_VERSION = 2  # since 2 files are sealed
 _MAGIC = b"PAR1"
 
 
+def opened(data: bytes) -> pq.ParquetFile:
+    """Parquet bytes, every page to be verified as it is read."""
+    return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+
+
+def rows_of(
+    file: pq.ParquetFile, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """The rows of some groups, or of all, read by this thread alone.
+
+    One of Arrow's own threads may let go of the bytes a moment after the table is there; if the interpreter is ending
+    by then, that aborts the process, whatever it had to say with its exit code.
+    """
+    return file.read_row_groups(range(file.num_row_groups) if groups is None else groups, columns, use_threads=False)
+
+
 def read_table(data: bytes, kind: str, where: str) -> pa.Table:
     """The rows of a file of ours, its seal and every page's checksum verified; raises StoreError."""
     check_schema(check_whole(data, kind, where), kind, where)
     try:
-        return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+        return rows_of(opened(data))
     except (OSError, pa.ArrowException) as error:
         raise DamagedFile(f"{where}: damaged ({str(error).splitlines()[0]})") from error
 
