@@ -32,7 +32,6 @@ from jobs.cells import AnswerCounts, CellCounts, Counts
 from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
 from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
-from jobs.seal import is_whole
 from jobs.store import DirectoryStore, ObjectInfo
 from jobs.whole import check_schema, check_whole
 from sampling.errors import DamagedFile, NoSuchObject, StoreError
@@ -172,8 +171,7 @@ def _check_whole(path: str, key: str) -> None:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise NoSuchObject(f"{key}: no such object") from error
-    if not is_whole(data):
-        check_whole(data, "verdicts", key)
+    check_whole(data, "verdicts", key)
 
 
 def local_paths(run: Run, infos: Sequence[ObjectInfo], folder: Path) -> list[str]:

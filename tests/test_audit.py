@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 
 from cluster.audit import audit_cluster, audit_here
@@ -12,6 +11,7 @@ from jobs.audit import check_gold
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from tests.conftest import Troop, WriteSweep
+from tests.living import living
 from verify.audit import Audit, Surprise, Tried, plan_audit, spread, surprises, try_batch
 from verify.judge import Judge
 from verify.verdict import Status
@@ -191,10 +191,9 @@ def test_a_verifier_that_dies_is_a_fault_of_its_node(two_nodes: str) -> None:
     killed: list[int] = []
 
     def kill_once(done: int, total: int) -> None:
-        for process in psutil.Process().children(recursive=True):
-            if not killed and process.cmdline()[:1] == ["ray::AuditActor.try_batch"]:
-                killed.append(process.pid)
-                process.kill()
+        for process in living("ray::AuditActor.try_batch")[: not killed]:
+            killed.append(process.pid)
+            process.kill()
 
     nodes = audit_cluster(audit, 1, None, kill_once, two_nodes)
     assert killed

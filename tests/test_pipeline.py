@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import pytest
 import ray
 
@@ -28,6 +27,7 @@ from sampling.models import ModelInfo
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
+from tests.living import living
 from verify.verdict import Verdict
 
 PROBLEMS, SAMPLES, PER_UNIT = 4, 60, 20
@@ -93,11 +93,6 @@ def committed(tmp_path: Path, model: str = "stored") -> tuple[int, int, int]:
     return row
 
 
-def actors(name: str) -> list[psutil.Process]:
-    ours = psutil.Process().children(recursive=True)
-    return [process for process in ours if " ".join(process.cmdline()[:1]).startswith(f"ray::{name}")]
-
-
 def test_every_planned_row_is_there_once(cluster: tuple[float, float], tmp_path: Path) -> None:
     assert run(work(tmp_path), tmp_path, cluster) == ()
     assert committed(tmp_path) == (240, 240, 24)
@@ -109,7 +104,7 @@ def test_a_killed_actor_costs_nothing_but_time(cluster: tuple[float, float], tmp
 
     def kill_once(progress: Progress) -> None:
         if progress.verified and not killed:
-            for process in actors(victim)[:1]:
+            for process in living(f"ray::{victim}")[:1]:
                 killed.append(process.pid)
                 os.kill(process.pid, signal.SIGKILL)
 

@@ -90,7 +90,7 @@ class Zygote:
         os._exit(0)
 
     def _receive(self) -> int:
-        """The next request's size; 0 when there is none any more. It lies in ``request``, its descriptors from 3 on.
+        """The next request's size; 0 when there is none any more. Sets ``request`` and ``descriptors``.
 
         The bytes are not looked at here: they go where they can be wiped, so that no later child finds them.
         """
