@@ -25,7 +25,7 @@ from jobs.layout import (
     within,
 )
 from jobs.schema import PROBLEMS as PROBLEMS_SCHEMA
-from jobs.schema import Footer, encode_problems, read_footer
+from jobs.schema import Footer, encode_problem_ids, encode_problems, read_footer
 from jobs.store import ObjectInfo, Store
 from jobs.whole import read_table
 from sampling.errors import BadInput
@@ -131,6 +131,14 @@ def write_problems(store: Store, prefix: str, task: str, first_idx: int, problem
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
     key = under(prefix, problems_key(task, first_idx, digest))
     store.put_new(key, encode_problems(task, first_idx, problems))
+    return key
+
+
+def write_problem_ids(store: Store, prefix: str, task: str, first_idx: int, ids: Sequence[str]) -> str:
+    """The same for problems of which nothing but the ids is known. Returns the key."""
+    digest = hashlib.sha256("\n".join(ids).encode("utf-8", "replace")).hexdigest()[:16]
+    key = under(prefix, problems_key(task, first_idx, digest))
+    store.put_new(key, encode_problem_ids(task, first_idx, ids))
     return key
 
 

@@ -219,6 +219,52 @@ def verify(
     click.echo(summary.as_json() if as_json else summary.as_text())
 
 
+@cli.command("import")
+@click.argument("run_uri", metavar="RUN")
+@click.option(
+    "--outcomes", type=click.Path(path_type=Path), help="One row a sample: problem, sample, passed or status."
+)
+@click.option("--counts", type=click.Path(path_type=Path), help="One row a problem: problem, n, c.")
+@click.option("--samples", type=click.Path(path_type=Path), help="One row a sample with its text, to be verified.")
+@click.option(
+    "--columns", default="", metavar="NAME=COLUMN,…", help="What the file calls our columns, where it differs."
+)
+@click.option("--model", help="The model that all rows are of, where no column says so.")
+@click.option("--task", help="The task that all rows are of; KIND=PATH if its problems are to be kept too.")
+@click.option(
+    "--baseline", "baselines", multiple=True, metavar="MODEL", help="A model whose single try is to be reached."
+)
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def import_(
+    run_uri: str,
+    outcomes: Path | None,
+    counts: Path | None,
+    samples: Path | None,
+    columns: str,
+    model: str | None,
+    task: str | None,
+    baselines: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Bring verdicts, counts or samples made elsewhere into a run, from Parquet, CSV or JSONL."""
+    from jobs.imports import import_table
+    from jobs.progress import count_display
+    from jobs.tables import COUNTS, OUTCOMES, SAMPLES, Table, parse_columns
+    from jobs.verify_samples import task_option
+
+    given = [(kind, path) for kind, path in ((OUTCOMES, outcomes), (COUNTS, counts), (SAMPLES, samples)) if path]
+    if len(given) != 1:
+        raise BadInput("import: give one of --outcomes FILE, --counts FILE, --samples FILE")
+    kind, path = given[0]
+    spec = task_option(task) if task and "=" in task else None
+    named = {"model": model, "task": spec.title if spec else task}
+    table = Table(kind, path, parse_columns(columns, kind), {name: value for name, value in named.items() if value})
+    _say(f"reading {path}")
+    with count_display("samples imported") as show:
+        done = import_table(run_uri, table, task=spec, baselines=baselines, show=show)
+    click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
+
+
 @cli.command()
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option

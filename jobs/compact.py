@@ -145,7 +145,7 @@ def _samples_of_shard(
         taken_in = tuple(sorted(name for name, footer in merged.items() if footer.samples == key))
         return Footer(attempt, key, digest, engine_s, taken_in)
     reader, with_text = SamplesReader(run), [part for part in parts if part.footer.samples]
-    tables = _ahead(pool, lambda part: reader.rows(part.footer, part.keys), with_text)
+    tables = ahead(pool, lambda part: reader.rows(part.footer, part.keys), with_text)
     data, key = merge_samples(in_key_order(tables)), final_samples_key(shard.model, shard.task, shard.number, attempt)
     run.store.put_new(under(run.prefix, key), data, {"attempt": attempt})
     own = (parse_key(part.footer.samples) for part in with_text)
@@ -199,7 +199,7 @@ def _final(run: Run, shard: Shard) -> list[VerdictFile]:
     return [file for file in _files(run, FINAL + VERDICTS) if file.key.in_shard == shard]
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+def ahead(pool: ThreadPoolExecutor, function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
     """``map`` that is only a few results ahead of whoever takes them."""
     waiting: deque[Future[U]] = deque()
     for item in items:

@@ -93,6 +93,11 @@ def verdicts_prefixes(version: str, model: str, task: str) -> tuple[str, str]:
     return cell, FINAL + cell
 
 
+def samples_prefixes(model: str, task: str) -> tuple[str, str]:
+    """The two prefixes that together hold all samples of a model on a task."""
+    return SAMPLES + _cell(model, task), FINAL + SAMPLES + _cell(model, task)
+
+
 def problems_prefix(task: str) -> str:
     return f"{PROBLEMS}task={quote(task)}/"
 

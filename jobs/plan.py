@@ -20,6 +20,7 @@ from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 from sampling.validate import Plain, parse
 
 UNIT_ROWS = 2048  # samples of a unit: one to three minutes of a small model's engine
+UNKNOWN = ""  # in place of a digest: of an imported problem only the id may be known
 
 
 class PlannedProblems(Plain):
@@ -251,7 +252,10 @@ def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) 
     for problem in given:
         prompt, reference = known.get(problem.id, (problem.prompt_digest, problem.reference_digest))
         changed = "prompt" if prompt != problem.prompt_digest else "reference"
-        if (prompt, reference) != (problem.prompt_digest, problem.reference_digest):
+        if UNKNOWN not in (prompt, reference) and (prompt, reference) != (
+            problem.prompt_digest,
+            problem.reference_digest,
+        ):
             raise BadInput(
                 f"task {task}: the {changed} of problem {problem.id!r} has changed; give the sweep a new name"
             )
@@ -275,7 +279,7 @@ def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted:
         missing = [k - have if name in asked else 0 for name, have in zip(ids, drawn, strict=True)]
         next_unit = sum(block.unit_count for block in before)
         for first, last in _runs_of_equal(drawn, missing):
-            block = _block(model, task, next_unit, (first, last), (drawn[first], k))
+            block = make_block(model, task, next_unit, (first, last), (drawn[first], k))
             next_unit += block.unit_count
             yield block
 
@@ -300,10 +304,12 @@ def _runs_of_equal(drawn: Sequence[int], missing: Sequence[int]) -> Iterator[tup
             first = idx
 
 
-def _block(model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int]) -> Block:
+def make_block(
+    model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int], rows: int = UNIT_ROWS
+) -> Block:
     """Whole problems in a unit where they fit: equal candidates then meet the same verifier, prompts the same cache."""
     per_problem = samples[1] - samples[0]
-    parts = -(-per_problem // UNIT_ROWS)
+    parts = -(-per_problem // rows)
     samples_per_unit = -(-per_problem // parts)
     return Block(
         model=model,
@@ -313,6 +319,6 @@ def _block(model: str, task: str, first_unit: int, problems: tuple[int, int], sa
         last_problem=problems[1],
         first_sample=samples[0],
         last_sample=samples[1],
-        problems_per_unit=max(1, UNIT_ROWS // samples_per_unit),
+        problems_per_unit=max(1, rows // samples_per_unit),
         samples_per_unit=samples_per_unit,
     )

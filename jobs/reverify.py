@@ -20,16 +20,16 @@ import pyarrow as pa
 
 from cluster.batches import Problems, SampleBatch
 from cluster.judging import JudgeWorker
-from jobs.catalogue import Run, VerdictFile, read_problems, read_versions
+from jobs.catalogue import Cell, Run, VerdictFile, read_problems, read_versions
 from jobs.commit import RunSink
 from jobs.compact import compact_run
-from jobs.layout import final_verdicts_key, under
+from jobs.layout import final_verdicts_key, samples_prefixes, under
 from jobs.plan import planned_units
 from jobs.progress import counted
 from jobs.rows import Keys, SamplesReader, row_keys
 from jobs.run import current_version
-from jobs.runs import StoredRun, open_run
-from jobs.schema import Footer, read_footer, samples_of
+from jobs.runs import IMPORTED, StoredRun, open_run
+from jobs.schema import NO_VERIFIER, Footer, read_footer, samples_of
 from jobs.whole import read_table
 from sampling.errors import BadInput, StoreError
 from sampling.problems import REFERENCES, Problem
@@ -71,6 +71,8 @@ def stored_problems(run: Run) -> dict[str, dict[int, Problem]]:
     """The problems as they are kept in the run, by task and problem_idx."""
     found: dict[str, dict[int, Problem]] = {}
     for row in read_problems(run).to_pylist():
+        if row["verifier"] == NO_VERIFIER:
+            continue
         reference = REFERENCES[row["verifier"]].model_validate(json.loads(row["reference"]))
         data = {"id": row["problem_id"], "prompt": row["prompt"], "verifier": row["verifier"], "reference": reference}
         problem = parse(Problem, data, f"{run.store.uri}: problem {row['problem_id']!r}")
@@ -82,7 +84,7 @@ def _items(stored: StoredRun, version: str) -> Iterator[Item]:
     """The units that other versions have and this one lacks, in the order in which they are stored."""
     done: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     present: dict[tuple[str, str, int], VerdictFile] = {}
-    files = [file for cell in read_versions(stored.run) for file in cell.files]
+    files = [file for cell in read_versions(stored.run) if _has_text(stored.run, cell) for file in cell.files]
     for file in sorted(files, key=lambda file: file.compacted):  # a unit's own samples may be gone, a shard's are not
         if file.version == version:
             done[file.key.model, file.key.task].update(file.key.units)
@@ -93,6 +95,12 @@ def _items(stored: StoredRun, version: str) -> Iterator[Item]:
         if place not in units:
             raise BadInput(f"{present[place].info.key}: holds unit {place[2]}, which the run's plan does not know")
         yield _item(units[place], present[place], stored.run, version)
+
+
+def _has_text(run: Run, cell: Cell) -> bool:
+    """Imported outcomes have none, so there is nothing to judge again."""
+    places = (under(run.prefix, start) for start in samples_prefixes(cell.model, cell.task))
+    return cell.version != IMPORTED or any(True for place in places for _ in run.store.list(place))
 
 
 def _item(unit: Unit, file: VerdictFile, run: Run, version: str) -> Item:

@@ -15,6 +15,7 @@ from sampling.errors import BadInput
 from sampling.validate import parse
 
 SET_ASIDE = "set_aside.json"
+IMPORTED = "imported"  # as the version of verdicts: not our verifiers said so
 Committed = dict[tuple[str, str], set[int]]
 
 
@@ -33,8 +34,16 @@ class StoredRun:
 
     @property
     def sweep(self) -> Sweep:
-        """The sweep as it was given last."""
-        return parse(Sweep, self.layers[-1].sweep, f"{self.store.uri}/{layer_key(self.layers[-1].number)}")
+        """The sweep as it was given last, with what other layers alone name; see ``sweep_of``."""
+        return sweep_of(self.layers)
+
+
+def sweep_of(layers: Sequence[Layer]) -> Sweep:
+    """The last sweep of a plan, and the models and tasks that only earlier ones name: an import names its own alone."""
+    sweeps = [parse(Sweep, layer.sweep, layer_key(layer.number)) for layer in layers]
+    models = {model.name: model for sweep in sweeps for model in sweep.models}
+    tasks = {task.title: task for sweep in sweeps for task in sweep.tasks}
+    return sweeps[-1].model_copy(update={"models": tuple(models.values()), "tasks": tuple(tasks.values())})
 
 
 def open_run(uri: str, version: str | None = None) -> StoredRun:
@@ -73,20 +82,39 @@ def committed_numbers(store: Store, version: str) -> Committed:
     """The numbers of the committed units, by model and task, from listings alone: each page is read once.
 
     Raises BadInput where units are committed under other versions of the verifiers only: their samples must be neither
-    drawn again nor counted together with verdicts of another kind.
+    drawn again nor counted together with verdicts of another kind. What was imported is done under any version.
     """
-    found: defaultdict[tuple[str, str, str | None], set[int]] = defaultdict(set)
-    for start in (VERDICTS, FINAL + VERDICTS):  # in this order: what is compacted in between is seen twice, not never
-        for _, key in result_files(store, "", start):
-            found[key.model, key.task, key.version].update(key.units)
+    found = _numbers_by_version(store)
+    done = _of_versions(found, version, IMPORTED)
     for (model, task, other), units in sorted(found.items()):
-        left = units - found.get((model, task, version), set())
+        left = units - done.get((model, task), set())
         if left:
             raise BadInput(
                 f"{store.uri}: {len(left)} units of {model} on {task} were judged by verifiers of version {other}, "
                 f"these are {version}; `troop verify {store.uri}` judges them again"
             )
-    return {(model, task): units for (model, task, other), units in found.items() if other == version}
+    return done
+
+
+def imported_numbers(store: Store) -> Committed:
+    """The numbers of the units that imports have committed."""
+    return _of_versions(_numbers_by_version(store), IMPORTED)
+
+
+def _numbers_by_version(store: Store) -> dict[tuple[str, str, str], set[int]]:
+    found: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
+    for start in (VERDICTS, FINAL + VERDICTS):  # in this order: what is compacted in between is seen twice, not never
+        for _, key in result_files(store, "", start):
+            found[key.model, key.task, key.version or ""].update(key.units)
+    return found
+
+
+def _of_versions(found: dict[tuple[str, str, str], set[int]], *versions: str) -> Committed:
+    done: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for (model, task, version), units in found.items():
+        if version in versions:
+            done[model, task] |= units
+    return dict(done)
 
 
 def missing_units(store: Store, layers: Sequence[Layer], version: str) -> Units:

@@ -1,0 +1,453 @@
+"""``troop import``: verdicts, counts or samples made elsewhere become a run like any other, or part of one.
+
+The same protocol as a run's: first the plan says which units there will be, then each unit's verdicts are created once.
+So an import that is killed goes on when it is called again, a second one of the same table writes nothing, and
+whatever reads runs (report, sql, status, check, compact) reads these. The plan keeps a digest of each model's rows:
+other rows for what a run already has are refused, never mixed with it.
+
+A problem's samples are numbered from 0 in the order of the table's own numbers. Of counts only n and c are known: c
+samples that passed come first, and every row says in ``reason`` that it stands for a count. Samples without verdicts
+are committed as faults, which say nothing of a model, until ``troop verify`` has judged them.
+"""
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from jobs.catalogue import Run, read_problems, write_problem_ids, write_problems
+from jobs.cells import Counts
+from jobs.commit import RunSink
+from jobs.compact import ahead
+from jobs.layout import quote
+from jobs.plan import UNIT_ROWS as TEXT_ROWS
+from jobs.plan import (
+    UNKNOWN,
+    Block,
+    Layer,
+    PlannedModel,
+    PlannedProblems,
+    layer_key,
+    make_block,
+    planned_units,
+    problem_ids,
+)
+from jobs.resolve import code_version
+from jobs.runs import IMPORTED, imported_numbers, layers_to_extend, sweep_of
+from jobs.schema import NO_VERIFIER, Footer
+from jobs.spec import Sweep
+from jobs.store import Store, open_store, probe_store
+from jobs.tables import COUNTS, NAMES, SAMPLES, Table, opened_table
+from sampling.errors import BadInput
+from sampling.problems import Problem
+from sampling.samples import Provenance, Sample, Unit
+from sampling.settings import ModelSpec
+from sampling.tasks import TaskSpec
+from sampling.validate import Plain, parse
+from verify.verdict import Status, Verdict
+
+UNIT_ROWS = 1 << 15  # narrow rows are many to a file; text is cut as a run's is
+NOT_VERIFIED = "not verified yet: `troop verify` does that"
+A_COUNT = "stands for an imported count"
+WRITERS = 8
+Indices = NDArray[np.int32]
+
+
+class ImportedCell(Plain):
+    """One model on one task of the table."""
+
+    model: str
+    task: str
+    problems: int
+    samples: int
+
+
+class Imported(Plain):
+    """What ``troop import`` prints: what the table holds, how much of it this call wrote, what has no verdict yet."""
+
+    run: str
+    cells: tuple[ImportedCell, ...]
+    written: int
+    unverified: bool = False
+
+    def as_text(self) -> str:
+        held = sum(cell.samples for cell in self.cells)
+        lines = [
+            f"  {cell.model} on {cell.task}: {cell.samples:,} samples of {cell.problems:,} problems"
+            for cell in self.cells
+        ]
+        there = f", {held - self.written:,} were there" if held > self.written else ""
+        lines.append(f"{self.run}: {self.written:,} samples imported{there}")
+        if self.unverified:
+            lines.append(f"they have no verdicts yet: `troop verify {self.run}` judges them")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (model, task) of a table: its problems, how many samples each has, and of counts how many passed; (P,)."""
+
+    model: str
+    task: str
+    ids: tuple[str, ...]
+    n: Counts
+    c: Counts | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a table holds. ``digests`` is by model, ``problems`` by task where more than their ids is known."""
+
+    table: Table
+    columns: frozenset[str]
+    cells: tuple[Cell, ...]
+    digests: Mapping[str, str]
+    problems: Mapping[str, Sequence[Problem]]
+    baselines: frozenset[str]
+
+    @property
+    def unverified(self) -> bool:
+        return self.table.kind is SAMPLES and "status" not in self.columns
+
+
+def import_table(
+    uri: str, table: Table, *, task: TaskSpec | None, baselines: Iterable[str], show: Callable[[int, int], None]
+) -> Imported:
+    """Brings a table into the run at ``uri``; raises BadInput, and then nothing is written.
+
+    ``task`` has the problems of the table's task with their references, which samples need to be judged.
+    """
+    problems = {task.title: task.load()} if task else {}
+    store = open_store(uri)
+    store.check()
+    with tempfile.TemporaryDirectory(prefix="troop-import-") as folder, opened_table(table, Path(folder)) as db:
+        content = read_content(db, table, problems, frozenset(baselines))
+        layers = layers_to_extend(store)
+        next_layer(layers, content)  # what is refused is refused here
+        _check_references(store, content)
+        probe_store(store)
+        layers = _write_plan(store, content)
+        written = _write_units(db, store, layers, content, show)
+    cells = (
+        ImportedCell(model=cell.model, task=cell.task, problems=len(cell.ids), samples=int(cell.n.sum()))
+        for cell in content.cells
+    )
+    return Imported(run=store.uri, cells=tuple(cells), written=written, unverified=content.unverified)
+
+
+def read_content(
+    db: duckdb.DuckDBPyConnection, table: Table, problems: Mapping[str, Sequence[Problem]], baselines: frozenset[str]
+) -> Content:
+    """What the checked rows of a table hold; raises BadInput for names that a run cannot take."""
+    columns = [str(row[0]) for row in db.execute("DESCRIBE rows").fetchall()]
+    counts = "n, c" if table.kind is COUNTS else "count(*), 0"
+    found: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
+    for model, name, *row in db.execute(
+        f"SELECT model, task, problem, {counts} FROM rows {'' if table.kind is COUNTS else 'GROUP BY ALL'}"
+    ).fetchall():
+        found.setdefault((model, name), []).append((row[0], row[1], row[2]))
+    cells = tuple(_cell(names, rows, table) for names, rows in sorted(found.items()))
+    _check_names(cells, problems, baselines, table)
+    fields = ", ".join(name for name in columns if name != "model")
+    digests = db.execute(
+        f"SELECT model, bit_xor(md5_number(concat_ws(chr(31), {fields})))::VARCHAR FROM rows GROUP BY model"
+    ).fetchall()
+    return Content(table, frozenset(columns), cells, dict(digests), problems, baselines)
+
+
+def _cell(names: tuple[str, str], rows: list[tuple[str, int, int]], table: Table) -> Cell:
+    """Problems in the order of their numbers, if that is what their names are."""
+    numbered = all(name.isdecimal() for name, *_ in rows)
+    rows = sorted(rows, key=lambda row: (int(row[0]) if numbered else 0, row[0]))
+    n, c = (np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[1:])
+    return Cell(*names, tuple(row[0] for row in rows), n, c if table.kind is COUNTS else None)
+
+
+def _check_names(
+    cells: Sequence[Cell], problems: Mapping[str, Sequence[Problem]], baselines: frozenset[str], table: Table
+) -> None:
+    for cell in cells:
+        quote(cell.model), quote(cell.task)
+        if not (cell.model + cell.task).isprintable():
+            raise BadInput(f"{table.path}: model {cell.model!r} on {cell.task!r}: printable names are needed")
+        if not cell.n.any():
+            raise BadInput(
+                f"{table.path}: {cell.model} on {cell.task} has n=0 everywhere; at least one sample is needed"
+            )
+        strange = sorted(set(cell.ids) - {problem.id for problem in problems.get(cell.task, ())})
+        if cell.task in problems and strange:
+            raise BadInput(f"{table.path}: problem {strange[0]!r} is not among those of task {cell.task}")
+    models = {cell.model for cell in cells}
+    if not baselines <= models:
+        raise BadInput(f"--baseline {min(baselines - models)!r}: the table has {', '.join(sorted(models))}")
+
+
+def next_layer(layers: Sequence[Layer], content: Content) -> Layer | None:
+    """What the plan lacks, or None; raises BadInput where the run holds other rows of a model on a task."""
+    planned = {(block.model, block.task): layer for layer in layers for block in layer.blocks}
+    models = {model.name: model for layer in layers for model in layer.models}
+    for cell in content.cells:
+        _check_same(cell, content, planned.get((cell.model, cell.task)), models.get(cell.model))
+    new = [cell for cell in content.cells if (cell.model, cell.task) not in planned]
+    added = _new_problems(layers, new, content)
+    blocks = [block for cell in new for block in _blocks(cell, _places(layers, added, cell.task), content)]
+    marked = {spec.name for spec in sweep_of(layers).models if spec.baseline} if layers else set()
+    if not blocks and content.baselines <= marked:
+        return None
+    return Layer(
+        number=len(layers),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        code_version=code_version(),
+        sweep=_sweep(layers, content).model_dump(mode="json"),
+        models=tuple(_planned(name, content) for name in content.digests if name not in models),
+        problems=added,
+        blocks=tuple(blocks),
+    )
+
+
+def _check_same(cell: Cell, content: Content, layer: Layer | None, model: PlannedModel | None) -> None:
+    if model is not None and model.distribution.get("engine") != IMPORTED:
+        raise BadInput(
+            f"model {cell.model}: was sampled in this run; import the table under another name, with --model"
+        )
+    if layer is not None and _digests(layer).get(cell.model) != content.digests[cell.model]:
+        raise BadInput(
+            f"{content.table.path}: the run holds other rows of {cell.model} on {cell.task}, from "
+            f"{layer.created[:10]}; what is committed never changes: give the run another name"
+        )
+
+
+def _digests(layer: Layer) -> dict[str, str | None]:
+    return {spec.name: spec.revision for spec in parse(Sweep, layer.sweep, layer_key(layer.number)).models}
+
+
+def _new_problems(layers: Sequence[Layer], cells: Sequence[Cell], content: Content) -> tuple[PlannedProblems, ...]:
+    """Of an import's problems only the ids are known, unless its task was given."""
+    found = []
+    for task in dict.fromkeys(cell.task for cell in cells):
+        known = set(problem_ids(layers, task))
+        ids = list(dict.fromkeys(name for cell in cells if cell.task == task for name in cell.ids))
+        new = [name for name in ids if name not in known]
+        by_id = {problem.id: problem for problem in content.problems.get(task, ())}
+        prompts = tuple(by_id[name].prompt_digest if by_id else UNKNOWN for name in new)
+        references = tuple(by_id[name].reference_digest if by_id else UNKNOWN for name in new)
+        if new:
+            ids_ = tuple(new)
+            found.append(PlannedProblems(task=task, ids=ids_, prompt_digests=prompts, reference_digests=references))
+    return tuple(found)
+
+
+def _places(layers: Sequence[Layer], added: Sequence[PlannedProblems], task: str) -> dict[str, int]:
+    """problem_idx by id."""
+    ids = problem_ids(layers, task) + [name for part in added if part.task == task for name in part.ids]
+    return {name: idx for idx, name in enumerate(ids)}
+
+
+def _blocks(cell: Cell, places: Mapping[str, int], content: Content) -> Iterator[Block]:
+    """Neighbouring problems with equally many samples share a block."""
+    held = sorted((places[name], int(n)) for name, n in zip(cell.ids, cell.n, strict=True) if n)
+    rows, first_unit, start = TEXT_ROWS if content.table.kind is SAMPLES else UNIT_ROWS, 0, 0
+    for at in range(1, len(held) + 1):
+        first, n = held[start]
+        if at == len(held) or held[at] != (first + at - start, n):
+            block = make_block(cell.model, cell.task, first_unit, (first, first + at - start), (0, n), rows)
+            first_unit, start = first_unit + block.unit_count, at
+            yield block
+
+
+def _sweep(layers: Sequence[Layer], content: Content) -> Sweep:
+    """The table as if it had been a sweep: names, and which models are baselines; ``revision`` is a model's digest."""
+    path = str(content.table.path)
+    models = [
+        ModelSpec(name=name, path=path, engine="replay", revision=digest, baseline=name in content.baselines)
+        for name, digest in sorted(content.digests.items())
+    ]
+    tasks = [{"name": name, "kind": "jsonl", "path": path} for name in {cell.task: None for cell in content.cells}]
+    name = sweep_of(layers).name if layers else "imported"
+    return parse(Sweep, {"name": name, "models": models, "tasks": tasks}, path)
+
+
+def _planned(name: str, content: Content) -> PlannedModel:
+    digest = content.digests[name]
+    said = {"engine": IMPORTED, "path": content.table.path.name}
+    return PlannedModel(name=name, distribution=said, sampling={}, revision=digest, sampling_hash=digest)
+
+
+def _check_references(store: Store, content: Content) -> None:
+    """Samples are kept to be judged, so their problems have to be there in full."""
+    if content.table.kind is not SAMPLES:
+        return
+    rows = read_problems(Run(store)).to_pylist()
+    full = {(row["task"], row["problem_id"]) for row in rows if row["verifier"] != NO_VERIFIER}
+    full |= {(task, problem.id) for task, problems in content.problems.items() for problem in problems}
+    for cell in content.cells:
+        for name in cell.ids:
+            if (cell.task, name) not in full:
+                raise BadInput(
+                    f"problem {name!r} of {cell.task}: has no reference here; give its file, --task KIND=PATH"
+                )
+
+
+def _write_plan(store: Store, content: Content) -> tuple[Layer, ...]:
+    """As jobs.run.write_plan: of two that extend a plan at once the second goes by the first one's layer."""
+    while True:
+        layers = layers_to_extend(store)
+        layer = next_layer(layers, content)
+        if layer is None or store.put_new(layer_key(layer.number), layer.encode()):
+            layers = (*layers, layer) if layer else layers
+            _write_problems(store, layers, content)
+            return layers
+
+
+def _write_problems(store: Store, layers: Sequence[Layer], content: Content) -> None:
+    """What is known of the problems that imports have added; at every start, as an import may have died before."""
+    for number, layer in enumerate(layers):
+        for part in layer.problems:
+            by_id = {problem.id: problem for problem in content.problems.get(part.task, ())}
+            first = len(problem_ids(layers[:number], part.task))
+            if by_id.keys() >= set(part.ids):
+                write_problems(store, "", part.task, first, [by_id[name] for name in part.ids])
+            elif UNKNOWN in part.prompt_digests:
+                write_problem_ids(store, "", part.task, first, part.ids)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Commits one unit of a table."""
+
+    sink: RunSink
+    content: Content
+
+    def write(self, item: tuple[Unit, pa.Table]) -> tuple[int, int]:
+        """Rows of the unit, and how many of them this call wrote."""
+        unit, rows = item
+        if self.content.table.kind is not SAMPLES:
+            won, _ = self.sink.put_verdicts(unit, rows, Footer(uuid.uuid4().hex))
+            return unit.rows, unit.rows if won else 0
+        revision = self.content.digests[unit.model]
+        provenance = Provenance(unit.model, revision, IMPORTED, "", "", code_version(), "", "none")
+        receipt = self.sink.commit(unit, *_judged(rows), provenance)
+        return unit.rows, unit.rows if receipt.won else 0
+
+
+def _write_units(
+    db: duckdb.DuckDBPyConnection, store: Store, layers: Sequence[Layer], content: Content,
+    show: Callable[[int, int], None],
+) -> int:  # fmt: skip
+    """Commits what is missing; how many rows that were."""
+    done = imported_numbers(store)
+    cells = [(cell.model, cell.task) for cell in content.cells]
+    units = [unit for cell in cells for unit in planned_units(layers).of(*cell)]
+    missing = [unit for unit in units if unit.number not in done.get((unit.model, unit.task), ())]
+    total, seen, written = sum(unit.rows for unit in missing), 0, 0
+    writer = _Writer(RunSink(store, "", IMPORTED), content)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for rows, mine in ahead(pool, writer.write, _unit_rows(db, layers, content, units, set(missing))):
+            seen, written = seen + rows, written + mine
+            show(seen, total)
+    return written
+
+
+def _unit_rows(
+    db: duckdb.DuckDBPyConnection, layers: Sequence[Layer], content: Content, units: Sequence[Unit], missing: set[Unit]
+) -> Iterator[tuple[Unit, pa.Table]]:
+    """The rows of every missing unit, in planned order: the order of (problem, sample) within a model and task."""
+    if not missing:
+        return
+    places = {cell.task: _places(layers, (), cell.task) for cell in content.cells}
+    if content.table.kind is COUNTS:
+        passes = {(cell.model, cell.task): _by_place(cell, places[cell.task]) for cell in content.cells}
+        yield from ((unit, _counted(unit, passes[unit.model, unit.task])) for unit in units if unit in missing)
+        return
+    rows = _slices(_sorted_rows(db, content, places), [unit.rows for unit in units])
+    for unit, table in zip(units, rows, strict=True):
+        if unit in missing:
+            problem, sample = _keys(unit)
+            assert np.array_equal(table.column("problem_idx").to_numpy(), problem), f"{unit}: rows out of order"
+            yield unit, _with_passed(table.append_column("sample_idx", pa.array(sample)))
+
+
+def _sorted_rows(
+    db: duckdb.DuckDBPyConnection, content: Content, places: Mapping[str, Mapping[str, int]]
+) -> pa.RecordBatchReader:
+    """All rows as a stream, cell by cell, by problem_idx and sample."""
+    placed = [
+        (number, cell.model, cell.task, name, places[cell.task][name])
+        for number, cell in enumerate(content.cells)
+        for name in cell.ids
+    ]
+    names = ("cell", *NAMES, "problem", "problem_idx")
+    db.register("placed", pa.table(dict(zip(names, map(list, zip(*placed, strict=True)), strict=True))))
+    kept = ", ".join(sorted(content.columns - {*NAMES, "problem", "sample"}))
+    return db.sql(
+        f"SELECT problem_idx::INTEGER AS problem_idx, {kept} FROM rows JOIN placed USING (model, task, problem) "
+        "ORDER BY cell, placed.problem_idx, sample"
+    ).to_arrow_reader(UNIT_ROWS)
+
+
+def _slices(reader: Iterable[pa.RecordBatch], sizes: Iterable[int]) -> Iterator[pa.Table]:
+    """The rows of a stream cut into tables of the given sizes."""
+    batches = iter(reader)
+    held: list[pa.RecordBatch] = []
+    for size in sizes:
+        while sum(map(len, held)) < size:
+            held.append(next(batches))
+        together = pa.Table.from_batches(held)
+        yield together.slice(0, size)
+        held = together.slice(size).to_batches()
+
+
+def _keys(unit: Unit) -> tuple[Indices, Indices]:
+    """problem_idx and sample_idx of a unit's rows."""
+    samples = np.arange(unit.first_sample, unit.last_sample, dtype=np.int32)
+    problems = np.arange(unit.first_problem, unit.last_problem, dtype=np.int32)
+    return np.repeat(problems, len(samples)), np.tile(samples, len(problems))
+
+
+def _with_passed(table: pa.Table) -> pa.Table:
+    """A fault says nothing of right or wrong."""
+    if "status" not in table.column_names:
+        return table
+    status = table.column("status")
+    passed = pc.if_else(pc.equal(status, Status.FAULT.value), None, pc.equal(status, Status.PASS.value))
+    return table.append_column("passed", passed)
+
+
+def _by_place(cell: Cell, places: Mapping[str, int]) -> Counts:
+    """Passes by problem_idx."""
+    assert cell.c is not None
+    passes = np.zeros(max(places.values()) + 1, dtype=np.int64)
+    passes[[places[name] for name in cell.ids]] = cell.c
+    return passes
+
+
+def _counted(unit: Unit, passes: Counts) -> pa.Table:
+    """Rows that add up to the counts."""
+    problem, sample = _keys(unit)
+    passed = sample < passes[problem]
+    return pa.table({
+        "problem_idx": problem, "sample_idx": sample, "passed": passed,
+        "status": pa.array(["fail", "pass"]).take(pa.array(passed.astype(np.int8))),
+        "reason": pa.repeat(A_COUNT, len(problem)),
+    })  # fmt: skip
+
+
+def _judged(table: pa.Table) -> tuple[list[Sample], list[Verdict]]:
+    """Samples with their text, and what the table says of them, if it says anything."""
+    samples, verdicts = [], []
+    for row in table.to_pylist():
+        tokens, prompt = row.get("tokens") or 0, row.get("prompt_tokens") or 0
+        samples.append(Sample(row["problem_idx"], row["sample_idx"], row["text"], "stop", prompt, tokens, 0, 0.0))
+        given = Status(row["status"]) if row.get("status") else Status.FAULT
+        reason = "" if row.get("status") else NOT_VERIFIED
+        verdicts.append(Verdict(given, reason, answer=row.get("answer"), score=row.get("score")))
+    return samples, verdicts
