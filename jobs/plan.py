@@ -279,7 +279,7 @@ def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted:
         missing = [k - have if name in asked else 0 for name, have in zip(ids, drawn, strict=True)]
         next_unit = sum(block.unit_count for block in before)
         for first, last in _runs_of_equal(drawn, missing):
-            block = make_block(model, task, next_unit, (first, last), (drawn[first], k))
+            block = make_block(model, task, next_unit, (first, last), (drawn[first], k), UNIT_ROWS)
             next_unit += block.unit_count
             yield block
 
@@ -305,7 +305,7 @@ def _runs_of_equal(drawn: Sequence[int], missing: Sequence[int]) -> Iterator[tup
 
 
 def make_block(
-    model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int], rows: int = UNIT_ROWS
+    model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int], rows: int
 ) -> Block:
     """Whole problems in a unit where they fit: equal candidates then meet the same verifier, prompts the same cache."""
     per_problem = samples[1] - samples[0]
