@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.layout import final_verdicts_key
+from jobs.plan import Layer, PlannedModel, PlannedProblems, layer_key, make_block
 from jobs.schema import HASH_STRIDE, VERDICTS, Footer, encode_verdicts
 from jobs.store import Store
 from sampling.samples import UNITS_PER_SHARD, Provenance, Sample, Unit
@@ -40,11 +41,30 @@ def write_shards(store: Store, count: int) -> int:
     """Compacted verdicts of ``count`` full shards, each with rows of its own; returns their bytes."""
     stored = 0
     for shard in range(count):
-        footer = Footer(f"{shard:032x}", f"final/samples/{shard}", "0" * 64, 1.0)
+        footer = Footer(f"{shard:032x}", engine_s=1.0)  # without text, as imported outcomes are
         data = encode_verdicts(shard_table(shard), footer)
         store.put_new(final_verdicts_key(VERSION, MODEL, TASK, shard), data)
         stored += len(data)
     return stored
+
+
+def write_plan(store: Store, shards: int) -> None:
+    """The plan of a run that holds those shards; the last problem may have fewer samples than the others."""
+    per_problem = SAMPLES_PER_PROBLEM // UNIT_ROWS
+    whole, rest = divmod(shards * UNITS_PER_SHARD, per_problem)
+    blocks = [make_block(MODEL, TASK, 0, (0, whole), (0, SAMPLES_PER_PROBLEM), UNIT_ROWS)]
+    if rest:
+        blocks.append(
+            make_block(MODEL, TASK, blocks[0].unit_count, (whole, whole + 1), (0, rest * UNIT_ROWS), UNIT_ROWS)
+        )
+    ids = tuple(f"p{i}" for i in range(whole + bool(rest)))
+    planned = PlannedProblems(task=TASK, ids=ids, prompt_digests=ids, reference_digests=ids)
+    sweep = {"name": "bench", "models": [{"name": MODEL, "path": "gold", "engine": "replay"}],
+             "tasks": [{"name": TASK, "kind": "jsonl", "path": "problems.jsonl"}]}  # fmt: skip
+    model = PlannedModel(name=MODEL, distribution={}, sampling={}, revision="main", sampling_hash="0")
+    layer = Layer(number=0, created="2026-01-01T00:00:00+00:00", code_version="bench", sweep=sweep, models=(model,),
+                  problems=(planned,), blocks=tuple(blocks))  # fmt: skip
+    store.put_new(layer_key(0), layer.encode())
 
 
 def shard_table(shard: int) -> pa.Table:

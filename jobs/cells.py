@@ -18,6 +18,19 @@ class AnswerCounts:
 
 
 @dataclass(frozen=True)
+class ScoredSamples:
+    """One problem's scored samples, equal ones counted together; all of shape (S,).
+
+    ``answer`` numbers the problem's distinct answers, -1 where there is none; of ``count`` samples ``right`` passed.
+    """
+
+    score: NDArray[np.float64]
+    answer: Counts
+    count: Counts
+    right: Counts
+
+
+@dataclass(frozen=True)
 class CellCounts:
     """One (model, task) of a run. All arrays have shape (P,), one entry per problem, in problem_idx order.
 
@@ -43,6 +56,8 @@ class CellCounts:
     answers: tuple[AnswerCounts, ...] = ()
     tiers: Mapping[str, int] = field(default_factory=dict)
     version: str = ""
+    scored: tuple[ScoredSamples, ...] = ()
+    unscorable: str = ""
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,31 @@ def highest_after_none(problems: int, level: float = LEVEL) -> float:
     return float(1 - ((1 - level) / 2) ** (1 / problems))
 
 
+def stopped_at(n: ArrayLike, c: ArrayLike) -> int | None:
+    """The number of successes at which sampling seems to have been stopped, or None.
+
+    Its mark: all problems with fewer samples than the most have equally many passes, and no problem has more.
+    """
+    samples, passed = _counts(n, c), _counts(c, c)
+    short = samples < samples.max(initial=0)
+    if len(np.unique(samples[short])) < 3 or len(np.unique(passed[short])) != 1:
+        return None
+    successes = int(passed[short][0])
+    return successes if successes and (passed <= successes).all() else None
+
+
+def first_try_when_stopped(n: ArrayLike, c: ArrayLike, successes: int) -> Floats:
+    """The unbiased estimate of each problem's pass@1 where sampling ended at that many successes; shape (P,).
+
+    (successes - 1) / (n - 1) where they were reached, c / n where the samples ran out before (Girshick, Mosteller &
+    Savage 1946). c / n is too large everywhere else: after one success its mean is p log(1/p) / (1 - p), not p.
+    """
+    samples, passed = _counts(n, c), _counts(c, c)
+    reached = np.where(samples > 1, (successes - 1) / np.maximum(samples - 1, 1), 1.0)
+    value: Floats = np.where(passed == successes, reached, passed / samples)
+    return value
+
+
 def _mean_over_problems(values: Floats) -> Floats:
     mean: Floats = values.mean(axis=0)
     return mean

@@ -31,13 +31,18 @@ def majority_at_k(answers: Sequence[AnswerCounts], n: Ints, ks: Ints, seed: int 
     if len(answers) != len(n):
         raise BadInput(f"{len(answers)} answer tables for {len(n)} problems; one a problem is needed")
     require_ks(ks, int(n.min(initial=np.iinfo(np.int64).max)))
-    room = MOST_SHUFFLED // max(int(n.max(initial=1)), 1)
-    orders = max(FEWEST_ORDERS, min(ORDERS_IN_ALL // max(len(n), 1), MOST_ORDERS, room))
+    orders = orders_for(n)
     rows = [
         _one(each, int(total), ks, orders, np.random.default_rng((seed, i)))
         for i, (each, total) in enumerate(zip(answers, n, strict=True))
     ]
     return np.array(rows).reshape(len(answers), len(ks))
+
+
+def orders_for(n: Ints) -> int:
+    """How many random orders of each problem's samples are looked at."""
+    room = MOST_SHUFFLED // max(int(n.max(initial=1)), 1)
+    return max(FEWEST_ORDERS, min(ORDERS_IN_ALL // max(len(n), 1), MOST_ORDERS, room))
 
 
 def _one(answers: AnswerCounts, n: int, ks: Ints, rows: int, rng: np.random.Generator) -> Floats:
