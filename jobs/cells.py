@@ -29,6 +29,10 @@ class ScoredSamples:
     count: Counts
     right: Counts
 
+    def with_answer(self) -> "ScoredSamples":
+        kept = self.answer >= 0
+        return ScoredSamples(self.score[kept], self.answer[kept], self.count[kept], self.right[kept])
+
 
 @dataclass(frozen=True)
 class CellCounts:

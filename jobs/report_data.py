@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from jobs import report_estimates as estimates
 from jobs.cells import CellCounts, ModelFacts
 from jobs.costs import Rates, Spend, check_prices, rates, samples_drawn
 from jobs.crossover import Crossover, common_problems, find_crossover
 from jobs.estimators import (
-    ONE_TWO_FIVE,
     RESAMPLES,
     Ints,
     coverage_bounds,
     coverage_curve,
     highest_after_none,
-    k_grid,
 )
 from jobs.fits import fit_power_law, why_no_fit
 from jobs.report_schema import (
@@ -31,9 +30,7 @@ from jobs.report_schema import (
     Prediction,
     ProblemCounts,
     Report,
-    SelectionPoint,
 )
-from jobs.votes import majority_at_k
 from sampling.errors import BadInput
 
 
@@ -69,6 +66,7 @@ def _cell(cell: CellCounts, facts: ModelFacts, limits: list[str], resamples: int
     limits.extend(f"{cell.model} on {cell.task}: {line}" for line in _limits(cell, facts, held))
     cost, drawn = rates(cell, facts), samples_drawn(cell)
     total = cost.total(len(cell.problem_ids), drawn)
+    weighted, weighted_by = estimates.weighted(cell, held, seed)
     return Cell(
         model=cell.model,
         task=cell.task,
@@ -76,7 +74,9 @@ def _cell(cell: CellCounts, facts: ModelFacts, limits: list[str], resamples: int
         samples=drawn,
         coverage=_coverage(cell, held, resamples, seed),
         fit=_fit(cell, held, resamples, seed),
-        majority=_majority(cell, held, seed),
+        majority=estimates.majority(cell, held, seed),
+        best_of=estimates.best_of(cell, held),
+        weighted=weighted,
         duplicate_rate=cell.duplicate_rate,
         status_counts=dict(cell.status_counts),
         tokens=cell.tokens + cell.prompt_tokens if cell.tokens else None,
@@ -89,6 +89,11 @@ def _cell(cell: CellCounts, facts: ModelFacts, limits: list[str], resamples: int
         sample_cost=_cost(cost.sample),
         tiers=dict(cell.tiers),
         per_problem=_per_problem(cell),
+        beta_binomial=estimates.beta_fit(cell, held),
+        extrapolation=estimates.extrapolated(cell, held, seed),
+        weighted_by=weighted_by,
+        verifier_flaw=estimates.verifier_flaw(cell, held),
+        stopped=estimates.stopped(cell, held) if len(held) else None,
     )
 
 
@@ -129,6 +134,7 @@ def _limits(cell: CellCounts, facts: ModelFacts, held: Ints) -> list[str]:
     reason = why_no_fit(n, c)
     if reason and c.any():
         lines.append(f"{reason}.")
+    lines.extend(estimates.limits_of(cell, held))
     if cell.faults.any():
         lines.append(f"{cell.faults.sum():,} verdicts are missing by our fault; see the bounds on coverage.")
     if facts.usd_per_million_tokens is not None and facts.usd_per_million_prompt_tokens is None:
@@ -157,15 +163,6 @@ def _fit(cell: CellCounts, held: Ints, resamples: int, seed: int) -> Fit | None:
         a=law.a, b=law.b, loss=law.loss, a_low=law.a_low, a_high=law.a_high, b_low=law.b_low, b_high=law.b_high,
         error_mean=law.error_mean, error_sd=law.error_sd,
     )  # fmt: skip
-
-
-def _majority(cell: CellCounts, held: Ints, seed: int) -> tuple[SelectionPoint, ...]:
-    if not cell.answers or not len(held):
-        return ()
-    n = cell.n[held]
-    ks = k_grid(int(n.min()), ONE_TWO_FIVE)
-    values = majority_at_k([cell.answers[i] for i in held], n, ks, seed).mean(axis=0)
-    return tuple(SelectionPoint(k=int(k), value=float(v)) for k, v in zip(ks, values, strict=True))
 
 
 def _bounds(cell: CellCounts, held: Ints) -> Bounds | None:
@@ -239,7 +236,19 @@ def _crossover(
         target_low=None if alone else cross.target.low,
         target_high=None if alone else cross.target.high,
         reached=cross.reached,
+        usd=_usd(ours, cross.k),
+        usd_low=None if alone else _usd(ours, cross.low),
+        usd_high=None if alone else _usd(ours, cross.high),
+        baseline_usd=_usd(theirs, 1),
+        one_try=cross.one_try.value,
+        one_try_low=None if alone else cross.one_try.low,
+        one_try_high=None if alone else cross.one_try.high,
     )
+
+
+def _usd(cost: Rates, k: int | None) -> float | None:
+    """What k samples of a problem cost; None beyond the samples there are."""
+    return None if k is None else cost.at(k).usd
 
 
 def _ratio(ours: Rates, theirs: Rates, k: int | None, what: str) -> float | None:

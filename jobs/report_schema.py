@@ -40,6 +40,51 @@ class Fit(Plain):
     error_sd: float
 
 
+class BetaFit(Plain):
+    """Pass rates of problems drawn from Beta(alpha, beta), fitted by maximum likelihood; errors as in ``Fit``."""
+
+    kind: str = "beta-binomial"
+    alpha: float
+    beta: float
+    loss: str
+    error_mean: float
+    error_sd: float
+
+
+class ExtrapolationPoint(Plain):
+    """A fit's coverage at ``k``, beyond the samples there are.
+
+    ``error`` is the mean of |predicted - measured| at ``measured_k`` of fits to ``prefix`` samples a problem.
+    """
+
+    kind: str
+    k: int
+    value: float
+    prefix: int
+    measured_k: int
+    error: float | None
+
+
+class FlawPoint(Plain):
+    """What the first accepted sample's accuracy tends to, if that share of wrong samples were accepted.
+
+    ``value`` counts a problem in which no sample was accepted as wrong; it is held against ``coverage`` at the same k.
+    """
+
+    false_positive_rate: float
+    k: int
+    value: float
+    coverage: float
+
+
+class Stopped(Plain):
+    """Sampling seems to have ended at that many successes: the unbiased pass@1, and the usual, biased one."""
+
+    successes: int
+    one_try: float
+    biased: float
+
+
 class Cost(Plain):
     """Amounts of everything that is paid for; None where unknown."""
 
@@ -91,10 +136,19 @@ class Cell(Plain):
     sample_cost: Cost = Cost()
     tiers: dict[str, int] = Field(default_factory=dict)
     per_problem: tuple[ProblemCounts, ...] = ()
+    beta_binomial: BetaFit | None = None
+    extrapolation: tuple[ExtrapolationPoint, ...] = ()
+    weighted_by: str | None = None
+    verifier_flaw: tuple[FlawPoint, ...] = ()
+    stopped: Stopped | None = None
 
 
 class CrossoverReport(Plain):
-    """The smallest k at which ``model`` reaches ``baseline``'s single try; None beyond the ``n`` samples there are."""
+    """The smallest k at which ``model`` reaches ``baseline``'s single try; None beyond the ``n`` samples there are.
+
+    ``usd`` is what k samples of a problem cost, from ``usd_low`` to ``usd_high`` over the interval of k, and
+    ``baseline_usd`` one try of the baseline. ``one_try`` is the difference of both single tries, paired by problem.
+    """
 
     model: str
     baseline: str
@@ -111,6 +165,13 @@ class CrossoverReport(Plain):
     target_low: float | None
     target_high: float | None
     reached: float
+    usd: float | None = None
+    usd_low: float | None = None
+    usd_high: float | None = None
+    baseline_usd: float | None = None
+    one_try: float | None = None
+    one_try_low: float | None = None
+    one_try_high: float | None = None
 
 
 class Prediction(Plain):

@@ -28,7 +28,7 @@ from jobs.catalogue import (
     read_versions,
     with_merged,
 )
-from jobs.cells import AnswerCounts, CellCounts, Counts
+from jobs.cells import AnswerCounts, CellCounts, Counts, ScoredSamples
 from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
 from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
@@ -38,6 +38,7 @@ from sampling.errors import DamagedFile, NoSuchObject, StoreError
 
 _PARALLEL_REQUESTS = 16
 _TRIES = 3
+MOST_SCORES = 10_000_000
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # a file is gone: of a folder; of another store
 _QUERY_IS_WRONG = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException,
@@ -223,11 +224,12 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         SELECT problem_idx, count(*) FILTER (status <> 'fault') AS n, count(*) FILTER (passed) AS c,
             count(*) FILTER (status = 'fault') AS faults, count(*) FILTER (status = 'timeout') AS timeouts,
             coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
-            count(*) - count(text_hash) AS unhashed, count(answer) AS answers
+            count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores
         FROM {cell.verdicts} GROUP BY problem_idx ORDER BY problem_idx""").fetchnumpy()
     idx = counts["problem_idx"]
     task = cell.cell.task
     statuses, tiers = _shares(db, cell)
+    scored, unscorable = _scored(db, cell, idx) if counts["scores"].any() else ((), "")
     return CellCounts(
         model=cell.cell.model,
         task=task,
@@ -244,6 +246,8 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         answers=_answers(db, cell, idx) if counts["answers"].any() else (),
         tiers=tiers,
         version=cell.cell.version,
+        scored=scored,
+        unscorable=unscorable,
     )
 
 
@@ -275,6 +279,23 @@ def _answers(db: duckdb.DuckDBPyConnection, cell: _OpenCell, idx: Counts) -> tup
     starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
     n, right = _ints(found["n"]), np.asarray(found["is_right"], dtype=np.bool_)
     return tuple(AnswerCounts(n[a:b], right[a:b]) for a, b in zip(starts, ends, strict=True))
+
+
+def _scored(db: duckdb.DuckDBPyConnection, cell: _OpenCell, idx: Counts) -> tuple[tuple[ScoredSamples, ...], str]:
+    """The scored samples of each problem in ``idx``, or why there are none; a score that is no number is none."""
+    query = f"""SELECT problem_idx, score::DOUBLE AS score, answer, count(*) AS n, count(*) FILTER (passed) AS passed
+        FROM {cell.verdicts} WHERE isfinite(score) AND status <> 'fault' GROUP BY problem_idx, score, answer"""
+    distinct = int(db.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0])
+    if distinct > MOST_SCORES:
+        return (), f"{distinct:,} distinct scores are more than a report reads ({MOST_SCORES:,})"
+    found = db.execute(f"""
+        SELECT problem_idx, score, n, passed, CASE WHEN answer IS NULL THEN -1 ELSE
+            dense_rank() OVER (PARTITION BY problem_idx ORDER BY answer NULLS LAST) - 1 END AS answer
+        FROM ({query}) ORDER BY problem_idx, score, answer""").fetchnumpy()
+    starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
+    score, (answer, n, passed) = found["score"], (_ints(found[name]) for name in ("answer", "n", "passed"))
+    places = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
+    return tuple(ScoredSamples(np.asarray(score[at]), answer[at], n[at], passed[at]) for at in places), ""
 
 
 def _problem_ids(problems: pa.Table) -> dict[tuple[str, int], str]:

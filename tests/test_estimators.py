@@ -146,3 +146,57 @@ def test_two_thousand_resamples_of_a_large_benchmark_take_less_than_a_second() -
     started = time.process_time()
     e.coverage_curve(n, c)
     assert time.process_time() - started < 2.0
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=4), st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_intervals_are_those_of_every_resample(first: list[float], others: list[float]) -> None:
+    """All P^P resamples of P problems, for a mean and for a paired difference."""
+    second = others[: len(first)]
+    problems = range(len(first))
+    for found, values in [
+        (e.paired_difference(np.array(first), np.array(second)), np.array(first) - np.array(second)),
+        (e.curve_over_problems(np.array([1]), np.array(first)[:, None]).at(1), np.array(first)),
+    ]:
+        every = np.sort([values[list(drawn)].mean() for drawn in product(problems, repeat=len(first))])
+        assert found.value == pytest.approx(values.mean())
+        for end, share in ((found.low, 0.025), (found.high, 0.975)):
+            low = np.quantile(every, max(share - 0.015, 0), method="lower")
+            high = np.quantile(every, min(share + 0.015, 1), method="higher")
+            assert low - 1e-9 <= end <= high + 1e-9
+
+
+def stopped_sequences(p: float, most: int, successes: int) -> list[tuple[float, int, int]]:
+    """(chance, n, c) of every way in which sampling that ends at so many successes, or at ``most`` samples, can go."""
+    found = []
+    for outcome in product((0, 1), repeat=most):
+        ends = np.flatnonzero(np.cumsum(outcome) == successes)
+        n = int(ends[0]) + 1 if len(ends) else most
+        found.append((float(np.prod([p if o else 1 - p for o in outcome])), n, sum(outcome[:n])))
+    return found
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0.05, 0.95), st.integers(2, 6), st.integers(1, 2))
+def test_stopping_at_successes_biases_the_usual_estimate_but_not_this(p: float, most: int, successes: int) -> None:
+    ways = stopped_sequences(p, most, successes)
+    fair = sum(w * e.first_try_when_stopped([n], [c], successes)[0] for w, n, c in ways)
+    assert fair == pytest.approx(p)
+    if successes == 1:
+        assert sum(w * c / n for w, n, c in ways) > p
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "successes"),
+    [
+        ([3, 7, 1, 50, 50], [1, 1, 1, 0, 1], 1),
+        ([3, 7, 5, 50], [2, 2, 2, 0], 2),
+        ([50, 50, 50, 50], [1, 1, 0, 1], None),
+        ([3, 7, 1, 50], [1, 0, 1, 0], None),
+        ([3, 7, 1, 50], [1, 1, 1, 9], None),
+        ([49, 48, 47, 50], [0, 0, 0, 0], None),
+        ([49, 49, 50], [1, 1, 1], None),
+    ],
+)
+def test_where_sampling_was_stopped_is_seen(n: list[int], c: list[int], successes: int | None) -> None:
+    assert e.stopped_at(n, c) == successes

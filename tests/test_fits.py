@@ -5,6 +5,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobs import fits
 from jobs.estimators import coverage
@@ -79,3 +81,15 @@ def test_the_papers_fits(model: str, printed: str, pythia: dict[str, tuple[np.nd
     assert law is not None
     assert f"{law.a:.2f} {law.b:.2f} {law.error_mean:.4f} {law.error_sd:.4f}" == printed
     assert law.a_low < law.a < law.a_high and law.b_low < law.b < law.b_high
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 30), min_size=5, max_size=9))
+def test_no_point_of_a_grid_fits_better(c: list[int]) -> None:
+    n = np.full(len(c), 40)
+    ks = fits.fit_ks(40)
+    logs = np.log(coverage(n, np.array(c), ks))
+    a, b = (float(part[0]) for part in fits.fit_curves(ks, np.exp(logs)[None, :]))
+    grid = [(x, y) for x in np.linspace(-6, 0, 61) for y in np.linspace(-2.9, 0.9, 39)]
+    losses = [((logs - x * ks.astype(float) ** y) ** 2).sum() for x, y in grid]
+    assert ((logs - a * ks.astype(float) ** b) ** 2).sum() <= min(losses) + 1e-9

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.cells import ModelFacts
+from jobs.cells import AnswerCounts, ModelFacts, ScoredSamples
 from jobs.report_data import build_report
 from jobs.report_schema import Prediction, Report
 from jobs.report_text import headline, summary_markdown
@@ -148,3 +148,46 @@ def test_the_demo_takes_seconds() -> None:
     started = time.process_time()
     build_report(cells, FACTS)
     assert time.process_time() - started < 3.0
+
+
+def test_both_fits_and_where_they_lead(report: Report) -> None:
+    small = report.cells[0]
+    assert small.beta_binomial is not None and small.beta_binomial.alpha == pytest.approx(0.55, rel=0.4)
+    kinds = [(each.kind, each.k, each.prefix) for each in small.extrapolation]
+    assert kinds == [("exponentiated power law", 10_000, 100), ("beta-binomial", 10_000, 100)]
+    assert all(each.error is not None and each.error < 0.1 for each in small.extrapolation)
+
+
+def test_the_crossover_has_its_price_and_the_difference_of_single_tries(report: Report) -> None:
+    (cross,) = report.crossovers
+    assert cross.usd is not None and cross.baseline_usd and cross.usd_ratio is not None
+    assert cross.usd / cross.baseline_usd == pytest.approx(cross.usd_ratio)
+    assert cross.usd_low is not None and cross.usd_high is not None and cross.usd_low <= cross.usd <= cross.usd_high
+    assert cross.one_try is not None and cross.one_try_high is not None and cross.one_try < cross.one_try_high < 0
+
+
+def test_a_flawed_verifier_would_bound_what_is_found(report: Report) -> None:
+    flaws = report.cells[0].verifier_flaw
+    assert [each.false_positive_rate for each in flaws] == [0.001, 0.01, 0.05]
+    values = [each.value for each in flaws]
+    assert (
+        values == sorted(values, reverse=True) and values[0] < flaws[0].coverage == report.cells[0].coverage[-1].value
+    )
+
+
+def test_scores_select() -> None:
+    scores = ScoredSamples(np.array([-1.0, 2.0]), np.array([0, 1]), np.array([6, 4]), np.array([0, 4]))
+    votes = AnswerCounts(np.array([6, 4]), np.array([False, True]))
+    made = replace(cell([10, 10], [4, 4], answers=(votes, votes)), scored=(scores, scores))
+    (found,) = build_report([made], {}).cells
+    assert [point.value for point in found.best_of] == [pytest.approx(v) for v in (0.4, 2 / 3, 1 - 6 / 252, 1.0)]
+    assert found.weighted_by == "exp(score)" and found.weighted[-1].value == 1.0 and found.majority[-1].value == 0.0
+    without = replace(made, answers=(), scored=(), unscorable="12 distinct scores are more than a report reads (9)")
+    report = build_report([without], {})
+    assert report.cells[0].best_of == () and any("no best-of-k" in line for line in report.limits)
+
+
+def test_sampling_that_stopped_at_the_first_success_is_said_to_be_biased() -> None:
+    report = build_report([cell([3, 7, 1, 50], [1, 1, 1, 0])], {})
+    assert report.cells[0].stopped is not None and report.cells[0].stopped.one_try == pytest.approx(0.25)
+    assert any("stopped at the first success" in line and "biased upwards" in line for line in report.limits)

@@ -271,3 +271,20 @@ def test_all_damage_is_found(tmp_path: Path) -> None:
     assert "Parquet" in damage[verdicts_key("v1", unit_of(3))]
     assert "another unit" in damage[verdicts_key("v1", unit_of(4))]
     assert len(damage) == 4
+
+
+def test_scores_are_counted_by_answer_and_what_is_no_number_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, unit = DirectoryStore(tmp_path), Unit("m", "t", 0, 0, 2, 0, 4)
+    said = [("x", 0.5), ("y", 0.5), ("x", 0.5), (None, 2.0), ("y", float("nan")), (None, None), ("y", 1.0), ("z", 1.0)]
+    samples = [Sample(i // 4, i % 4, "", "stop", 1, 1, 0, 0.0) for i in range(8)]
+    verdicts = [Verdict(Status.PASS if a == "x" else Status.FAIL, answer=a, score=s) for a, s in said]
+    RunSink(store, "", "v1").commit(unit, samples, verdicts, provenance_of("m"))
+    first, second = read_cells(Run(store))[0].scored
+    assert [first.score.tolist(), first.answer.tolist()] == [[0.5, 0.5, 2.0], [0, 1, -1]]
+    assert [first.count.tolist(), first.right.tolist()] == [[2, 1, 1], [2, 0, 0]]
+    assert [second.score.tolist(), second.count.tolist()] == [[1.0, 1.0], [1, 1]]
+    monkeypatch.setattr("jobs.results.MOST_SCORES", 4)
+    (cell,) = read_cells(Run(store))
+    assert cell.scored == () and "5 distinct scores" in cell.unscorable
