@@ -16,13 +16,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.made_results import MODEL, PROVENANCE, SHARD_ROWS, TASK, VERSION, made_units, write_shards
+from bench.made_results import MODEL, PROVENANCE, SHARD_ROWS, TASK, VERSION, made_units, write_plan, write_shards
 
 ROUNDS = 3
 UNITS = 24  # written in one round
 SHARDS = 191  # 191 × 524,288 rows: 100 million
 PLANNED, OPEN_UNITS = 1_000_000, 64
 THREADS = 2
+OUTCOMES = 10_000_000
 ROOT = Path(__file__).parent.parent
 
 
@@ -83,6 +84,48 @@ def reading(folder: Path) -> list[Figure]:
         Figure("drawing and encoding those", "rows/s", (rows / made,)),
         Figure(f"pass counts of {rows / 1e6:,.0f} M rows by DuckDB alone", "s", _timed(plain, rows)),
         Figure("the same rows, all that a report reads of them (`read_cells`)", "s", _timed(troop, rows)),
+    ]
+
+
+def reporting(folder: Path) -> list[Figure]:
+    """``troop report`` of a hundred million verdicts on two cores, from the command to the page."""
+    from jobs.store import DirectoryStore
+
+    store = DirectoryStore(folder / "run")
+    write_shards(store, SHARDS)
+    write_plan(store, SHARDS)
+    _only(THREADS)
+    seconds, peak = [], []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        words = ["report", str(folder / "run"), "--out", str(folder / "report")]
+        peak.append(_peak_mb([sys.executable, "-m", "jobs", *words]))
+        seconds.append(time.perf_counter() - started)
+    return [
+        Figure(f"`troop report` of {SHARDS * SHARD_ROWS / 1e6:,.0f} M verdicts on two cores", "s", tuple(seconds)),
+        Figure("its memory at most", "MB", tuple(peak)),
+    ]
+
+
+def importing(folder: Path) -> list[Figure]:
+    """``troop import`` of ten million outcomes: 1,000 problems of a Parquet file in random order."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    order = np.random.default_rng(0).permutation(OUTCOMES)
+    columns = {"problem": order // 10_000, "sample": order % 10_000, "passed": order % 7 == 0}
+    pq.write_table(pa.table(columns), folder / "outcomes.parquet")
+    _only(THREADS)
+    seconds, peak = [], []
+    for number in range(ROUNDS):
+        started = time.perf_counter()
+        words = ["import", str(folder / f"run{number}"), "--outcomes", str(folder / "outcomes.parquet")]
+        peak.append(_peak_mb([sys.executable, "-m", "jobs", *words, "--model", MODEL, "--task", TASK]))
+        seconds.append(time.perf_counter() - started)
+    return [
+        Figure(f"`troop import` of {OUTCOMES / 1e6:,.0f} M outcomes in random order on two cores", "s", tuple(seconds)),
+        Figure("its memory at most", "MB", tuple(peak)),
     ]
 
 
@@ -199,6 +242,8 @@ def _million_units(folder: Path, store: str) -> Path:
 MEASUREMENTS: dict[str, Callable[[Path], list[Figure]]] = {
     "writing": writing,
     "reading": reading,
+    "reporting": reporting,
+    "importing": importing,
     "planning": planning,
     "resuming": resuming,
 }

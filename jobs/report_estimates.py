@@ -102,7 +102,7 @@ def limits_of(cell: CellCounts, held: Ints) -> list[str]:
             f"(pass@1 is shown as {found.biased:.3g}; the unbiased estimate is {found.one_try:.3g})."
         )
     if cell.unscorable:
-        lines.append(f"{cell.unscorable}; there is no best-of-k and no weighted vote.")
+        lines.append(f"{cell.unscorable}.")
     return lines
 
 

@@ -224,12 +224,15 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         SELECT problem_idx, count(*) FILTER (status <> 'fault') AS n, count(*) FILTER (passed) AS c,
             count(*) FILTER (status = 'fault') AS faults, count(*) FILTER (status = 'timeout') AS timeouts,
             coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
-            count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores
+            count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores,
+            count(*) FILTER (NOT isfinite(score)) AS no_numbers
         FROM {cell.verdicts} GROUP BY problem_idx ORDER BY problem_idx""").fetchnumpy()
     idx = counts["problem_idx"]
     task = cell.cell.task
     statuses, tiers = _shares(db, cell)
     scored, unscorable = _scored(db, cell, idx) if counts["scores"].any() else ((), "")
+    if counts["no_numbers"].any():
+        unscorable = f"{counts['no_numbers'].sum():,} samples have a score that is no number; they are no candidates"
     return CellCounts(
         model=cell.cell.model,
         task=task,
@@ -287,7 +290,7 @@ def _scored(db: duckdb.DuckDBPyConnection, cell: _OpenCell, idx: Counts) -> tupl
         FROM {cell.verdicts} WHERE isfinite(score) AND status <> 'fault' GROUP BY problem_idx, score, answer"""
     distinct = int(db.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0])
     if distinct > MOST_SCORES:
-        return (), f"{distinct:,} distinct scores are more than a report reads ({MOST_SCORES:,})"
+        return (), f"{distinct:,} distinct scores are more than a report reads; there is no best-of-k"
     found = db.execute(f"""
         SELECT problem_idx, score, n, passed, CASE WHEN answer IS NULL THEN -1 ELSE
             dense_rank() OVER (PARTITION BY problem_idx ORDER BY answer NULLS LAST) - 1 END AS answer
