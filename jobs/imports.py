@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -28,34 +27,25 @@ from jobs.catalogue import Run, read_problems, write_problem_ids, write_problems
 from jobs.cells import Counts
 from jobs.commit import RunSink
 from jobs.compact import ahead
-from jobs.layout import quote
-from jobs.plan import UNIT_ROWS as TEXT_ROWS
+from jobs.import_plan import UNIT_ROWS, Cell, Content, next_layer, places_of, read_content
 from jobs.plan import (
     UNKNOWN,
-    Block,
     Layer,
-    PlannedModel,
-    PlannedProblems,
     layer_key,
-    make_block,
     planned_units,
     problem_ids,
 )
 from jobs.resolve import code_version
-from jobs.runs import IMPORTED, imported_numbers, layers_to_extend, sweep_of
+from jobs.runs import IMPORTED, imported_numbers, layers_to_extend
 from jobs.schema import NO_VERIFIER, Footer
-from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
 from jobs.tables import COUNTS, NAMES, SAMPLES, Table, opened_table
 from sampling.errors import BadInput
-from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Unit
-from sampling.settings import ModelSpec
 from sampling.tasks import TaskSpec
-from sampling.validate import Plain, parse
+from sampling.validate import Plain
 from verify.verdict import Status, Verdict
 
-UNIT_ROWS = 1 << 15  # narrow rows are many to a file; text is cut as a run's is
 NOT_VERIFIED = "not verified yet: `troop verify` does that"
 A_COUNT = "stands for an imported count"
 WRITERS = 8
@@ -92,33 +82,6 @@ class Imported(Plain):
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One (model, task) of a table: its problems, how many samples each has, and of counts how many passed; (P,)."""
-
-    model: str
-    task: str
-    ids: tuple[str, ...]
-    n: Counts
-    c: Counts | None = None
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a table holds. ``digests`` is by model, ``problems`` by task where more than their ids is known."""
-
-    table: Table
-    columns: frozenset[str]
-    cells: tuple[Cell, ...]
-    digests: Mapping[str, str]
-    problems: Mapping[str, Sequence[Problem]]
-    baselines: frozenset[str]
-
-    @property
-    def unverified(self) -> bool:
-        return self.table.kind is SAMPLES and "status" not in self.columns
-
-
 def import_table(
     uri: str, table: Table, *, task: TaskSpec | None, baselines: Iterable[str], show: Callable[[int, int], None]
 ) -> Imported:
@@ -142,144 +105,6 @@ def import_table(
         for cell in content.cells
     )
     return Imported(run=store.uri, cells=tuple(cells), written=written, unverified=content.unverified)
-
-
-def read_content(
-    db: duckdb.DuckDBPyConnection, table: Table, problems: Mapping[str, Sequence[Problem]], baselines: frozenset[str]
-) -> Content:
-    """What the checked rows of a table hold; raises BadInput for names that a run cannot take."""
-    columns = [str(row[0]) for row in db.execute("DESCRIBE rows").fetchall()]
-    counts = "n, c" if table.kind is COUNTS else "count(*), 0"
-    found: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
-    for model, name, *row in db.execute(
-        f"SELECT model, task, problem, {counts} FROM rows {'' if table.kind is COUNTS else 'GROUP BY ALL'}"
-    ).fetchall():
-        found.setdefault((model, name), []).append((row[0], row[1], row[2]))
-    cells = tuple(_cell(names, rows, table) for names, rows in sorted(found.items()))
-    _check_names(cells, problems, baselines, table)
-    fields = ", ".join(name for name in columns if name != "model")
-    digests = db.execute(
-        f"SELECT model, bit_xor(md5_number(concat_ws(chr(31), {fields})))::VARCHAR FROM rows GROUP BY model"
-    ).fetchall()
-    return Content(table, frozenset(columns), cells, dict(digests), problems, baselines)
-
-
-def _cell(names: tuple[str, str], rows: list[tuple[str, int, int]], table: Table) -> Cell:
-    """Problems in the order of their numbers, if that is what their names are."""
-    numbered = all(name.isdecimal() for name, *_ in rows)
-    rows = sorted(rows, key=lambda row: (int(row[0]) if numbered else 0, row[0]))
-    n, c = (np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[1:])
-    return Cell(*names, tuple(row[0] for row in rows), n, c if table.kind is COUNTS else None)
-
-
-def _check_names(
-    cells: Sequence[Cell], problems: Mapping[str, Sequence[Problem]], baselines: frozenset[str], table: Table
-) -> None:
-    for cell in cells:
-        quote(cell.model), quote(cell.task)
-        if not (cell.model + cell.task).isprintable():
-            raise BadInput(f"{table.path}: model {cell.model!r} on {cell.task!r}: printable names are needed")
-        if not cell.n.any():
-            raise BadInput(
-                f"{table.path}: {cell.model} on {cell.task} has n=0 everywhere; at least one sample is needed"
-            )
-        strange = sorted(set(cell.ids) - {problem.id for problem in problems.get(cell.task, ())})
-        if cell.task in problems and strange:
-            raise BadInput(f"{table.path}: problem {strange[0]!r} is not among those of task {cell.task}")
-    models = {cell.model for cell in cells}
-    if not baselines <= models:
-        raise BadInput(f"--baseline {min(baselines - models)!r}: the table has {', '.join(sorted(models))}")
-
-
-def next_layer(layers: Sequence[Layer], content: Content) -> Layer | None:
-    """What the plan lacks, or None; raises BadInput where the run holds other rows of a model on a task."""
-    planned = {(block.model, block.task): layer for layer in layers for block in layer.blocks}
-    models = {model.name: model for layer in layers for model in layer.models}
-    for cell in content.cells:
-        _check_same(cell, content, planned.get((cell.model, cell.task)), models.get(cell.model))
-    new = [cell for cell in content.cells if (cell.model, cell.task) not in planned]
-    added = _new_problems(layers, new, content)
-    blocks = [block for cell in new for block in _blocks(cell, _places(layers, added, cell.task), content)]
-    marked = {spec.name for spec in sweep_of(layers).models if spec.baseline} if layers else set()
-    if not blocks and content.baselines <= marked:
-        return None
-    return Layer(
-        number=len(layers),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        code_version=code_version(),
-        sweep=_sweep(layers, content).model_dump(mode="json"),
-        models=tuple(_planned(name, content) for name in content.digests if name not in models),
-        problems=added,
-        blocks=tuple(blocks),
-    )
-
-
-def _check_same(cell: Cell, content: Content, layer: Layer | None, model: PlannedModel | None) -> None:
-    if model is not None and model.distribution.get("engine") != IMPORTED:
-        raise BadInput(
-            f"model {cell.model}: was sampled in this run; import the table under another name, with --model"
-        )
-    if layer is not None and _digests(layer).get(cell.model) != content.digests[cell.model]:
-        raise BadInput(
-            f"{content.table.path}: the run holds other rows of {cell.model} on {cell.task}, from "
-            f"{layer.created[:10]}; what is committed never changes: give the run another name"
-        )
-
-
-def _digests(layer: Layer) -> dict[str, str | None]:
-    return {spec.name: spec.revision for spec in parse(Sweep, layer.sweep, layer_key(layer.number)).models}
-
-
-def _new_problems(layers: Sequence[Layer], cells: Sequence[Cell], content: Content) -> tuple[PlannedProblems, ...]:
-    """Of an import's problems only the ids are known, unless its task was given."""
-    found = []
-    for task in dict.fromkeys(cell.task for cell in cells):
-        known = set(problem_ids(layers, task))
-        ids = list(dict.fromkeys(name for cell in cells if cell.task == task for name in cell.ids))
-        new = [name for name in ids if name not in known]
-        by_id = {problem.id: problem for problem in content.problems.get(task, ())}
-        prompts = tuple(by_id[name].prompt_digest if by_id else UNKNOWN for name in new)
-        references = tuple(by_id[name].reference_digest if by_id else UNKNOWN for name in new)
-        if new:
-            ids_ = tuple(new)
-            found.append(PlannedProblems(task=task, ids=ids_, prompt_digests=prompts, reference_digests=references))
-    return tuple(found)
-
-
-def _places(layers: Sequence[Layer], added: Sequence[PlannedProblems], task: str) -> dict[str, int]:
-    """problem_idx by id."""
-    ids = problem_ids(layers, task) + [name for part in added if part.task == task for name in part.ids]
-    return {name: idx for idx, name in enumerate(ids)}
-
-
-def _blocks(cell: Cell, places: Mapping[str, int], content: Content) -> Iterator[Block]:
-    """Neighbouring problems with equally many samples share a block."""
-    held = sorted((places[name], int(n)) for name, n in zip(cell.ids, cell.n, strict=True) if n)
-    rows, first_unit, start = TEXT_ROWS if content.table.kind is SAMPLES else UNIT_ROWS, 0, 0
-    for at in range(1, len(held) + 1):
-        first, n = held[start]
-        if at == len(held) or held[at] != (first + at - start, n):
-            block = make_block(cell.model, cell.task, first_unit, (first, first + at - start), (0, n), rows)
-            first_unit, start = first_unit + block.unit_count, at
-            yield block
-
-
-def _sweep(layers: Sequence[Layer], content: Content) -> Sweep:
-    """The table as if it had been a sweep: names, and which models are baselines; ``revision`` is a model's digest."""
-    path = str(content.table.path)
-    models = [
-        ModelSpec(name=name, path=path, engine="replay", revision=digest, baseline=name in content.baselines)
-        for name, digest in sorted(content.digests.items())
-    ]
-    tasks = [{"name": name, "kind": "jsonl", "path": path} for name in {cell.task: None for cell in content.cells}]
-    name = sweep_of(layers).name if layers else "imported"
-    return parse(Sweep, {"name": name, "models": models, "tasks": tasks}, path)
-
-
-def _planned(name: str, content: Content) -> PlannedModel:
-    digest = content.digests[name]
-    said = {"engine": IMPORTED, "path": content.table.path.name}
-    return PlannedModel(name=name, distribution=said, sampling={}, revision=digest, sampling_hash=digest)
 
 
 def _check_references(store: Store, content: Content) -> None:
@@ -363,7 +188,7 @@ def _unit_rows(
     """The rows of every missing unit, in planned order: the order of (problem, sample) within a model and task."""
     if not missing:
         return
-    places = {cell.task: _places(layers, (), cell.task) for cell in content.cells}
+    places = {cell.task: places_of(layers, (), cell.task) for cell in content.cells}
     if content.table.kind is COUNTS:
         passes = {(cell.model, cell.task): _by_place(cell, places[cell.task]) for cell in content.cells}
         yield from ((unit, _counted(unit, passes[unit.model, unit.task])) for unit in units if unit in missing)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs import imports
 from jobs.imports import import_table
 from jobs.results import read_cells
 from jobs.runs import open_run
@@ -152,7 +151,7 @@ def test_outcomes_beside_a_sampled_model_make_a_baseline_of_it(
 
 
 def test_an_import_that_dies_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "UNIT_ROWS", 6)
+    monkeypatch.setattr("jobs.import_plan.UNIT_ROWS", 6)
     table = Table(OUTCOMES, write(tmp_path / "t.parquet", ROWS), COLUMNS, {"task": "sums"})
     run, puts = tmp_path / "run", 0
     whole = DirectoryStore.put_new
