@@ -66,17 +66,20 @@ def read_content(
         found.setdefault((model, name), []).append((row[0], row[1], row[2]))
     cells = tuple(_cell(names, rows, table) for names, rows in sorted(found.items()))
     _check_names(cells, problems, baselines, table)
-    fields = ", ".join(name for name in columns if name != "model")
-    digests = db.execute(
-        f"SELECT model, bit_xor(md5_number(concat_ws(chr(31), {fields})))::VARCHAR FROM rows GROUP BY model"
-    ).fetchall()
-    return Content(table, frozenset(columns), cells, dict(digests), problems, baselines)
+    return Content(table, frozenset(columns), cells, _digests_of(db, columns), problems, baselines)
+
+
+def _digests_of(db: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, str]:
+    """A digest of each model's rows, whatever their order."""
+    values = ", ".join(f"coalesce({name}::VARCHAR, chr(30))" for name in sorted(columns) if name != "model")
+    digests = f"SELECT model, bit_xor(md5_number(concat_ws(chr(31), {values}))) FROM rows GROUP BY model"
+    return {model: f"{int(digest) % (1 << 64):016x}" for model, digest in db.execute(digests).fetchall()}
 
 
 def _cell(names: tuple[str, str], rows: list[tuple[str, int, int]], table: Table) -> Cell:
-    """Problems in the order of their numbers, if that is what their names are."""
+    """Problems with equally many samples side by side, as they share blocks; in the order of their numbers or names."""
     numbered = all(name.isdecimal() for name, *_ in rows)
-    rows = sorted(rows, key=lambda row: (int(row[0]) if numbered else 0, row[0]))
+    rows = sorted(rows, key=lambda row: (-row[1], int(row[0]) if numbered else 0, row[0]))
     n, c = (np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[1:])
     return Cell(*names, tuple(row[0] for row in rows), n, c if table.kind is COUNTS else None)
 
@@ -128,14 +131,14 @@ def _check_same(cell: Cell, content: Content, layer: Layer | None, model: Planne
         raise BadInput(
             f"model {cell.model}: was sampled in this run; import the table under another name, with --model"
         )
-    if layer is not None and _digests(layer).get(cell.model) != content.digests[cell.model]:
+    if layer is not None and _revisions(layer).get(cell.model) != content.digests[cell.model]:
         raise BadInput(
             f"{content.table.path}: the run holds other rows of {cell.model} on {cell.task}, from "
             f"{layer.created[:10]}; what is committed never changes: give the run another name"
         )
 
 
-def _digests(layer: Layer) -> dict[str, str | None]:
+def _revisions(layer: Layer) -> dict[str, str | None]:
     return {spec.name: spec.revision for spec in parse(Sweep, layer.sweep, layer_key(layer.number)).models}
 
 

@@ -48,8 +48,8 @@ def provenance(stored: StoredRun, cells: Sequence[CellCounts] = ()) -> dict[str,
     said = {"run": stored.store.uri, "started": first.created, "code": last.code_version}
     said |= {f"engine of {model}": f"{engine} on {device}" for model, device, engine in _engines(stored)}
     for model in (model for layer in stored.layers for model in layer.models):
-        settings = ", ".join(f"{key} {value}" for key, value in model.sampling.items() if value not in ([], False, 0))
-        said[f"model {model.name}"] = f"{model.distribution.get('path')} ({model.revision}), {settings}"
+        settings = [f"{key} {value}" for key, value in model.sampling.items() if value not in ([], False, 0)]
+        said[f"model {model.name}"] = ", ".join([f"{model.distribution.get('path')} ({model.revision})", *settings])
     said |= {f"verdicts of {cell.model} on {cell.task}": f"verifiers {cell.version}" for cell in cells}
     return said
 

@@ -17,7 +17,10 @@ from jobs.store import DirectoryStore
 from jobs.tables import COUNTS, OUTCOMES, Table
 from sampling.errors import StoreError
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
+from tests.s3_server import S3Server
 from tests.test_fits import OUTCOMES as PAPER
+
+pytest_plugins = ["tests.store_fixtures"]
 
 ROWS = [
     {"who": model, "nr": str(problem), "try": sample + 1, "right": (problem * sample + len(model)) % 3 == 0}
@@ -148,6 +151,18 @@ def test_outcomes_beside_a_sampled_model_make_a_baseline_of_it(
     assert again.code == 0 and "all 2 units are committed" in again.err, again.err
     assert "reaches what frontier gets in one try" in again.err
     assert troop("verify", run).code == 0
+
+
+def test_a_run_in_object_storage_takes_a_table_too(
+    troop: Troop, tmp_path: Path, swift: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = swift.new_store(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", swift.endpoint)
+    table = write(tmp_path / "t.jsonl", ROWS)
+    words = ("import", f"{store.uri}/run", "--outcomes", table, "--columns", MAPPING, "--task", "sums")
+    assert "32 samples imported" in troop(*words).out and "0 samples imported" in troop(*words).out
+    status = json.loads(troop("status", f"{store.uri}/run", "--json").out)
+    assert status["complete"] and sum(cell["passed"] for cell in status["cells"]) == sum(bool(r["right"]) for r in ROWS)
 
 
 def test_an_import_that_dies_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
