@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.imports import import_table
+from jobs.report_data import build_report
 from jobs.results import read_cells
 from jobs.runs import open_run
 from jobs.store import DirectoryStore
@@ -119,6 +120,20 @@ def test_counts_are_enough_for_a_report(troop: Troop, tmp_path: Path) -> None:
     assert troop("report", run, "--out", tmp_path / "out").code == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["cells"][0]["fit"]["a"] < 0 and report["cells"][0]["coverage"][-1]["k"] == 50
+
+
+def test_scores_and_answers_select(tmp_path: Path) -> None:
+    told = [("7", 0.9, True), ("8", 0.1, False), ("8", 0.2, False), (None, 0.95, False)]
+    rows = [
+        {"problem": p, "sample": i, "status": "pass" if right else "fail", "answer": answer, "score": score}
+        for p in range(3)
+        for i, (answer, score, right) in enumerate(told)
+    ]
+    table = Table(OUTCOMES, write(tmp_path / "t.jsonl", rows), {}, {"task": "t", "model": "m"})
+    import_table(str(tmp_path / "run"), table, task=None, baselines=(), show=ignore)
+    (cell,) = build_report(read_cells(open_run(str(tmp_path / "run")).run), {}).cells
+    assert (cell.weighted_by, cell.majority[-1].value) == ("score", 0.0)
+    assert cell.best_of[-1].value == cell.weighted[-1].value == 1.0
 
 
 def test_samples_are_kept_and_verified_afterwards(troop: Troop, tmp_path: Path, write_sweep: WriteSweep) -> None:
