@@ -122,6 +122,17 @@ def test_counts_are_enough_for_a_report(troop: Troop, tmp_path: Path) -> None:
     assert report["cells"][0]["fit"]["a"] < 0 and report["cells"][0]["coverage"][-1]["k"] == 50
 
 
+def test_what_was_imported_is_compacted(troop: Troop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.import_plan.UNIT_ROWS", 2)
+    rows = [{"model": "m", "task": "t", "problem": i, "n": 2, "c": i % 3} for i in range(260)]
+    run, table = tmp_path / "run", write(tmp_path / "t.csv", rows)
+    assert troop("import", run, "--counts", table).code == 0
+    assert "1 full shards compacted" in troop("compact", run).out
+    assert len(list((run / "final").rglob("*.parquet"))) == 1 and len(list((run / "verdicts").rglob("*.parquet"))) == 4
+    assert counted(run) == {"m": {str(row["problem"]): (2, row["c"]) for row in rows}}
+    assert "0 samples imported" in troop("import", run, "--counts", table).out and troop("check", run).code == 0
+
+
 def test_scores_and_answers_select(tmp_path: Path) -> None:
     told = [("7", 0.9, True), ("8", 0.1, False), ("8", 0.2, False), (None, 0.95, False)]
     rows = [
