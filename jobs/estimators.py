@@ -116,7 +116,10 @@ def coverage_curve(
 
 
 def paired_difference(first: Floats, second: Floats, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """mean(first) - mean(second) over the same problems, (P,) each, resampled together (paired bootstrap)."""
+    """mean(first) - mean(second) over the same problems, (P,) each, resampled together.
+
+    The paired bootstrap (Efron & Tibshirani 1993, chapter 8; Koehn 2004, W04-3250, for two systems on one test set).
+    """
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise BadInput(f"a paired difference needs two values a problem, got shapes {first.shape} and {second.shape}")
     curve = curve_over_problems(np.ones(1, dtype=np.int64), (first - second)[:, None], resamples, seed)

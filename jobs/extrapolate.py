@@ -2,7 +2,7 @@
 
 How far is tried on the data itself: both curves are fitted to a tenth of each problem's samples, drawn at random, and
 their coverage at all of the samples is held against what was measured there. An extrapolation by the same factor
-cannot be trusted further than that (Hoffmann et al. 2022 and Kazdan et al. 2025 hold out the large end likewise).
+cannot be trusted further than that (Kazdan et al. 2025, arXiv 2510.05197, predict large k from few samples likewise).
 """
 
 from dataclasses import dataclass
