@@ -1,7 +1,8 @@
 """Where a small model's many samples reach what a large one gets in a single try.
 
 The crossover is the smallest k at which coverage(k) of the model is at least pass@1 of the baseline, over the problems
-that both have met (the comparison of Brown et al. 2024, arXiv 2407.21787, section 2). Beyond the samples that were drawn nothing is extrapolated: the crossover is then censored at n.
+that both have met (the comparison of Brown et al. 2024, arXiv 2407.21787, section 2). Beyond the samples that were
+drawn nothing is extrapolated: the crossover is then censored at n.
 """
 
 from dataclasses import dataclass
