@@ -7,7 +7,6 @@ a query asks for them.
 
 import contextlib
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.catalogue import (
     Cell,
@@ -220,16 +220,9 @@ def _samples(db: duckdb.DuckDBPyConnection, run: Run, cell: _OpenCell, number: i
 
 
 def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tuple[str, int], str]) -> CellCounts:
-    counts = db.execute(f"""
-        SELECT problem_idx, count(*) FILTER (status <> 'fault') AS n, count(*) FILTER (passed) AS c,
-            count(*) FILTER (status = 'fault') AS faults, count(*) FILTER (status = 'timeout') AS timeouts,
-            coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
-            count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores,
-            count(*) FILTER (NOT isfinite(score)) AS no_numbers
-        FROM {cell.verdicts} GROUP BY problem_idx ORDER BY problem_idx""").fetchnumpy()
+    counts, statuses, tiers = _counted(db, cell)
     idx = counts["problem_idx"]
     task = cell.cell.task
-    statuses, tiers = _shares(db, cell)
     scored, unscorable = _scored(db, cell, idx) if counts["scores"].any() else ((), "")
     if counts["no_numbers"].any():
         unscorable = f"{counts['no_numbers'].sum():,} samples have a score that is no number; they are no candidates"
@@ -254,15 +247,36 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
     )
 
 
-def _shares(db: duckdb.DuckDBPyConnection, cell: _OpenCell) -> tuple[Counter[str], Counter[str]]:
-    """How often each status and each tier occurs; rows without one are not counted."""
-    statuses, tiers = Counter[str](), Counter[str]()
-    sql = f"SELECT status, tier, count(*) FROM {cell.verdicts} GROUP BY ALL ORDER BY ALL"
-    for status, tier, count in db.execute(sql).fetchall():
-        statuses[status] += count
-        if tier is not None:
-            tiers[tier] += count
-    return statuses, tiers
+def _counted(
+    db: duckdb.DuckDBPyConnection, cell: _OpenCell
+) -> tuple[dict[str, Counts], dict[str, int], dict[str, int]]:
+    """What is counted by problem, in the order of problem_idx, and how often each status and each tier occurs.
+
+    One pass over the rows for all of it, by problem, status and tier; the few rows that gives are added up here.
+    """
+    parts = db.sql(f"""
+        SELECT problem_idx, status, tier, count(*) AS "all", count(*) FILTER (passed) AS c,
+            coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
+            count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores,
+            count(*) FILTER (NOT isfinite(score)) AS no_numbers
+        FROM {cell.verdicts} GROUP BY problem_idx, status, tier ORDER BY problem_idx""").to_arrow_table()
+    for name, wanted in (("faults", pc.equal), ("n", pc.not_equal)):
+        parts = parts.append_column(name, pc.if_else(wanted(parts["status"], "fault"), parts["all"], 0))
+    late = pc.if_else(pc.equal(parts["status"], "timeout"), parts["all"], 0)
+    parts = parts.append_column("timeouts", late)
+    sums = [name for name in parts.column_names if name not in ("problem_idx", "status", "tier", "prompt_tokens")]
+    whole = parts.group_by("problem_idx", use_threads=False).aggregate(
+        [("prompt_tokens", "max"), *((name, "sum") for name in sums)]
+    )
+    counts = {name.removesuffix("_sum").removesuffix("_max"): _ints(whole[name]) for name in whole.column_names}
+    return counts, _shares(parts, "status"), _shares(parts, "tier")
+
+
+def _shares(parts: pa.Table, name: str) -> dict[str, int]:
+    """How many rows have each value of a column; those without one are not counted."""
+    whole = parts.group_by(name, use_threads=False).aggregate([("all", "sum")]).sort_by(name)
+    pairs = zip(whole[name].to_pylist(), whole["all_sum"].to_pylist(), strict=True)
+    return {value: count for value, count in pairs if value is not None}
 
 
 def _duplicate_rate(db: duckdb.DuckDBPyConnection, cell: _OpenCell, exact: bool) -> float | None:
