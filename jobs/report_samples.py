@@ -1,17 +1,19 @@
 """The samples that a report shows: few enough for one page, from every problem, and safe to put into it.
 
-A completion is hostile text. It enters the page only as data, in a script element that never runs, with every
-character escaped that could end it; the page's own script shows it through ``textContent``.
+A completion is hostile text. It enters the page only as data, compressed and in base64, in a script element that never
+runs; the page's own script unpacks it and shows it through ``textContent``.
 """
 
+import base64
+import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MOST_SAMPLES = 4_000
-MOST_CHARACTERS = 4_000_000
+MOST_SAMPLES = 100_000
+MOST_CHARACTERS = 16_000_000  # of all samples together; about a fifth of that once compressed
 LONGEST_TEXT = 6_000
 
 
@@ -32,32 +34,39 @@ class BrowserSample:
 
 
 def for_page(samples: Iterable[BrowserSample]) -> list[BrowserSample]:
-    """As many samples as a page carries, taken in turns from every problem of every model, a passing one first."""
+    """As many samples as a page carries, in turns from every problem of every model, one of each verdict first."""
     groups: dict[tuple[str, str, str], list[BrowserSample]] = defaultdict(list)
     for each in samples:
         groups[each.task, each.problem, each.model].append(each)
-    queues = [iter(_passing_first(group)) for group in groups.values()]
+    queues = [iter(_each_verdict_first(group)) for group in groups.values()]
     taken = _within_room(_in_turns(queues))
     place = {key: i for i, key in enumerate(groups)}
     return sorted(taken, key=lambda s: (place[s.task, s.problem, s.model], s.sample))
 
 
 def embed(samples: Sequence[BrowserSample], prompts: Mapping[tuple[str, str], str]) -> str:
-    """The page's data as JSON; names that repeat are written once. ``prompts`` is by (task, problem)."""
+    """The page's data, packed; names that repeat are written once. ``prompts`` is by (task, problem)."""
     models, tasks = (list(dict.fromkeys(values)) for values in ([s.model for s in samples], [s.task for s in samples]))
     problems = list(dict.fromkeys((s.task, s.problem) for s in samples))
     place = {key: i for i, key in enumerate(problems)}
+    position = {model: i for i, model in enumerate(models)}
     rows = [
-        [models.index(s.model), place[s.task, s.problem], s.sample, s.status, _clip(s.text), _clip(s.reason), s.answer,
+        [position[s.model], place[s.task, s.problem], s.sample, s.status, _clip(s.text), _clip(s.reason), s.answer,
          s.tokens, s.finish_reason]
         for s in samples
     ]  # fmt: skip
-    return script_json({
+    return packed({
         "models": models,
         "problems": [{"task": tasks.index(t), "id": p, "prompt": _clip(prompts.get((t, p), ""))} for t, p in problems],
         "tasks": tasks,
         "samples": rows,
     })  # fmt: skip
+
+
+def packed(data: object) -> str:
+    """JSON, compressed, in base64: letters, digits, + / and = alone."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 
 def script_json(data: object) -> str:
@@ -66,9 +75,14 @@ def script_json(data: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _passing_first(group: Sequence[BrowserSample]) -> list[BrowserSample]:
-    first = next((i for i, each in enumerate(group) if each.status == "pass"), 0)
-    return [group[first], *group[:first], *group[first + 1 :]]
+def _each_verdict_first(group: Sequence[BrowserSample]) -> list[BrowserSample]:
+    """A pass, then the first of every other verdict, which may be rare and looked for, then the rest."""
+    first: dict[str, int] = {}
+    for i, each in enumerate(group):
+        first.setdefault(each.status, i)
+    chosen = sorted(first.values(), key=lambda i: group[i].status != "pass")
+    taken = set(chosen)
+    return [group[i] for i in chosen] + [each for i, each in enumerate(group) if i not in taken]
 
 
 def _in_turns(queues: Sequence[Any]) -> Iterable[BrowserSample]:

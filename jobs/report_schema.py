@@ -67,6 +67,13 @@ class ProblemCounts(Plain):
     timeouts: int
 
 
+class CopyRates(Plain):
+    """Of pairs of samples of one problem, the share with the same text: near each other, and farther apart."""
+
+    near: float
+    far: float
+
+
 class Cell(Plain):
     """One model on one task."""
 
@@ -90,6 +97,8 @@ class Cell(Plain):
     prompt_cost: Cost = Cost()
     sample_cost: Cost = Cost()
     tiers: dict[str, int] = Field(default_factory=dict)
+    version: str = ""
+    copies: CopyRates | None = None
     per_problem: tuple[ProblemCounts, ...] = ()
 
 
@@ -129,5 +138,6 @@ class Report(Plain):
     cells: tuple[Cell, ...] = ()
     crossovers: tuple[CrossoverReport, ...] = ()
     limits: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     provenance: dict[str, str] = Field(default_factory=dict)
     predicted: tuple[Prediction, ...] = ()
