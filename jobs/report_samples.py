@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_SAMPLES = 100_000
-MOST_CHARACTERS = 16_000_000  # of all samples together; about a fifth of that once compressed
+MOST_CHARACTERS = 12_000_000  # of all samples together; a third of that or less once packed
 LONGEST_TEXT = 6_000
 
 
@@ -33,10 +33,26 @@ class BrowserSample:
     finish_reason: str = ""
 
 
+def most_of_each(counts: Sequence[int]) -> int:
+    """The largest number that may be read of every problem of every model, so that a page's share is not exceeded.
+
+    ``counts`` are their samples; problems with few leave more room to the others.
+    """
+    room, waiting = MOST_SAMPLES, len(counts)
+    for count in sorted(counts):
+        if count * waiting >= room:
+            return max(1, room // waiting)
+        room, waiting = room - count, waiting - 1
+    return max(counts, default=1)
+
+
 def for_page(samples: Iterable[BrowserSample]) -> list[BrowserSample]:
     """As many samples as a page carries, in turns from every problem of every model, one of each verdict first."""
+    everything = list(samples)
+    if len(everything) <= MOST_SAMPLES and sum(map(_size, everything)) <= MOST_CHARACTERS:
+        return everything
     groups: dict[tuple[str, str, str], list[BrowserSample]] = defaultdict(list)
-    for each in samples:
+    for each in everything:
         groups[each.task, each.problem, each.model].append(each)
     queues = [iter(_each_verdict_first(group)) for group in groups.values()]
     taken = _within_room(_in_turns(queues))
@@ -101,11 +117,16 @@ def _within_room(samples: Iterable[BrowserSample]) -> list[BrowserSample]:
     taken: list[BrowserSample] = []
     room = MOST_CHARACTERS
     for each in samples:
-        room -= min(len(each.text), LONGEST_TEXT) + 100
+        room -= _size(each)
         if len(taken) == MOST_SAMPLES or room < 0:
             break
         taken.append(each)
     return taken
+
+
+def _size(sample: BrowserSample) -> int:
+    """The characters of a text as it is shown, and about as many as the rest of a row has."""
+    return min(len(sample.text), LONGEST_TEXT) + 40
 
 
 def _clip(text: str) -> str:

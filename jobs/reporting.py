@@ -11,14 +11,12 @@ from jobs.layout import REPORT
 from jobs.plan import PlannedModel
 from jobs.report_data import build_report
 from jobs.report_page import write_report
-from jobs.report_samples import BrowserSample
+from jobs.report_samples import BrowserSample, most_of_each
 from jobs.report_schema import Report
 from jobs.report_text import crossing, share, shares
 from jobs.results import open_database, read_cells, undisturbed
 from jobs.runs import StoredRun
 from jobs.store import DirectoryStore, Store
-
-MOST_BROWSED = 12_000  # rows read for the page's sample browser, which shows some of each problem's samples
 
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
@@ -26,8 +24,7 @@ def report_run(stored: StoredRun, out: Path | None) -> str:
     cells = read_cells(stored.run, stored.version)
     report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored, cells))
     prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
-    per_problem = max(1, MOST_BROWSED // max(1, sum(len(cell.problem_ids) for cell in cells)))
-    samples = browser_samples(stored, per_problem)
+    samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
     if out is not None:
         return _told(report, str(write_report(report, samples, out, prompts)))
     with tempfile.TemporaryDirectory(prefix="troop-report-") as folder:

@@ -12,10 +12,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.report_data import build_report
 from jobs.report_page import write_report
-from jobs.report_samples import LONGEST_TEXT, BrowserSample, embed, for_page
+from jobs.report_samples import LONGEST_TEXT, MOST_SAMPLES, BrowserSample, embed, for_page, most_of_each
 from sampling.errors import BadInput
 from tests.made_cells import FACTS, LARGE, SMALL, cell, drawn, two_models
 
@@ -121,6 +123,14 @@ def test_a_page_takes_samples_in_turns_and_one_of_each_verdict_first() -> None:
     assert len(chosen) < len(many) and {s.problem for s in chosen} == {f"p{p}" for p in range(80)}
     assert all({98, 99} <= {s.sample for s in chosen if s.problem == f"p{p}"} for p in range(80))
     assert [s.sample for s in chosen if s.problem == "p3"] == sorted(s.sample for s in chosen if s.problem == "p3")
+
+
+@given(st.lists(st.integers(0, 300_000), max_size=30))
+def test_as_much_is_read_of_each_problem_as_a_page_carries(counts: list[int]) -> None:
+    most = most_of_each(counts)
+    read = sum(min(count, most) for count in counts)
+    assert read <= max(MOST_SAMPLES, len(counts))
+    assert read == sum(counts) or read + len(counts) > MOST_SAMPLES
 
 
 def test_what_is_packed_comes_out_as_it_was() -> None:
