@@ -78,7 +78,7 @@ class Frame:
         bar = {"type": "rule", "strokeWidth": 7, "opacity": 0.4, "strokeCap": "round"}
         dot = {"type": "circle", "size": 130, "opacity": 1, "stroke": self.theme["paper"], "strokeWidth": 2}
         few = rows if len(rows) <= MOST_LABELLED else []
-        words = [row | {"y": self._above_floor(row["y"], i)} for i, row in enumerate(few)]
+        words = [row | {"y": self._above_floor(row["y"], i, len(few))} for i, row in enumerate(few)]
         return [
             self._layer([row | {"zero": 0} for row in rows], down, x="x", y="y", y2="zero"),
             self._layer(rows, bar, x="low", x2="high", y="y"),
@@ -172,10 +172,10 @@ class Frame:
         below = self.pixel(share) + 13
         return self.coverage(below if below < self.floor - 8 else self.pixel(share) - 13)
 
-    def _above_floor(self, share: float, line: int) -> float:
+    def _above_floor(self, share: float, line: int, lines: int) -> float:
         """Just above the axis, or above the line of a coverage that is itself just above the axis."""
         room = self.floor - self.pixel(share)
-        base = self.floor if room > (MOST_LABELLED + 1) * _LINE else self.pixel(share) - 8
+        base = self.floor if room > (lines + 1) * _LINE else self.pixel(share) - 8
         return self.coverage(base - 14 - line * _LINE)
 
     def _apart(self, ends: Sequence[Row]) -> list[Row]:

@@ -2,8 +2,8 @@
 
 Charts are described in Vega-Lite as it is written down, JSON: a library between would take a second to import and
 validate every layer again. A chart is drawn once per width rather than scaled, so that its letters stay readable on a
-phone. On the page colours are CSS variables, which is how one picture serves light and dark; files beside the page get
-the light colours.
+phone. Its colours are CSS variables, which is how one picture serves light and dark; files beside the page are the wide
+pictures with the light colours put in.
 
 Few colours, so that they stay apart: five for models, ink for baselines, one grey for whatever models are left. Any
 two of them differ also for the colour-blind, in light and in dark (tests/test_charts.py measures that).
@@ -53,7 +53,8 @@ LIGHT = Theme(
 
 # Colours that no one would pick stand for the page's CSS variables until the picture is drawn.
 _VARIABLE = {f"#fe01{i:02x}": f"var(--{name})" for i, name in enumerate(NAMES)}
-VARIABLES = Theme(dict(zip(NAMES, _VARIABLE, strict=True)))
+_STAND_INS = dict(zip(NAMES, _VARIABLE, strict=True))
+VARIABLES = Theme(_STAND_INS, background=_STAND_INS["paper"])
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,8 @@ class Size:
     caption: bool = False
 
 
-WIDE, NARROW = Size(880, 430), Size(350, 310, labels=False, font=12)
-WIDE_LOW, NARROW_LOW = Size(880, 320), Size(350, 260, labels=False, font=12)
-PICTURE = Size(900, 490, font=14, caption=True)  # what a README shows
+WIDE, NARROW = Size(880, 455, caption=True), Size(350, 310, labels=False, font=12)
+WIDE_LOW, NARROW_LOW = Size(880, 345, caption=True), Size(350, 260, labels=False, font=12)
 
 
 def finish(
@@ -105,12 +105,17 @@ def _axis(size: Size, theme: Theme) -> Spec:
     }  # fmt: skip
 
 
-def svg(described: Spec, on_page: bool = False) -> str:
-    """The chart as SVG; on the page its colours become the page's variables."""
+def svg(described: Spec) -> str:
+    """The chart as SVG, in the page's variables where the theme is VARIABLES."""
     import vl_convert
 
     drawn: str = vl_convert.vegalite_to_svg(described, vl_version=_VEGA_LITE)
-    return re.sub("#fe01[0-9a-f]{2}", lambda found: _VARIABLE[found[0]], drawn) if on_page else drawn
+    return re.sub("#fe01[0-9a-f]{2}", lambda found: _VARIABLE[found[0]], drawn)
+
+
+def in_light(drawn: str) -> str:
+    """An SVG of the page with the light colours in place of variables, for a file of its own."""
+    return re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], drawn)
 
 
 def png(drawn: str) -> bytes:

@@ -73,7 +73,7 @@ def coverage_chart(
     curves = {cell.model: _curve(cell, axis) for cell in drawn}
     rows = [row for curve in curves.values() for row in curve]
     paint = {model: name for model, name in (paint or paints(cells)).items() if model in curves}
-    frame = Frame(*AXES[axis][1:], extent(rows), top_of(rows), paint, size, theme, how_to_read(cells))
+    frame = Frame(*AXES[axis][1:], extent(rows), top_of(rows), paint, size, theme, how_to_read(cells, crossovers))
     fits = [row for cell in drawn if paint[cell.model] != REST for row in _fit(cell, axis)]
     ends = [curve[-1] | {"name": short_name(model)} for model, curve in curves.items()]
     crossed = [
@@ -92,7 +92,9 @@ def selection_chart(
     drawn = [cell for cell in cells if methods_of(cell)]
     paint = {model: name for model, name in (paint or paints(cells)).items() if model in {c.model for c in drawn}}
     coverage = [row for cell in drawn for row in _points(cell, "coverage")]
-    frame = Frame(*AXES["samples"][1:], extent(coverage), top_of(coverage), paint, size, theme, height=SOLVED)
+    frame = Frame(
+        *AXES["samples"][1:], extent(coverage), top_of(coverage), paint, size, theme, how_to_select(cells), SOLVED
+    )
     layers = [
         layer
         for method, (width, dash) in STYLES.items()
@@ -102,14 +104,26 @@ def selection_chart(
     return frame.finish([*layers, *(frame.names(ends) if size.labels else [])], [end["name"] for end in ends])
 
 
-def how_to_read(cells: Sequence[Cell]) -> str:
+def how_to_read(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport]) -> str:
     """What the marks of a coverage chart mean, of those that it has."""
     said = {
         "Shaded: 95% interval over problems.": any(at.low is not None for c in cells for at in c.coverage),
         "Dotted: fit c = exp(a·kᵇ).": any(cell.fit for cell in cells),
         "Dashed: the baseline’s single try.": any(cell.baseline for cell in cells),
+        "Bar on it: interval of the crossover.": any(cross.k is not None for cross in crossovers),
     }
     return " ".join(words for words, there in said.items() if there)
+
+
+def how_to_select(cells: Sequence[Cell]) -> str:
+    """What the lines of a selection chart mean, of those that it has."""
+    said = {
+        "majority": "Thick: majority, the most frequent answer.",
+        "best_of": "Dashed: the sample that scored best.",
+        "weighted": "Dotted: the answer whose samples scored most.",
+    }
+    found = {method for cell in cells for method in methods_of(cell)}
+    return " ".join(["Thin: coverage, an oracle’s pick.", *(said[method] for method in METHODS if method in found)])
 
 
 def _named_ends(cells: Sequence[Cell]) -> list[Row]:

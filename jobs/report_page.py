@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from jobs import report_text as text
-from jobs.chart_theme import LIGHT, NARROW, NARROW_LOW, PICTURE, REST, WIDE, WIDE_LOW, Size, Spec, png, svg
+from jobs.chart_theme import NARROW, NARROW_LOW, REST, WIDE, WIDE_LOW, Size, Spec, in_light, png, svg
 from jobs.charts import (
     AXES,
     Axis,
@@ -26,6 +26,7 @@ from jobs.charts import (
     cost_at,
     coverage_chart,
     how_to_read,
+    how_to_select,
     paints,
     selection_chart,
 )
@@ -38,12 +39,6 @@ _HERE = Path(__file__).parent
 
 
 MOST_ROWS = 2_000  # of the table behind a strip of problems
-
-_HOW = {
-    "majority": "Thick: majority vote, the most frequent answer.",
-    "best_of": "Dashed: the sample that scored best.",
-    "weighted": "Dotted: the answer whose samples scored most together.",
-}
 
 
 @dataclass(frozen=True)
@@ -65,6 +60,7 @@ class TaskView:
     colours: Paint
     charts: Mapping[Axis, Picture]
     caption: str
+    selection_caption: str
     strip: Strip
     heat: Picture
     selection: Picture | None
@@ -76,11 +72,6 @@ class TaskView:
     def greys(self) -> list[str]:
         """Models that share the one colour of the many."""
         return [model for model, name in self.colours.items() if name == REST]
-
-    @property
-    def methods(self) -> list[str]:
-        """The ways of selection that are drawn."""
-        return [name for name in text.METHODS if any(name in text.methods_of(cell) for cell in self.cells)]
 
     @property
     def selected(self) -> list[tuple[Cell, str, tuple[SelectionPoint, ...]]]:
@@ -102,26 +93,29 @@ def write_report(
     task end in -2 and so on.
     """
     _make(out_dir)
+    tasks = [_task(name, report) for name in dict.fromkeys(cell.task for cell in report.cells)]
     page = out_dir / "report.html"
-    page.write_text(render_page(report, for_page(samples), prompts or {}), encoding="utf-8")
+    page.write_text(_page(report, tasks, for_page(samples), prompts or {}), encoding="utf-8")
     (out_dir / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
     (out_dir / "report.md").write_text(text.summary_markdown(report), encoding="utf-8")
-    for name, described in _files(report).items():
-        drawn = svg(described)
+    for name, drawn in _files(tasks).items():
         (out_dir / f"{name}.svg").write_text(drawn, encoding="utf-8")
         (out_dir / f"{name}.png").write_bytes(png(drawn))
     return page
 
 
-def render_page(report: Report, samples: Sequence[BrowserSample], prompts: Mapping[tuple[str, str], str]) -> str:
-    """The whole page as text."""
+def _page(
+    report: Report,
+    tasks: Sequence[TaskView],
+    samples: Sequence[BrowserSample],
+    prompts: Mapping[tuple[str, str], str],
+) -> str:
     script, style = (_HERE / name for name in ("report.js", "report.css"))
     sources = Markup(script.read_text("utf-8")), Markup(style.read_text("utf-8"))  # our own files, never a model's text
-    tasks = [_task(name, report) for name in dict.fromkeys(cell.task for cell in report.cells)]
     return _environment().get_template("report.html.j2").render(
         report=report, tasks=tasks, axes=AXES, heat_labels=HEAT_LABELS, headline=text.headline(report), text=text,
         script=sources[0], style=sources[1], policy=_policy(*sources), samples=len(samples), most_rows=MOST_ROWS,
-        how=_HOW, drawn=sum(sum(cell.status_counts.values()) for cell in report.cells),
+        drawn=sum(sum(cell.status_counts.values()) for cell in report.cells),
         data=Markup(embed(samples, prompts)), strips=Markup(script_json([_hover(task) for task in tasks])),
     )  # fmt: skip
 
@@ -164,7 +158,8 @@ def _task(name: str, report: Report) -> TaskView:
             )
             for axis in _drawn_axes(cells)
         },
-        caption=how_to_read(cells),
+        caption=how_to_read(cells, crossovers),
+        selection_caption=how_to_select(cells),
         strip=strip,
         heat=_picture(lambda size: strip_chart(strip, size.width), text.strip_in_words(cells)),
         selection=selection,
@@ -189,7 +184,7 @@ def _words(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport], axis: A
 
 
 def _picture(describe: Callable[[Size], Spec], words: str, sizes: tuple[Size, Size] = (WIDE, NARROW)) -> Picture:
-    wide, narrow = (Markup(svg(describe(size), on_page=True)) for size in sizes)
+    wide, narrow = (Markup(svg(describe(size))) for size in sizes)
     return Picture(wide, narrow, words)
 
 
@@ -201,18 +196,17 @@ def _hover(task: TaskView) -> dict[str, Any]:
     return {"task": task.name, "problems": strip.problems, "models": names, "counts": counts}
 
 
-def _files(report: Report) -> dict[str, Spec]:
-    """Every chart in light colours, by file name."""
-    drawn: dict[str, Spec] = {}
-    names = dict.fromkeys(cell.task for cell in report.cells if cell.coverage)
-    for i, name in enumerate(names):
-        (cells, crossovers, paint), end = _part(name, report), f"-{i + 1}" if i else ""
-        for axis in _drawn_axes(cells):
+def _files(tasks: Sequence[TaskView]) -> dict[str, str]:
+    """Every chart as SVG in light colours, by file name, of the tasks that have a curve."""
+    drawn: dict[str, str] = {}
+    for i, task in enumerate(task for task in tasks if task.charts):
+        end = f"-{i + 1}" if i else ""
+        for axis, picture in task.charts.items():
             kind = "coverage" if axis == "samples" else f"coverage-{axis}"
-            drawn[kind + end] = coverage_chart(cells, crossovers, axis, PICTURE, LIGHT, paint)
-        if any(text.methods_of(cell) for cell in cells):
-            drawn[f"selection{end}"] = selection_chart(cells, PICTURE, LIGHT, paint)
-        drawn[f"problems{end}"] = strip_picture(make_strip(cells))
+            drawn[kind + end] = in_light(picture.wide)
+        if task.selection:
+            drawn[f"selection{end}"] = in_light(task.selection.wide)
+        drawn[f"problems{end}"] = svg(strip_picture(task.strip))
     return drawn
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.chart_theme import HEAT_COLOURS, INK, LIGHT, PICTURE, VARIABLES, Row, Size, Spec, Theme, finish
+from jobs.chart_theme import HEAT_COLOURS, INK, LIGHT, VARIABLES, WIDE, Row, Size, Spec, Theme, finish
 from jobs.report_schema import Cell, ProblemCounts
 from jobs.report_text import short_name
 
@@ -69,8 +69,8 @@ def strip_chart(strip: Strip, width: int, theme: Theme = VARIABLES) -> Spec:
 
 def strip_picture(strip: Strip, theme: Theme = LIGHT) -> Spec:
     """The strip as a picture of its own, with its models' names and what the colours mean."""
-    plot = Size(PICTURE.width - _LEFT - _RIGHT, strip.height)
-    whole = Size(PICTURE.width, strip.height + _TOP + _KEY, font=PICTURE.font)
+    plot = Size(WIDE.width - _LEFT - _RIGHT, strip.height)
+    whole = Size(WIDE.width, strip.height + _TOP + _KEY, font=WIDE.font)
     below, steps = strip.height + 26, [i * _SWATCH for i in range(HEAT_COLOURS)]
     rows: dict[str, list[Row]] = {
         "rows": _rows(strip, plot.width),
@@ -100,7 +100,7 @@ def _blocks(name: str, plot: Size, theme: Theme) -> Spec:
 
 
 def _text(name: str, plot: Size, colour: str, style: Spec) -> Spec:
-    mark = {"type": "text", "baseline": "middle", "fontSize": PICTURE.font - 1, "color": colour, **style}
+    mark = {"type": "text", "baseline": "middle", "fontSize": WIDE.font - 1, "color": colour, **style}
     words = {"text": {"field": "name", "type": "nominal"}}
     return {"data": {"name": name}, "mark": mark, "encoding": {**_place(plot), **words}}
 

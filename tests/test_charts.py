@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jobs import charts, strip
 from jobs.cells import AnswerCounts
 from jobs.chart_frame import spread, ticks, top_of
-from jobs.chart_theme import INK, LIGHT, NAMES, NARROW, PICTURE, REST, SERIES, WIDE, svg
+from jobs.chart_theme import INK, LIGHT, NAMES, NARROW, REST, SERIES, WIDE, in_light, svg
 from jobs.report_data import build_report
 from jobs.report_schema import Report
 from tests.made_cells import FACTS, LARGE, cell, two_models
@@ -24,8 +24,8 @@ def report() -> Report:
 
 
 def test_a_picture_has_its_size_its_names_and_the_crossover(report: Report) -> None:
-    drawn = svg(charts.coverage_chart(report.cells, report.crossovers, "samples", PICTURE, LIGHT))
-    assert 'width="900" height="490"' in drawn and "var(--" not in drawn
+    drawn = svg(charts.coverage_chart(report.cells, report.crossovers, "samples", WIDE, LIGHT))
+    assert 'width="880" height="455"' in drawn and "var(--" not in drawn
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
     assert {"small-0.5B", "large-7B"} <= set(texts) and ">samples per problem, k<" in drawn
     assert any(text.startswith("k = ") for text in texts) and any("large-7B, one try: ." in text for text in texts)
@@ -33,9 +33,10 @@ def test_a_picture_has_its_size_its_names_and_the_crossover(report: Report) -> N
 
 def test_on_the_page_every_colour_is_a_variable(report: Report) -> None:
     for size in (WIDE, NARROW):
-        drawn = svg(charts.coverage_chart(report.cells, report.crossovers, "dollars", size), on_page=True)
+        drawn = svg(charts.coverage_chart(report.cells, report.crossovers, "dollars", size))
         assert "#" not in re.sub(r'"url\(#[^)]*\)"', "", drawn) and "var(--s0)" in drawn and "var(--ink)" in drawn
         assert " style=" not in drawn and " id=" not in drawn
+        assert "var(" not in in_light(drawn) and 'fill="#ffffff"' in in_light(drawn)
 
 
 def test_axes_are_those_whose_costs_are_known(report: Report) -> None:
@@ -46,7 +47,7 @@ def test_axes_are_those_whose_costs_are_known(report: Report) -> None:
 
 
 def test_a_crossover_says_its_cost_on_the_axis_of_that_cost(report: Report) -> None:
-    drawn = svg(charts.coverage_chart(report.cells, report.crossovers, "dollars", PICTURE, LIGHT))
+    drawn = svg(charts.coverage_chart(report.cells, report.crossovers, "dollars", WIDE, LIGHT))
     assert re.search(r">k = [\d,]+ \[[^<]*\], [\d.]+× the cost<", drawn)
 
 
