@@ -112,7 +112,8 @@ class Frame:
         width = min(_LONGEST_NAME, round(0.68 * self.size.font * letters)) + _LEADER + 6
         right = width if self.size.labels else 18
         margins = (_LEFT, right, _TOP, self.size.height - _TOP - self.floor)
-        return finish(layers, self.rows, self.size, self.theme, margins)
+        caption = (self.caption, 6 - _LEFT, 6) if self.size.caption else None
+        return finish(layers, self.rows, self.size, self.theme, margins, caption)
 
     @property
     def _gap(self) -> float:
@@ -138,11 +139,10 @@ class Frame:
         return read | {"type": "quantitative"} | (self._x() if channel == "x" else self._y())
 
     def _x(self) -> Spec:
-        title = [self.title, self.caption] if self.size.caption and self.caption else self.title
         shown = ticks(*self.domain, self.size.width // self.label_width)
         return {
-            "axis": {"title": title, "format": self.form, "values": shown, "grid": False, "ticks": True, "domain": True,
-                     "labelFlush": False, "labelOverlap": False, "titleLineHeight": self.size.font + 8},
+            "axis": {"title": self.title, "format": self.form, "values": shown, "grid": False, "ticks": True,
+                     "domain": True, "labelFlush": False, "labelOverlap": False},
             "scale": {"type": "log", "domain": list(self.domain), "nice": False, "clamp": True},
         }  # fmt: skip
 

@@ -78,12 +78,15 @@ def finish(
     size: Size,
     theme: Theme,
     margins: tuple[int, int, int, int],
+    caption: tuple[str, int, int] | None = None,
 ) -> Spec:
     """The layers over named ``rows`` as one Vega-Lite chart in exactly ``size``.
 
-    ``margins`` are left, right, above and below the plot.
+    ``margins`` are left, right, above and below the plot; ``caption`` has its words, and how far to the right of the
+    plot and below its axis they begin.
     """
     left, right, top, bottom = margins
+    below = _caption(*caption, size, theme) if caption and caption[0] else {}
     return {
         "layer": list(layers),
         "datasets": dict(rows),
@@ -92,8 +95,16 @@ def finish(
         "autosize": {"type": "none"},
         "padding": {"left": left, "right": right, "top": top, "bottom": bottom},
         "background": theme.background,
+        **below,
         "config": {"aria": False, "font": FONT, "view": {"stroke": None}, "axis": _axis(size, theme)},
     }
+
+
+def _caption(words: str, right: int, down: int, size: Size, theme: Theme) -> Spec:
+    style: Spec = {"orient": "bottom", "anchor": "start", "frame": "group", "baseline": "top", "dx": right,
+                   "offset": down, "color": theme["muted"], "fontSize": size.font - 1,
+                   "fontWeight": "normal"}  # fmt: skip
+    return {"title": {"text": words, **style}}
 
 
 def _axis(size: Size, theme: Theme) -> Spec:

@@ -197,6 +197,16 @@ def test_it_fits_the_screen_and_its_charts_have_words(seen: Seen) -> None:
 
 
 @pytest.mark.browser
+def test_names_that_never_end_do_not_widen_a_phone(chromium: object, tmp_path: Path) -> None:
+    name = "lab/" + "a-name-that-never-ends-" * 8 + "x" * 90
+    report = build_report([cell([9] * 6, [1] * 6, model=name, task="t" * 90), cell([9] * 6, [1] * 6)], {}, run="r" * 90)
+    page = chromium.new_page(viewport={"width": 390, "height": 800})
+    page.goto(write_report(report, [], tmp_path).as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.close()
+
+
+@pytest.mark.browser
 def test_the_axis_switches_by_keyboard(seen: Seen) -> None:
     page = seen.page
     page.locator("input[value=samples]").focus()
