@@ -163,7 +163,7 @@ def summary_markdown(report: Report) -> str:
     if report.cells:
         parts.append(_table(_CELL_HEADS, map(_cell_row, report.cells)))
     if report.warnings:
-        parts.insert(1, "\n".join(f"> **Warning:** {_plain(line)}" for line in report.warnings))
+        parts.insert(1, "\n>\n".join(f"> **Warning:** {_plain(line)}" for line in report.warnings))
     if report.crossovers:
         parts.append(_table(_CROSS_HEADS, map(_cross_row, report.crossovers)))
     if report.limits:
