@@ -35,6 +35,29 @@ class ScoredSamples:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """Ordered pairs of samples of one problem, all and those with the same text: near each other, and farther apart.
+
+    Equal pairs are those of the texts whose hashes are ``kept``, a share of all texts.
+    """
+
+    near_equal: int
+    near_pairs: int
+    far_equal: int
+    far_pairs: int
+    kept: float = 1.0
+
+    @property
+    def near(self) -> float:
+        """The chance that two samples near each other have the same text."""
+        return self.near_equal / self.near_pairs / self.kept if self.near_pairs else 0.0
+
+    @property
+    def far(self) -> float:
+        return self.far_equal / self.far_pairs / self.kept if self.far_pairs else 0.0
+
+
+@dataclass(frozen=True)
 class CellCounts:
     """One (model, task) of a run. All arrays have shape (P,), one entry per problem, in problem_idx order.
 
@@ -42,7 +65,7 @@ class CellCounts:
     ``timeouts`` the decided ones that ran out of time. ``tokens`` and ``prompt_tokens`` are totals (a prompt is counted
     once per problem), ``engine_s`` seconds of one engine. ``duplicate_rate`` is the share of samples whose text equals
     an earlier sample of the same problem. ``answers`` is empty, or holds one entry per problem. ``version`` names
-    the verifiers.
+    the verifiers. ``copies`` is None where no texts can be compared.
     """
 
     model: str
@@ -62,6 +85,7 @@ class CellCounts:
     version: str = ""
     scored: tuple[ScoredSamples, ...] = ()
     unscorable: str = ""
+    copies: Copies | None = None
 
 
 @dataclass(frozen=True)

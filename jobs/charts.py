@@ -1,15 +1,18 @@
-"""The charts of a report, described with Altair: coverage against samples or cost, and selection against coverage."""
+"""The charts of a report, described in Vega-Lite: coverage against samples or cost, and selection against coverage."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from jobs.chart_frame import Frame, Row, extent, top_of
-from jobs.chart_theme import SERIES, VARIABLES, WIDE, Size, Theme
+import numpy as np
+
+from jobs.chart_frame import Frame, extent, top_of
+from jobs.chart_theme import INK, REST, SERIES, VARIABLES, WIDE, Row, Size, Spec, Theme
 from jobs.fits import exponentiated_power_law
 from jobs.report_schema import Cell, CrossoverReport
-from jobs.report_text import ks, share, short_name
+from jobs.report_text import METHODS, amount, ks, methods_of, share, short_name
 
 Axis = Literal["samples", "tokens", "flops", "dollars"]
+Paint = Mapping[str, str]  # the name of each model's colour
 
 # Which field of a cost an axis reads, its title, how its labels are written, and how wide they get in pixels.
 AXES: dict[Axis, tuple[str, str, str, int]] = {
@@ -18,7 +21,15 @@ AXES: dict[Axis, tuple[str, str, str, int]] = {
     "flops": ("flops", "FLOPs per problem", "~e", 60),
     "dollars": ("usd", "dollars per problem", "$~g", 85),
 }
-METHODS = ("majority", "best_of", "weighted")
+# Width and dash of the line of each way to pick one of k samples.
+STYLES: dict[str, tuple[float, tuple[float, ...]]] = {
+    "coverage": (1.25, ()),
+    "majority": (2.5, ()),
+    "best_of": (2.5, (9, 4)),
+    "weighted": (2.5, (2, 5)),
+}
+SOLVED = "share of problems answered right"
+MOST_BY_METHOD = 2  # models of which every line is named; of more only the main one
 
 
 def axes_of(cells: Sequence[Cell]) -> list[Axis]:
@@ -35,10 +46,18 @@ def cost_at(cell: Cell, axis: Axis, k: int) -> float | None:
     return None if prompt is None or sample is None else float(prompt + k * sample)
 
 
-def places(cells: Sequence[Cell]) -> dict[str, int | None]:
-    """Each model's place among the series' colours; a baseline has none and is drawn in ink."""
-    models = dict.fromkeys(cell.model for cell in cells if not cell.baseline)
-    return {cell.model: None for cell in cells} | {model: i % SERIES for i, model in enumerate(models)}
+def paints(cells: Sequence[Cell]) -> dict[str, str]:
+    """The name of each model's colour: ink for baselines, five colours for models, grey for the rest.
+
+    Where there are more models, those that get a colour are spread evenly from the least coverage to the most.
+    """
+    ends = {cell.model: [each.coverage[-1].value for each in cells if each.model == cell.model and each.coverage]
+            for cell in cells if not cell.baseline}  # fmt: skip
+    ranked = sorted(ends, key=lambda model: float(np.mean(ends[model] or [0.0])))
+    picks = np.linspace(0, len(ranked) - 1, min(SERIES, len(ranked))).round().astype(int)
+    chosen = {ranked[i] for i in picks}
+    coloured = {model: f"s{i}" for i, model in enumerate(model for model in ends if model in chosen)}
+    return {cell.model: INK if cell.baseline else coloured.get(cell.model, REST) for cell in cells}
 
 
 def coverage_chart(
@@ -47,51 +66,81 @@ def coverage_chart(
     axis: Axis = "samples",
     size: Size = WIDE,
     theme: Theme = VARIABLES,
-) -> dict[str, Any]:
-    """One task's curves with bands, fits, the baselines' single tries and the crossovers, as Vega-Lite."""
+    paint: Paint | None = None,
+) -> Spec:
+    """One task's curves with bands, fits, the baselines' single tries and the crossovers."""
     drawn = [cell for cell in cells if cell.coverage]
     curves = {cell.model: _curve(cell, axis) for cell in drawn}
     rows = [row for curve in curves.values() for row in curve]
-    paint = {cell.model: _paint(places(cells)[cell.model], theme) for cell in drawn}
-    frame = Frame(*AXES[axis][1:], extent(rows), top_of(rows), paint, size, theme, how_to_read(cells))
-    fits = [row for cell in drawn for row in _fit(cell, axis)]
+    paint = {model: name for model, name in (paint or paints(cells)).items() if model in curves}
+    frame = Frame(*AXES[axis][1:], extent(rows), top_of(rows), paint, size, theme, how_to_read(cells, crossovers))
+    fits = [row for cell in drawn if paint[cell.model] != REST for row in _fit(cell, axis)]
     ends = [curve[-1] | {"name": short_name(model)} for model, curve in curves.items()]
-    layers = [frame.bands(rows), frame.lines(rows), frame.lines(fits, 1.5, [1, 4])]
+    crossed = [
+        row for cross in crossovers if paint.get(cross.model, REST) != REST for row in _crossing(cross, drawn, axis)
+    ]
+    layers = [frame.bands(rows), *frame.lines(fits, 1.5, [1, 4]), *frame.lines(rows)]
     layers += frame.targets([_target(cell, axis, size) for cell in drawn if cell.baseline])
-    layers += frame.crossings([row for cross in crossovers for row in _crossing(cross, drawn, axis)])
-    return frame.finish([*layers, frame.names(ends)] if size.labels else layers, [end["name"] for end in ends])
+    layers += frame.crossings(crossed)
+    return frame.finish([*layers, *(frame.names(ends) if size.labels else [])], [end["name"] for end in ends])
 
 
-def selection_chart(cells: Sequence[Cell], size: Size = WIDE, theme: Theme = VARIABLES) -> dict[str, Any]:
+def selection_chart(
+    cells: Sequence[Cell], size: Size = WIDE, theme: Theme = VARIABLES, paint: Paint | None = None
+) -> Spec:
     """What selection without an oracle gets out of k samples, against coverage as a thin line."""
-    drawn = [cell for cell in cells if cell.majority]
-    paint = {cell.model: _paint(places(cells)[cell.model], theme) for cell in drawn}
-    coverage, majority, best_of, weighted = (
-        [row for cell in drawn for row in _points(cell, method)] for method in ("coverage", *METHODS)
+    drawn = [cell for cell in cells if methods_of(cell)]
+    paint = {model: name for model, name in (paint or paints(cells)).items() if model in {c.model for c in drawn}}
+    coverage = [row for cell in drawn for row in _points(cell, "coverage")]
+    frame = Frame(
+        *AXES["samples"][1:], extent(coverage), top_of(coverage), paint, size, theme, how_to_select(cells), SOLVED
     )
-    frame = Frame(*AXES["samples"][1:], extent(coverage), top_of(coverage), paint, size, theme)
-    layers = [frame.lines(coverage, 1.25), frame.lines(majority)]
-    layers += [frame.lines(rows, 2.5, dash) for rows, dash in ((best_of, [9, 4]), (weighted, [3, 4])) if rows]
-    ends = [_points(cell, "majority")[-1] | {"name": short_name(cell.model)} for cell in drawn]
-    return frame.finish([*layers, frame.names(ends)] if size.labels else layers, [end["name"] for end in ends])
+    layers = [
+        layer
+        for method, (width, dash) in STYLES.items()
+        for layer in frame.lines([row for cell in drawn for row in _points(cell, method)], width, dash)
+    ]
+    ends = _named_ends(drawn)
+    return frame.finish([*layers, *(frame.names(ends) if size.labels else [])], [end["name"] for end in ends])
 
 
-def how_to_read(cells: Sequence[Cell]) -> str:
+def how_to_read(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport]) -> str:
     """What the marks of a coverage chart mean, of those that it has."""
     said = {
         "Shaded: 95% interval over problems.": any(at.low is not None for c in cells for at in c.coverage),
         "Dotted: fit c = exp(a·kᵇ).": any(cell.fit for cell in cells),
         "Dashed: the baseline’s single try.": any(cell.baseline for cell in cells),
+        "Bar on it: interval of the crossover.": any(cross.k is not None for cross in crossovers),
     }
     return " ".join(words for words, there in said.items() if there)
 
 
+def how_to_select(cells: Sequence[Cell]) -> str:
+    """What the lines of a selection chart mean, of those that it has."""
+    said = {
+        "majority": "Thick: majority, the most frequent answer.",
+        "best_of": "Dashed: the sample that scored best.",
+        "weighted": "Dotted: the answer whose samples scored most.",
+    }
+    found = {method for cell in cells for method in methods_of(cell)}
+    return " ".join(["Thin: coverage, an oracle’s pick.", *(said[method] for method in METHODS if method in found)])
+
+
+def _named_ends(cells: Sequence[Cell]) -> list[Row]:
+    """The last point of every line with its method's name, or of each model's main line with the model's name."""
+    if len(cells) > MOST_BY_METHOD:
+        return [_points(cell, methods_of(cell)[0])[-1] | {"name": short_name(cell.model)} for cell in cells]
+    alone = len(cells) == 1
+    return [
+        _points(cell, method)[-1]
+        | {"name": METHODS[method] if alone else f"{METHODS[method]}, {short_name(cell.model)}"}
+        for cell in cells
+        for method in ("coverage", *methods_of(cell))
+    ]
+
+
 def _points(cell: Cell, method: str) -> list[Row]:
     return [{"model": cell.model, "x": at.k, "y": at.value} for at in getattr(cell, method)]
-
-
-def _paint(place: int | None, theme: Theme) -> str:
-    return theme.ink if place is None else theme.series[place]
 
 
 def _curve(cell: Cell, axis: Axis) -> list[Row]:
@@ -121,4 +170,11 @@ def _crossing(cross: CrossoverReport, cells: Sequence[Cell], axis: Axis) -> list
         return []
     ends = (cross.low or cross.k, cross.high or (cross.n if cross.low else cross.k))
     x, low, high = (cost_at(cell, axis, k) for k in (cross.k, *ends))
-    return [{"model": cell.model, "x": x, "low": low, "high": high, "y": cross.target, "name": f"k = {ks(cross)}"}]
+    name = f"k = {ks(cross)}{_times(cross, axis)}"
+    return [{"model": cell.model, "x": x, "low": low, "high": high, "y": cross.target, "name": name}]
+
+
+def _times(cross: CrossoverReport, axis: Axis) -> str:
+    """What a crossover costs over the baseline's single try, on the axis of that cost."""
+    ratio = {"dollars": cross.usd_ratio, "flops": cross.flops_ratio}.get(axis)
+    return "" if ratio is None else f", {amount(ratio)}× the cost"

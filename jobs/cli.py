@@ -270,7 +270,7 @@ def import_(
 @verifiers_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
 def report(run_uri: str, version: str | None, out: Path | None) -> None:
-    """Write report.html, report.json, summary.md and charts."""
+    """Write report.html, report.json, report.md and charts."""
     from jobs.reporting import report_run
     from jobs.runs import open_run
 

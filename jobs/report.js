@@ -21,37 +21,70 @@
     }
   }
 
-  const browser = byId("samples") ? startBrowser(json("sample-data")) : null;
+  let browser = null;
+  if (byId("samples")) unpack("sample-data").then((data) => { browser = startBrowser(data); }, () => {
+    byId("found").textContent = "This browser cannot unpack the samples; a newer one can.";
+  });
   const strips = json("strip-data");
   for (const figure of document.querySelectorAll("[data-strip]")) startStrip(figure, strips[figure.dataset.strip]);
 
+  async function unpack(id) {
+    const bytes = Uint8Array.from(atob(byId(id).textContent), (char) => char.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+  }
+
+  // A slider over the problems, so that arrow keys do what a pointer does.
   function startStrip(figure, strip) {
-    const output = figure.querySelector("output");
-    const problemAt = (event, svg) => {
-      const box = svg.getBoundingClientRect();
-      const place = Math.floor(((event.clientX - box.left) / box.width) * strip.problems.length);
-      return Math.max(0, Math.min(strip.problems.length - 1, place));
-    };
-    for (const svg of figure.querySelectorAll("svg")) {
-      svg.addEventListener("pointermove", (event) => {
-        const place = problemAt(event, svg);
-        const counts = strip.models.map((model, row) => {
-          const found = strip.counts[row][place];
-          return found ? `${model} ${found[0].toLocaleString("en")} of ${found[1].toLocaleString("en")}` : `${model} –`;
-        });
-        output.textContent = `${strip.problems[place]}: ${counts.join("; ")} passed`;
+    const output = figure.querySelector("output"), body = figure.querySelector(".heat-strip"), mark = figure.querySelector(".mark");
+    const last = strip.problems.length - 1;
+    let place = 0;
+
+    function counts() {
+      const said = strip.models.map((model, row) => {
+        const found = strip.counts[row][place];
+        return found ? `${model} ${found[0].toLocaleString("en")} of ${found[1].toLocaleString("en")}` : `${model} –`;
       });
-      svg.addEventListener("click", (event) => {
-        if (browser) browser.open(strip.problems[problemAt(event, svg)]);
-      });
+      return `${strip.problems[place]}: ${said.join("; ")} passed`;
     }
+
+    function show(next) {
+      place = Math.max(0, Math.min(last, next));
+      output.textContent = counts();
+      body.setAttribute("aria-valuenow", place + 1);
+      body.setAttribute("aria-valuetext", output.textContent);
+      mark.hidden = false;
+      mark.style.left = `${((place + 0.5) / (last + 1)) * 100}%`;
+    }
+
+    body.setAttribute("role", "slider");
+    body.setAttribute("aria-valuemin", 1);
+    body.setAttribute("aria-valuemax", last + 1);
+    body.setAttribute("aria-valuenow", 1);
+    body.setAttribute("aria-valuetext", counts());
+    body.tabIndex = 0;
+    body.addEventListener("focus", () => { if (mark.hidden) show(place); });
+    body.addEventListener("pointermove", (event) => {
+      const box = body.getBoundingClientRect();
+      show(Math.floor(((event.clientX - box.left) / box.width) * (last + 1)));
+    });
+    const open = () => { if (browser) browser.open(strip.problems[place], strip.task); };
+    body.addEventListener("click", open);
+    body.addEventListener("keydown", (event) => {
+      const step = Math.max(1, Math.round(last / 10));
+      const moves = { ArrowLeft: place - 1, ArrowDown: place - 1, ArrowRight: place + 1, ArrowUp: place + 1,
+        PageDown: place - step, PageUp: place + step, Home: 0, End: last };
+      if (event.key in moves) show(moves[event.key]);
+      else if (event.key === "Enter") open();
+      else return;
+      event.preventDefault();
+    });
   }
 
   function startBrowser(data) {
     const rows = data.samples.map(([model, problem, sample, status, text, reason, answer, tokens, finish]) =>
-      ({ model, problem, sample, status, text, reason, answer, tokens, finish }));
-    const [problem, model, status, query] = ["problem", "model", "status", "query"].map(byId);
-    let first = 0, found = [];
+      ({ model, problem, sample, status, text, reason, answer, tokens, finish, words: null }));
+    const [problem, model, status, query, list] = ["problem", "model", "status", "query", "list"].map(byId);
+    let first = 0, found = [], waiting = 0;
 
     const several = data.tasks.length > 1;
     problem.append(new Option("all", ""));
@@ -59,15 +92,21 @@
     data.models.forEach((name, i) => model.append(new Option(name, i)));
     for (const name of [...new Set(rows.map((row) => row.status))].sort()) status.append(new Option(name, name));
 
-    const matches = (row, words) =>
-      (problem.value === "" || row.problem === Number(problem.value)) &&
-      (model.value === "" || row.model === Number(model.value)) &&
-      (status.value === "" || row.status === status.value) &&
-      (words === "" || row.text.toLowerCase().includes(words) || row.reason.toLowerCase().includes(words));
+    const wordsOf = (row) => (row.words ??= `${row.text}\n${row.reason}\n${row.answer ?? ""}`.toLowerCase());
 
-    function entry(row) {
+    function filter() {
+      const words = query.value.trim().toLowerCase(), exact = /^#\d+$/.test(words) ? Number(words.slice(1)) : null;
+      const of = (control) => (control.value === "" ? null : control.value);
+      const [p, m, s] = [of(problem), of(model), of(status)];
+      return (row) =>
+        (p === null || row.problem === Number(p)) && (m === null || row.model === Number(m)) && (s === null || row.status === s) &&
+        (words === "" || (exact === null ? wordsOf(row).includes(words) : row.sample === exact));
+    }
+
+    function entry(row, place) {
       const item = make("li"), details = make("details"), summary = make("summary");
       const where = problem.value === "" ? `${data.problems[row.problem].id} #${row.sample}` : `#${row.sample}`;
+      summary.tabIndex = place ? -1 : 0;
       summary.append(make("span", `verdict ${/^[a-z]+$/.test(row.status) ? row.status : ""}`, row.status), make("span", "", where));
       if (data.models.length > 1) summary.append(make("span", "soft", data.models[row.model].split("/").pop()));
       summary.append(make("span", "peek", row.text.slice(0, 160).replace(/\s+/g, " ")));
@@ -98,40 +137,73 @@
 
     function draw() {
       const shown = found.slice(first, first + PAGE);
-      byId("list").replaceChildren(...shown.map(entry));
+      list.replaceChildren(...shown.map(entry));
       byId("found").textContent = found.length
-        ? `${found.length.toLocaleString("en")} samples, ${first + 1} to ${first + shown.length} shown`
+        ? `${found.length.toLocaleString("en")} samples, ${(first + 1).toLocaleString("en")} to ${(first + shown.length).toLocaleString("en")} shown`
         : "No sample matches.";
       byId("back").disabled = first === 0;
       byId("next").disabled = first + PAGE >= found.length;
     }
 
     function search() {
-      const words = query.value.trim().toLowerCase();
-      found = rows.filter((row) => matches(row, words));
+      found = rows.filter(filter());
       first = 0;
       showPrompt();
       draw();
     }
 
-    const turn = (by) => () => {
+    function turn(by) {
+      if (first + by < 0 || first + by >= found.length) return false;
       first += by;
       draw();
       byId("found").scrollIntoView({ block: "nearest" });
-    };
+      return true;
+    }
+
+    // One stop of the Tab key for the whole list; arrow keys move in it, and from page to page.
+    function focus(place) {
+      const entries = [...list.querySelectorAll("summary")];
+      const at = Math.max(0, Math.min(entries.length - 1, place));
+      entries.forEach((each, i) => { each.tabIndex = i === at ? 0 : -1; });
+      entries[at].focus();
+    }
+
+    function move(place) {
+      if (place < 0 && turn(-PAGE)) focus(PAGE - 1);
+      else if (place >= list.childElementCount && turn(PAGE)) focus(0);
+      else focus(place);
+    }
+
+    list.addEventListener("keydown", (event) => {
+      const summary = event.target.closest("summary");
+      if (!summary) return;
+      const place = [...list.children].indexOf(summary.closest("li"));
+      const actions = {
+        ArrowDown: () => move(place + 1), ArrowUp: () => move(place - 1), Home: () => focus(0), End: () => focus(PAGE),
+        PageDown: () => turn(PAGE) && focus(0), PageUp: () => turn(-PAGE) && focus(0),
+        ArrowRight: () => { summary.parentElement.open = true; }, ArrowLeft: () => { summary.parentElement.open = false; },
+      };
+      if (!(event.key in actions)) return;
+      event.preventDefault();
+      actions[event.key]();
+    });
     byId("find").addEventListener("submit", (event) => event.preventDefault());
     for (const control of [problem, model, status]) control.addEventListener("change", search);
-    query.addEventListener("input", search);
-    byId("back").addEventListener("click", turn(-PAGE));
-    byId("next").addEventListener("click", turn(PAGE));
+    query.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(search, 100); // what is typed in one go is searched for once
+    });
+    byId("back").addEventListener("click", () => turn(-PAGE));
+    byId("next").addEventListener("click", () => turn(PAGE));
     if (data.problems.length > 1 && rows.length > PAGE) problem.value = "0";
     search();
 
     return {
-      open(id) {
-        const place = data.problems.findIndex((each) => each.id === id);
+      open(id, task) {
+        const place = data.problems.findIndex((each) => each.id === id && data.tasks[each.task] === task);
         if (place < 0) return;
         problem.value = String(place);
+        for (const control of [model, status, query]) control.value = "";
         search();
         byId("samples").scrollIntoView();
         problem.focus({ preventScroll: true });

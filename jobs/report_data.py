@@ -12,6 +12,7 @@ from jobs import report_estimates as estimates
 from jobs.cells import CellCounts, ModelFacts
 from jobs.costs import Rates, Spend, check_prices, rates, samples_drawn
 from jobs.crossover import Crossover, common_problems, find_crossover
+from jobs.doubts import doubts
 from jobs.estimators import (
     RESAMPLES,
     Ints,
@@ -23,6 +24,7 @@ from jobs.fits import fit_power_law, why_no_fit
 from jobs.report_schema import (
     Bounds,
     Cell,
+    CopyRates,
     Cost,
     CoveragePoint,
     CrossoverReport,
@@ -55,6 +57,7 @@ def build_report(
         cells=tuple(_cell(cell, known[cell.model], limits, resamples, seed) for cell in cells),
         crossovers=_crossovers(cells, known, limits, resamples, seed),
         limits=tuple(limits),
+        warnings=doubts(cells),
         provenance=dict(provenance or {}),
         predicted=tuple(predicted),
     )
@@ -88,6 +91,8 @@ def _cell(cell: CellCounts, facts: ModelFacts, limits: list[str], resamples: int
         prompt_cost=_cost(cost.prompt),
         sample_cost=_cost(cost.sample),
         tiers=dict(cell.tiers),
+        version=cell.version,
+        copies=CopyRates(near=cell.copies.near, far=cell.copies.far) if cell.copies else None,
         per_problem=_per_problem(cell),
         beta_binomial=estimates.beta_fit(cell, held),
         extrapolation=estimates.extrapolated(cell, held, seed),

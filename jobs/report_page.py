@@ -1,4 +1,4 @@
-"""The report as files: one page that opens offline, the numbers for machines, a picture, and a summary in Markdown.
+"""The report as files: one page that opens offline, the numbers for machines, pictures, and a summary in Markdown.
 
 The page carries all it needs and may load nothing: its policy allows only the one script and the one style sheet
 whose hashes it names, so that a model's text could not run even if it got past the escaping. Charts are drawn here
@@ -17,22 +17,37 @@ import jinja2
 from markupsafe import Markup
 
 from jobs import report_text as text
-from jobs.chart_theme import LIGHT, NARROW, NARROW_LOW, PICTURE, WIDE, WIDE_LOW, Size, png, svg
-from jobs.charts import AXES, Axis, axes_of, coverage_chart, how_to_read, places, selection_chart
+from jobs.chart_theme import NARROW, NARROW_LOW, REST, WIDE, WIDE_LOW, Size, Spec, in_light, png, svg
+from jobs.charts import (
+    AXES,
+    Axis,
+    Paint,
+    axes_of,
+    cost_at,
+    coverage_chart,
+    how_to_read,
+    how_to_select,
+    paints,
+    selection_chart,
+)
 from jobs.report_samples import BrowserSample, embed, for_page, script_json
-from jobs.report_schema import Cell, CrossoverReport, Report
-from jobs.strip import HEAT_LABELS, Strip, make_strip, strip_chart
+from jobs.report_schema import Cell, CrossoverReport, Report, SelectionPoint
+from jobs.strip import HEAT_LABELS, Strip, make_strip, strip_chart, strip_picture
 from sampling.errors import BadInput
 
 _HERE = Path(__file__).parent
 
 
+MOST_ROWS = 2_000  # of the table behind a strip of problems
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A chart drawn for wide and for narrow screens."""
+    """A chart drawn for wide and for narrow screens, and what it says in words."""
 
     wide: Markup
     narrow: Markup
+    words: str
 
 
 @dataclass(frozen=True)
@@ -42,16 +57,28 @@ class TaskView:
     name: str
     cells: tuple[Cell, ...]
     crossovers: tuple[CrossoverReport, ...]
+    colours: Paint
     charts: Mapping[Axis, Picture]
-    words: str
     caption: str
+    selection_caption: str
     strip: Strip
     heat: Picture
     selection: Picture | None
 
+    def cost(self, cell: Cell, axis: Axis, k: int) -> float | None:
+        return cost_at(cell, axis, k)
+
     @property
-    def colours(self) -> dict[str, str]:
-        return {model: "ink" if i is None else f"s{i}" for model, i in places(self.cells).items()}
+    def greys(self) -> list[str]:
+        """Models that share the one colour of the many."""
+        return [model for model, name in self.colours.items() if name == REST]
+
+    @property
+    def selected(self) -> list[tuple[Cell, str, tuple[SelectionPoint, ...]]]:
+        """Each model's values by each way of selection."""
+        return [
+            (cell, text.METHODS[name], getattr(cell, name)) for cell in self.cells for name in text.methods_of(cell)
+        ]
 
 
 def write_report(
@@ -60,38 +87,46 @@ def write_report(
     out_dir: Path,
     prompts: Mapping[tuple[str, str], str] | None = None,
 ) -> Path:
-    """Writes report.html, report.json, summary.md and, where there is a curve, coverage.png and .svg of each task.
+    """Writes report.html, report.json, report.md and every chart as PNG and SVG. Returns the page's path.
 
-    The first task's picture is called coverage, a second task's coverage-2 and so on. Returns the page's path.
+    Charts are called coverage (coverage-tokens and so on against a cost), selection and problems; those of a second
+    task end in -2 and so on.
     """
     _make(out_dir)
+    tasks = [_task(name, report) for name in dict.fromkeys(cell.task for cell in report.cells)]
     page = out_dir / "report.html"
-    page.write_text(render_page(report, for_page(samples), prompts or {}), encoding="utf-8")
+    page.write_text(_page(report, tasks, for_page(samples), prompts or {}), encoding="utf-8")
     (out_dir / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (out_dir / "summary.md").write_text(text.summary_markdown(report), encoding="utf-8")
-    for name, drawn in _pictures(report).items():
+    (out_dir / "report.md").write_text(text.summary_markdown(report), encoding="utf-8")
+    for name, drawn in _files(tasks).items():
         (out_dir / f"{name}.svg").write_text(drawn, encoding="utf-8")
         (out_dir / f"{name}.png").write_bytes(png(drawn))
     return page
 
 
-def render_page(report: Report, samples: Sequence[BrowserSample], prompts: Mapping[tuple[str, str], str]) -> str:
-    """The whole page as text."""
+def _page(
+    report: Report,
+    tasks: Sequence[TaskView],
+    samples: Sequence[BrowserSample],
+    prompts: Mapping[tuple[str, str], str],
+) -> str:
     script, style = (_HERE / name for name in ("report.js", "report.css"))
     sources = Markup(script.read_text("utf-8")), Markup(style.read_text("utf-8"))  # our own files, never a model's text
-    tasks = [_task(name, report) for name in dict.fromkeys(cell.task for cell in report.cells)]
     return _environment().get_template("report.html.j2").render(
         report=report, tasks=tasks, axes=AXES, heat_labels=HEAT_LABELS, headline=text.headline(report), text=text,
-        script=sources[0], style=sources[1], policy=_policy(*sources), samples=len(samples),
-        data=Markup(embed(samples, prompts)), strips=Markup(script_json([_hover(task.strip) for task in tasks])),
+        script=sources[0], style=sources[1], policy=_policy(*sources), samples=len(samples), most_rows=MOST_ROWS,
+        drawn=sum(sum(cell.status_counts.values()) for cell in report.cells),
+        data=Markup(embed(samples, prompts)), strips=Markup(script_json([_hover(task) for task in tasks])),
     )  # fmt: skip
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    made.filters["short_name"] = text.short_name
+    return made
 
 
 def _policy(script: str, style: str) -> str:
@@ -106,43 +141,72 @@ def _digest(source: str) -> str:
 
 
 def _task(name: str, report: Report) -> TaskView:
-    cells = tuple(cell for cell in report.cells if cell.task == name)
-    crossovers = tuple(cross for cross in report.crossovers if cross.task == name)
+    cells, crossovers, paint = _part(name, report)
     strip = make_strip(cells)
-    voted = any(cell.majority for cell in cells)
-    axes = axes_of(cells) if any(cell.coverage for cell in cells) else []
+    selection = None
+    if any(text.methods_of(cell) for cell in cells):
+        draw = partial(selection_chart, cells, paint=paint)
+        selection = _picture(draw, text.selection_in_words(cells), (WIDE_LOW, NARROW_LOW))
     return TaskView(
         name=name,
         cells=cells,
         crossovers=crossovers,
-        charts={axis: _picture(partial(coverage_chart, cells, crossovers, axis)) for axis in axes},
-        words=text.coverage_in_words(cells, crossovers),
-        caption=how_to_read(cells),
+        colours=paint,
+        charts={
+            axis: _picture(
+                partial(coverage_chart, cells, crossovers, axis, paint=paint), _words(cells, crossovers, axis)
+            )
+            for axis in _drawn_axes(cells)
+        },
+        caption=how_to_read(cells, crossovers),
+        selection_caption=how_to_select(cells),
         strip=strip,
-        heat=_picture(lambda size: strip_chart(strip, size.width)),
-        selection=_picture(partial(selection_chart, cells), (WIDE_LOW, NARROW_LOW)) if voted else None,
+        heat=_picture(lambda size: strip_chart(strip, size.width), text.strip_in_words(cells)),
+        selection=selection,
     )
 
 
-def _picture(describe: Callable[[Size], dict[str, Any]], sizes: tuple[Size, Size] = (WIDE, NARROW)) -> Picture:
-    wide, narrow = (Markup(svg(describe(size), on_page=True)) for size in sizes)
-    return Picture(wide, narrow)
+def _part(name: str, report: Report) -> tuple[tuple[Cell, ...], tuple[CrossoverReport, ...], Paint]:
+    """What belongs to one task, and the colours, which a model keeps from task to task."""
+    cells = tuple(cell for cell in report.cells if cell.task == name)
+    return cells, tuple(cross for cross in report.crossovers if cross.task == name), paints(report.cells)
 
 
-def _hover(strip: Strip) -> dict[str, Any]:
+def _drawn_axes(cells: Sequence[Cell]) -> list[Axis]:
+    return axes_of(cells) if any(cell.coverage for cell in cells) else []
+
+
+def _words(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport], axis: Axis) -> str:
+    def place(cell: Cell, k: int) -> str:
+        return f"k={k:,}" if axis == "samples" else f"{text.compact(cost_at(cell, axis, k))} {axis} (k={k:,})"
+
+    return text.coverage_in_words(cells, crossovers, axis, place)
+
+
+def _picture(describe: Callable[[Size], Spec], words: str, sizes: tuple[Size, Size] = (WIDE, NARROW)) -> Picture:
+    wide, narrow = (Markup(svg(describe(size))) for size in sizes)
+    return Picture(wide, narrow, words)
+
+
+def _hover(task: TaskView) -> dict[str, Any]:
     """What the page says of a problem under the pointer."""
+    strip = task.strip
     counts = [[None if one is None else [one.c, one.n] for one in row] for row in strip.counts]
-    return {"problems": strip.problems, "models": [text.short_name(m) for m in strip.models], "counts": counts}
+    names = [text.short_name(model) for model in strip.models]
+    return {"task": task.name, "problems": strip.problems, "models": names, "counts": counts}
 
 
-def _pictures(report: Report) -> dict[str, str]:
-    """The light picture of every task that has a curve, by file name."""
+def _files(tasks: Sequence[TaskView]) -> dict[str, str]:
+    """Every chart as SVG in light colours, by file name, of the tasks that have a curve."""
     drawn: dict[str, str] = {}
-    for name in dict.fromkeys(cell.task for cell in report.cells if cell.coverage):
-        cells = [cell for cell in report.cells if cell.task == name]
-        crossovers = [cross for cross in report.crossovers if cross.task == name]
-        described = coverage_chart(cells, crossovers, "samples", PICTURE, LIGHT)
-        drawn["coverage" if not drawn else f"coverage-{len(drawn) + 1}"] = svg(described)
+    for i, task in enumerate(task for task in tasks if task.charts):
+        end = f"-{i + 1}" if i else ""
+        for axis, picture in task.charts.items():
+            kind = "coverage" if axis == "samples" else f"coverage-{axis}"
+            drawn[kind + end] = in_light(picture.wide)
+        if task.selection:
+            drawn[f"selection{end}"] = in_light(task.selection.wide)
+        drawn[f"problems{end}"] = svg(strip_picture(task.strip))
     return drawn
 
 

@@ -1,17 +1,19 @@
 """The samples that a report shows: few enough for one page, from every problem, and safe to put into it.
 
-A completion is hostile text. It enters the page only as data, in a script element that never runs, with every
-character escaped that could end it; the page's own script shows it through ``textContent``.
+A completion is hostile text. It enters the page only as data, compressed and in base64, in a script element that never
+runs; the page's own script unpacks it and shows it through ``textContent``.
 """
 
+import base64
+import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MOST_SAMPLES = 4_000
-MOST_CHARACTERS = 4_000_000
+MOST_SAMPLES = 100_000
+MOST_CHARACTERS = 12_000_000  # of all samples together; a third of that or less once packed
 LONGEST_TEXT = 6_000
 
 
@@ -31,33 +33,56 @@ class BrowserSample:
     finish_reason: str = ""
 
 
+def most_of_each(counts: Sequence[int]) -> int:
+    """The largest number that may be read of every problem of every model, so that a page's share is not exceeded.
+
+    ``counts`` are their samples; problems with few leave more room to the others.
+    """
+    room, waiting = MOST_SAMPLES, len(counts)
+    for count in sorted(counts):
+        if count * waiting >= room:
+            return max(1, room // waiting)
+        room, waiting = room - count, waiting - 1
+    return max(counts, default=1)
+
+
 def for_page(samples: Iterable[BrowserSample]) -> list[BrowserSample]:
-    """As many samples as a page carries, taken in turns from every problem of every model, a passing one first."""
+    """As many samples as a page carries, in turns from every problem of every model, one of each verdict first."""
+    everything = list(samples)
+    if len(everything) <= MOST_SAMPLES and sum(map(_size, everything)) <= MOST_CHARACTERS:
+        return everything
     groups: dict[tuple[str, str, str], list[BrowserSample]] = defaultdict(list)
-    for each in samples:
+    for each in everything:
         groups[each.task, each.problem, each.model].append(each)
-    queues = [iter(_passing_first(group)) for group in groups.values()]
+    queues = [iter(_each_verdict_first(group)) for group in groups.values()]
     taken = _within_room(_in_turns(queues))
     place = {key: i for i, key in enumerate(groups)}
     return sorted(taken, key=lambda s: (place[s.task, s.problem, s.model], s.sample))
 
 
 def embed(samples: Sequence[BrowserSample], prompts: Mapping[tuple[str, str], str]) -> str:
-    """The page's data as JSON; names that repeat are written once. ``prompts`` is by (task, problem)."""
+    """The page's data, packed; names that repeat are written once. ``prompts`` is by (task, problem)."""
     models, tasks = (list(dict.fromkeys(values)) for values in ([s.model for s in samples], [s.task for s in samples]))
     problems = list(dict.fromkeys((s.task, s.problem) for s in samples))
     place = {key: i for i, key in enumerate(problems)}
+    position = {model: i for i, model in enumerate(models)}
     rows = [
-        [models.index(s.model), place[s.task, s.problem], s.sample, s.status, _clip(s.text), _clip(s.reason), s.answer,
+        [position[s.model], place[s.task, s.problem], s.sample, s.status, _clip(s.text), _clip(s.reason), s.answer,
          s.tokens, s.finish_reason]
         for s in samples
     ]  # fmt: skip
-    return script_json({
+    return packed({
         "models": models,
         "problems": [{"task": tasks.index(t), "id": p, "prompt": _clip(prompts.get((t, p), ""))} for t, p in problems],
         "tasks": tasks,
         "samples": rows,
     })  # fmt: skip
+
+
+def packed(data: object) -> str:
+    """JSON, compressed, in base64: letters, digits, + / and = alone."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 
 def script_json(data: object) -> str:
@@ -66,9 +91,14 @@ def script_json(data: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _passing_first(group: Sequence[BrowserSample]) -> list[BrowserSample]:
-    first = next((i for i, each in enumerate(group) if each.status == "pass"), 0)
-    return [group[first], *group[:first], *group[first + 1 :]]
+def _each_verdict_first(group: Sequence[BrowserSample]) -> list[BrowserSample]:
+    """A pass, then the first of every other verdict, which may be rare and looked for, then the rest."""
+    first: dict[str, int] = {}
+    for i, each in enumerate(group):
+        first.setdefault(each.status, i)
+    chosen = sorted(first.values(), key=lambda i: group[i].status != "pass")
+    taken = set(chosen)
+    return [group[i] for i in chosen] + [each for i, each in enumerate(group) if i not in taken]
 
 
 def _in_turns(queues: Sequence[Any]) -> Iterable[BrowserSample]:
@@ -87,11 +117,16 @@ def _within_room(samples: Iterable[BrowserSample]) -> list[BrowserSample]:
     taken: list[BrowserSample] = []
     room = MOST_CHARACTERS
     for each in samples:
-        room -= min(len(each.text), LONGEST_TEXT) + 100
+        room -= _size(each)
         if len(taken) == MOST_SAMPLES or room < 0:
             break
         taken.append(each)
     return taken
+
+
+def _size(sample: BrowserSample) -> int:
+    """The characters of a text as it is shown, and about as many as the rest of a row has."""
+    return min(len(sample.text), LONGEST_TEXT) + 40
 
 
 def _clip(text: str) -> str:

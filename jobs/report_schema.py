@@ -112,6 +112,13 @@ class ProblemCounts(Plain):
     timeouts: int
 
 
+class CopyRates(Plain):
+    """Of pairs of samples of one problem, the share with the same text: near each other, and farther apart."""
+
+    near: float
+    far: float
+
+
 class Cell(Plain):
     """One model on one task."""
 
@@ -135,6 +142,8 @@ class Cell(Plain):
     prompt_cost: Cost = Cost()
     sample_cost: Cost = Cost()
     tiers: dict[str, int] = Field(default_factory=dict)
+    version: str = ""
+    copies: CopyRates | None = None
     per_problem: tuple[ProblemCounts, ...] = ()
     beta_binomial: BetaFit | None = None
     extrapolation: tuple[ExtrapolationPoint, ...] = ()
@@ -190,5 +199,6 @@ class Report(Plain):
     cells: tuple[Cell, ...] = ()
     crossovers: tuple[CrossoverReport, ...] = ()
     limits: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     provenance: dict[str, str] = Field(default_factory=dict)
     predicted: tuple[Prediction, ...] = ()

@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from jobs.report_schema import Cell, CoveragePoint, CrossoverReport, Report
 from verify.verdict import Status
 
 NONE = "–"
+METHODS = {"coverage": "coverage", "majority": "majority vote", "best_of": "best of k", "weighted": "weighted vote"}
 
 
 def share(value: float | None) -> str:
@@ -102,15 +103,20 @@ def point(at: CoveragePoint) -> str:
     return f"{share(at.value)} {shares(at.low, at.high)}".strip()
 
 
-def coverage_in_words(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport]) -> str:
-    """The text alternative of a coverage chart."""
+def coverage_in_words(
+    cells: Sequence[Cell],
+    crossovers: Sequence[CrossoverReport],
+    axis: str = "samples",
+    place: Callable[[Cell, int], str] = lambda _, k: f"k={k:,}",
+) -> str:
+    """The text alternative of a coverage chart; ``place`` says where k samples of a model lie on its axis."""
     curves = [
-        f"{short_name(cell.model)} rises from {point(cell.coverage[0])} at k=1"
-        f" to {point(cell.coverage[-1])} at k={cell.coverage[-1].k:,}"
+        f"{short_name(cell.model)} rises from {point(cell.coverage[0])} at {place(cell, 1)}"
+        f" to {point(cell.coverage[-1])} at {place(cell, cell.coverage[-1].k)}"
         for cell in cells
         if cell.coverage
     ]
-    return " ".join(["Coverage against samples:", "; ".join(curves) + ".", *map(crossing, crossovers)])
+    return " ".join([f"Coverage against {axis}:", "; ".join(curves) + ".", *map(crossing, crossovers)])
 
 
 def duplicates_in_words(cell: Cell) -> str:
@@ -128,12 +134,20 @@ def strip_in_words(cells: Sequence[Cell]) -> str:
 
 def selection_in_words(cells: Sequence[Cell]) -> str:
     """The text alternative of a selection chart."""
-    voted = [(cell, cell.majority[0], cell.majority[-1]) for cell in cells if cell.majority]
-    return " ".join(
-        f"{short_name(cell.model)}: majority vote goes from {share(first.value)} at k={first.k:,}"
-        f" to {share(last.value)} at k={last.k:,}, coverage to {share(cell.coverage[-1].value)}."
-        for cell, first, last in voted
-    )
+    said = []
+    for cell in cells:
+        found = [(METHODS[method], getattr(cell, method)) for method in methods_of(cell)]
+        if found:
+            spans = [f"{name} goes from {share(p[0].value)} to {share(p[-1].value)}" for name, p in found]
+            last = found[0][1][-1].k
+            end = f"from k=1 to k={last:,}, coverage to {share(cell.coverage[-1].value)}"
+            said.append(f"{short_name(cell.model)}: {', '.join(spans)} {end}.")
+    return " ".join(said)
+
+
+def methods_of(cell: Cell) -> list[str]:
+    """The ways of selection whose value is known for a cell, the main one first."""
+    return [method for method in METHODS if method != "coverage" and getattr(cell, method)]
 
 
 def statuses(cells: Sequence[Cell]) -> list[str]:
@@ -148,6 +162,8 @@ def summary_markdown(report: Report) -> str:
     parts = [f"### {_plain(headline(report))}"]
     if report.cells:
         parts.append(_table(_CELL_HEADS, map(_cell_row, report.cells)))
+    if report.warnings:
+        parts.insert(1, "\n>\n".join(f"> **Warning:** {_plain(line)}" for line in report.warnings))
     if report.crossovers:
         parts.append(_table(_CROSS_HEADS, map(_cross_row, report.crossovers)))
     if report.limits:

@@ -11,14 +11,12 @@ from jobs.layout import REPORT
 from jobs.plan import PlannedModel
 from jobs.report_data import build_report
 from jobs.report_page import write_report
-from jobs.report_samples import BrowserSample
+from jobs.report_samples import BrowserSample, most_of_each
 from jobs.report_schema import Report
 from jobs.report_text import crossing, share, shares
 from jobs.results import open_database, read_cells, undisturbed
 from jobs.runs import StoredRun
 from jobs.store import DirectoryStore, Store
-
-MOST_BROWSED = 12_000  # rows read for the page's sample browser, which shows some of each problem's samples
 
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
@@ -26,13 +24,13 @@ def report_run(stored: StoredRun, out: Path | None) -> str:
     cells = read_cells(stored.run, stored.version)
     report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored, cells))
     prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
-    per_problem = max(1, MOST_BROWSED // max(1, sum(len(cell.problem_ids) for cell in cells)))
-    samples = browser_samples(stored, per_problem)
+    samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
     if out is not None:
-        return _told(report, str(write_report(report, samples, out, prompts)))
+        page = write_report(report, samples, out, prompts)
+        return _told(report, str(page), page.stat().st_size)
     with tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
         page = write_report(report, samples, Path(folder), prompts)
-        return _told(report, _stored(page, stored.store))
+        return _told(report, _stored(page, stored.store), page.stat().st_size)
 
 
 def model_facts(stored: StoredRun) -> dict[str, ModelFacts]:
@@ -105,12 +103,13 @@ def _stored(page: Path, store: Store) -> str:
     return f"{where}/{REPORT}{page.name}"
 
 
-def _told(report: Report, page: str) -> str:
-    lines = []
+def _told(report: Report, page: str, size: int) -> str:
+    """What to print; ``size`` is the page's in bytes."""
+    lines = [f"  warning: {line}" for line in report.warnings]
     for cell in report.cells:
         curve = [point for point in cell.coverage if str(point.k).strip("0") == "1" or point is cell.coverage[-1]]
         said = "  ".join(f"k={point.k:,} {share(point.value)} {shares(point.low, point.high)}" for point in curve)
         lines.append(f"  {cell.model} on {cell.task}, {cell.problems} problems: {said}")
     lines += [f"  {crossing(cross)}" for cross in report.crossovers]
     lines += [f"  note: {line}" for line in report.limits]
-    return "\n".join(["coverage (95 % intervals):", *lines, f"report: {page}"])
+    return "\n".join(["coverage (95 % intervals):", *lines, f"report: {page} ({size / 1e6:.1f} MB)"])

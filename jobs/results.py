@@ -28,7 +28,8 @@ from jobs.catalogue import (
     read_versions,
     with_merged,
 )
-from jobs.cells import AnswerCounts, CellCounts, Counts, ScoredSamples
+from jobs.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredSamples
+from jobs.doubts import NEAR
 from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
 from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
@@ -226,6 +227,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
     scored, unscorable = _scored(db, cell, idx) if counts["scores"].any() else ((), "")
     if counts["no_numbers"].any():
         unscorable = f"{counts['no_numbers'].sum():,} samples have a score that is no number; they are no candidates"
+    exact, hashed = not counts["unhashed"].any(), counts["unhashed"].sum() < (counts["n"] + counts["faults"]).sum()
     return CellCounts(
         model=cell.cell.model,
         task=task,
@@ -238,12 +240,13 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         tokens=int(counts["tokens"].sum()),
         prompt_tokens=int(counts["prompt_tokens"].sum()),
         engine_s=sum(footer.engine_s for footer in cell.footers),
-        duplicate_rate=_duplicate_rate(db, cell, exact=not counts["unhashed"].any()),
+        duplicate_rate=_duplicate_rate(db, cell, exact),
         answers=_answers(db, cell, idx) if counts["answers"].any() else (),
         tiers=tiers,
         version=cell.cell.version,
         scored=scored,
         unscorable=unscorable,
+        copies=_copies(db, cell, exact) if hashed else None,
     )
 
 
@@ -285,6 +288,21 @@ def _duplicate_rate(db: duckdb.DuckDBPyConnection, cell: _OpenCell, exact: bool)
     rows = f"SELECT count(*) AS n FROM {cell.verdicts} WHERE {kept} GROUP BY problem_idx, text_hash"
     texts, distinct = db.execute(f"SELECT coalesce(sum(n), 0), count(*) FROM ({rows})").fetchall()[0]
     return 1 - int(distinct) / int(texts) if texts else None
+
+
+def _copies(db: duckdb.DuckDBPyConnection, cell: _OpenCell, exact: bool) -> Copies | None:
+    """How many pairs of a problem's samples have the same text; near ones share a block of ``NEAR`` indices."""
+    kept = "text_hash IS NOT NULL" if exact else f"text_hash % {HASH_STRIDE} = 0"
+    found = db.execute(f"""
+        WITH parts AS (SELECT problem_idx, text_hash, count(*) AS n FROM {cell.verdicts} WHERE {kept}
+            GROUP BY problem_idx, text_hash, sample_idx // {NEAR}),
+        texts AS (SELECT sum(n) AS n, sum(n * (n - 1)) AS near FROM parts GROUP BY problem_idx, text_hash),
+        blocks AS (SELECT problem_idx, count(*) AS n FROM {cell.verdicts} GROUP BY problem_idx, sample_idx // {NEAR}),
+        problems AS (SELECT sum(n) AS n, sum(n * (n - 1)) AS near FROM blocks GROUP BY problem_idx)
+        SELECT sum(near), sum(n * (n - 1)) FROM texts UNION ALL SELECT sum(near), sum(n * (n - 1)) FROM problems
+        """).fetchall()
+    (near_equal, equal), (near, pairs) = ((int(a or 0), int(b or 0)) for a, b in found)
+    return Copies(near_equal, near, equal - near_equal, pairs - near, 1.0 if exact else 1 / HASH_STRIDE)
 
 
 def _answers(db: duckdb.DuckDBPyConnection, cell: _OpenCell, idx: Counts) -> tuple[AnswerCounts, ...]:

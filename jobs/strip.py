@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import altair as alt
 import numpy as np
 
-from jobs.chart_theme import HEAT_COLOURS, VARIABLES, Size, Theme, finish
+from jobs.chart_theme import HEAT_COLOURS, INK, LIGHT, VARIABLES, WIDE, Row, Size, Spec, Theme, finish
 from jobs.report_schema import Cell, ProblemCounts
+from jobs.report_text import short_name
 
 HEAT_EDGES = (0.001, 0.01, 0.03, 0.1, 0.3)  # nearly logarithmic: among thousands of samples rare passes matter
 HEAT_LABELS = ("none", "≤ .001", "≤ .01", "≤ .03", "≤ .1", "≤ .3", "> .3")
 assert len(HEAT_EDGES) + 2 == len(HEAT_LABELS) == HEAT_COLOURS
-ROW, GAP = 30, 4
+GAP, MOST_TALL = 4, 8  # rows of more models are lower
+_LEFT, _RIGHT, _TOP, _KEY = 200, 16, 40, 56  # around the strip in a picture of its own
+_SWATCH = 78
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,19 @@ class Strip:
     problems: tuple[str, ...]
     models: tuple[str, ...]
     counts: tuple[tuple[ProblemCounts | None, ...], ...]
+
+    @property
+    def row(self) -> int:
+        """The height of a row in pixels."""
+        return 30 if len(self.models) <= MOST_TALL else 16
+
+    @property
+    def height(self) -> int:
+        return len(self.models) * (self.row + GAP) - GAP
+
+    def top(self, place: int) -> int:
+        """Where the row of a model begins, from the top."""
+        return place * (self.row + GAP)
 
 
 def make_strip(cells: Sequence[Cell]) -> Strip:
@@ -44,27 +58,72 @@ def heat(passed: int, n: int) -> int:
     return 0 if not passed else 1 + sum(passed / n > edge for edge in HEAT_EDGES)
 
 
-def strip_chart(strip: Strip, width: int, theme: Theme = VARIABLES) -> dict[str, Any]:
-    """The strip as Vega-Lite, edge to edge: a place on the picture is a problem, which the page makes use of.
+def strip_chart(strip: Strip, width: int, theme: Theme = VARIABLES) -> Spec:
+    """The strip edge to edge: a place on the picture is a problem, which the page makes use of.
 
     Where problems would be narrower than two pixels, neighbours share a column.
     """
-    columns = max(1, min(len(strip.problems), width // 2))
-    size = Size(width, len(strip.models) * (ROW + GAP) - GAP, labels=False)
-    rows = [
-        {"x": x, "x2": x + 1, "y": y * (ROW + GAP), "y2": y * (ROW + GAP) + ROW, "heat": str(heat(passed, n))}
-        for y, row in enumerate(strip.counts)
-        for x, (passed, n) in _pooled(row, columns).items()
+    size = Size(width, strip.height, labels=False)
+    return finish([_blocks("rows", size, theme)], {"rows": _rows(strip, width)}, size, theme, (0, 0, 0, 0))
+
+
+def strip_picture(strip: Strip, theme: Theme = LIGHT) -> Spec:
+    """The strip as a picture of its own, with its models' names and what the colours mean."""
+    plot = Size(WIDE.width - _LEFT - _RIGHT, strip.height)
+    whole = Size(WIDE.width, strip.height + _TOP + _KEY, font=WIDE.font)
+    below, steps = strip.height + 26, [i * _SWATCH for i in range(HEAT_COLOURS)]
+    rows: dict[str, list[Row]] = {
+        "rows": _rows(strip, plot.width),
+        "names": [
+            {"x": -10, "y": strip.top(i) + strip.row / 2, "name": short_name(m)} for i, m in enumerate(strip.models)
+        ],
+        "swatches": [{"x": x, "x2": x + 14, "y": below, "y2": below + 14, "heat": str(i)} for i, x in enumerate(steps)],
+        "labels": [{"x": x + 20, "y": below + 7, "name": name} for x, name in zip(steps, HEAT_LABELS, strict=True)],
+        "title": [{"x": 0, "y": -20, "name": "share of samples that passed; one column a problem, the hardest first"}],
+    }
+    layers = [
+        _blocks("rows", plot, theme),
+        _blocks("swatches", plot, theme),
+        _text("names", plot, theme[INK], {"align": "right", "fontWeight": 600, "limit": _LEFT - 20}),
+        *(_text(name, plot, theme["muted"], {"align": "left"}) for name in ("labels", "title")),
     ]
-    gap = 0.5 if columns * 3 < width else 0
-    marked = alt.Chart(alt.NamedData("rows")).mark_rect(strokeWidth=gap, stroke=theme.paper)
-    paint = alt.Scale(domain=[str(i) for i in range(HEAT_COLOURS)], range=list(theme.heat))
-    chart = marked.encode(
-        alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, columns], nice=False)),
-        alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[0, size.height], reverse=True, nice=False)),
-        alt.X2("x2:Q"), alt.Y2("y2:Q"), alt.Color("heat:N", scale=paint, legend=None),
-    )  # fmt: skip
-    return finish([chart], {"rows": rows}, size, theme, (0, 0, 0, 0))
+    return finish(layers, rows, whole, theme, (_LEFT, _RIGHT, _TOP, _KEY))
+
+
+def _blocks(name: str, plot: Size, theme: Theme) -> Spec:
+    """Rectangles from (x, y) to (x2, y2) in the colours of heat."""
+    mark = {"type": "rect", "strokeWidth": 0.5, "stroke": theme["paper"]}
+    paint = {"domain": [str(i) for i in range(HEAT_COLOURS)], "range": theme.heat}
+    colour = {"field": "heat", "type": "nominal", "scale": paint, "legend": None}
+    ends = {"x2": {"field": "x2"}, "y2": {"field": "y2"}}
+    return {"data": {"name": name}, "mark": mark, "encoding": {**_place(plot), **ends, "color": colour}}
+
+
+def _text(name: str, plot: Size, colour: str, style: Spec) -> Spec:
+    mark = {"type": "text", "baseline": "middle", "fontSize": WIDE.font - 1, "color": colour, **style}
+    words = {"text": {"field": "name", "type": "nominal"}}
+    return {"data": {"name": name}, "mark": mark, "encoding": {**_place(plot), **words}}
+
+
+def _place(plot: Size) -> Spec:
+    """Pixels from the left and the top of the plot."""
+    ends = (("x", plot.width, False), ("y", plot.height, True))
+    return {
+        axis: {"field": axis, "type": "quantitative", "axis": None,
+               "scale": {"domain": [0, end], "reverse": down, "nice": False}}
+        for axis, end, down in ends
+    }  # fmt: skip
+
+
+def _rows(strip: Strip, width: int) -> list[Row]:
+    columns = max(1, min(len(strip.problems), width // 2))
+    wide = width / columns
+    return [
+        {"x": x * wide, "x2": (x + 1) * wide, "y": strip.top(i), "y2": strip.top(i) + strip.row,
+         "heat": str(heat(passed, n))}
+        for i, row in enumerate(strip.counts)
+        for x, (passed, n) in _pooled(row, columns).items()
+    ]  # fmt: skip
 
 
 def _pooled(row: Sequence[ProblemCounts | None], columns: int) -> dict[int, tuple[int, int]]:
