@@ -76,6 +76,16 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
     return Outcome(tally.committed - before, set_aside, stopped)
 
 
+def is_complete(sweep: Sweep) -> bool:
+    """Every unit that the sweep asks for is committed. Reads listings only; raises BadInput as a run does."""
+    resolved = resolve(sweep)
+    store = open_store(sweep.run_uri, sweep.store_options)
+    store.check()
+    known = layers_to_extend(store)
+    missing = planned_units(known).without(committed_numbers(store, current_version()))
+    return next_layer(resolved, known) is None and not runnable(missing, resolved, known)
+
+
 def _compact(store: Store, say: Say) -> None:
     """What the run has not compacted on its way; a shard that cannot be is told, and read unit by unit."""
     done = compact_run(Run(store))

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,8 +38,33 @@ def test_a_job_runs_the_sweep_and_its_exit_code_comes_back(
     assert submit_job(dashboard, ["run", str(sweep), "--no-report"], ROOT, wait=True) == 0
     assert "12 samples committed" in capsys.readouterr().out
     assert '"complete": true' in troop("status", tmp_path / "runs" / "sums", "--json").out
+    words = ["run", str(sweep), "--no-report", "--if-incomplete"]
+    assert submit_job(dashboard, words, ROOT, wait=True) == 0
+    assert "complete; nothing to do" in capsys.readouterr().out
     bad = write_sweep(store=str(tmp_path / "runs"), k=0)
     assert submit_job(dashboard, ["run", str(bad)], ROOT, wait=True) == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_while_a_job_works_on_a_run_a_scheduled_one_submits_nothing(
+    dashboard: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def submit(run: str, *, only_one: bool) -> str:
+        assert submit_job(dashboard, ["--help"], ROOT, wait=False, run=run, only_one=only_one) == 0
+        return capsys.readouterr().err
+
+    assert "submitted" in submit("s3://b/one", only_one=False)
+    assert "already works on s3://b/one; nothing submitted" in submit("s3://b/one", only_one=True)
+    assert "submitted" in submit("s3://b/two", only_one=True)
+
+
+def test_a_wrong_token_is_told_in_one_line(dashboard: str, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    sweep = write_sweep(store=str(tmp_path / "runs"))
+    words = [sys.executable, "-m", "jobs", "submit", str(sweep), "--address", dashboard]
+    wrong = {**os.environ, "RAY_AUTH_TOKEN": "0" * 64, "PYTHONPATH": str(ROOT)}  # Ray reads it once a process
+    found = subprocess.run(words, env=wrong, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert len(found.stderr.splitlines()) == 1 and "refuses this machine's token" in found.stderr
 
 
 def test_an_address_that_does_not_answer_is_told_in_one_line(dashboard: str) -> None:
