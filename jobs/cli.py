@@ -153,11 +153,17 @@ def verifiers_option(function: F) -> F:
 @cli.command()
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
-def status(run_uri: str, version: str | None, as_json: bool) -> None:
+@click.option("--watch", "follow", is_flag=True, help="Look again and again until the run is complete.")
+@click.option("--json", "as_json", is_flag=True, help="For a script; with --watch, a line at every look.")
+def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> None:
     """How far a run is, from what is committed; needs no cluster."""
     from jobs.status import read_status
 
+    if follow:
+        from jobs.watch import watch
+
+        watch(lambda: read_status(run_uri, version), as_json=as_json)
+        return
     found = read_status(run_uri, version)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
 
