@@ -134,11 +134,15 @@ def run(
 def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: bool, if_incomplete: bool) -> None:
     """Run a sweep on a cluster through Ray Jobs, with this folder as its working directory."""
     from cluster.submit import submit_job
+    from jobs.run import known_complete
     from jobs.spec import load_sweep
 
     sweep = load_sweep(sweep_file, assignments)  # a mistake is told here, not in a log on the cluster
     if "://" not in sweep.store and not Path(sweep.store).is_absolute():
         raise BadInput(f"submit: store {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
+    if if_incomplete and known_complete(sweep):
+        _say(f"{sweep.run_uri}: complete; nothing submitted")
+        return
     words = ["run", sweep_file.as_posix(), *(word for a in assignments for word in ("--set", a))]
     words += ["--if-incomplete"] if if_incomplete else []
     sys.exit(submit_job(address, words, Path.cwd(), wait=wait, run=sweep.run_uri, only_one=if_incomplete))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from cluster.address import check_address
 from cluster.batches import ModelWork, SetAside, Work
 from cluster.tally import CellTally, OnProgress, Tally
 from jobs.audit import check_gold
@@ -22,7 +23,7 @@ from jobs.resolve import Resolved, code_version, resolve
 from jobs.runs import SET_ASIDE, StoredRun, committed_numbers, layers_to_extend, read_layers
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
-from sampling.errors import BadInput
+from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
 
@@ -44,6 +45,8 @@ class Outcome:
 def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Outcome:
     """Runs or continues a sweep; raises BadInput before anything is written."""
     _check_place(sweep)
+    if not local:
+        check_address(address)
     resolved, version = resolve(sweep), current_version()
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
@@ -74,6 +77,14 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
         say(f"stopped by {stopped}; raise or remove the limit, and the same command goes on")
     _compact(store, say)
     return Outcome(tally.committed - before, set_aside, stopped)
+
+
+def known_complete(sweep: Sweep) -> bool:
+    """Whether nothing is left, as far as this machine can tell: a store or model may be the cluster's alone."""
+    try:
+        return is_complete(sweep)
+    except TroopError:
+        return False
 
 
 def is_complete(sweep: Sweep) -> bool:
