@@ -68,6 +68,7 @@ class Progress:
     cells: tuple[CellProgress, ...]
     set_aside: int
     tokens: int
+    starved: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

@@ -37,8 +37,8 @@ class Budget:
     before: Spent = Spent()
 
     def spent(self, engines: Iterable[EngineProgress]) -> Spent:
-        """By earlier calls and by these engines."""
-        return sum((self._engine(engine) for engine in engines), self.before)
+        """By these engines."""
+        return sum((self._engine(engine) for engine in engines), Spent())
 
     def _engine(self, engine: EngineProgress) -> Spent:
         """All the time for which an engine held its share of the cluster, its start included, and what it wrote."""
@@ -49,7 +49,7 @@ class Budget:
 
     def reached(self, engines: Iterable[EngineProgress], now: datetime) -> str | None:
         """The limit that is reached, in words; None while there is none."""
-        spent = self.spent(engines)
+        spent = self.before + self.spent(engines)
         if self.stop.usd is not None and spent.usd >= self.stop.usd:
             return f"stop.usd: {spent.usd:.2f} of {self.stop.usd:g} dollars are spent"
         if self.stop.gpu_hours is not None and spent.gpu_hours >= self.stop.gpu_hours:
@@ -63,11 +63,11 @@ class Watch:
     """Asks a budget before the first engine starts and at every snapshot; remembers what ended the run."""
 
     def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+        self.budget = budget
         self.reached = budget.reached((), datetime.now(UTC))
 
     def __call__(self, progress: Progress) -> bool:
-        self.reached = self.reached or self._budget.reached(progress.engines, datetime.now(UTC))
+        self.reached = self.reached or self.budget.reached(progress.engines, datetime.now(UTC))
         return self.reached is not None
 
 

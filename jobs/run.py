@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cluster.address import check_address
 from cluster.batches import ModelWork, SetAside, Work
-from cluster.tally import CellTally, OnProgress, Tally
+from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.audit import check_gold
 from jobs.budget import Budget, Spent, Watch, committed_spend, open_budget
 from jobs.catalogue import Run, write_problems
@@ -198,16 +198,22 @@ def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress, limits:
 def _run_on_ray(
     work: Work, sink: RunSink, tally: Tally, show: OnProgress, limits: Limits, address: str | None
 ) -> Ended:
+    from cluster.metrics import Metrics
     from cluster.pipeline import Pipeline
     from cluster.placement import place
     from cluster.session import connected
 
+    def tell(progress: Progress) -> None:
+        show(progress)
+        metrics(progress)
+
     async def run() -> tuple[SetAside, ...]:
-        return await Pipeline(work, sink, placement, tally).run(show, watch)
+        return await Pipeline(work, sink, placement, tally).run(tell, watch)
 
     with connected(address) as (cpus, gpus):
         placement = place(work.models, cpus, gpus, work.verifiers)
         watch = Watch(limits(on_gpus=gpus > 0))
+        metrics = Metrics(sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
         return () if watch.reached else asyncio.run(run()), watch.reached
 
 

@@ -4,12 +4,16 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from cluster.metrics import MEASURES, PREFIX, USD, Metrics
 from cluster.submit import submit_job
+from cluster.tally import CellTally, Tally
 from sampling.errors import BadInput
 from tests.conftest import Troop, WriteSweep
 
@@ -56,6 +60,25 @@ def test_while_a_job_works_on_a_run_a_scheduled_one_submits_nothing(
     assert "submitted" in submit("s3://b/one", only_one=False)
     assert "already works on s3://b/one; nothing submitted" in submit("s3://b/one", only_one=True)
     assert "submitted" in submit("s3://b/two", only_one=True)
+
+
+def test_what_a_driver_measures_reaches_prometheus(dashboard: str) -> None:
+    import ray
+
+    tally = Tally([CellTally("m", "t", problems=2, planned=50, committed=7, solved=set())])
+    metrics = Metrics("s3://b/measured", lambda progress: 1.25)
+    metrics(tally.snapshot(engines_wait=False))
+    where = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"  # what Ray tells Prometheus to scrape
+    deadline = time.monotonic() + 60
+    while USD not in (text := httpx.get(where).text) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    ours = [line for line in text.splitlines() if 'run="s3://b/measured"' in line]
+    values = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in ours}
+    assert values[PREFIX + USD] == 1.25
+    assert values["ray_troop_planned_samples"] == 50 and values["ray_troop_committed_samples"] == 7
+    assert values.keys() == {PREFIX + measure.name for measure in MEASURES if measure.name != "troop_starved_share"} | {
+        PREFIX + USD
+    }
 
 
 def test_a_wrong_token_is_told_in_one_line(dashboard: str, write_sweep: WriteSweep, tmp_path: Path) -> None:
