@@ -35,6 +35,7 @@ RAY_CLUSTER = words("""headGroupSpec workerGroupSpecs rayVersion enableInTreeAut
     headServiceAnnotations suspend""")
 HEAD = {"serviceType", "headService", "enableIngress", "rayStartParams", "template"}
 WORKERS = words("groupName replicas minReplicas maxReplicas numOfHosts rayStartParams template scaleStrategy")
+REQUIRED = words("groupName minReplicas maxReplicas template")  # in the published CRD
 POD = words("serviceAccountName containers volumes restartPolicy terminationGracePeriodSeconds")
 CONTAINER = words("name image resources volumeMounts env command args workingDir")
 CRON_JOB = words(
@@ -60,6 +61,7 @@ def check_ray_job(spec: Any) -> None:
     cluster = spec["rayClusterSpec"]
     assert spec.keys() <= RAY_JOB and cluster.keys() <= RAY_CLUSTER
     assert cluster["authOptions"]["mode"] == "token"
+    assert all(group.keys() >= REQUIRED for group in cluster["workerGroupSpecs"])
     for group, allowed in [(cluster["headGroupSpec"], HEAD), *((g, WORKERS) for g in cluster["workerGroupSpecs"])]:
         assert group.keys() <= allowed
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
