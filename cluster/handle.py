@@ -24,6 +24,7 @@ class UnitQueue:
     def __init__(self, work: ModelWork) -> None:
         self.work = work
         self.open = self.waiting = len(work.units)
+        self.dropped = False
         self._fresh, self._again = iter(work.units), deque[Unit]()
         self._failures: dict[Unit, int] = {}
         self._listeners: list[asyncio.Event] = []
@@ -47,8 +48,17 @@ class UnitQueue:
         self.open -= 1
         self.wake()
 
+    def drop_waiting(self) -> None:
+        """No further unit is started: those that nobody works on stay for the next run."""
+        self.dropped = True
+        self.open, self.waiting = self.open - self.waiting, 0
+        self.wake()
+
     def put_back(self, unit: Unit) -> bool:
         """Queues a failed unit again; False when it has failed TRIES times."""
+        if self.dropped:
+            self.close_one()
+            return True
         self._failures[unit] = self._failures.get(unit, 0) + 1
         if self._failures[unit] >= TRIES:
             self.close_one()

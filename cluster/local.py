@@ -7,12 +7,17 @@ from cluster.judging import JudgeWorker, commit_unit, compact_shard
 from cluster.sampler import Sampler
 from cluster.shards import OpenShards
 from cluster.sink import Sink
-from cluster.tally import EngineTally, OnProgress, Tally
+from cluster.tally import EngineTally, Enough, OnProgress, Tally, never
 from sampling.samples import Unit
 
 
-def run_local(work: Work, sink: Sink, tally: Tally, on_progress: OnProgress) -> tuple[SetAside, ...]:
-    """Samples, judges and commits every unit in this process. Raises EngineError where the pipeline would retry."""
+def run_local(
+    work: Work, sink: Sink, tally: Tally, on_progress: OnProgress, enough: Enough = never
+) -> tuple[SetAside, ...]:
+    """Samples, judges and commits every unit in this process, until it is enough.
+
+    Raises EngineError where the pipeline would retry.
+    """
     judge, shards = JudgeWorker(work.problems, work.tier), OpenShards(work.open_shards)
     try:
         judge.prepare()
@@ -20,6 +25,8 @@ def run_local(work: Work, sink: Sink, tally: Tally, on_progress: OnProgress) -> 
             for unit in _run_model(model, work, judge, sink, tally, on_progress):
                 if shards.filled_by(unit):
                     compact_shard(sink, unit.in_shard)
+                if enough(tally.snapshot(engines_wait=False)):
+                    return ()
     finally:
         judge.close()
     return ()

@@ -21,7 +21,7 @@ from cluster.pool import Ref, VerifierPool
 from cluster.sampler import Sampler
 from cluster.shards import OpenShards
 from cluster.sink import Sink
-from cluster.tally import EngineTally, OnProgress, Progress, Tally
+from cluster.tally import EngineTally, Enough, OnProgress, Progress, Tally, never
 from sampling.errors import EngineError, StoreError, StoreUnusable, TroopError
 from sampling.samples import Shard, Unit
 
@@ -46,19 +46,20 @@ class Pipeline:
         self._compacting = asyncio.Lock()  # one at a time: engines must not feel it
         self._committing = asyncio.Semaphore(COMMITS_PER_ENGINE * sum(place.count for place in placement.engines))
 
-    async def run(self, on_progress: OnProgress) -> tuple[SetAside, ...]:
-        """Works until every unit is committed or set aside; returns the latter.
+    async def run(self, on_progress: OnProgress, enough: Enough = never) -> tuple[SetAside, ...]:
+        """Works until every unit is committed or set aside, or it is enough; returns those set aside.
 
         Raises BadInput, before any engine starts, where the verifiers cannot work, and StoreUnusable where nothing can
         be committed any more: to go on would only burn GPU hours.
         """
-        ticker = asyncio.create_task(self._tick(on_progress))
+        self._queues = [UnitQueue(work) for work in self._work.models]
+        ticker = asyncio.create_task(self._tick(on_progress, enough))
         try:
             await self._pool.prepare()
             async with asyncio.TaskGroup() as group:
                 self._housekeeping = group
-                for work, place in zip(self._work.models, self._placement.engines, strict=True):
-                    group.create_task(self._run_model(UnitQueue(work), place))
+                for queue, place in zip(self._queues, self._placement.engines, strict=True):
+                    group.create_task(self._run_model(queue, place))
         except BaseExceptionGroup as errors:
             if unusable := errors.subgroup(StoreUnusable):
                 raise StoreUnusable(one_line(_first(unusable))) from errors
@@ -69,9 +70,12 @@ class Pipeline:
         on_progress(self._snapshot())
         return tuple(self._tally.set_aside)
 
-    async def _tick(self, on_progress: OnProgress) -> None:
+    async def _tick(self, on_progress: OnProgress, enough: Enough) -> None:
         while True:
-            on_progress(self._snapshot())
+            on_progress(snapshot := self._snapshot())
+            if enough(snapshot):
+                for queue in self._queues:
+                    queue.drop_waiting()
             await asyncio.sleep(TICK_S)
 
     def _snapshot(self) -> Progress:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cluster.address import check_address
 from sampling.errors import BadInput
 
 LOOPBACK = "127.0.0.1"
@@ -20,6 +21,7 @@ def connected(address: str | None) -> Iterator[tuple[float, float]]:
     ``auto`` is a cluster that was started on this machine; None is the one this job runs in (``RAY_ADDRESS``) or else a
     fresh one on this machine, which ends with the run.
     """
+    check_address(address)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import ray

@@ -14,10 +14,15 @@ from sampling.errors import BadInput
 
 EXCLUDED = (".git", ".venv", "runs", "**/__pycache__", "tests")
 JOB_FAILED = 1
+RUN = "troop_run"  # in a job's metadata: the run that it works on
 
 
-def submit_job(address: str, words: Sequence[str], folder: Path, *, wait: bool) -> int:
+def submit_job(
+    address: str, words: Sequence[str], folder: Path, *, wait: bool, run: str = "", only_one: bool = False
+) -> int:
     """Submits ``python -m jobs WORDS`` with ``folder`` as working directory; the job's exit code, or 0 without wait.
+
+    ``run`` names what the job works on; ``only_one`` submits nothing, and returns 0, while another job works on it.
 
     Raises BadInput when no cluster answers at ``address``, or when it refuses this machine's token.
     """
@@ -30,8 +35,11 @@ def submit_job(address: str, words: Sequence[str], folder: Path, *, wait: bool) 
     entrypoint = shlex.join(["python", "-m", "jobs", *words])  # the cluster's own: Ray runs it in the workers' shell
     try:
         client = JobSubmissionClient(address)
+        if only_one and (other := _job_of(client, run)):
+            print(f"troop: {other} already works on {run}; nothing submitted", file=sys.stderr, flush=True)
+            return 0
         runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED)}
-        job = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
+        job = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env, metadata={RUN: run})
     except AuthenticationError as error:
         raise BadInput(
             f"ray jobs: {address!r} refuses this machine's token; copy the cluster's ~/.ray/auth_token"
@@ -40,6 +48,14 @@ def submit_job(address: str, words: Sequence[str], folder: Path, *, wait: bool) 
         raise BadInput(f"ray jobs: {address!r}: {str(error).strip().splitlines()[0]}") from error
     print(f"troop: submitted {job}; `ray job stop {job} --address {address}` ends it", file=sys.stderr, flush=True)
     return asyncio.run(_follow(client, job)) if wait else 0
+
+
+def _job_of(client: Any, run: str) -> str | None:
+    """The job that works on the run now, if there is one."""
+    for job in client.list_jobs():
+        if (job.metadata or {}).get(RUN) == run and not job.status.is_terminal():
+            return str(job.submission_id)
+    return None
 
 
 async def _follow(client: Any, job: str) -> int:

@@ -10,17 +10,27 @@ from cluster.batches import SampleHeader, SetAside, VerdictHeader
 from cluster.sink import Receipt
 
 WINDOW_S = 15.0  # rates are of the last seconds
+_HOLDING = {"starting", "sampling"}  # an engine's states in which its share of the cluster is no one else's
 
 
 @dataclass(frozen=True, slots=True)
 class EngineProgress:
-    """One engine: ``state`` is waiting, starting, sampling, done or failed; rates in tokens per second."""
+    """One engine: ``state`` is waiting, starting, sampling, done or failed; rates in tokens per second.
+
+    ``held_s`` is how long it has held its share of the cluster, ``tokens`` what it wrote, both over all its starts.
+    """
 
     name: str
     state: str
     state_s: float
     tokens_per_s: float
     restarts: int
+    held_s: float = 0.0
+    tokens: int = 0
+
+    @property
+    def model(self) -> str:
+        return self.name.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +68,16 @@ class Progress:
     cells: tuple[CellProgress, ...]
     set_aside: int
     tokens: int
+    starved: float | None = None
 
 
 OnProgress = Callable[[Progress], None]
+Enough = Callable[[Progress], bool]  # asked with every snapshot; once it says True, no further unit is started
+
+
+def never(_: Progress) -> bool:
+    """Nothing ends a run but its last unit."""
+    return False
 
 
 class Rate:
@@ -89,20 +106,34 @@ class EngineTally:
     def __init__(self, name: str) -> None:
         self.name, self.restarts, self.start_s = name, 0, 0.0
         self.rate = Rate()
-        self.set_state("waiting")
+        self.tokens = self._of_this_start = 0
+        self._held_s = 0.0
+        self.state, self._since = "waiting", time.monotonic()
 
     def set_state(self, state: str) -> None:
-        self.state, self._since = state, time.monotonic()
+        self._held_s, self.state, self._since = self.held_s, state, time.monotonic()
+
+    @property
+    def held_s(self) -> float:
+        """Seconds for which it has held its share of the cluster."""
+        return self._held_s + (time.monotonic() - self._since if self.state in _HOLDING else 0.0)
 
     def ready(self, start_s: float) -> None:
         self.start_s = start_s
         self.set_state("sampling")
         self.rate = Rate()
+        self._of_this_start = 0
         self.rate.add(0)
+
+    def add(self, header: SampleHeader) -> None:
+        self.rate.add(header.engine_tokens)
+        self.tokens += max(0, header.engine_tokens - self._of_this_start)
+        self._of_this_start = max(self._of_this_start, header.engine_tokens)
 
     def progress(self) -> EngineProgress:
         rate = self.rate.value if self.state == "sampling" else 0.0
-        return EngineProgress(self.name, self.state, time.monotonic() - self._since, rate, self.restarts)
+        since = time.monotonic() - self._since
+        return EngineProgress(self.name, self.state, since, rate, self.restarts, self.held_s, self.tokens)
 
 
 class CellTally:
@@ -146,7 +177,7 @@ class Tally:
 
     def add_samples(self, engine: EngineTally, header: SampleHeader) -> None:
         self.sampled += header.rows
-        engine.rate.add(header.engine_tokens)
+        engine.add(header)
 
     def add_verdicts(self, header: VerdictHeader) -> None:
         self.verified += header.rows

@@ -51,6 +51,12 @@ def sweep_command(function: F) -> F:
     )
 
 
+def if_incomplete_option(function: F) -> F:
+    """What makes a scheduled command harmless when there is nothing to do."""
+    text = "End at once with 0 where nothing is left to do: for schedulers."
+    return click.option("--if-incomplete", is_flag=True, help=text)(function)
+
+
 def cluster_options(function: F) -> F:
     """Where a run takes place."""
     function = click.option("--address", help="A Ray cluster; default: the one this job is in, or this machine.")(
@@ -89,6 +95,7 @@ def plan(sweep_file: Path, assignments: tuple[str, ...], as_json: bool) -> None:
 @sweep_command
 @cluster_options
 @click.option("--report/--no-report", default=True, help="Write the report when done.")
+@if_incomplete_option
 @click.option("--no-audit", is_flag=True, help="Start engines without trying gold solutions; as verify.audit=0.")
 @click.option(
     "--allow-weak-store", is_flag=True, help="Accept a store without create-only writes; run only one writer."
@@ -99,14 +106,19 @@ def run(
     address: str | None,
     local: bool,
     report: bool,
+    if_incomplete: bool,
     no_audit: bool,
     allow_weak_store: bool,
 ) -> None:
     """Run a sweep, or continue it: what is committed is never sampled again."""
+    from jobs.run import is_complete
     from jobs.spec import load_sweep
 
     flags = {"verify.audit=0": no_audit, "store_options.allow_weak_store=true": allow_weak_store}
     sweep = load_sweep(sweep_file, (*assignments, *(setting for setting, wanted in flags.items() if wanted)))
+    if if_incomplete and is_complete(sweep):
+        _say(f"{sweep.run_uri}: complete; nothing to do")
+        return
     outcome = _run(sweep, address, local)
     _list_set_aside(outcome)
     if report:
@@ -118,16 +130,22 @@ def run(
 @sweep_command
 @click.option("--address", required=True, help="The cluster's dashboard, as http://127.0.0.1:8265.")
 @click.option("--wait/--no-wait", default=True, help="Follow the job's log and end with its exit code.")
-def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: bool) -> None:
+@if_incomplete_option
+def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: bool, if_incomplete: bool) -> None:
     """Run a sweep on a cluster through Ray Jobs, with this folder as its working directory."""
     from cluster.submit import submit_job
+    from jobs.run import known_complete
     from jobs.spec import load_sweep
 
     sweep = load_sweep(sweep_file, assignments)  # a mistake is told here, not in a log on the cluster
     if "://" not in sweep.store and not Path(sweep.store).is_absolute():
         raise BadInput(f"submit: store {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
+    if if_incomplete and known_complete(sweep):
+        _say(f"{sweep.run_uri}: complete; nothing submitted")
+        return
     words = ["run", sweep_file.as_posix(), *(word for a in assignments for word in ("--set", a))]
-    sys.exit(submit_job(address, words, Path.cwd(), wait=wait))
+    words += ["--if-incomplete"] if if_incomplete else []
+    sys.exit(submit_job(address, words, Path.cwd(), wait=wait, run=sweep.run_uri, only_one=if_incomplete))
 
 
 def verifiers_option(function: F) -> F:
@@ -139,11 +157,17 @@ def verifiers_option(function: F) -> F:
 @cli.command()
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
-def status(run_uri: str, version: str | None, as_json: bool) -> None:
+@click.option("--watch", "follow", is_flag=True, help="Look again and again until the run is complete.")
+@click.option("--json", "as_json", is_flag=True, help="For a script; with --watch, a line at every look.")
+def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> None:
     """How far a run is, from what is committed; needs no cluster."""
     from jobs.status import read_status
 
+    if follow:
+        from jobs.watch import watch
+
+        watch(lambda: read_status(run_uri, version), as_json=as_json)
+        return
     found = read_status(run_uri, version)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
 

@@ -6,39 +6,47 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from cluster.address import check_address
 from cluster.batches import ModelWork, SetAside, Work
-from cluster.tally import CellTally, OnProgress, Tally
+from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.audit import check_gold
+from jobs.budget import Budget, Spent, Watch, committed_spend, open_budget
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
 from jobs.compact import compact_run
 from jobs.plan import Layer, Units, extend, layer_key, open_shards, planned_units, problem_ids
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
-from jobs.runs import SET_ASIDE, committed_numbers, layers_to_extend, read_layers
+from jobs.runs import SET_ASIDE, StoredRun, committed_numbers, layers_to_extend, read_layers
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
-from sampling.errors import BadInput
+from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
 
 Say = Callable[[str], None]
+Limits = Callable[..., Budget]
+Ended = tuple[tuple[SetAside, ...], str | None]  # the units set aside, and the limit that was reached
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: rows committed by this call, and the units that failed too often."""
+    """How a run ended: rows committed by this call, the units that failed too often, the limit that was reached."""
 
     committed: int
     set_aside: tuple[SetAside, ...]
+    stopped: str | None = None
 
 
 def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Outcome:
     """Runs or continues a sweep; raises BadInput before anything is written."""
     _check_place(sweep)
+    if not local:
+        check_address(address)
     resolved, version = resolve(sweep), current_version()
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
@@ -59,12 +67,34 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
     sink = RunSink(store, "", version)
     tally = Tally(_cells(layers, missing))
     before = tally.committed
+    limits = partial(open_budget, sweep, earlier=lambda: _spent_before(store, layers))
     with progress_display() as show:
-        set_aside = _run_here(work, sink, tally, show) if local else _run_on_ray(work, sink, tally, show, address)
+        run = _run_here if local else partial(_run_on_ray, address=address)
+        set_aside, stopped = run(work, sink, tally, show, limits)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(_closing(store, tally, before))
+    if stopped:
+        say(f"stopped by {stopped}; raise or remove the limit, and the same command goes on")
     _compact(store, say)
-    return Outcome(tally.committed - before, set_aside)
+    return Outcome(tally.committed - before, set_aside, stopped)
+
+
+def known_complete(sweep: Sweep) -> bool:
+    """Whether nothing is left, as far as this machine can tell: a store or model may be the cluster's alone."""
+    try:
+        return is_complete(sweep)
+    except TroopError:
+        return False
+
+
+def is_complete(sweep: Sweep) -> bool:
+    """Every unit that the sweep asks for is committed. Reads listings only; raises BadInput as a run does."""
+    resolved = resolve(sweep)
+    store = open_store(sweep.run_uri, sweep.store_options)
+    store.check()
+    known = layers_to_extend(store)
+    missing = planned_units(known).without(committed_numbers(store, current_version()))
+    return next_layer(resolved, known) is None and not runnable(missing, resolved, known)
 
 
 def _compact(store: Store, say: Say) -> None:
@@ -157,23 +187,43 @@ def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
     return [CellTally(*cell, problems[cell[1]], rows[cell], rows[cell] - left[cell], None) for cell in rows]
 
 
-def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress) -> tuple[SetAside, ...]:
+def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress, limits: Limits) -> Ended:
     from cluster.local import run_local
 
-    return run_local(work, sink, tally, show)
+    watch = Watch(limits(on_gpus=False))
+    set_aside = () if watch.reached else run_local(work, sink, tally, show, watch)
+    return set_aside, watch.reached
 
 
-def _run_on_ray(work: Work, sink: RunSink, tally: Tally, show: OnProgress, address: str | None) -> tuple[SetAside, ...]:
+def _run_on_ray(
+    work: Work, sink: RunSink, tally: Tally, show: OnProgress, limits: Limits, address: str | None
+) -> Ended:
+    from cluster.metrics import Metrics
     from cluster.pipeline import Pipeline
     from cluster.placement import place
     from cluster.session import connected
 
+    def tell(progress: Progress) -> None:
+        show(progress)
+        metrics(progress)
+
     async def run() -> tuple[SetAside, ...]:
-        return await Pipeline(work, sink, placement, tally).run(show)
+        return await Pipeline(work, sink, placement, tally).run(tell, watch)
 
     with connected(address) as (cpus, gpus):
         placement = place(work.models, cpus, gpus, work.verifiers)
-        return asyncio.run(run())
+        watch = Watch(limits(on_gpus=gpus > 0))
+        metrics = Metrics(sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
+        return () if watch.reached else asyncio.run(run()), watch.reached
+
+
+def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:
+    from jobs.reporting import model_facts
+    from jobs.results import read_cells
+
+    stored = StoredRun(store, tuple(layers))
+    cells = read_cells(stored.run)
+    return committed_spend(cells, model_facts(stored)) if cells else Spent()
 
 
 def _opening(store: Store, layers: Sequence[Layer], missing: Units, to_do: Units) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from jobs.store import StoreOptions
 from sampling.errors import BadInput
@@ -28,6 +28,14 @@ class VerifySettings(Plain):
     audit: int = Field(default=8, ge=0)
 
 
+class Stop(Plain):
+    """Limits that end a run cleanly: dollars and GPU hours of all its calls together, and a time with its zone."""
+
+    usd: float | None = Field(default=None, gt=0)
+    gpu_hours: float | None = Field(default=None, gt=0)
+    until: AwareDatetime | None = None
+
+
 class Sweep(Plain):
     """Models × tasks × sampling settings. ``k`` is samples per problem, unless a model says otherwise."""
 
@@ -39,6 +47,7 @@ class Sweep(Plain):
     sampling: SamplingSettings = SamplingSettings()
     seed: int = Field(default=0, ge=0)
     verify: VerifySettings = VerifySettings()
+    stop: Stop = Stop()
     store_options: StoreOptions = StoreOptions()
 
     @model_validator(mode="after")
@@ -47,6 +56,13 @@ class Sweep(Plain):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise ValueError(f"{kind} name {twice!r} occurs more than once; names must be unique")
+        return self
+
+    @model_validator(mode="after")
+    def _dollars_need_a_price(self) -> "Sweep":
+        prices = (model.prices for model in self.models)
+        if self.stop.usd and not any(price.per_engine_hour or price.per_million_tokens for price in prices):
+            raise ValueError("stop.usd: no model has prices.per_engine_hour or prices.per_million_tokens to count by")
         return self
 
     @property

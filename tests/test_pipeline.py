@@ -115,6 +115,21 @@ def test_a_killed_actor_costs_nothing_but_time(cluster: tuple[float, float], tmp
     assert committed(tmp_path) == (240, 240, 24)
 
 
+def test_when_it_is_enough_units_in_flight_are_committed_and_no_other_is_begun(
+    cluster: tuple[float, float], tmp_path: Path
+) -> None:
+    given = work(tmp_path)
+    sink, tally = (
+        RunSink(DirectoryStore(tmp_path / "run"), "", "v1"),
+        Tally([CellTally("stored", "t", 4, 240, 0, set())]),
+    )
+    pipeline = Pipeline(given, sink, place(given.models, *cluster, given.verifiers), tally)
+    assert asyncio.run(pipeline.run(lambda progress: None, lambda progress: True)) == ()
+    rows, distinct, _ = committed(tmp_path)
+    assert rows == distinct == tally.committed < 240
+    assert rows % PER_UNIT == 0
+
+
 def test_a_verifier_that_dies_before_it_is_ready_is_replaced(cluster: tuple[float, float], tmp_path: Path) -> None:
     given = work(tmp_path)
     pool = VerifierPool(given, ray.put(given.problems), place(given.models, *cluster, given.verifiers))

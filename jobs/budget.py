@@ -1,0 +1,86 @@
+"""When a run has used up what it was given: dollars, GPU hours, or time. Then no further unit is started.
+
+Units in flight are finished and committed, so a limit is passed by at most what these cost. The same command goes on
+after a limit was raised.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cluster.tally import EngineProgress, Progress
+from jobs.cells import CellCounts, ModelFacts
+from jobs.costs import MILLION, SECONDS_AN_HOUR, rates, samples_drawn
+from jobs.spec import Stop, Sweep
+from sampling.errors import BadInput
+from sampling.settings import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Dollars and GPU hours."""
+
+    usd: float = 0.0
+    gpu_hours: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.usd + other.usd, self.gpu_hours + other.gpu_hours)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits, what earlier calls have spent, the models by name, and whether engines hold the GPUs they ask for."""
+
+    stop: Stop
+    models: Mapping[str, ModelSpec]
+    on_gpus: bool
+    before: Spent = Spent()
+
+    def spent(self, engines: Iterable[EngineProgress]) -> Spent:
+        """By these engines."""
+        return sum((self._engine(engine) for engine in engines), Spent())
+
+    def _engine(self, engine: EngineProgress) -> Spent:
+        """All the time for which an engine held its share of the cluster, its start included, and what it wrote."""
+        model, hours = self.models[engine.model], engine.held_s / SECONDS_AN_HOUR
+        tokens = engine.tokens / MILLION
+        usd = (model.prices.per_engine_hour or 0.0) * hours + (model.prices.per_million_tokens or 0.0) * tokens
+        return Spent(usd, model.gpus * hours if self.on_gpus and model.engine == "vllm" else 0.0)
+
+    def reached(self, engines: Iterable[EngineProgress], now: datetime) -> str | None:
+        """The limit that is reached, in words; None while there is none."""
+        spent = self.before + self.spent(engines)
+        if self.stop.usd is not None and spent.usd >= self.stop.usd:
+            return f"stop.usd: {spent.usd:.2f} of {self.stop.usd:g} dollars are spent"
+        if self.stop.gpu_hours is not None and spent.gpu_hours >= self.stop.gpu_hours:
+            return f"stop.gpu_hours: {spent.gpu_hours:.3g} of {self.stop.gpu_hours:g} GPU hours are used"
+        if self.stop.until is not None and now >= self.stop.until:
+            return f"stop.until: it is {self.stop.until.isoformat(sep=' ')}"
+        return None
+
+
+class Watch:
+    """Asks a budget before the first engine starts and at every snapshot; remembers what ended the run."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.reached = budget.reached((), datetime.now(UTC))
+
+    def __call__(self, progress: Progress) -> bool:
+        self.reached = self.reached or self.budget.reached(progress.engines, datetime.now(UTC))
+        return self.reached is not None
+
+
+def open_budget(sweep: Sweep, *, on_gpus: bool, earlier: Callable[[], Spent]) -> Budget:
+    """``earlier`` is asked only where a limit needs it. Raises BadInput for a limit that could never be reached."""
+    stop, models = sweep.stop, {model.name: model for model in sweep.models}
+    if stop.gpu_hours is not None and not on_gpus:
+        raise BadInput("stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.until")
+    counts = stop.usd is not None or stop.gpu_hours is not None
+    return Budget(stop, models, on_gpus, earlier() if counts else Spent())
+
+
+def committed_spend(cells: Iterable[CellCounts], facts: Mapping[str, ModelFacts]) -> Spent:
+    """What the committed samples cost, counted as the report does; lost units and engine starts are not in it."""
+    costs = [rates(c, facts[c.model]).total(len(c.problem_ids), samples_drawn(c)) for c in cells]
+    return Spent(sum(cost.usd or 0.0 for cost in costs), sum(cost.gpu_hours or 0.0 for cost in costs))
