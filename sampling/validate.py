@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sampling.errors import BadInput
 
 M = TypeVar("M", bound="Plain")
+SECRET = frozenset({"api_key_env", "base_url"})  # where somebody may put a key by mistake: its value is never shown
 
 
 class Plain(BaseModel):
@@ -30,7 +31,8 @@ def _first_line(model: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(sorted(_keys_at(model, first["loc"][:-1])))
         return f"{place}: unknown key" + (f"; allowed: {allowed}" if allowed else "")
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}, got {_short(first['input'])}"
+    got = "" if SECRET & set(first["loc"]) else f", got {_short(first['input'])}"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{got}"
 
 
 def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
