@@ -133,7 +133,7 @@ class Tally:
         self.cells = {(cell.model, cell.task): cell for cell in cells}
         self.engines: list[EngineTally] = []
         self.set_aside: list[SetAside] = []
-        self.sampled = self.verified = self.shared = self.tokens = 0
+        self.sampled = self.verified = self.shared = self.tokens = self.stored_bytes = 0
         self.verifier_busy_s = 0.0
         self.statuses: Counter[str] = Counter()
         self._started = time.monotonic()
@@ -156,6 +156,7 @@ class Tally:
     def add_receipt(self, receipt: Receipt) -> None:
         self.cells[receipt.unit.model, receipt.unit.task].add(receipt)
         self.tokens += receipt.tokens
+        self.stored_bytes += receipt.stored_bytes
         self.statuses.update(dict(receipt.status_counts))
 
     def snapshot(self, *, engines_wait: bool) -> Progress:

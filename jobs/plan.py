@@ -8,7 +8,7 @@ change the distribution of samples already drawn is refused.
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import Field
@@ -114,11 +114,12 @@ def decode_layer(data: bytes, where: str) -> Layer:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a sweep asks for, resolved: problems by task, and k by (model, task)."""
+    """What a sweep asks for, resolved: problems by task, k by (model, task), and samples of a unit by model."""
 
     models: tuple[PlannedModel, ...]
     problems: Mapping[str, Sequence[Problem]]
     k: Mapping[tuple[str, str], int]
+    unit_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def layer_key(number: int) -> str:
@@ -275,7 +276,8 @@ def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted:
         missing = [k - have if name in asked else 0 for name, have in zip(ids, drawn, strict=True)]
         next_unit = sum(block.unit_count for block in before)
         for first, last in _runs_of_equal(drawn, missing):
-            block = _block(model, task, next_unit, (first, last), (drawn[first], k))
+            rows = wanted.unit_rows.get(model, UNIT_ROWS)
+            block = _block(model, task, next_unit, (first, last), (drawn[first], k), rows)
             next_unit += block.unit_count
             yield block
 
@@ -300,10 +302,12 @@ def _runs_of_equal(drawn: Sequence[int], missing: Sequence[int]) -> Iterator[tup
             first = idx
 
 
-def _block(model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int]) -> Block:
+def _block(
+    model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int], unit_rows: int
+) -> Block:
     """Whole problems in a unit where they fit: equal candidates then meet the same verifier, prompts the same cache."""
     per_problem = samples[1] - samples[0]
-    parts = -(-per_problem // UNIT_ROWS)
+    parts = -(-per_problem // unit_rows)
     samples_per_unit = -(-per_problem // parts)
     return Block(
         model=model,
@@ -313,6 +317,6 @@ def _block(model: str, task: str, first_unit: int, problems: tuple[int, int], sa
         last_problem=problems[1],
         first_sample=samples[0],
         last_sample=samples[1],
-        problems_per_unit=max(1, UNIT_ROWS // samples_per_unit),
+        problems_per_unit=max(1, unit_rows // samples_per_unit),
         samples_per_unit=samples_per_unit,
     )

@@ -223,6 +223,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         SELECT problem_idx, count(*) FILTER (status <> 'fault') AS n, count(*) FILTER (passed) AS c,
             count(*) FILTER (status = 'fault') AS faults, count(*) FILTER (status = 'timeout') AS timeouts,
             coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
+            coalesce(sum(prompt_tokens), 0)::BIGINT AS billed,
             count(*) - count(text_hash) AS unhashed, count(answer) AS answers
         FROM {cell.verdicts} GROUP BY problem_idx ORDER BY problem_idx""").fetchnumpy()
     idx = counts["problem_idx"]
@@ -240,6 +241,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         tokens=int(counts["tokens"].sum()),
         prompt_tokens=int(counts["prompt_tokens"].sum()),
         engine_s=sum(footer.engine_s for footer in cell.footers),
+        billed_prompt_tokens=int(counts["billed"].sum()),
         duplicate_rate=_duplicate_rate(db, cell, exact=not counts["unhashed"].any()),
         answers=_answers(db, cell, idx) if counts["answers"].any() else (),
         tiers=tiers,

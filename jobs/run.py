@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cluster.batches import ModelWork, SetAside, Work
+from cluster.spending import Spending
 from cluster.tally import CellTally, OnProgress, Tally
 from jobs.audit import check_gold
 from jobs.catalogue import Run, write_problems
@@ -18,6 +19,7 @@ from jobs.plan import Layer, Units, extend, layer_key, open_shards, planned_unit
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
 from jobs.runs import SET_ASIDE, committed_numbers, layers_to_extend, read_layers
+from jobs.sessions import new_session, read_sessions, spent_before
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
 from sampling.errors import BadInput
@@ -57,10 +59,16 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
         return Outcome(0, ())
     work = replace(work_of(resolved, layers, to_do), open_shards=open_shards(layers, missing))
     sink = RunSink(store, "", version)
-    tally = Tally(_cells(layers, missing))
+    tally, session = Tally(_cells(layers, missing)), new_session(store)
+    spending = Spending(work, spent_before(read_sessions(store)), session.spent)
     before = tally.committed
-    with progress_display() as show:
-        set_aside = _run_here(work, sink, tally, show) if local else _run_on_ray(work, sink, tally, show, address)
+    try:
+        with progress_display() as show:
+            job = Job(work, sink, tally, spending, show)
+            set_aside = _run_here(job) if local else _run_on_ray(job, address)
+    finally:
+        spending.save()
+    session.end(tally, tally.committed - before)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(_closing(store, tally, before))
     _compact(store, say)
@@ -157,22 +165,33 @@ def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
     return [CellTally(*cell, problems[cell[1]], rows[cell], rows[cell] - left[cell], None) for cell in rows]
 
 
-def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress) -> tuple[SetAside, ...]:
+@dataclass(frozen=True)
+class Job:
+    """All that a pipeline needs, wherever it runs."""
+
+    work: Work
+    sink: RunSink
+    tally: Tally
+    spending: Spending
+    show: OnProgress
+
+
+def _run_here(job: Job) -> tuple[SetAside, ...]:
     from cluster.local import run_local
 
-    return run_local(work, sink, tally, show)
+    return run_local(job.work, job.sink, job.tally, job.show, job.spending)
 
 
-def _run_on_ray(work: Work, sink: RunSink, tally: Tally, show: OnProgress, address: str | None) -> tuple[SetAside, ...]:
+def _run_on_ray(job: Job, address: str | None) -> tuple[SetAside, ...]:
     from cluster.pipeline import Pipeline
     from cluster.placement import place
     from cluster.session import connected
 
     async def run() -> tuple[SetAside, ...]:
-        return await Pipeline(work, sink, placement, tally).run(show)
+        return await Pipeline(job.work, job.sink, placement, job.tally, job.spending).run(job.show)
 
     with connected(address) as (cpus, gpus):
-        placement = place(work.models, cpus, gpus, work.verifiers)
+        placement = place(job.work.models, cpus, gpus, job.work.verifiers)
         return asyncio.run(run())
 
 

@@ -1,7 +1,7 @@
 """What a service's answers cost, and the most that a request could cost before it is sent: pure arithmetic.
 
 A spending cap can only be hard if the worst case is known in advance. A completion is bounded by ``max_tokens``; a
-prompt by its bytes, since no byte-level tokenizer makes more than one token of a byte (a chat adds a few for its roles).
+prompt by its bytes, since no byte-level tokenizer makes more than one token of a byte; a chat adds a few for its roles.
 """
 
 from collections.abc import Iterable
@@ -37,4 +37,4 @@ def unit_rows(model: ModelSpec, settings: SamplingSettings, problems: Iterable[P
     each = max((most_usd(model, settings, problem, 1) for problem in problems), default=0.0)
     cap = model.service.cap_usd
     unit = UNIT_USD if cap is None else min(UNIT_USD, cap / UNITS_PER_CAP)
-    return most if not each else max(1, min(most, int(unit / each)))
+    return most if not each else max(1, int(min(most, unit / each)))

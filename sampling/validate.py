@@ -1,5 +1,6 @@
 """Pydantic models that refuse unknown keys, and their errors in one line: where, what, what is allowed."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
@@ -23,6 +24,14 @@ def parse(model: type[M], data: object, where: str) -> M:
         return model.model_validate(data)
     except ValidationError as error:
         raise BadInput(f"{where}: {_first_line(model, error)}") from error
+
+
+def parse_json(model: type[M], data: bytes, where: str) -> M:
+    """The same from JSON."""
+    try:
+        return parse(model, json.loads(data), where)
+    except ValueError as error:
+        raise BadInput(f"{where}: not valid JSON ({error})") from error
 
 
 def _first_line(model: type[BaseModel], error: ValidationError) -> str:
