@@ -19,9 +19,9 @@ class SpeakingServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, faults: "dict[str, Fault]", most_choices: int = 100) -> None:
+    def __init__(self, faults: "dict[str, Fault]", most_choices: int, wants_key: bool) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.faults, self.most_choices = faults, most_choices
+        self.faults, self.most_choices, self.wants_key = faults, most_choices, wants_key
         self.seen: list[dict[str, Any]] = []
         self.times: Counter[str] = Counter()
         self.lock = threading.Lock()
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     server: SpeakingServer
 
     def do_GET(self) -> None:
-        if self.headers["Authorization"] != f"Bearer {KEY}":
+        if self.server.wants_key and self.headers["Authorization"] != f"Bearer {KEY}":
             return self.answer(401, {"error": {"message": f"wrong key {self.headers['Authorization']}"}})
         if self.path == "/v1/models":
             return self.answer(200, {"data": [{"id": "served"}, {"id": "other"}]})
@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.seen.append({"path": self.path, "auth": self.headers["Authorization"], **body})
             self.server.times[prompt] += 1
-        if self.headers["Authorization"] != f"Bearer {KEY}":
+        if self.server.wants_key and self.headers["Authorization"] != f"Bearer {KEY}":
             return self.answer(401, {"error": {"message": f"wrong key {self.headers['Authorization']}"}})
         if body["model"] != "served":
             return self.answer(404, {"error": {"message": f"The model {body['model']} does not exist."}})
@@ -113,8 +113,10 @@ def dawdles(handler: Handler, times: int) -> bool:
 
 
 @contextmanager
-def speaking(faults: dict[str, Fault] | None = None, most_choices: int = 100) -> Iterator[SpeakingServer]:
-    with SpeakingServer(faults or {}, most_choices) as server:
+def speaking(
+    faults: dict[str, Fault] | None = None, most_choices: int = 100, wants_key: bool = True
+) -> Iterator[SpeakingServer]:
+    with SpeakingServer(faults or {}, most_choices, wants_key) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         yield server
