@@ -88,6 +88,7 @@ class EngineTally:
 
     def __init__(self, name: str) -> None:
         self.name, self.restarts, self.start_s = name, 0, 0.0
+        self.first_ready: float | None = None
         self.rate = Rate()
         self.set_state("waiting")
 
@@ -96,6 +97,7 @@ class EngineTally:
 
     def ready(self, start_s: float) -> None:
         self.start_s = start_s
+        self.first_ready = self.first_ready or time.monotonic()
         self.set_state("sampling")
         self.rate = Rate()
         self.rate.add(0)
@@ -143,6 +145,11 @@ class Tally:
     @property
     def committed(self) -> int:
         return sum(cell.committed for cell in self.cells.values())
+
+    @property
+    def ready_s(self) -> float:
+        """Seconds from the start until every engine that came up was up for the first time."""
+        return max((engine.first_ready or 0.0 for engine in self.engines), default=0.0) - self._started
 
     def add_samples(self, engine: EngineTally, header: SampleHeader) -> None:
         self.sampled += header.rows

@@ -40,8 +40,13 @@ class Outcome:
 
 def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Outcome:
     """Runs or continues a sweep; raises BadInput before anything is written."""
+    return run_resolved(resolve(sweep), address=address, local=local, say=say)
+
+
+def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: Say) -> Outcome:
+    """The same with models that were looked at and problems that were loaded."""
+    sweep, version = resolved.sweep, current_version()
     _check_place(sweep)
-    resolved, version = resolve(sweep), current_version()
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
     known = layers_to_extend(store)

@@ -21,14 +21,14 @@ SESSIONS = "sessions/"
 class Session(Plain):
     """Totals of one call. ``usd`` is by model, for services; units in flight count at their worst until they end.
 
-    ``verify_s`` are seconds of one verifier, ``engine_start_s`` those of the slowest engine's start, of ``elapsed_s``.
+    ``verify_s`` are seconds of one verifier, ``ready_s`` those of ``elapsed_s`` before every engine was up.
     ``engines`` is how many served each model. Not ``ended``: it was killed, or still runs.
     """
 
     started: str
     ended: bool = False
     elapsed_s: float = 0.0
-    engine_start_s: float = 0.0
+    ready_s: float = 0.0
     samples: int = 0
     tokens: int = 0
     stored_bytes: int = 0
@@ -58,7 +58,7 @@ class SessionLog:
         update = {
             "ended": True,
             "elapsed_s": tally.snapshot(engines_wait=False).elapsed_s,
-            "engine_start_s": max((engine.start_s for engine in tally.engines), default=0.0),
+            "ready_s": max(0.0, tally.ready_s),
             "samples": samples,
             "tokens": tally.tokens,
             "stored_bytes": tally.stored_bytes,
