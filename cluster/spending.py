@@ -66,7 +66,7 @@ class Spending:
     def refusal(self, unit: Unit) -> str:
         """Why this unit was not started, for a person."""
         return (
-            f"spending cap of model {unit.model}: ${self._owed(unit.model):.4f} of ${self._cap(unit.model):g} are spent"
+            f"spending cap of model {unit.model}: ${self._owed(unit.model):.4f} of ${self._cap(unit.model):g} are spent or owed"
             f" and this unit could cost ${self._worst(unit):.4f}; raise models.{unit.model}.service.cap_usd to go on"
         )
 

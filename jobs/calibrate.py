@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from jobs.cells import ModelFacts
+from jobs.cells import CellCounts, ModelFacts
 from jobs.commit import result_files
 from jobs.costs import MILLION, SECONDS_AN_HOUR
+from jobs.estimators import Floats
 from jobs.layout import FINAL, SAMPLES, VERDICTS
 from jobs.predict import Measured, Place, predict
 from jobs.report_schema import Prediction
 from jobs.resolve import Resolved
-from jobs.results import open_database, undisturbed
+from jobs.results import open_database, read_cells, undisturbed
 from jobs.runs import StoredRun
 from jobs.sessions import Session, now, read_sessions
 from jobs.store import Store
@@ -31,7 +32,6 @@ PROBLEMS, ROWS, PAID_K = (
     2048,
     4,
 )  # of each task; of each (model, task), at most; a model that bills tokens has fewer
-MEASURED_K = 256  # samples of a problem that are looked at, of a run that has many
 
 
 class StoredPrediction(Plain):
@@ -129,32 +129,30 @@ def _actual(sessions: Sequence[Session]) -> dict[str, float]:
 
 
 def _measure(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> tuple[Measured, ...]:
-    """Sums by problem over the samples that were drawn."""
-    query = """SELECT model, task, problem_idx, count(*), sum(tokens), sum(prompt_tokens), sum(engine_s)
-        FROM samples WHERE sample_idx < ? GROUP BY ALL ORDER BY ALL"""
+    """From verdicts alone, which are narrow: an engine's seconds belong to its samples by their tokens anyway."""
+    cells, sizes = read_cells(stored.run, stored.version), _sizes(stored)
+    query = """SELECT count(*), sum(tokens), sum(prompt_tokens)
+        FROM verdicts WHERE model = ? AND task = ? GROUP BY problem_idx ORDER BY problem_idx"""
 
-    def read() -> tuple[list[Any], list[Any]]:
+    def read() -> list[Any]:
         with open_database(stored.run, stored.version) as db:
-            rows = db.execute(query, [MEASURED_K]).fetchall()
-            return rows, db.execute("SELECT model, task, count(*) FROM verdicts GROUP BY ALL").fetchall()
+            return [db.execute(query, [cell.model, cell.task]).fetchall() for cell in cells]
 
-    rows, counts = undisturbed(read)
-    sizes = _sizes(stored)
-    cells: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-    for model, task, _, *sums in rows:
-        cells[model, task].append(sums)
-    each = {(model, task): sizes[model, task] / count for model, task, count in counts}
+    sums = [np.array(rows, dtype=np.float64).T for rows in undisturbed(read)]
     return tuple(
-        _cell(*cell, np.array(sums, dtype=np.float64), facts[cell[0]], each[cell]) for cell, sums in cells.items()
+        _measured(cell, each, facts[cell.model], sizes[cell.model, cell.task])
+        for cell, each in zip(cells, sums, strict=True)
     )
 
 
-def _cell(model: str, task: str, sums: Any, facts: ModelFacts, stored_bytes: float) -> Measured:
-    samples, tokens, prompts, engine_s = sums.T
-    return Measured(model, task, samples, tokens, engine_s, _usd(facts, tokens, prompts, engine_s), stored_bytes)
+def _measured(cell: CellCounts, sums: Any, facts: ModelFacts, stored_bytes: int) -> Measured:
+    samples, tokens, prompts = sums
+    engine_s = tokens * cell.engine_s / max(1, cell.tokens)
+    usd = _usd(facts, tokens, prompts, engine_s)
+    return Measured(cell.model, cell.task, samples, tokens, engine_s, usd, stored_bytes / samples.sum())
 
 
-def _usd(facts: ModelFacts, tokens: Any, prompts: Any, engine_s: Any) -> Any:
+def _usd(facts: ModelFacts, tokens: Floats, prompts: Floats, engine_s: Floats) -> Floats | None:
     prices = (facts.usd_per_engine_hour, facts.usd_per_million_tokens, facts.usd_per_million_prompt_tokens)
     if prices == (None, None, None):
         return None

@@ -115,6 +115,10 @@ class ModelSpec(Plain):
             raise ValueError("engine openai needs base_url")
         if self.engine != "openai" and self.service != ServiceSettings():
             raise ValueError("service is for engine openai")
+        if self.engine == "openai" and self.engines not in ("auto", 1):
+            raise ValueError(
+                "engine openai takes one engine, which keeps the rate limits; parallel is how much it asks"
+            )
         prices = (self.prices.per_million_prompt_tokens, self.prices.per_million_tokens)
         if self.service.cap_usd is not None and None in prices:
             raise ValueError("service.cap_usd needs prices.per_million_prompt_tokens and prices.per_million_tokens")

@@ -1,13 +1,20 @@
 """A service as a model of a run, from the sweep to the report: the cap, the key, the baseline."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from jobs.query import run_query
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
-from tests.speaking_server import KEY, PROMPT_TOKENS, TOKENS, SpeakingServer, answers, speaking
+from tests.speaking_server import KEY, PROMPT_TOKENS, TOKENS, Handler, SpeakingServer, answers, speaking
+
+ROOT = Path(__file__).parent.parent
 
 EACH_USD = (PROMPT_TOKENS * 1000 + TOKENS * 10_000) / 1e6
 RIGHT = {"choices": [{"text": "2"}], "usage": {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": TOKENS}}
@@ -67,6 +74,28 @@ def test_a_cap_stops_the_run_and_a_higher_one_continues_it(troop: Troop, write_s
 
 
 @pytest.mark.usefixtures("key")
+def test_a_killed_driver_leaves_behind_at_least_what_it_spent(write_sweep: WriteSweep) -> None:
+    """Killed while answers are on their way: they are paid for, and no unit of theirs is committed."""
+    asked = threading.Event()
+
+    def hold(handler: Handler, times: int) -> bool:
+        handler.answer(200, handler.samples({"n": 1, "prompt": ""}, "x"))
+        if len(handler.server.seen) >= 2:
+            asked.set()
+            time.sleep(60)  # the rest never comes
+        return True
+
+    with speaking({"": hold}) as server:
+        models = [service(server, service={"cap_usd": 50.0}, k=200)]
+        command = [sys.executable, "-m", "jobs", "run", str(write_sweep(models=models)), "--local"]
+        driver = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        assert asked.wait(120)
+        driver.kill()
+        driver.wait()
+        assert spent() >= EACH_USD * len(server.seen)
+
+
+@pytest.mark.usefixtures("key")
 def test_the_key_is_written_nowhere(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
     with speaking() as server:
         found = troop("run", write_sweep(models=[gold(), service(server)]), "--local")
@@ -103,6 +132,7 @@ def refused(found: Finished, tmp_path: Path, *words: str) -> None:
         ({"service": {"cap_usd": 1.0}, "prices": {}}, ["cap_usd needs prices"]),
         ({"service": {"extra": {"n": 3}}}, ["extra", "n is set by"]),
         ({"service": {"requests_per_minute": 0}}, ["requests_per_minute", "greater than 0"]),
+        ({"engines": 2}, ["one engine", "parallel"]),
         ({"engine": "vllm", "service": {"n_per_request": 2}}, ["service is for engine openai"]),
     ],
 )
