@@ -65,9 +65,10 @@ class Spending:
 
     def refusal(self, unit: Unit) -> str:
         """Why this unit was not started, for a person."""
+        owed, cap, worst = self._owed(unit.model), self._cap(unit.model), self._worst(unit)
         return (
-            f"spending cap of model {unit.model}: ${self._owed(unit.model):.4f} of ${self._cap(unit.model):g} are spent or owed"
-            f" and this unit could cost ${self._worst(unit):.4f}; raise models.{unit.model}.service.cap_usd to go on"
+            f"spending cap of model {unit.model}: ${owed:.4f} of ${cap:g} are spent or owed and this unit could cost "
+            f"${worst:.4f}; raise models.{unit.model}.service.cap_usd to go on"
         )
 
     def _owed(self, model: str) -> float:

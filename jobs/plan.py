@@ -277,7 +277,7 @@ def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted:
         next_unit = sum(block.unit_count for block in before)
         for first, last in _runs_of_equal(drawn, missing):
             rows = wanted.unit_rows.get(model, UNIT_ROWS)
-            block = _block(model, task, next_unit, (first, last), (drawn[first], k), rows)
+            block = make_block(model, task, next_unit, (first, last), (drawn[first], k), rows)
             next_unit += block.unit_count
             yield block
 
@@ -302,12 +302,12 @@ def _runs_of_equal(drawn: Sequence[int], missing: Sequence[int]) -> Iterator[tup
             first = idx
 
 
-def _block(
-    model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int], unit_rows: int
+def make_block(
+    model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int], rows: int
 ) -> Block:
     """Whole problems in a unit where they fit: equal candidates then meet the same verifier, prompts the same cache."""
     per_problem = samples[1] - samples[0]
-    parts = -(-per_problem // unit_rows)
+    parts = -(-per_problem // rows)
     samples_per_unit = -(-per_problem // parts)
     return Block(
         model=model,
@@ -317,6 +317,6 @@ def _block(
         last_problem=problems[1],
         first_sample=samples[0],
         last_sample=samples[1],
-        problems_per_unit=max(1, unit_rows // samples_per_unit),
+        problems_per_unit=max(1, rows // samples_per_unit),
         samples_per_unit=samples_per_unit,
     )

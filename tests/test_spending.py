@@ -90,7 +90,7 @@ def test_without_a_cap_nothing_is_kept_ahead() -> None:
 def test_a_refusal_says_what_to_raise() -> None:
     account, _ = spending(1.0, before=0.5)
     assert not asyncio.run(account.start(unit(0)))
-    assert "$0.5000 of $1 are spent" in account.refusal(unit(0))
+    assert "$0.5000 of $1 are spent or owed" in account.refusal(unit(0))
     assert "models.m.service.cap_usd" in account.refusal(unit(0))
 
 
