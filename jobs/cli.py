@@ -324,8 +324,11 @@ def _report_sweep(sweep: "Sweep") -> None:
 
 
 def _list_set_aside(outcome: "Outcome") -> None:
-    for item in outcome.set_aside[:LISTED]:
-        _say(f"set aside: unit {item.unit.model}/{item.unit.task}/{item.unit.number}: {item.error}")
+    from jobs.run import set_aside_lines
+
+    items = [(item.unit.model, item.unit.task, item.unit.number, item.error) for item in outcome.set_aside]
+    for line in set_aside_lines(items)[:LISTED]:
+        _say(line)
     if outcome.set_aside:
         _say(f"{len(outcome.set_aside)} units set aside (`troop status` lists them); the same command tries them again")
 

@@ -10,7 +10,7 @@ from jobs.report_text import amount, between
 from jobs.reporting import model_facts
 from jobs.resolve import Resolved, resolve
 from jobs.results import read_cells
-from jobs.run import Say, current_version, next_layer, run_resolved, runnable
+from jobs.run import Say, current_version, next_layer, run_resolved, runnable, set_aside_lines
 from jobs.runs import StoredRun, layers_to_extend, missing_units, stored_run
 from jobs.schema import prompt_text
 from jobs.spec import Sweep
@@ -87,7 +87,10 @@ def calibrate(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Pl
     """
     resolved = resolve(sweep)
     if not _describe(resolved).predicted:
-        run_resolved(small_part(resolved), address=address, local=local, say=say)
+        outcome = run_resolved(small_part(resolved), address=address, local=local, say=say)
+        items = [(item.unit.model, item.unit.task, item.unit.number, item.error) for item in outcome.set_aside]
+        for line in set_aside_lines(items):
+            say(line)
     found = _describe(resolved)
     if found.samples_to_do and not found.predicted:
         raise EngineError("calibrate: not every model has samples on every task; `troop status` says what went wrong")

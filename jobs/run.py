@@ -1,6 +1,7 @@
 """Running a sweep: resolve, plan, sample what is missing, commit. The same for a first run and for every later one."""
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from jobs.runs import SET_ASIDE, committed_numbers, layers_to_extend, read_layer
 from jobs.sessions import new_session, read_sessions, spent_before
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
-from sampling.errors import BadInput
+from sampling.errors import BadInput, StoreError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
 
@@ -72,8 +73,9 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
             job = Job(work, sink, tally, spending, show)
             set_aside = _run_here(job) if local else _run_on_ray(job, address)
     finally:
-        spending.save()
-    session.end(tally, tally.committed - before)
+        with contextlib.suppress(StoreError):  # a note on this call, which must not hide what went wrong with it
+            spending.save()
+            session.end(tally, tally.committed - before)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(_closing(store, tally, before))
     _compact(store, say)
@@ -213,6 +215,18 @@ def _closing(store: Store, tally: Tally, before: int) -> str:
     starts = max((engine.start_s for engine in tally.engines), default=0.0)
     took = f"{duration(tally.snapshot(engines_wait=False).elapsed_s)}, engine start {starts:.0f} s of it"
     return f"{tally.committed - before:,} samples committed in {took}; results in {store.uri}"
+
+
+def set_aside_lines(items: Sequence[tuple[str, str, int, str]]) -> list[str]:
+    """Units that were set aside, given as (model, task, unit, error): one line for all that share a reason."""
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for model, task, number, error in items:
+        groups.setdefault((model, task, error), []).append(number)
+    lines = []
+    for (model, task, error), numbers in groups.items():
+        many = f" and {len(numbers) - 1:,} more units" if len(numbers) > 1 else ""
+        lines.append(f"set aside: {model}/{task}/{numbers[0]}{many}: {error}")
+    return lines
 
 
 def _set_aside_row(item: SetAside) -> dict[str, object]:

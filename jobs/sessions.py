@@ -50,7 +50,7 @@ class SessionLog:
         self._put(self.session.model_copy(update={"usd": dict(usd)}))
 
     def end(self, tally: Tally, samples: int) -> None:
-        """Keeps the totals of a call that has ended by itself."""
+        """Keeps the totals of a call that ends, done or interrupted."""
         engines: dict[str, int] = {}
         for engine in tally.engines:
             model = engine.name.rpartition("/")[0]

@@ -9,6 +9,7 @@ from jobs.plan import planned_units, problem_ids
 from jobs.report_schema import CoveragePoint
 from jobs.report_text import point
 from jobs.results import read_cells
+from jobs.run import set_aside_lines
 from jobs.runs import SET_ASIDE, StoredRun, open_run
 from sampling.validate import Plain
 
@@ -16,7 +17,7 @@ SO_FAR_RESAMPLES = 500  # a glance, not a report
 
 
 class CellStatus(Plain):
-    """One (model, task): rows planned and committed, and the share of its problems with at least one pass."""
+    """One (model, task): rows planned and committed, problems ``met`` and solved, and coverage over those met."""
 
     model: str
     task: str
@@ -27,11 +28,8 @@ class CellStatus(Plain):
     solved: int
     faults: int
     version: str = ""
+    met: int = 0
     so_far: CoveragePoint | None = None
-
-    @property
-    def coverage(self) -> float:
-        return self.solved / self.problems if self.problems else 0.0
 
 
 class SetAsideUnit(Plain):
@@ -58,12 +56,13 @@ class RunStatus(Plain):
             share = cell.committed / cell.planned if cell.planned else 1.0
             lines.append(
                 f"  {cell.model} on {cell.task}: {cell.committed:,} of {cell.planned:,} samples ({share:.0%}), "
-                f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved "
-                f"(coverage {cell.coverage:.3f}{_so_far(cell)})"
+                f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved"
+                + _so_far(cell)
                 + (f", {cell.faults:,} faults" if cell.faults else "")
                 + (f", verifiers {cell.version}" if cell.version else "")
             )
-        lines += [f"  set aside: {u.model}/{u.task}/{u.unit} ({u.rows} samples): {u.error}" for u in self.set_aside]
+        items = [(unit.model, unit.task, unit.unit, unit.error) for unit in self.set_aside]
+        lines += [f"  {line}" for line in set_aside_lines(items)]
         return "\n".join(lines)
 
 
@@ -88,6 +87,7 @@ def read_status(uri: str, version: str | None = None) -> RunStatus:
                 solved=int((cell.c > 0).sum()) if cell else 0,
                 faults=int(cell.faults.sum()) if cell else 0,
                 version=cell.version if cell else "",
+                met=int((cell.n > 0).sum()) if cell else 0,
                 so_far=coverage_so_far(cell) if cell else None,
             )
         )
@@ -108,7 +108,10 @@ def coverage_so_far(cell: CellCounts) -> CoveragePoint | None:
 
 
 def _so_far(cell: CellStatus) -> str:
-    return "" if cell.so_far is None else f"; {point(cell.so_far)} at k={cell.so_far.k:,} where it was sampled"
+    if cell.so_far is None:
+        return ""
+    some = "" if cell.met == cell.problems else f" over the {cell.met:,} problems met so far"
+    return f", coverage {point(cell.so_far)} at k={cell.so_far.k:,}{some}"
 
 
 def _set_aside(stored: StoredRun) -> tuple[SetAsideUnit, ...]:
