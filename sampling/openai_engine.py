@@ -175,7 +175,7 @@ class OpenAIEngine:
         now = time.monotonic()
         await asyncio.sleep(max(self._requests.book(now, 1), self._tokens.book(now, tokens)))
         while (left := self._not_before - time.monotonic()) > 0:
-            await asyncio.sleep(left)
+            await asyncio.sleep(left * self._rng.uniform(1.0, 1.2))  # not all at the same moment
 
     def _body(self, draw: Draw) -> tuple[str, dict[str, Any]]:
         seed = None

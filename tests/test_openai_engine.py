@@ -1,5 +1,6 @@
 """The HTTP engine against a real server on loopback that speaks the API, and misbehaves where a prompt tells it to."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -105,6 +106,13 @@ def test_a_server_that_returns_fewer_is_asked_again(monkeypatch: pytest.MonkeyPa
 def test_what_may_pass_is_tried_again(start, server: SpeakingServer, prompt: str, tries: int) -> None:
     assert ask(start(), prompt=prompt)[0].text == f"<{prompt}>"
     assert len(server.seen) == tries
+
+
+def test_requests_leave_no_faster_than_the_limit(start) -> None:
+    """Six at ten a second: the last one waits for five others, however fast the machine is."""
+    begun = time.monotonic()
+    ask(start(service={"requests_per_minute": 600}), 6, prompt="many")
+    assert time.monotonic() - begun >= 5 * 0.1
 
 
 def test_an_answer_that_takes_too_long_is_asked_for_again(start, server: SpeakingServer) -> None:

@@ -62,6 +62,8 @@ def test_a_cap_stops_the_run_and_a_higher_one_continues_it(troop: Troop, write_s
         assert (again.code, EACH_USD * drawn()) == (3, pytest.approx(spent()))
         status = json.loads(troop("status", "runs/sums", "--json").out)
         assert "models.frontier.service.cap_usd" in status["set_aside"][0]["error"]
+        (line,) = [line for line in troop("status", "runs/sums").out.splitlines() if "set aside" in line]
+        assert f"{len(status['set_aside']) - 1} more units: spending cap" in line
         more = troop("run", sweep, "--local", "--set", "models.frontier.service.cap_usd=2")
         assert more.code == 0, more.err
         assert len(server.seen) == 12 + 1  # each sample once, but for the one that was answered with 500
