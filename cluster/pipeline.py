@@ -42,6 +42,7 @@ class Pipeline:
         self._spending = spending or Spending(work, {}, lambda _: None)
         self._sink, self._problems = ray.put(sink), ray.put(work.problems)
         self._pool = VerifierPool(work, self._problems, placement)
+        tally.verifiers = placement.verifiers
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
         self._room = asyncio.Semaphore(BACKLOG_BATCHES)

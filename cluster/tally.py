@@ -137,6 +137,7 @@ class Tally:
         self.set_aside: list[SetAside] = []
         self.sampled = self.verified = self.shared = self.tokens = self.stored_bytes = 0
         self.verifier_busy_s = 0.0
+        self.verifiers = 1  # in the pool
         self.statuses: Counter[str] = Counter()
         self._started = time.monotonic()
         self._sampling, self._verifying = Rate(), Rate()

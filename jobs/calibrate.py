@@ -83,7 +83,7 @@ def evidence(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> Evidence | N
         return None
     engines = {model: count for session in ended for model, count in session.engines.items()}
     verify_s = sum(session.verify_s for session in ended) / sum(session.samples for session in ended)
-    return Evidence(measured, Place(engines, ended[-1].ready_s, verify_s))
+    return Evidence(measured, Place(engines, ended[-1].ready_s, ended[-1].verifiers, verify_s))
 
 
 def predict_rest(found: Evidence, to_do: Mapping[tuple[str, str], int]) -> tuple[Prediction, ...]:

@@ -31,10 +31,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the rest will run: engines by model, seconds until they are up, seconds of one verifier for a sample."""
+    """Where the rest will run: engines by model, seconds until they are up, the size of the verifier pool, and seconds
+    of one verifier for a sample."""
 
     engines: Mapping[str, int]
     ready_s: float
+    verifiers: int
     verify_s: float
 
 
@@ -45,11 +47,13 @@ def predict(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Prediction, ...]:
-    """Tokens, hours, dollars, megabytes and busy verifiers of ``to_do`` samples by (model, task).
+    """Tokens, hours, dollars, megabytes and verifier cores of ``to_do`` samples by (model, task).
 
-    Each with a 95 % interval, but where a single problem was measured. Hours are those of the model that takes longest,
-    its engine seconds shared by its engines, with the start of the engines: they assume verifiers that keep up, and
-    ``verifiers`` says how many cores that takes. Every (model, task) of ``to_do`` with samples must be measured.
+    Each with a 95 % interval, but where a single problem was measured. Hours are the start of the engines, and then
+    whatever takes longest: the engine seconds of a model shared by its engines, or the verifiers' by the pool. Cores
+    are those that are busy then, and those that would keep up with the engines. Copies of a program are judged once
+    and their part grows with k, so verifiers are rather over- than underestimated. Every (model, task) of ``to_do``
+    with samples must be measured.
     """
     rest = {cell: count for cell, count in to_do.items() if count}
     cells = {(cell.model, cell.task): cell for cell in measured}
@@ -57,14 +61,17 @@ def predict(
     totals = [_draws(cells[cell], count, resamples, seed) for cell, count in rest.items()]
     models = {cell.model for cell in totals}
     lanes = [_lane(totals, model, place.engines.get(model, 1)) for model in models]
-    sampling_s = np.max(lanes, axis=0) if lanes else np.zeros(1)
+    engines_s = np.max(lanes, axis=0) if lanes else np.zeros(1)
+    verify_s = sum(rest.values()) * place.verify_s
+    sampling_s = np.maximum(engines_s, verify_s / place.verifiers)
     alone = any(len(cells[cell].samples) == 1 for cell in rest)
     rows = [
         ("tokens", "", _sum(cell.tokens for cell in totals)),
         ("hours", "h", (sampling_s + (place.ready_s if rest else 0.0)) / SECONDS_AN_HOUR),
         ("dollars", "$", _sum(cell.usd for cell in totals)),
         ("stored", "MB", _sum(cell.stored_bytes / BYTES_A_MEGABYTE for cell in totals)),
-        ("busy verifiers", "cores", sum(rest.values()) * place.verify_s / np.maximum(sampling_s, 1e-9)),
+        ("busy verifiers", "cores", verify_s / np.maximum(sampling_s, 1e-9)),
+        ("verifiers that keep up", "cores", verify_s / np.maximum(engines_s, 1e-9)),
     ]
     return tuple(_prediction(what, unit, draws, alone) for what, unit, draws in rows if draws is not None)
 

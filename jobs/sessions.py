@@ -22,7 +22,8 @@ class Session(Plain):
     """Totals of one call. ``usd`` is by model, for services; units in flight count at their worst until they end.
 
     ``verify_s`` are seconds of one verifier, ``ready_s`` those of ``elapsed_s`` before every engine was up.
-    ``engines`` is how many served each model. Not ``ended``: it was killed, or still runs.
+    ``engines`` is how many served each model, ``verifiers`` the size of the pool. Not ``ended``: it was killed, or
+    still runs.
     """
 
     started: str
@@ -33,6 +34,7 @@ class Session(Plain):
     tokens: int = 0
     stored_bytes: int = 0
     verify_s: float = 0.0
+    verifiers: int = 1
     engines: dict[str, int] = Field(default_factory=dict)
     usd: dict[str, float] = Field(default_factory=dict)
 
@@ -63,6 +65,7 @@ class SessionLog:
             "tokens": tally.tokens,
             "stored_bytes": tally.stored_bytes,
             "verify_s": tally.verifier_busy_s,
+            "verifiers": tally.verifiers,
             "engines": engines,
         }
         self._put(self.session.model_copy(update=update))

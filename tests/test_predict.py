@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jobs.predict import Measured, Place, predict
 from jobs.report_schema import Prediction
 
-HERE = Place({"small": 1, "large": 2}, ready_s=20.0, verify_s=0.01)
+HERE = Place({"small": 1, "large": 2}, ready_s=20.0, verifiers=4, verify_s=0.01)
 
 
 def measured(model: str, samples: list[float], each_s: list[float], price: float | None = None) -> Measured:
@@ -30,7 +30,18 @@ def test_totals_are_what_was_measured_times_what_is_left() -> None:
     assert rows["dollars"].predicted == pytest.approx(0.5 * 200 + 0.25 * 1000)
     assert rows["stored"].predicted == pytest.approx(1500 * 50 / 1e6)
     assert rows["busy verifiers"].predicted == pytest.approx(1500 * 0.01 / 500)
+    assert rows["verifiers that keep up"] == rows["busy verifiers"].model_copy(
+        update={"what": "verifiers that keep up"}
+    )
     assert (rows["hours"].unit, rows["stored"].unit, rows["dollars"].unit) == ("h", "MB", "$")
+
+
+def test_a_pool_that_does_not_keep_up_sets_the_time() -> None:
+    slow = Place({"small": 1}, ready_s=20.0, verifiers=2, verify_s=0.6)
+    rows = by_name(predict([measured("small", [10, 10], [0.1, 0.1])], {("small", "t"): 1000}, slow))
+    assert rows["hours"].predicted == pytest.approx((20 + 1000 * 0.6 / 2) / 3600)
+    assert rows["busy verifiers"].predicted == pytest.approx(2)
+    assert rows["verifiers that keep up"].predicted == pytest.approx(6)
 
 
 def test_what_nobody_priced_has_no_dollars_and_one_problem_no_interval() -> None:
@@ -63,7 +74,7 @@ def test_the_estimate_lies_in_its_interval_and_between_the_cheapest_and_the_dear
 @given(st.lists(seconds, min_size=2, max_size=10), st.integers(1, 10**6), st.integers(2, 50), st.integers(1, 16))
 def test_totals_are_linear_in_samples_and_engines_share_the_time(each, left: int, factor: int, engines: int) -> None:
     def rows(count: int, engines: int) -> dict[str, Prediction]:
-        place = Place({"small": engines}, 0.0, 0.01)
+        place = Place({"small": engines}, 0.0, 10**6, 0.01)
         return by_name(predict([measured("small", [8.0] * len(each), each, 1.0)], {("small", "t"): count}, place, 50))
 
     once, often, shared = rows(left, 1), rows(factor * left, 1), rows(left, engines)
