@@ -114,12 +114,12 @@ def decode_layer(data: bytes, where: str) -> Layer:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a sweep asks for, resolved: problems by task, k by (model, task), and samples of a unit by model."""
+    """What a sweep asks for, resolved: problems by task, k by (model, task), the size of units that must be small."""
 
     models: tuple[PlannedModel, ...]
     problems: Mapping[str, Sequence[Problem]]
     k: Mapping[tuple[str, str], int]
-    unit_rows: Mapping[str, int] = field(default_factory=dict)
+    most_unit_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def layer_key(number: int) -> str:
@@ -276,7 +276,7 @@ def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted:
         missing = [k - have if name in asked else 0 for name, have in zip(ids, drawn, strict=True)]
         next_unit = sum(block.unit_count for block in before)
         for first, last in _runs_of_equal(drawn, missing):
-            rows = wanted.unit_rows.get(model, UNIT_ROWS)
+            rows = min(UNIT_ROWS, wanted.most_unit_rows.get(model, UNIT_ROWS))
             block = make_block(model, task, next_unit, (first, last), (drawn[first], k), rows)
             next_unit += block.unit_count
             yield block

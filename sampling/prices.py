@@ -32,9 +32,9 @@ def most_usd(model: ModelSpec, settings: SamplingSettings, problem: Problem, sam
     return samples * usd(model.prices, most_prompt_tokens(problem), settings.max_tokens)
 
 
-def unit_rows(model: ModelSpec, settings: SamplingSettings, problems: Iterable[Problem], most: int) -> int:
-    """How many samples make a unit, 1 to ``most``: fewer where tokens cost money, as a lost unit is paid twice."""
+def most_unit_rows(model: ModelSpec, settings: SamplingSettings, problems: Iterable[Problem]) -> int | None:
+    """How many samples a unit may have where tokens cost money, as a lost one is paid twice; else None."""
     each = max((most_usd(model, settings, problem, 1) for problem in problems), default=0.0)
     cap = model.service.cap_usd
     unit = UNIT_USD if cap is None else min(UNIT_USD, cap / UNITS_PER_CAP)
-    return most if not each else max(1, int(min(most, unit / each)))
+    return max(1, int(min(unit / each, MILLION))) if each else None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cluster.batches import ModelWork, Work
 from cluster.spending import Spending
 from sampling.models import ModelInfo
-from sampling.prices import MILLION, TOKENS_PER_TURN, UNIT_USD, most_usd, unit_rows, usd
+from sampling.prices import MILLION, TOKENS_PER_TURN, UNIT_USD, most_unit_rows, most_usd, usd
 from sampling.problems import Problem
 from sampling.samples import Unit
 from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings
@@ -112,7 +112,7 @@ def test_a_prompt_has_no_more_tokens_than_bytes(prompt: str, samples: int, most:
 @given(st.one_of(st.none(), st.floats(0.01, 100)), st.floats(0, 1e5))
 def test_units_are_small_where_tokens_cost_money(cap: float | None, price: float) -> None:
     model = service(cap, Prices(per_million_prompt_tokens=0.0, per_million_tokens=price))
-    rows = unit_rows(model, SETTINGS, [PROBLEM], 2048)
-    worst = most_usd(model, SETTINGS, PROBLEM, rows)
-    assert 1 <= rows <= 2048
-    assert rows == 1 or worst <= min(UNIT_USD, (cap or 1e9) / 10) + 1e-9
+    rows = most_unit_rows(model, SETTINGS, [PROBLEM])
+    assert (rows is None) == (price * SETTINGS.max_tokens / MILLION == 0)
+    worst = most_usd(model, SETTINGS, PROBLEM, rows or 1)
+    assert rows in (None, 1) or worst <= min(UNIT_USD, (cap or 1e9) / 10) + 1e-9
