@@ -1,5 +1,6 @@
 """The pipeline's in-process twin: same contract, no Ray, one thing after another. For debugging and for tests."""
 
+import asyncio
 from collections.abc import Iterator
 
 from cluster.batches import ModelWork, SampleBatch, SampleHeader, SetAside, VerdictBatch, Work
@@ -7,33 +8,46 @@ from cluster.judging import JudgeWorker, commit_unit, compact_shard
 from cluster.sampler import Sampler
 from cluster.shards import OpenShards
 from cluster.sink import Sink
+from cluster.spending import Spending
 from cluster.tally import EngineTally, Enough, OnProgress, Tally, never
 from sampling.samples import Unit
 
 
 def run_local(
-    work: Work, sink: Sink, tally: Tally, on_progress: OnProgress, enough: Enough = never
+    work: Work,
+    sink: Sink,
+    tally: Tally,
+    on_progress: OnProgress,
+    enough: Enough = never,
+    spending: Spending | None = None,
 ) -> tuple[SetAside, ...]:
     """Samples, judges and commits every unit in this process, until it is enough.
 
     Raises EngineError where the pipeline would retry.
     """
     judge, shards = JudgeWorker(work.problems, work.tier), OpenShards(work.open_shards)
+    spending = spending or Spending(work, {}, lambda _: None)
     try:
         judge.prepare()
         for model in work.models:
-            for unit in _run_model(model, work, judge, sink, tally, on_progress):
+            for unit in _run_model(model, work, judge, sink, tally, on_progress, spending):
                 if shards.filled_by(unit):
                     compact_shard(sink, unit.in_shard)
                 if enough(tally.snapshot(engines_wait=False)):
-                    return ()
+                    break
     finally:
         judge.close()
-    return ()
+    return tuple(tally.set_aside)
 
 
 def _run_model(
-    model: ModelWork, work: Work, judge: JudgeWorker, sink: Sink, tally: Tally, on_progress: OnProgress
+    model: ModelWork,
+    work: Work,
+    judge: JudgeWorker,
+    sink: Sink,
+    tally: Tally,
+    on_progress: OnProgress,
+    spending: Spending,
 ) -> Iterator[Unit]:
     """Yields each unit once it is committed."""
     sampler = Sampler(model, work.problems, work.seed, work.code_version, threads=1)
@@ -45,8 +59,13 @@ def _run_model(
     engine.ready(ready.start_s)
     try:
         for unit in model.units:
+            if not asyncio.run(spending.start(unit)):
+                tally.set_aside.append(SetAside(unit, spending.refusal(unit)))
+                continue
             batches = _sample_and_judge(unit, sampler, judge, engine, tally)
-            tally.add_receipt(commit_unit(sink, unit, ready.provenance, *batches))
+            receipt = commit_unit(sink, unit, ready.provenance, *batches)
+            spending.settle(unit, receipt.usd)
+            tally.add_receipt(receipt)
             on_progress(tally.snapshot(engines_wait=False))
             yield unit
     finally:

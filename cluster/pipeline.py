@@ -21,6 +21,7 @@ from cluster.pool import Ref, VerifierPool
 from cluster.sampler import Sampler
 from cluster.shards import OpenShards
 from cluster.sink import Sink
+from cluster.spending import Spending
 from cluster.tally import EngineTally, Enough, OnProgress, Progress, Tally, never
 from sampling.errors import EngineError, StoreError, StoreUnusable, TroopError
 from sampling.samples import Shard, Unit
@@ -34,10 +35,14 @@ TICK_S = 1.0
 class Pipeline:
     """One run of the work on a cluster that is connected."""
 
-    def __init__(self, work: Work, sink: Sink, placement: Placement, tally: Tally) -> None:
+    def __init__(
+        self, work: Work, sink: Sink, placement: Placement, tally: Tally, spending: Spending | None = None
+    ) -> None:
         self._work, self._tally, self._placement = work, tally, placement
+        self._spending = spending or Spending(work, {}, lambda _: None)
         self._sink, self._problems = ray.put(sink), ray.put(work.problems)
         self._pool = VerifierPool(work, self._problems, placement)
+        tally.verifiers = placement.verifiers
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
         self._room = asyncio.Semaphore(BACKLOG_BATCHES)
@@ -116,7 +121,12 @@ class Pipeline:
         return actor.options(**options).remote(*arguments)
 
     async def _follow(self, unit: Unit, sampler: SamplerHandle) -> None:
-        life, provenance = sampler.life, sampler.provenance
+        if not await self._spending.start(unit):
+            self._tally.set_aside.append(SetAside(unit, self._spending.refusal(unit)))
+            sampler.unit_sampled(unit, sampler.life)
+            sampler.queue.close_one()
+            return
+        life, provenance, usd = sampler.life, sampler.provenance, None
         try:
             batches = await self._sample_and_judge(unit, sampler)
             async with self._committing:
@@ -128,11 +138,14 @@ class Pipeline:
             if not sampler.queue.put_back(unit):
                 self._tally.set_aside.append(SetAside(unit, one_line(error)))
         else:
+            usd = receipt.usd
             self._tally.add_receipt(receipt)
             sampler.unit_committed()
             sampler.queue.close_one()
             if self._open_shards.filled_by(unit):
                 self._housekeeping.create_task(self._compact(unit.in_shard))
+        finally:
+            self._spending.settle(unit, usd)
 
     async def _compact(self, shard: Shard) -> None:
         """A shard that this fails on stays as it is; whoever compacts the run next tries again, and tells."""

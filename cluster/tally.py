@@ -105,6 +105,7 @@ class EngineTally:
 
     def __init__(self, name: str) -> None:
         self.name, self.restarts, self.start_s = name, 0, 0.0
+        self.first_ready: float | None = None
         self.rate = Rate()
         self.tokens = self._of_this_start = 0
         self._held_s = 0.0
@@ -120,6 +121,7 @@ class EngineTally:
 
     def ready(self, start_s: float) -> None:
         self.start_s = start_s
+        self.first_ready = self.first_ready or time.monotonic()
         self.set_state("sampling")
         self.rate = Rate()
         self._of_this_start = 0
@@ -164,8 +166,9 @@ class Tally:
         self.cells = {(cell.model, cell.task): cell for cell in cells}
         self.engines: list[EngineTally] = []
         self.set_aside: list[SetAside] = []
-        self.sampled = self.verified = self.shared = self.tokens = 0
+        self.sampled = self.verified = self.shared = self.tokens = self.stored_bytes = 0
         self.verifier_busy_s = 0.0
+        self.verifiers = 1  # in the pool
         self.statuses: Counter[str] = Counter()
         self._started = time.monotonic()
         self._sampling, self._verifying = Rate(), Rate()
@@ -174,6 +177,11 @@ class Tally:
     @property
     def committed(self) -> int:
         return sum(cell.committed for cell in self.cells.values())
+
+    @property
+    def ready_s(self) -> float:
+        """Seconds from the start until every engine that came up was up for the first time."""
+        return max((engine.first_ready or 0.0 for engine in self.engines), default=0.0) - self._started
 
     def add_samples(self, engine: EngineTally, header: SampleHeader) -> None:
         self.sampled += header.rows
@@ -187,6 +195,7 @@ class Tally:
     def add_receipt(self, receipt: Receipt) -> None:
         self.cells[receipt.unit.model, receipt.unit.task].add(receipt)
         self.tokens += receipt.tokens
+        self.stored_bytes += receipt.stored_bytes
         self.statuses.update(dict(receipt.status_counts))
 
     def snapshot(self, *, engines_wait: bool) -> Progress:

@@ -81,14 +81,22 @@ def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None
 
 @cli.command()
 @sweep_command
+@cluster_options
+@click.option(
+    "--calibrate", is_flag=True, help="Draw a few of the samples, keep them, and predict what the rest takes."
+)
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
-def plan(sweep_file: Path, assignments: tuple[str, ...], as_json: bool) -> None:
-    """Dry run: what would be sampled, and the first prompt of each task. Writes nothing."""
+def plan(
+    sweep_file: Path, assignments: tuple[str, ...], address: str | None, local: bool, calibrate: bool, as_json: bool
+) -> None:
+    """Dry run: what would be sampled, the first prompt of each task, what it takes. Writes nothing but to calibrate."""
+    from jobs.describe import calibrate as calibrate_sweep
     from jobs.describe import describe_plan
     from jobs.spec import load_sweep
 
-    description = describe_plan(load_sweep(sweep_file, assignments))
-    click.echo(description.model_dump_json(indent=2) if as_json else description.as_text())
+    sweep = load_sweep(sweep_file, assignments)
+    found = calibrate_sweep(sweep, address=address, local=local, say=_say) if calibrate else describe_plan(sweep)
+    click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
 
 
 @cli.command()
@@ -386,8 +394,11 @@ def _report_sweep(sweep: "Sweep") -> None:
 
 
 def _list_set_aside(outcome: "Outcome") -> None:
-    for item in outcome.set_aside[:LISTED]:
-        _say(f"set aside: unit {item.unit.model}/{item.unit.task}/{item.unit.number}: {item.error}")
+    from jobs.run import set_aside_lines
+
+    items = [(item.unit.model, item.unit.task, item.unit.number, item.error) for item in outcome.set_aside]
+    for line in set_aside_lines(items)[:LISTED]:
+        _say(line)
     if outcome.set_aside:
         _say(f"{len(outcome.set_aside)} units set aside (`troop status` lists them); the same command tries them again")
 

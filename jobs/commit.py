@@ -86,6 +86,7 @@ class RunSink:
             stored_bytes=stored + size,
             passed=_passed(samples, verdicts),
             status_counts=tuple(sorted(Counter(verdict.status.value for verdict in verdicts).items())),
+            usd=sum(sample.usd for sample in samples),
         )
 
 

@@ -1,7 +1,8 @@
 """What samples cost: tokens, floating-point operations, GPU hours and dollars, each None where it is not known.
 
 A cost has two parts, since k samples of a problem share one prompt: what the prompt costs once, and what each further
-sample costs. Both are means over what was really drawn, so a cost at any k comes from measured lengths and throughput.
+sample costs. A service bills a prompt with every request, so its dollars are the samples' own, by the tokens that it
+counted. Both are means over what was really drawn: a cost at any k comes from measured lengths and throughput.
 """
 
 from dataclasses import dataclass
@@ -45,10 +46,11 @@ def rates(cell: CellCounts, facts: ModelFacts) -> Rates:
     if not problems or not samples or not cell.tokens:  # imported counts carry no tokens: nothing is known
         return Rates(Spend(), Spend())
     prompt, tokens, seconds = cell.prompt_tokens / problems, cell.tokens / samples, cell.engine_s / samples
+    billed = cell.billed_prompt_tokens / samples
     return Rates(
-        prompt=Spend(prompt, prompt_flops(facts, prompt), 0.0, _prompt_usd(facts, prompt)),
+        prompt=Spend(prompt, prompt_flops(facts, prompt), 0.0, 0.0 if billed else _prompt_usd(facts, prompt)),
         sample=Spend(tokens, sample_flops(facts, prompt, tokens), _gpu_hours(facts, seconds),
-                     _sample_usd(facts, tokens, seconds)),
+                     _sample_usd(facts, billed, tokens, seconds)),
     )  # fmt: skip
 
 
@@ -85,16 +87,17 @@ def _gpu_hours(facts: ModelFacts, seconds: float) -> float | None:
     return seconds * facts.gpus / SECONDS_AN_HOUR if seconds else None
 
 
-def _prompt_usd(facts: ModelFacts, tokens: float) -> float | None:
+def _prompt_usd(facts: ModelFacts, tokens: float) -> float:
     return tokens * facts.usd_per_million_prompt_tokens / MILLION if facts.usd_per_million_prompt_tokens else 0.0
 
 
-def _sample_usd(facts: ModelFacts, tokens: float, seconds: float) -> float | None:
+def _sample_usd(facts: ModelFacts, billed: float, tokens: float, seconds: float) -> float | None:
     """Dollars by the hour, by the token, or both; None without a price, or with hours that nobody measured."""
     by_hour, by_token = facts.usd_per_engine_hour, facts.usd_per_million_tokens
     if (by_hour is None and by_token is None) or (by_hour is not None and not seconds):
         return None
-    return (by_hour or 0.0) * seconds / SECONDS_AN_HOUR + (by_token or 0.0) * tokens / MILLION
+    by_tokens = (by_token or 0.0) * tokens / MILLION + _prompt_usd(facts, billed)
+    return (by_hour or 0.0) * seconds / SECONDS_AN_HOUR + by_tokens
 
 
 def _combined(parts: Rates, prompts: float, samples: float) -> Spend:

@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 
+from jobs.calibrate import evidence, keep_prediction, predict_rest, small_part
+from jobs.costs import rates, samples_drawn
 from jobs.plan import Layer, Units, planned_units
+from jobs.report_schema import Prediction
+from jobs.report_text import amount, between
+from jobs.reporting import model_facts
 from jobs.resolve import Resolved, resolve
-from jobs.run import current_version, next_layer, runnable
-from jobs.runs import layers_to_extend, missing_units
+from jobs.results import read_cells
+from jobs.run import Say, current_version, next_layer, run_resolved, runnable, set_aside_lines
+from jobs.runs import StoredRun, layers_to_extend, missing_units, stored_run
 from jobs.schema import prompt_text
 from jobs.spec import Sweep
-from jobs.store import open_store
+from jobs.store import Store, open_store
+from sampling.errors import EngineError
+from sampling.prices import most_usd
 from sampling.validate import Plain
 
 BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # stored, at most: text is compressed
@@ -45,6 +53,9 @@ class PlanDescription(Plain):
     samples_to_do: int
     most_tokens: int
     most_bytes: int
+    most_usd: float | None = None
+    measured: int = 0
+    predicted: tuple[Prediction, ...] = ()
 
     def as_text(self) -> str:
         lines = [f"{self.run}: {self.samples_to_do:,} samples to draw"]
@@ -53,24 +64,58 @@ class PlanDescription(Plain):
                 f"  {cell.model} on {cell.task}: {cell.problems} problems × k={cell.k:,} = {cell.samples:,} samples in "
                 f"{cell.units:,} units; {cell.samples_to_do:,} samples in {cell.units_to_do:,} units to do"
             )
-        lines.append(f"at most {self.most_tokens:,} tokens and {self.most_bytes / 1e6:,.1f} MB to store")
+        dollars = f", {amount(self.most_usd, '$')} for tokens" if self.most_usd else ""
+        lines.append(f"at most {self.most_tokens:,} tokens{dollars} and {self.most_bytes / 1e6:,.1f} MB to store")
+        lines += self._predicted()
         for task in self.tasks:
             lines += [f"first prompt of {task.task} ({task.problems} problems, judged by {', '.join(task.verifiers)}):"]
             lines += [f"  | {line}" for line in task.first_prompt.splitlines()]
         return "\n".join(lines)
 
+    def _predicted(self) -> list[str]:
+        if not self.predicted:
+            done = "nothing is left to draw" if not self.samples_to_do else "unknown before some are drawn: --calibrate"
+            return [f"hours, dollars and verifiers: {done}"]
+        rows = [f"{row.what} {amount(row.predicted, row.unit)} {_interval(row)}".rstrip() for row in self.predicted]
+        return [f"predicted from {self.measured:,} samples of this run, on what drew them:", *(f"  {r}" for r in rows)]
+
+
+def calibrate(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> PlanDescription:
+    """Draws a few samples of the sweep where it has none yet, predicts the rest and keeps the prediction in the run.
+
+    Raises BadInput where a run would, and EngineError where a (model, task) still has no samples to predict from.
+    """
+    resolved = resolve(sweep)
+    if not _describe(resolved).predicted:
+        outcome = run_resolved(small_part(resolved), address=address, local=local, say=say)
+        items = [(item.unit.model, item.unit.task, item.unit.number, item.error) for item in outcome.set_aside]
+        for line in set_aside_lines(items):
+            say(line)
+    found = _describe(resolved)
+    if found.samples_to_do and not found.predicted:
+        raise EngineError("calibrate: not every model has samples on every task; `troop status` says what went wrong")
+    if found.samples_to_do:
+        store = open_store(sweep.run_uri, sweep.store_options)
+        keep_prediction(store, found.samples_to_do, _usd_so_far(stored_run(store)), found.predicted)
+    return found
+
 
 def describe_plan(sweep: Sweep) -> PlanDescription:
     """Raises BadInput exactly where a run would; writes nothing."""
-    resolved = resolve(sweep)
+    return _describe(resolve(sweep))
+
+
+def _describe(resolved: Resolved) -> PlanDescription:
+    sweep = resolved.sweep
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
-    layers = layers_to_extend(store)
-    layer = next_layer(resolved, layers)
-    layers = (*layers, layer) if layer else layers
+    known = layers_to_extend(store)
+    layer = next_layer(resolved, known)
+    layers = (*known, layer) if layer else known
     cells = _cells(resolved, layers, runnable(missing_units(store, layers, current_version()), resolved, layers))
     most = sum(cell.samples_to_do * _max_tokens(resolved, cell.model) for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)
+    measured, predicted = _predict(store, known, cells)
     return PlanDescription(
         run=store.uri,
         cells=cells,
@@ -78,7 +123,44 @@ def describe_plan(sweep: Sweep) -> PlanDescription:
         samples_to_do=rows,
         most_tokens=most,
         most_bytes=rows * BYTES_PER_VERDICT + most * BYTES_PER_TOKEN,
+        most_usd=sum(_most_usd(resolved, cell) for cell in cells),
+        measured=measured,
+        predicted=predicted,
     )
+
+
+def _predict(store: Store, layers: Sequence[Layer], cells: Sequence[CellPlan]) -> tuple[int, tuple[Prediction, ...]]:
+    """How many samples the run has, and what the rest will take by them; nothing where it has none."""
+    to_do = {(cell.model, cell.task): cell.samples_to_do for cell in cells}
+    if not layers or not any(to_do.values()):
+        return 0, ()
+    stored = stored_run(store)
+    found = evidence(stored, model_facts(stored))
+    if found is None:
+        return 0, ()
+    return found.samples, predict_rest(found, to_do)
+
+
+def _usd_so_far(stored: StoredRun) -> float | None:
+    """What the run has cost; None where a price is missing."""
+    facts = model_facts(stored)
+    costs = [
+        rates(cell, facts[cell.model]).total(len(cell.problem_ids), samples_drawn(cell)).usd
+        for cell in read_cells(stored.run, stored.version)
+    ]
+    return None if None in costs else sum(usd or 0.0 for usd in costs)
+
+
+def _most_usd(resolved: Resolved, cell: CellPlan) -> float:
+    """What the tokens of a cell's missing samples cost at worst."""
+    model = next(model for model in resolved.sweep.models if model.name == cell.model)
+    settings, problems = resolved.sweep.settings_of(model), resolved.problems[cell.task]
+    whole = sum(most_usd(model, settings, problem, 1) for problem in problems)
+    return whole / len(problems) * cell.samples_to_do
+
+
+def _interval(row: Prediction) -> str:
+    return "" if row.low is None else between(row.low, row.high)
 
 
 def _cells(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> tuple[CellPlan, ...]:

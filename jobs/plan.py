@@ -8,7 +8,7 @@ change the distribution of samples already drawn is refused.
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import Field
@@ -115,11 +115,12 @@ def decode_layer(data: bytes, where: str) -> Layer:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a sweep asks for, resolved: problems by task, and k by (model, task)."""
+    """What a sweep asks for, resolved: problems by task, k by (model, task), the size of units that must be small."""
 
     models: tuple[PlannedModel, ...]
     problems: Mapping[str, Sequence[Problem]]
     k: Mapping[tuple[str, str], int]
+    most_unit_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def layer_key(number: int) -> str:
@@ -279,7 +280,8 @@ def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted:
         missing = [k - have if name in asked else 0 for name, have in zip(ids, drawn, strict=True)]
         next_unit = sum(block.unit_count for block in before)
         for first, last in _runs_of_equal(drawn, missing):
-            block = make_block(model, task, next_unit, (first, last), (drawn[first], k), UNIT_ROWS)
+            rows = min(UNIT_ROWS, wanted.most_unit_rows.get(model, UNIT_ROWS))
+            block = make_block(model, task, next_unit, (first, last), (drawn[first], k), rows)
             next_unit += block.unit_count
             yield block
 

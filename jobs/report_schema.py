@@ -184,11 +184,13 @@ class CrossoverReport(Plain):
 
 
 class Prediction(Plain):
-    """What the plan expected, and what it was."""
+    """What the plan expected, with a 95 % interval where there is one, and what it was."""
 
     what: str
     unit: str = ""
     predicted: float
+    low: float | None = None
+    high: float | None = None
     actual: float | None = None
 
 

@@ -41,6 +41,11 @@ def amount(value: float | None, unit: str = "") -> str:
     return unit + text if unit == "$" else f"{text} {unit}".rstrip()
 
 
+def between(low: float | None, high: float | None) -> str:
+    """An interval of quantities."""
+    return NONE if low is None or high is None else f"[{amount(low)}, {amount(high)}]"
+
+
 def compact(value: float | None) -> str:
     """A large quantity where room is short: 11.5 M, 3.26 k; in powers of ten from a million millions on."""
     if value is None or abs(value) < 1e4 or abs(value) >= 1e12:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jobs.calibrate import predicted_and_actual
 from jobs.catalogue import read_problems
 from jobs.cells import CellCounts, ModelFacts
 from jobs.layout import REPORT
@@ -23,6 +24,7 @@ def report_run(stored: StoredRun, out: Path | None) -> str:
     """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
     cells = read_cells(stored.run, stored.version)
     report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored, cells))
+    report = _with_predictions(report, stored.store)
     prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
     samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
     if out is not None:
@@ -31,6 +33,13 @@ def report_run(stored: StoredRun, out: Path | None) -> str:
     with tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
         page = write_report(report, samples, Path(folder), prompts)
         return _told(report, _stored(page, stored.store), page.stat().st_size)
+
+
+def _with_predictions(report: Report, store: Store) -> Report:
+    costs = [cell.usd for cell in report.cells]
+    rows, limit = predicted_and_actual(store, None if None in costs else sum(usd or 0.0 for usd in costs))
+    limits = (*report.limits, limit) if limit else report.limits
+    return report.model_copy(update={"predicted": rows, "limits": limits})
 
 
 def model_facts(stored: StoredRun) -> dict[str, ModelFacts]:

@@ -10,6 +10,7 @@ from jobs.plan import PlannedModel, Wanted
 from jobs.spec import Sweep
 from sampling.errors import BadInput
 from sampling.models import ModelInfo, inspect_model, prompt_too_long
+from sampling.prices import most_unit_rows
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
 
@@ -27,7 +28,12 @@ class Resolved:
         """What the plan has to hold."""
         models = tuple(self._planned(model) for model in self.sweep.models)
         k = {(m.name, task): self.sweep.k_of(m) for m in self.sweep.models for task in self.problems}
-        return Wanted(models, self.problems, k)
+        rows = {model.name: self._most_unit_rows(model) for model in self.sweep.models}
+        return Wanted(models, self.problems, k, {name: most for name, most in rows.items() if most is not None})
+
+    def _most_unit_rows(self, model: ModelSpec) -> int | None:
+        problems = (problem for given in self.problems.values() for problem in given)
+        return most_unit_rows(model, self.sweep.settings_of(model), problems)
 
     def sampling_hash(self, model: ModelSpec) -> str:
         """Names the distribution of a model's samples."""

@@ -241,6 +241,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         prompt_tokens=int(counts["prompt_tokens"].sum()),
         engine_s=sum(footer.engine_s for footer in cell.footers),
         duplicate_rate=_duplicate_rate(db, cell, exact),
+        billed_prompt_tokens=int(counts["billed"].sum()),
         answers=_answers(db, cell, idx) if counts["answers"].any() else (),
         tiers=tiers,
         version=cell.cell.version,
@@ -260,6 +261,7 @@ def _counted(
     parts = db.sql(f"""
         SELECT problem_idx, status, tier, count(*) AS "all", count(*) FILTER (passed) AS c,
             coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
+            coalesce(sum(prompt_tokens), 0)::BIGINT AS billed,
             count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores,
             count(*) FILTER (NOT isfinite(score)) AS no_numbers
         FROM {cell.verdicts} GROUP BY problem_idx, status, tier ORDER BY problem_idx""").to_arrow_table()

@@ -1,6 +1,7 @@
 """Running a sweep: resolve, plan, sample what is missing, commit. The same for a first run and for every later one."""
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from cluster.address import check_address
 from cluster.batches import ModelWork, SetAside, Work
+from cluster.spending import Spending
 from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.audit import check_gold
 from jobs.budget import Budget, Spent, Watch, committed_spend, open_budget
@@ -21,9 +23,10 @@ from jobs.plan import Layer, Units, extend, layer_key, open_shards, planned_unit
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
 from jobs.runs import SET_ASIDE, StoredRun, committed_numbers, layers_to_extend, read_layers
+from jobs.sessions import new_session, read_sessions, spent_before
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
-from sampling.errors import BadInput, TroopError
+from sampling.errors import BadInput, StoreError, TroopError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
 
@@ -44,10 +47,15 @@ class Outcome:
 
 def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Outcome:
     """Runs or continues a sweep; raises BadInput before anything is written."""
+    return run_resolved(resolve(sweep), address=address, local=local, say=say)
+
+
+def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: Say) -> Outcome:
+    """The same with models that were looked at and problems that were loaded."""
+    sweep, version = resolved.sweep, current_version()
     _check_place(sweep)
     if not local:
         check_address(address)
-    resolved, version = resolve(sweep), current_version()
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
     known = layers_to_extend(store)
@@ -65,12 +73,18 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
         return Outcome(0, ())
     work = replace(work_of(resolved, layers, to_do), open_shards=open_shards(layers, missing))
     sink = RunSink(store, "", version)
-    tally = Tally(_cells(layers, missing))
+    tally, session = Tally(_cells(layers, missing)), new_session(store)
+    spending = Spending(work, spent_before(read_sessions(store)), session.spent)
     before = tally.committed
     limits = partial(open_budget, sweep, earlier=lambda: _spent_before(store, layers))
-    with progress_display() as show:
-        run = _run_here if local else partial(_run_on_ray, address=address)
-        set_aside, stopped = run(work, sink, tally, show, limits)
+    try:
+        with progress_display() as show:
+            job = Job(work, sink, tally, spending, limits, show)
+            set_aside, stopped = _run_here(job) if local else _run_on_ray(job, address)
+    finally:
+        with contextlib.suppress(StoreError):  # a note on this call, which must not hide what went wrong with it
+            spending.save()
+            session.end(tally, tally.committed - before)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(_closing(store, tally, before))
     if stopped:
@@ -187,33 +201,44 @@ def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
     return [CellTally(*cell, problems[cell[1]], rows[cell], rows[cell] - left[cell], None) for cell in rows]
 
 
-def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress, limits: Limits) -> Ended:
+@dataclass(frozen=True)
+class Job:
+    """All that a pipeline needs, wherever it runs."""
+
+    work: Work
+    sink: RunSink
+    tally: Tally
+    spending: Spending
+    limits: Limits
+    show: OnProgress
+
+
+def _run_here(job: Job) -> Ended:
     from cluster.local import run_local
 
-    watch = Watch(limits(on_gpus=False))
-    set_aside = () if watch.reached else run_local(work, sink, tally, show, watch)
-    return set_aside, watch.reached
+    watch = Watch(job.limits(on_gpus=False))
+    if watch.reached:
+        return (), watch.reached
+    return run_local(job.work, job.sink, job.tally, job.show, watch, job.spending), watch.reached
 
 
-def _run_on_ray(
-    work: Work, sink: RunSink, tally: Tally, show: OnProgress, limits: Limits, address: str | None
-) -> Ended:
+def _run_on_ray(job: Job, address: str | None) -> Ended:
     from cluster.metrics import Metrics
     from cluster.pipeline import Pipeline
     from cluster.placement import place
     from cluster.session import connected
 
     def tell(progress: Progress) -> None:
-        show(progress)
+        job.show(progress)
         metrics(progress)
 
     async def run() -> tuple[SetAside, ...]:
-        return await Pipeline(work, sink, placement, tally).run(tell, watch)
+        return await Pipeline(job.work, job.sink, placement, job.tally, job.spending).run(tell, watch)
 
     with connected(address) as (cpus, gpus):
-        placement = place(work.models, cpus, gpus, work.verifiers)
-        watch = Watch(limits(on_gpus=gpus > 0))
-        metrics = Metrics(sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
+        placement = place(job.work.models, cpus, gpus, job.work.verifiers)
+        watch = Watch(job.limits(on_gpus=gpus > 0))
+        metrics = Metrics(job.sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
         return () if watch.reached else asyncio.run(run()), watch.reached
 
 
@@ -239,6 +264,18 @@ def _closing(store: Store, tally: Tally, before: int) -> str:
     starts = max((engine.start_s for engine in tally.engines), default=0.0)
     took = f"{duration(tally.snapshot(engines_wait=False).elapsed_s)}, engine start {starts:.0f} s of it"
     return f"{tally.committed - before:,} samples committed in {took}; results in {store.uri}"
+
+
+def set_aside_lines(items: Sequence[tuple[str, str, int, str]]) -> list[str]:
+    """Units that were set aside, given as (model, task, unit, error): one line for all that share a reason."""
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for model, task, number, error in items:
+        groups.setdefault((model, task, error), []).append(number)
+    lines = []
+    for (model, task, error), numbers in groups.items():
+        many = f" and {len(numbers) - 1:,} more units" if len(numbers) > 1 else ""
+        lines.append(f"set aside: {model}/{task}/{numbers[0]}{many}: {error}")
+    return lines
 
 
 def _set_aside_row(item: SetAside) -> dict[str, object]:

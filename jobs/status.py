@@ -3,14 +3,21 @@
 import json
 from collections import defaultdict
 
+from jobs.cells import CellCounts
+from jobs.estimators import coverage_curve
 from jobs.plan import planned_units, problem_ids
+from jobs.report_schema import CoveragePoint
+from jobs.report_text import point
 from jobs.results import read_cells
+from jobs.run import set_aside_lines
 from jobs.runs import SET_ASIDE, StoredRun, open_run
 from sampling.validate import Plain
 
+SO_FAR_RESAMPLES = 500  # a glance, not a report
+
 
 class CellStatus(Plain):
-    """One (model, task): rows planned and committed, and the share of its problems with at least one pass."""
+    """One (model, task): rows planned and committed, problems ``met`` and solved, and coverage over those met."""
 
     model: str
     task: str
@@ -21,10 +28,8 @@ class CellStatus(Plain):
     solved: int
     faults: int
     version: str = ""
-
-    @property
-    def coverage(self) -> float:
-        return self.solved / self.problems if self.problems else 0.0
+    met: int = 0
+    so_far: CoveragePoint | None = None
 
 
 class SetAsideUnit(Plain):
@@ -51,12 +56,13 @@ class RunStatus(Plain):
             share = cell.committed / cell.planned if cell.planned else 1.0
             lines.append(
                 f"  {cell.model} on {cell.task}: {cell.committed:,} of {cell.planned:,} samples ({share:.0%}), "
-                f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved "
-                f"(coverage {cell.coverage:.3f})"
+                f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved"
+                + _so_far(cell)
                 + (f", {cell.faults:,} faults" if cell.faults else "")
                 + (f", verifiers {cell.version}" if cell.version else "")
             )
-        lines += [f"  set aside: {u.model}/{u.task}/{u.unit} ({u.rows} samples): {u.error}" for u in self.set_aside]
+        items = [(unit.model, unit.task, unit.unit, unit.error) for unit in self.set_aside]
+        lines += [f"  {line}" for line in set_aside_lines(items)]
         return "\n".join(lines)
 
 
@@ -81,11 +87,31 @@ def read_status(uri: str, version: str | None = None) -> RunStatus:
                 solved=int((cell.c > 0).sum()) if cell else 0,
                 faults=int(cell.faults.sum()) if cell else 0,
                 version=cell.version if cell else "",
+                met=int((cell.n > 0).sum()) if cell else 0,
+                so_far=coverage_so_far(cell) if cell else None,
             )
         )
     complete = all(cell.committed == cell.planned for cell in cells)
     left = () if complete else _set_aside(stored)
     return RunStatus(run=stored.store.uri, complete=complete, cells=tuple(cells), set_aside=left)
+
+
+def coverage_so_far(cell: CellCounts) -> CoveragePoint | None:
+    """Coverage at the largest k that every problem met so far allows, over those problems, with its interval."""
+    held = cell.n > 0
+    if not held.any():
+        return None
+    n, c = cell.n[held], cell.c[held]
+    curve = coverage_curve(n, c, [n.min()], resamples=SO_FAR_RESAMPLES)
+    low, high = (float(end[0]) if len(n) > 1 else None for end in (curve.low, curve.high))
+    return CoveragePoint(k=int(n.min()), value=float(curve.value[0]), low=low, high=high)
+
+
+def _so_far(cell: CellStatus) -> str:
+    if cell.so_far is None:
+        return ""
+    some = "" if cell.met == cell.problems else f" over the {cell.met:,} problems met so far"
+    return f", coverage {point(cell.so_far)} at k={cell.so_far.k:,}{some}"
 
 
 def _set_aside(stored: StoredRun) -> tuple[SetAsideUnit, ...]:

@@ -36,6 +36,7 @@ class Completion:
     seed: int
     gen_s: float
     logprob: float | None = None
+    usd: float = 0.0
 
 
 class Engine(Protocol):

@@ -152,4 +152,5 @@ def _sample(done: Completion, seconds_per_token: float) -> Sample:
         gen_s=done.gen_s,
         engine_s=done.tokens * seconds_per_token,
         logprob=done.logprob,
+        usd=done.usd,
     )

@@ -13,7 +13,7 @@ def start_engine(
     if model.engine == "openai":
         from sampling.openai_engine import OpenAIEngine
 
-        return OpenAIEngine(model, settings, seeds.engine)
+        return OpenAIEngine(model, settings, seeds)
     if model.engine == "replay":
         from sampling.replay_engine import ReplayEngine
 

@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 
 from sampling.errors import BadInput
+from sampling.openai_check import check_service
 from sampling.problems import Problem, load_json, read_text
 from sampling.replay_engine import GOLD
 from sampling.settings import ModelSpec
@@ -35,6 +36,8 @@ class ModelInfo:
 def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
     """Raises BadInput for a path that is no model; of a model on the hub it fetches the config."""
     if model.engine == "openai":
+        if model.service.check:
+            check_service(model, where)
         return ModelInfo(revision=model.revision or "service")
     folder = Path(model.path)
     if model.engine == "replay":

@@ -49,7 +49,8 @@ class Sample:
 
     ``tokens`` counts completion tokens; ``gen_s`` is seconds from submission to the last token; ``engine_s`` the
     seconds of one engine that this sample cost: its share, by tokens, of the engine's busy time. ``logprob`` is the sum
-    over the completion's tokens where the engine was asked for it.
+    over the completion's tokens where the engine was asked for it. ``usd`` is what a service asks for it, at most;
+    where one request draws several samples, that and ``prompt_tokens`` belong to the first: they are billed once.
     """
 
     problem_idx: int
@@ -62,6 +63,7 @@ class Sample:
     gen_s: float
     engine_s: float = 0.0
     logprob: float | None = None
+    usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,22 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from sampling.validate import Plain
 
 OPENAI_DEFAULT_PARALLEL = 32
+ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What a request to a service says by the sweep's own settings; a spending cap relies on some of them.
+SENT_KEYS = frozenset(
+    {"model", "messages", "prompt", "n", "seed", "stop", "stream", "logprobs"}
+    | {"temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens"}
+)
 
 
 class SamplingSettings(Plain):
@@ -30,6 +38,34 @@ class Prices(Plain):
     per_engine_hour: float | None = Field(default=None, ge=0)
     per_million_prompt_tokens: float | None = Field(default=None, ge=0)
     per_million_tokens: float | None = Field(default=None, ge=0)
+
+
+class ServiceSettings(Plain):
+    """How a service may be used. Only ``endpoint`` and ``extra`` change samples.
+
+    ``endpoint`` auto sends a chat to the chat endpoint and a text to the other one; ``chat`` makes a text one user
+    message. ``n_per_request`` asks for several samples at once where the service can. ``cap_usd`` is the most that
+    the model may cost in this run, over all continuations; it needs both prices per token. ``timeout_s`` bounds a try.
+    ``extra`` goes into every request as it is; ``check`` asks the service for its models before a run.
+    """
+
+    endpoint: Literal["auto", "chat", "completions"] = "auto"
+    n_per_request: int = Field(default=1, ge=1)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    timeout_s: float = Field(default=600.0, gt=0)
+    cap_usd: float | None = Field(default=None, gt=0)
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra: dict[str, Any] = Field(default_factory=dict)
+    check: bool = True
+
+    @field_validator("extra")
+    @classmethod
+    def _sets_no_key_of_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        ours = sorted(set(value) & SENT_KEYS)
+        if ours:
+            raise ValueError(f"{', '.join(ours)} is set by the sweep's own keys")
+        return value
 
 
 class ModelSpec(Plain):
@@ -56,6 +92,7 @@ class ModelSpec(Plain):
     base_url: str | None = None
     api_key_env: str | None = None
     parallel: int = Field(default=OPENAI_DEFAULT_PARALLEL, ge=1)
+    service: ServiceSettings = ServiceSettings()
     vllm: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("engines")
@@ -76,13 +113,41 @@ class ModelSpec(Plain):
     def _service_has_an_address(self) -> "ModelSpec":
         if self.engine == "openai" and not self.base_url:
             raise ValueError("engine openai needs base_url")
+        if self.engine != "openai" and self.service != ServiceSettings():
+            raise ValueError("service is for engine openai")
+        if self.engine == "openai" and self.engines not in ("auto", 1):
+            raise ValueError(
+                "engine openai takes one engine, which keeps the rate limits; parallel is how much it asks"
+            )
+        prices = (self.prices.per_million_prompt_tokens, self.prices.per_million_tokens)
+        if self.service.cap_usd is not None and None in prices:
+            raise ValueError("service.cap_usd needs prices.per_million_prompt_tokens and prices.per_million_tokens")
         return self
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        """A key put here by mistake must not get into a plan, nor into the error: see validate.SECRET."""
+        if value is not None and not ENVIRONMENT_NAME.fullmatch(value):
+            raise ValueError("the name of an environment variable that holds the key, never the key itself")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_credentials(cls, value: str | None) -> str | None:
+        if value is not None:
+            url = urlsplit(value)
+            if url.scheme not in {"http", "https"} or not url.hostname or "@" in url.netloc or url.query:
+                raise ValueError("http(s)://host/v1, without credentials and query")
+        return value
 
     @property
     def distribution(self) -> dict[str, object]:
         """What changes the model's samples; the rest (how many engines, prices) may change between runs."""
         kept = self.model_dump(mode="json", include={"engine", "revision", "dtype", "max_model_len", "base_url"})
         local = Path(self.path).exists()  # then the hash of its content tells, not where it lies
+        said = {"endpoint": self.service.endpoint, "extra": self.service.extra}
+        kept |= {name: value for name, value in said.items() if value not in ("auto", {})}
         return {"path": Path(self.path).name if local else self.path, **kept, "vllm": self.vllm}
 
 

@@ -1,5 +1,6 @@
 """Pydantic models that refuse unknown keys, and their errors in one line: where, what, what is allowed."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sampling.errors import BadInput
 
 M = TypeVar("M", bound="Plain")
+SECRET = frozenset({"api_key_env", "base_url"})  # where somebody may put a key by mistake: its value is never shown
 
 
 class Plain(BaseModel):
@@ -24,13 +26,22 @@ def parse(model: type[M], data: object, where: str) -> M:
         raise BadInput(f"{where}: {_first_line(model, error)}") from error
 
 
+def parse_json(model: type[M], data: bytes, where: str) -> M:
+    """The same from JSON."""
+    try:
+        return parse(model, json.loads(data), where)
+    except ValueError as error:
+        raise BadInput(f"{where}: not valid JSON ({error})") from error
+
+
 def _first_line(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "the whole"
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(sorted(_keys_at(model, first["loc"][:-1])))
         return f"{place}: unknown key" + (f"; allowed: {allowed}" if allowed else "")
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}, got {_short(first['input'])}"
+    got = "" if SECRET & set(first["loc"]) else f", got {_short(first['input'])}"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{got}"
 
 
 def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

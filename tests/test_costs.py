@@ -1,5 +1,7 @@
 """Costs: sums written out, and None for what nobody knows."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,6 +42,13 @@ def test_prices_by_the_token() -> None:
     facts = ModelFacts("m", usd_per_million_tokens=10, usd_per_million_prompt_tokens=2)
     cost = rates(cell([10, 10], [0, 0], tokens=2000, prompt_tokens=600), facts)
     assert cost.at(5).usd == pytest.approx((300 * 2 + 5 * 100 * 10) / 1e6)
+
+
+def test_a_service_bills_a_prompt_with_every_request() -> None:
+    facts = ModelFacts("m", usd_per_million_tokens=10, usd_per_million_prompt_tokens=2)
+    drawn = replace(cell([10, 10], [0, 0], tokens=2000, prompt_tokens=600), billed_prompt_tokens=10 * 600)
+    assert rates(drawn, facts).at(1).usd == pytest.approx((300 * 2 + 100 * 10) / 1e6)
+    assert rates(drawn, facts).total(2, 20).usd == pytest.approx((10 * 600 * 2 + 2000 * 10) / 1e6)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ from sampling.errors import BadInput, StoreError, StoreUnusable
 from sampling.models import ModelInfo
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
-from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings
 from tests.living import living
+from tests.speaking_server import TOKENS, speaking
 from verify.verdict import Verdict
 
 PROBLEMS, SAMPLES, PER_UNIT = 4, 60, 20
@@ -229,3 +230,18 @@ def test_a_sandbox_that_is_not_to_be_had_is_told_before_any_sampling(
 ) -> None:
     with pytest.raises(BadInput, match="nonsense"):
         run(replace(work(tmp_path), tier="nonsense"), tmp_path, cluster)
+
+
+def test_a_spending_cap_stops_a_service_and_not_the_others(cluster: tuple[float, float], tmp_path: Path) -> None:
+    """A unit could cost 10.24 dollars and costs 0.1: three start, one after the other, before the fourth could not."""
+    with speaking(wants_key=False) as server:
+        prices = Prices(per_million_prompt_tokens=0.0, per_million_tokens=1000.0)
+        given = {"path": "served", "engine": "openai", "base_url": server.url, "prices": prices}
+        paid = ModelSpec(name="paid", service=ServiceSettings(cap_usd=10.5), **given)  # type: ignore[arg-type]
+        stored = ModelSpec(name="stored", path=str(tmp_path / "samples.jsonl"), engine="replay")
+        left = run(work(tmp_path, paid, stored), tmp_path, cluster)
+        assert len(server.seen) == 3 * PER_UNIT
+    assert committed(tmp_path, "stored")[0] == 240
+    assert committed(tmp_path, "paid")[0] == 3 * PER_UNIT
+    assert [item.unit.model for item in left] == ["paid"] * 9
+    assert f"${3 * PER_UNIT * TOKENS * 1000 / 1e6:.4f} of $10.5 are spent" in left[0].error

@@ -1,0 +1,169 @@
+"""A few problems of a sweep for real, what the rest will take by them, and afterwards what it took.
+
+The few are the sweep itself made small (problems spread over each task, a small k) under its own name: a run only ever
+grows, so they are its first samples and nothing is thrown away.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jobs.cells import CellCounts, ModelFacts
+from jobs.commit import result_files
+from jobs.costs import MILLION, SECONDS_AN_HOUR
+from jobs.estimators import Floats
+from jobs.layout import FINAL, SAMPLES, VERDICTS
+from jobs.predict import Measured, Place, predict
+from jobs.report_schema import Prediction
+from jobs.resolve import Resolved
+from jobs.results import open_database, read_cells, undisturbed
+from jobs.runs import StoredRun
+from jobs.sessions import Session, now, read_sessions
+from jobs.store import Store
+from sampling.settings import ModelSpec
+from sampling.validate import Plain, parse_json
+
+PREDICTIONS = "predictions/"
+PROBLEMS, ROWS, PAID_K = (
+    16,
+    2048,
+    4,
+)  # of each task; of each (model, task), at most; a model that bills tokens has fewer
+
+
+class StoredPrediction(Plain):
+    """What was expected of the ``samples`` that were missing at ``created``; ``usd_before`` is what the others cost."""
+
+    created: str
+    samples: int
+    usd_before: float | None
+    rows: tuple[Prediction, ...]
+
+
+def small_part(resolved: Resolved) -> Resolved:
+    """The sweep with PROBLEMS problems of each task, evenly spread, and a k that makes about a unit of each cell."""
+    problems = {task: _spread(given) for task, given in resolved.problems.items()}
+    most = max(1, ROWS // max(len(given) for given in problems.values()))
+    sweep = resolved.sweep
+    models = [
+        m.model_copy(update={"k": min(sweep.k_of(m), PAID_K if _bills_tokens(m) else most)}) for m in sweep.models
+    ]
+    return replace(resolved, sweep=sweep.model_copy(update={"models": tuple(models)}), problems=problems)
+
+
+def _spread(given: Sequence[Any]) -> tuple[Any, ...]:
+    count = min(PROBLEMS, len(given))
+    return tuple(given[i * len(given) // count] for i in range(count))
+
+
+def _bills_tokens(model: ModelSpec) -> bool:
+    return bool(model.prices.per_million_tokens or model.prices.per_million_prompt_tokens)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run has shown so far."""
+
+    measured: tuple[Measured, ...]
+    place: Place
+
+    @property
+    def samples(self) -> int:
+        return sum(int(cell.samples.sum()) for cell in self.measured)
+
+
+def evidence(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> Evidence | None:
+    """None where no call of `troop run` has ended yet, or nothing was drawn."""
+    ended = [session for session in read_sessions(stored.store) if session.ended and session.samples]
+    measured = _measure(stored, facts)
+    if not ended or not measured:
+        return None
+    engines = {model: count for session in ended for model, count in session.engines.items()}
+    verify_s = sum(session.verify_s for session in ended) / sum(session.samples for session in ended)
+    return Evidence(measured, Place(engines, ended[-1].ready_s, ended[-1].verifiers, verify_s))
+
+
+def predict_rest(found: Evidence, to_do: Mapping[tuple[str, str], int]) -> tuple[Prediction, ...]:
+    """Empty where a (model, task) has nothing to predict it from."""
+    known = {(cell.model, cell.task) for cell in found.measured}
+    if any(count and cell not in known for cell, count in to_do.items()):
+        return ()
+    return predict(found.measured, to_do, found.place)
+
+
+def keep_prediction(store: Store, samples: int, usd_before: float | None, rows: Sequence[Prediction]) -> None:
+    """One object of its own for every prediction, never changed."""
+    kept = StoredPrediction(created=now(), samples=samples, usd_before=usd_before, rows=tuple(rows))
+    store.put_new(f"{PREDICTIONS}{kept.created}.json", kept.model_dump_json(indent=1).encode())
+
+
+def predicted_and_actual(store: Store, usd: float | None) -> tuple[tuple[Prediction, ...], str | None]:
+    """The newest prediction with what it came to, and what cannot be said of it. ``usd`` is what the run has cost."""
+    keys = sorted(info.key for info in store.list(PREDICTIONS))
+    if not keys:
+        return (), None
+    kept = parse_json(StoredPrediction, store.get(keys[-1]), f"{store.uri}/{keys[-1]}")
+    later = [session for session in read_sessions(store) if session.started > kept.created]
+    drawn = sum(session.samples for session in later)
+    if drawn != kept.samples or not all(session.ended for session in later):
+        said = f"{drawn:,} of the {kept.samples:,} predicted samples were drawn by calls of `troop run` that ended"
+        return kept.rows, f"Predicted and actual cannot be compared: {said} since."
+    actual = _actual(later)
+    if usd is not None and kept.usd_before is not None:
+        actual["dollars"] = usd - kept.usd_before
+    return tuple(row.model_copy(update={"actual": actual.get(row.what)}) for row in kept.rows), None
+
+
+def _actual(sessions: Sequence[Session]) -> dict[str, float]:
+    elapsed = sum(session.elapsed_s for session in sessions)
+    sampling = elapsed - sum(session.ready_s for session in sessions)
+    return {
+        "tokens": float(sum(session.tokens for session in sessions)),
+        "hours": elapsed / SECONDS_AN_HOUR,
+        "stored": sum(session.stored_bytes for session in sessions) / 1e6,
+        "busy verifiers": sum(session.verify_s for session in sessions) / max(sampling, 1e-9),
+    }
+
+
+def _measure(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> tuple[Measured, ...]:
+    """From verdicts alone, which are narrow: an engine's seconds belong to its samples by their tokens anyway."""
+    cells, sizes = read_cells(stored.run, stored.version), _sizes(stored)
+    query = """SELECT count(*), sum(tokens), sum(prompt_tokens)
+        FROM verdicts WHERE model = ? AND task = ? GROUP BY problem_idx ORDER BY problem_idx"""
+
+    def read() -> list[Any]:
+        with open_database(stored.run, stored.version) as db:
+            return [db.execute(query, [cell.model, cell.task]).fetchall() for cell in cells]
+
+    sums = [np.array(rows, dtype=np.float64).T for rows in undisturbed(read)]
+    return tuple(
+        _measured(cell, each, facts[cell.model], sizes[cell.model, cell.task])
+        for cell, each in zip(cells, sums, strict=True)
+    )
+
+
+def _measured(cell: CellCounts, sums: Any, facts: ModelFacts, stored_bytes: int) -> Measured:
+    samples, tokens, prompts = sums
+    engine_s = tokens * cell.engine_s / max(1, cell.tokens)
+    usd = _usd(facts, tokens, prompts, engine_s)
+    return Measured(cell.model, cell.task, samples, tokens, engine_s, usd, stored_bytes / samples.sum())
+
+
+def _usd(facts: ModelFacts, tokens: Floats, prompts: Floats, engine_s: Floats) -> Floats | None:
+    prices = (facts.usd_per_engine_hour, facts.usd_per_million_tokens, facts.usd_per_million_prompt_tokens)
+    if prices == (None, None, None):
+        return None
+    by_hour, by_token, by_prompt = (price or 0.0 for price in prices)
+    return by_hour * engine_s / SECONDS_AN_HOUR + (by_token * tokens + by_prompt * prompts) / MILLION
+
+
+def _sizes(stored: StoredRun) -> dict[tuple[str, str], int]:
+    """Bytes in the store by (model, task)."""
+    sizes: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for start in (VERDICTS, SAMPLES, FINAL):
+        for info, key in result_files(stored.store, "", start):
+            sizes[key.model, key.task] += info.size
+    return dict(sizes)

@@ -1,0 +1,175 @@
+"""OpenAI's HTTP API as data: what is sent, and what each kind of answer means. No request leaves from here.
+
+The protocol is https://platform.openai.com/docs/api-reference (completions, chat, models) as vLLM and others speak it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from sampling.problems import Problem
+from sampling.settings import ModelSpec, SamplingSettings
+
+RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+REFUSED = {400, 413, 422}
+TOO_LONG = ("context_length_exceeded", "context length", "maximum context", "too long")
+NO_MONEY = ("insufficient_quota", "billing_hard_limit")
+FILTERED = ("content_filter", "content_policy", "responsibleai")
+FINISHED = {"stop", "length", "content_filter"}
+SAID_CHARACTERS = 200
+
+
+class Text(BaseModel):
+    """The message of a chat's choice; ``content`` may be null."""
+
+    content: str | None = None
+
+
+class TokenLogprob(BaseModel):
+    """One token of a chat's choice."""
+
+    logprob: float
+
+
+class Logprobs(BaseModel):
+    """A chat has ``content``, a completion ``token_logprobs`` (null for a token without one)."""
+
+    content: list[TokenLogprob] | None = None
+    token_logprobs: list[float | None] | None = None
+
+    @property
+    def values(self) -> list[float]:
+        return [token.logprob for token in self.content or ()] or [v or 0.0 for v in self.token_logprobs or ()]
+
+
+class Choice(BaseModel):
+    """One completion: of a chat in ``message``, else in ``text``."""
+
+    text: str | None = None
+    message: Text | None = None
+    finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+
+    @property
+    def written(self) -> str:
+        return self.text or (self.message.content if self.message else None) or ""
+
+    @property
+    def finished(self) -> str:
+        return self.finish_reason if self.finish_reason in FINISHED else "stop"
+
+
+class Usage(BaseModel):
+    """Tokens as the service counts and bills them."""
+
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+
+
+class Reply(BaseModel):
+    """What comes back with 200; keys that are not needed are not looked at."""
+
+    choices: list[Choice] = Field(min_length=1)
+    usage: Usage | None = None
+
+
+class Meaning(Enum):
+    """What an answer means for the request."""
+
+    DRAWN = "samples came"
+    AGAIN = "worth another try"
+    TOO_LONG = "this prompt does not fit"
+    FILTERED = "this prompt is not answered"
+    REFUSED = "this prompt, or the settings, cannot be used"
+    BROKEN = "no request can succeed"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One try: ``said`` is for a person; ``may_cost``: no usage came, but it may be billed."""
+
+    meaning: Meaning
+    said: str = ""
+    reply: Reply | None = None
+    may_cost: bool = False
+
+
+def request_of(
+    model: ModelSpec, settings: SamplingSettings, problem: Problem, samples: int, seed: int | None
+) -> tuple[str, dict[str, Any]]:
+    """The path below the base URL and the body. A server may have defaults of its own."""
+    service = model.service
+    body: dict[str, Any] = {"model": model.path, "temperature": settings.temperature, "top_p": settings.top_p}
+    body[service.max_tokens_key] = settings.max_tokens
+    optional = {
+        "top_k": settings.top_k or None,
+        "stop": [*settings.stop, *problem.stop] or None,
+        "n": samples if samples > 1 else None,
+        "seed": seed,
+    }
+    body |= {key: value for key, value in optional.items() if value is not None} | service.extra
+    if service.endpoint == "completions" or (service.endpoint == "auto" and problem.messages is None):
+        turns = [problem.prompt] if problem.messages is None else [m.content for m in problem.messages]
+        prompt = {"prompt": "\n\n".join(turn or "" for turn in turns)}
+        return "completions", body | prompt | ({"logprobs": 1} if settings.logprobs else {})
+    messages = [m.model_dump() for m in problem.messages or ()] or [{"role": "user", "content": problem.prompt}]
+    return "chat/completions", body | {"messages": messages} | ({"logprobs": True} if settings.logprobs else {})
+
+
+def read_answer(status: int, content: bytes) -> Answer:
+    """What an HTTP answer means."""
+    if status == 200:
+        return _read_reply(content)
+    said = f"{status} {_said(content)}"
+    text = said.lower()
+    if status == 429 and any(word in text for word in NO_MONEY):
+        return Answer(Meaning.BROKEN, said)
+    if status in RETRIED:
+        return Answer(Meaning.AGAIN, said)
+    if status not in REFUSED:
+        return Answer(Meaning.BROKEN, said)
+    if any(word in text for word in TOO_LONG) or status == 413:
+        return Answer(Meaning.TOO_LONG, said)
+    return Answer(Meaning.FILTERED if any(word in text for word in FILTERED) else Meaning.REFUSED, said)
+
+
+def share_tokens(total: int, weights: Sequence[int]) -> list[int]:
+    """Whole shares of ``total``, about in proportion to the weights, that add up to it exactly.
+
+    The API counts a request's tokens together, so those of one of its samples are known only up to this.
+    """
+    whole, done, given = sum(weights), 0, 0
+    shares = []
+    for i, weight in enumerate(weights, start=1):
+        done += weight
+        upto = total * done // whole if whole else total * i // len(weights)
+        shares.append(upto - given)
+        given = upto
+    return shares
+
+
+def _read_reply(content: bytes) -> Answer:
+    try:
+        return Answer(Meaning.DRAWN, reply=Reply.model_validate_json(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "reply"
+        return Answer(Meaning.AGAIN, f"200, but not what the API promises: {place}: {first['msg']}", may_cost=True)
+
+
+def _said(content: bytes) -> str:
+    """The service's own words in one line: the message and code of its error object, or the start of the text."""
+    text = content[:10_000].decode("utf-8", "replace")
+    try:
+        error = json.loads(text)
+        error = error.get("error", error) if isinstance(error, dict) else error
+        if isinstance(error, dict):
+            text = " ".join(str(error[key]) for key in ("code", "type", "message") if error.get(key))
+    except (ValueError, RecursionError):
+        pass
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())[:SAID_CHARACTERS]

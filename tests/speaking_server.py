@@ -1,0 +1,124 @@
+"""A small real HTTP server that speaks OpenAI's API, and can be told to misbehave by the prompts it gets."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+KEY = "sk-very-secret"
+PROMPT_TOKENS, TOKENS = 3, 5
+
+
+class SpeakingServer(ThreadingHTTPServer):
+    """``faults`` by how a prompt starts: called with the handler and how often it has come; True if it answered."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, faults: "dict[str, Fault]", most_choices: int, wants_key: bool) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.faults, self.most_choices, self.wants_key = faults, most_choices, wants_key
+        self.seen: list[dict[str, Any]] = []
+        self.times: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is part of the tests."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers ``<prompt>`` to every prompt that no fault takes."""
+
+    server: SpeakingServer
+
+    def do_GET(self) -> None:
+        if self.server.wants_key and self.headers["Authorization"] != f"Bearer {KEY}":
+            return self.answer(401, {"error": {"message": f"wrong key {self.headers['Authorization']}"}})
+        if self.path == "/v1/models":
+            return self.answer(200, {"data": [{"id": "served"}, {"id": "other"}]})
+        return self.answer(404, {"error": {"message": "no such model"}})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        prompt = body.get("prompt") or body["messages"][-1]["content"]
+        with self.server.lock:
+            self.server.seen.append({"path": self.path, "auth": self.headers["Authorization"], **body})
+            self.server.times[prompt] += 1
+        if self.server.wants_key and self.headers["Authorization"] != f"Bearer {KEY}":
+            return self.answer(401, {"error": {"message": f"wrong key {self.headers['Authorization']}"}})
+        if body["model"] != "served":
+            return self.answer(404, {"error": {"message": f"The model {body['model']} does not exist."}})
+        for start, fault in self.server.faults.items():
+            if prompt.startswith(start) and fault(self, self.server.times[prompt]):
+                return None
+        return self.answer(200, self.samples(body, prompt))
+
+    def samples(self, body: dict[str, Any], prompt: str) -> dict[str, Any]:
+        count = min(body.get("n", 1), self.server.most_choices)
+        text = {"text": f"<{prompt}>"} if "prompt" in body else {"message": {"content": f"<{prompt}>"}}
+        usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": TOKENS * count}
+        return {"choices": [{**text, "finish_reason": "stop"}] * count, "usage": usage}
+
+    def answer(self, code: int, body: object, **headers: str) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+Fault = Callable[[Handler, int], bool]
+
+
+def answers(code: int, body: object, first: int = 1, **headers: str) -> Fault:
+    """The ``first`` times a prompt comes, this answer."""
+
+    def fault(handler: Handler, times: int) -> bool:
+        if times <= first:
+            handler.answer(code, body, **headers)
+        return times <= first
+
+    return fault
+
+
+def cuts(handler: Handler, times: int) -> bool:
+    """The first time, the connection ends in the middle of the answer."""
+    if times == 1:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b'{"choices": [')
+        handler.close_connection = True
+    return times == 1
+
+
+def dawdles(handler: Handler, times: int) -> bool:
+    """The first time, the answer comes too late."""
+    if times == 1:
+        time.sleep(1.0)
+    return False
+
+
+@contextmanager
+def speaking(
+    faults: dict[str, Fault] | None = None, most_choices: int = 100, wants_key: bool = True
+) -> Iterator[SpeakingServer]:
+    with SpeakingServer(faults or {}, most_choices, wants_key) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
