@@ -67,13 +67,13 @@ def test_a_limit_that_cannot_be_kept_is_refused(
 
 def test_a_run_that_a_limit_ends_is_clean_and_goes_on(troop: Troop, write_sweep: WriteSweep) -> None:
     """Dollars are spent by the first unit: the rest is left, and not set aside."""
-    models = [{"name": "gold", "path": "gold", "engine": "replay", "k": 8192, "prices": {"per_million_tokens": 1e6}}]
-    limited = troop("run", write_sweep(models=models, stop={"usd": 5}), "--local", "--no-report")
+    models = [{"name": "gold", "path": "gold", "engine": "replay", "k": 8192, "prices": {"per_million_tokens": 0.1}}]
+    limited = troop("run", write_sweep(models=models, stop={"usd": 0.0003}), "--local", "--no-report")
     assert limited.code == 0
     assert "stopped by stop.usd: " in limited.err
     status = json.loads(troop("status", "runs/sums", "--json").out)
     assert 0 < status["cells"][0]["committed"] < status["cells"][0]["planned"] and not status["set_aside"]
-    again = troop("run", write_sweep(models=models, stop={"usd": 5}), "--local", "--no-report")
+    again = troop("run", write_sweep(models=models, stop={"usd": 0.0003}), "--local", "--no-report")
     assert "0 samples committed" in again.err and "stopped by stop.usd" in again.err  # what was spent, counts
     assert troop("run", write_sweep(models=models), "--local", "--no-report").code == 0
     assert json.loads(troop("status", "runs/sums", "--json").out)["complete"]

@@ -46,8 +46,8 @@ def test_it_goes_on_over_a_failing_store_and_ends_with_the_run(capsys: pytest.Ca
 
 
 def test_a_run_that_is_completed_meanwhile_is_seen_to_be(troop: Troop, write_sweep: WriteSweep) -> None:
-    models = [{"name": "gold", "path": "gold", "engine": "replay", "k": 8192, "prices": {"per_million_tokens": 1e6}}]
-    assert troop("run", write_sweep(models=models, stop={"usd": 1}), "--local", "--no-report").code == 0
+    models = [{"name": "gold", "path": "gold", "engine": "replay", "k": 8192, "prices": {"per_million_tokens": 0.1}}]
+    assert troop("run", write_sweep(models=models, stop={"usd": 0.0003}), "--local", "--no-report").code == 0
     seen: list[RunStatus] = []
 
     def read() -> RunStatus:
