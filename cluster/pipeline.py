@@ -22,7 +22,7 @@ from cluster.sampler import Sampler
 from cluster.shards import OpenShards
 from cluster.sink import Sink
 from cluster.tally import EngineTally, OnProgress, Progress, Tally
-from sampling.errors import EngineError, StoreError, StoreUnusable, TroopError
+from sampling.errors import EngineError, EngineRefused, StoreError, StoreUnusable, TroopError
 from sampling.samples import Shard, Unit
 
 BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
@@ -49,8 +49,8 @@ class Pipeline:
     async def run(self, on_progress: OnProgress) -> tuple[SetAside, ...]:
         """Works until every unit is committed or set aside; returns the latter.
 
-        Raises BadInput, before any engine starts, where the verifiers cannot work, and StoreUnusable where nothing can
-        be committed any more: to go on would only burn GPU hours.
+        Raises BadInput, before any engine starts, where the verifiers cannot work, EngineRefused where no engine of a
+        model can ever run, and StoreUnusable where nothing can be committed: to go on would only burn GPU hours.
         """
         ticker = asyncio.create_task(self._tick(on_progress))
         try:
@@ -62,6 +62,8 @@ class Pipeline:
         except BaseExceptionGroup as errors:
             if unusable := errors.subgroup(StoreUnusable):
                 raise StoreUnusable(one_line(_first(unusable))) from errors
+            if refused := errors.subgroup(EngineRefused):
+                raise _first(refused) from errors
             raise
         finally:
             ticker.cancel()
@@ -81,6 +83,9 @@ class Pipeline:
         """Runs all engines of one model; units that are left when the last engine has failed are set aside."""
         async with asyncio.TaskGroup() as units:
             errors = await self._run_engines(queue, place, units)
+        refused = next((error for error in errors if isinstance(error, EngineRefused)), None)
+        if queue.waiting and refused:
+            raise refused
         while queue.waiting:
             unit = queue.take()
             self._tally.set_aside.append(SetAside(unit, f"model {unit.model}: {errors[0]}"))
@@ -91,7 +96,7 @@ class Pipeline:
         results = await asyncio.gather(*(handle.run() for handle in handles), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors:
-            if not isinstance(error, EngineError):
+            if not isinstance(error, EngineError | EngineRefused):
                 raise error
         return errors
 
@@ -107,7 +112,7 @@ class Pipeline:
     def _new_sampler(self, queue: UnitQueue, place: EnginePlace) -> Any:
         actor: Any = ray.remote(Sampler)
         work = replace(queue.work, units=(next(iter(queue.work.units)),))  # not all travel to every engine
-        arguments = (work, self._problems, self._work.seed, self._work.code_version, place.threads)
+        arguments = (work, self._problems, self._work.seed, self._work.code_version, place)
         options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
         return actor.options(**options).remote(*arguments)
 

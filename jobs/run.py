@@ -164,6 +164,7 @@ def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress) -> tupl
 
 
 def _run_on_ray(work: Work, sink: RunSink, tally: Tally, show: OnProgress, address: str | None) -> tuple[SetAside, ...]:
+    from cluster.nodes import survey
     from cluster.pipeline import Pipeline
     from cluster.placement import place
     from cluster.session import connected
@@ -172,7 +173,7 @@ def _run_on_ray(work: Work, sink: RunSink, tally: Tally, show: OnProgress, addre
         return await Pipeline(work, sink, placement, tally).run(show)
 
     with connected(address) as (cpus, gpus):
-        placement = place(work.models, cpus, gpus, work.verifiers)
+        placement = place(work.models, cpus, gpus, work.verifiers, survey(work.models))
         return asyncio.run(run())
 
 

@@ -40,5 +40,5 @@ def test_no_more_engines_than_units() -> None:
 
 
 def test_more_gpus_than_there_are_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"gpus is 4, but the cluster has 2"):
+    with pytest.raises(BadInput, match=r"gpus is 4, but no node has more than 2"):
         place([work(gpus=4)], 16, 2, None)
