@@ -6,7 +6,6 @@ must not reach into each other's. And what can never fit is found here, in numbe
 """
 
 from dataclasses import dataclass
-from math import floor
 
 from sampling.errors import EngineRefused
 from sampling.models import ModelInfo
@@ -85,7 +84,7 @@ def utilization(model: ModelSpec, info: ModelInfo, share: GpuShare) -> float:
             raise EngineRefused(_too_large(model, share, wanted, longest))
     if share.usable_bytes <= 0:
         raise EngineRefused(f"model {model.name}: {_of(share)} has no room for an engine; raise gpus")
-    return floor(share.usable_bytes / share.total_bytes * 1e4) / 1e4
+    return share.usable_bytes / share.total_bytes
 
 
 def taken_bytes(model: ModelSpec, info: ModelInfo, share: GpuShare) -> int:
