@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import ray
 
 from cluster.batches import ModelWork, Work
 from cluster.devices import Given, Gpu, located, look, refuse_wrong, wrong
 from cluster.nodes import survey
 from cluster.pipeline import Pipeline
 from cluster.placement import EnginePlace, Node, Placement
-from cluster.session import connected
+from cluster.sampler import Sampler
+from cluster.session import alive_nodes, connected
 from cluster.tally import CellTally, Tally
 from jobs.catalogue import Run
 from jobs.commit import RunSink
@@ -106,22 +108,18 @@ def devices(folder: Path) -> set[tuple[str, str, str, str]]:
 GOLD = ModelSpec(name="gold", path="gold", engine="replay")
 
 
-def test_every_sampler_sees_only_its_device(nodes: str, tmp_path: Path) -> None:
-    """The sampler compares Ray's ids with what is visible; here they are compared with each other."""
+def test_every_sampler_sees_only_its_device(nodes: str) -> None:
+    """Four samplers on four GPUs: each compares Ray's id with what is visible to it, here they are compared."""
     assert [(node.cpus, node.gpus) for node in survey(())] == [(1, 2), (1, 2)]
-    seen: set[tuple[str, str, str, str]] = set()
-    for attempt in range(5):  # until all four engines had a unit: the first may be quick enough to do all
-        run(GOLD, ModelInfo("r"), EnginePlace(4, 0.1, 1, 1), tmp_path / str(attempt))
-        now = devices(tmp_path / str(attempt))
-        assert len({(node_id, gpu) for _, node_id, gpu, _ in now}) == len(now), "two engines on one GPU"
-        seen |= now
-        if len({(node_id, gpu) for _, node_id, gpu, _ in seen}) == 4:
-            break
-    assert {(node_id, gpu) for _, node_id, gpu, _ in seen} == {
-        (node_id, gpu) for node_id in {row[1] for row in seen} for gpu in ("0", "1")
-    }
-    assert len({row[1] for row in seen}) == 2
-    assert {row[3] for row in seen} == {"1"}
+    work = ModelWork(GOLD, ModelInfo("r"), SamplingSettings(), "h", (Unit("gold", "t", 0, 0, 1, 0, 4),))
+    new = ray.remote(Sampler).options(num_cpus=0.1, num_gpus=1).remote
+    actors = [new(work, {"t": {0: PROBLEM}}, 0, "test", EnginePlace(4, 0.1, 1, 1)) for _ in range(4)]
+    seen = [ready.provenance for ready in ray.get([actor.start.remote() for actor in actors])]
+    for actor in actors:
+        ray.kill(actor)
+    ids = {node["NodeID"] for node in alive_nodes()}
+    assert {(each.node_id, each.gpu_ids) for each in seen} == {(node, gpu) for node in ids for gpu in ("0", "1")}
+    assert len(ids) == 2 and {each.gpus for each in seen} == {"1"}
 
 
 def test_an_engine_of_two_gpus_has_both_of_one_node(nodes: str, tmp_path: Path) -> None:
