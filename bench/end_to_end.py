@@ -66,13 +66,15 @@ def troop_round(resolved: Resolved, folder: Path) -> Measured:
 
 def plain_round(resolved: Resolved, threads: int) -> Measured:
     """``LLM.generate`` with the engine arguments that Troop uses, and ``n`` samples of each prompt."""
+    from sampling.gpu_memory import GpuShare
     from sampling.vllm_engine import engine_arguments, prepare_environment, sampling_params
 
     model, on_gpu = resolved.sweep.models[0], prepare_environment(threads)
     from vllm import LLM
 
     (problems,) = resolved.problems.values()
-    llm = LLM(**engine_arguments(model, resolved.infos[model.name], 1, on_gpu))
+    share = GpuShare(model.gpus) if on_gpu else None
+    llm = LLM(**engine_arguments(model, resolved.infos[model.name], Path(model.path), 1, share))
     settings = sampling_params(resolved.sweep.settings_of(model), problems[0].stop)
     settings.n = resolved.sweep.k_of(model)
     started = time.monotonic()

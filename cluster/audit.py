@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.session import connected
+from cluster.session import alive_nodes, connected
 from sampling.problems import Problem
 from verify.audit import Audit, Surprise, Trial, Tried, batches, failed, surprises, try_batch
 from verify.judge import Judge
@@ -60,18 +60,12 @@ def audit_cluster(audit: Audit, repeats: int, tier: str | None, show: OnCount, a
     import ray
 
     with connected(address):
-        nodes = {row["NodeID"]: _node(row) for row in _alive()}
+        nodes = {row["NodeID"]: _node(row) for row in alive_nodes()}
         problems, orders = ray.put(audit.problems), audit.rounds(repeats)
         planned = len(nodes) * sum(map(len, orders))
         for order in orders:
             _Round(audit, batches(order), nodes, problems, tier).run(show, planned)
     return list(nodes.values())
-
-
-def _alive() -> list[dict[str, Any]]:
-    import ray
-
-    return [row for row in ray.nodes() if row["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _node(row: Mapping[str, Any]) -> NodeAudit:

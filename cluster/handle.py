@@ -10,7 +10,7 @@ from ray.exceptions import RayActorError, RayError
 
 from cluster.batches import ModelWork
 from cluster.tally import EngineTally
-from sampling.errors import EngineError
+from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance, Unit
 
 TRIES = 3  # of a unit; and of an engine, between two committed units
@@ -91,7 +91,8 @@ class SamplerHandle:
         self._failures = 0
 
     async def run(self) -> None:
-        """Until the model has no open unit; raises EngineError when the engine failed TRIES times in a row."""
+        """Until the model has no open unit; raises EngineError when the engine failed TRIES times in a row, and
+        EngineRefused as soon as it refuses its place."""
         try:
             while self.queue.open:
                 await self._start()
@@ -159,6 +160,10 @@ class SamplerHandle:
     def _count_failure(self, error: Exception) -> None:
         self._failures += 1
         self.tally.restarts += 1
+        refused = getattr(error, "cause", None)
+        if isinstance(refused, EngineRefused):
+            self.tally.set_state("failed")
+            raise refused
         if self._failures >= TRIES:
             self.tally.set_state("failed")
             raise EngineError(one_line(error)) from error

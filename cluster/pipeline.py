@@ -23,7 +23,7 @@ from cluster.shards import OpenShards
 from cluster.sink import Sink
 from cluster.spending import Spending
 from cluster.tally import EngineTally, Enough, OnProgress, Progress, Tally, never
-from sampling.errors import EngineError, StoreError, StoreUnusable, TroopError
+from sampling.errors import EngineError, EngineRefused, StoreError, StoreUnusable, TroopError
 from sampling.samples import Shard, Unit
 
 BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
@@ -54,8 +54,8 @@ class Pipeline:
     async def run(self, on_progress: OnProgress, enough: Enough = never) -> tuple[SetAside, ...]:
         """Works until every unit is committed or set aside, or it is enough; returns those set aside.
 
-        Raises BadInput, before any engine starts, where the verifiers cannot work, and StoreUnusable where nothing can
-        be committed any more: to go on would only burn GPU hours.
+        Raises BadInput, before any engine starts, where the verifiers cannot work, EngineRefused where no engine of a
+        model can ever run, and StoreUnusable where nothing can be committed: to go on would only burn GPU hours.
         """
         self._queues = [UnitQueue(work) for work in self._work.models]
         ticker = asyncio.create_task(self._tick(on_progress, enough))
@@ -68,6 +68,8 @@ class Pipeline:
         except BaseExceptionGroup as errors:
             if unusable := errors.subgroup(StoreUnusable):
                 raise StoreUnusable(one_line(_first(unusable))) from errors
+            if refused := errors.subgroup(EngineRefused):
+                raise _first(refused) from errors
             raise
         finally:
             ticker.cancel()
@@ -90,6 +92,9 @@ class Pipeline:
         """Runs all engines of one model; units that are left when the last engine has failed are set aside."""
         async with asyncio.TaskGroup() as units:
             errors = await self._run_engines(queue, place, units)
+        refused = next((error for error in errors if isinstance(error, EngineRefused)), None)
+        if queue.waiting and refused:
+            raise refused
         while queue.waiting:
             unit = queue.take()
             self._tally.set_aside.append(SetAside(unit, f"model {unit.model}: {errors[0]}"))
@@ -100,7 +105,7 @@ class Pipeline:
         results = await asyncio.gather(*(handle.run() for handle in handles), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors:
-            if not isinstance(error, EngineError):
+            if not isinstance(error, EngineError | EngineRefused):
                 raise error
         return errors
 
@@ -116,7 +121,7 @@ class Pipeline:
     def _new_sampler(self, queue: UnitQueue, place: EnginePlace) -> Any:
         actor: Any = ray.remote(Sampler)
         work = replace(queue.work, units=(next(iter(queue.work.units)),))  # not all travel to every engine
-        arguments = (work, self._problems, self._work.seed, self._work.code_version, place.threads)
+        arguments = (work, self._problems, self._work.seed, self._work.code_version, place)
         options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
         return actor.options(**options).remote(*arguments)
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 
 from cluster.batches import ModelWork
 from sampling.errors import BadInput
+from sampling.gpu_memory import engines_that_fit
 
 MOST_CPU_ENGINES = 4  # per model, on a machine without a GPU
 ENGINES_SHARE = 0.5  # of the cores, where engines have no GPU of their own
 SERVICE_CPUS = 0.01  # an engine that only waits for a service
+EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +33,73 @@ class Placement:
     verifier_cpus: float
 
 
-def place(models: Sequence[ModelWork], cpus: float, gpus: float, verifiers: int | None) -> Placement:
-    """Shares out a cluster of ``cpus`` cores and ``gpus`` GPUs; raises BadInput when a model can never fit."""
-    engines = tuple(_engine_place(work, len(models), cpus, gpus) for work in models)
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine of a cluster: cores, GPUs, and the memory of each GPU in bytes, where it is known."""
+
+    cpus: float
+    gpus: float
+    gpu_bytes: int | None = None
+
+    def slots(self, gpus: float) -> int:
+        """How many engines of ``gpus`` GPUs each, or a share of one, have room here."""
+        return int(self.gpus) * int(1 / gpus + EPSILON) if gpus < 1 else int(self.gpus // gpus)
+
+
+def place(
+    models: Sequence[ModelWork], cpus: float, gpus: float, verifiers: int | None, nodes: Sequence[Node] = ()
+) -> Placement:
+    """Shares out a cluster of ``cpus`` cores and ``gpus`` GPUs; raises BadInput when a model can never fit.
+
+    Without ``nodes`` it is taken for a single machine.
+    """
+    nodes = nodes or (Node(cpus, gpus),)
+    engines = tuple(
+        _on_gpus(work, len(models), nodes)
+        if gpus and work.model.engine == "vllm"
+        else _on_cpus(work, len(models), cpus)
+        for work in models
+    )
     left = max(0.0, cpus - sum(place.count * place.cpus for place in engines))
     # Without GPUs the cores are shared anyway: once the engines are done, verifiers should have them all.
     count = verifiers or max(1, int(left if gpus else cpus))
     return Placement(engines, count, min(1.0, left / count))
 
 
-def _engine_place(work: ModelWork, models: int, cpus: float, gpus: float) -> EnginePlace:
+def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EnginePlace:
+    gpus, most = gpus_each(work, nodes), max(1, len(work.units))
+    fitting = [(node.cpus, slots) for node in nodes if (slots := node.slots(gpus))]
+    if not fitting:
+        there = max(node.gpus for node in nodes)
+        raise BadInput(
+            f"model {work.model.name}: gpus is {gpus:g}, but no node has more than {there:g} (of {len(nodes)} nodes "
+            f"with {sum(node.gpus for node in nodes):g} together); an engine stays within one node"
+        )
+    slots = sum(slots for _, slots in fitting)
+    count = max(1, slots // models) if work.model.engines == "auto" else work.model.engines
+    # An engine wants a core. Where a node has fewer for each GPU, its engines must not wait for them for ever.
+    core = min(1.0, *(ENGINES_SHARE * cpus / slots for cpus, slots in fitting))
+    return EnginePlace(min(count, most), core, gpus, 1)
+
+
+def gpus_each(work: ModelWork, nodes: Sequence[Node]) -> float:
+    """What one engine of a model holds: whole GPUs, or a share that Ray can count (four digits)."""
+    engines = _packed(work, nodes) if work.model.engines_per_gpu == "auto" else work.model.engines_per_gpu
+    return work.model.gpus if engines == 1 else floor(1e4 / engines) / 1e4
+
+
+def _packed(work: ModelWork, nodes: Sequence[Node]) -> int:
+    """Engines on each GPU: as many as every GPU of the cluster has memory for, and its node cores."""
+    holding = [node for node in nodes if node.gpus]
+    fitting = [engines_that_fit(work.model, work.info, work.settings, node.gpu_bytes) for node in holding]
+    return min(*fitting, *(max(1, int(node.cpus / node.gpus)) for node in holding))
+
+
+def _on_cpus(work: ModelWork, models: int, cpus: float) -> EnginePlace:
     model, most = work.model, max(1, len(work.units))
-    asked = None if model.engines == "auto" else int(model.engines)
+    asked = None if model.engines == "auto" else model.engines
     if model.engine != "vllm":
         return EnginePlace(min(asked or 1, most), SERVICE_CPUS, 0, 1)
-    if gpus:
-        if model.gpus > gpus:
-            raise BadInput(f"model {model.name}: gpus is {model.gpus:g}, but the cluster has {gpus:g}")
-        count = asked or max(1, int(gpus / models / model.gpus))
-        return EnginePlace(min(count, most), 1.0, model.gpus, 1)
     count = min(asked or max(1, min(MOST_CPU_ENGINES, int(cpus * ENGINES_SHARE / models))), most)
     share = cpus * ENGINES_SHARE / models / count
     # Cores are lent, not divided: verifiers rarely need their half, and an engine alone is a third faster on both.

@@ -7,10 +7,13 @@ import socket
 import time
 from collections.abc import Iterator
 
+from cluster import devices
 from cluster.batches import EngineReady, ModelWork, Problems, SampleBatch, SampleHeader
+from cluster.placement import EnginePlace
 from sampling.engine import Request
 from sampling.engine_loop import EngineLoop
 from sampling.engines import start_engine
+from sampling.gpu_memory import taken_bytes
 from sampling.samples import Provenance, Sample, Unit
 from sampling.seeds import Seeds, engine_seed
 
@@ -21,9 +24,11 @@ BATCH_S = 1.0  # a slow engine's samples are judged and seen while the unit stil
 class Sampler:
     """Serves one model with one engine, several units at a time."""
 
-    def __init__(self, work: ModelWork, problems: Problems, run_seed: int, code_version: str, threads: int) -> None:
+    def __init__(
+        self, work: ModelWork, problems: Problems, run_seed: int, code_version: str, place: EnginePlace
+    ) -> None:
         self._work, self._problems, self._run_seed = work, problems, run_seed
-        self._code_version, self._threads = code_version, threads
+        self._code_version, self._place = code_version, place
         self._tags = itertools.count()
 
     def is_placed(self) -> bool:
@@ -31,12 +36,17 @@ class Sampler:
         return True
 
     def start(self) -> EngineReady:
-        """Starts the engine; raises EngineError."""
+        """Starts the engine; raises EngineError, EngineRefused where it can never run on what this process has."""
         started = time.monotonic()
+        self._given = devices.look(self._place.gpus)
+        devices.refuse_wrong(self._given)
         work, first = self._work, next(iter(self._work.units))
         seed = engine_seed(self._run_seed, work.model.name, f"{first.task}/{first.number}", secrets.token_hex(8))
         seeds = Seeds(self._run_seed, seed)
-        self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, self._threads))
+        room = self._given.room(self._place.threads)
+        if work.model.engine == "vllm" and room.share:
+            devices.wait_for_memory(self._given, taken_bytes(work.model, work.info, room.share))
+        self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, room))
         return EngineReady(time.monotonic() - started, self._provenance())
 
     def sample(self, unit: Unit) -> Iterator[SampleHeader | SampleBatch]:
@@ -68,7 +78,7 @@ class Sampler:
 
     def _provenance(self) -> Provenance:
         work, engine = self._work, self._loop.engine
-        return Provenance(
+        plain = Provenance(
             model=work.model.name,
             revision=work.info.revision,
             engine=work.model.engine,
@@ -78,3 +88,4 @@ class Sampler:
             node=f"{socket.gethostname()}/{os.getpid()}",
             device=engine.device,
         )
+        return devices.located(plain, self._given)

@@ -46,7 +46,8 @@ def model_facts(stored: StoredRun) -> dict[str, ModelFacts]:
     """Sizes as they were planned, prices as the sweep gives them now; an engine without a GPU costs no GPU hours."""
     planned = {model.name: model for layer in stored.layers for model in layer.models}
     devices = {model: device for model, device, *_ in _engines(stored)}
-    return {name: _facts(model, devices.get(name, "cpu"), stored) for name, model in planned.items()}
+    shares = dict(_rows(stored, "SELECT model, max(gpus::DOUBLE) FROM samples WHERE problem_idx = 0 GROUP BY model"))
+    return {name: _facts(model, devices.get(name, "cpu"), shares.get(name), stored) for name, model in planned.items()}
 
 
 def provenance(stored: StoredRun, cells: Sequence[CellCounts] = ()) -> dict[str, str]:
@@ -73,7 +74,7 @@ def browser_samples(stored: StoredRun, per_problem: int) -> list[BrowserSample]:
     return [BrowserSample(*row) for row in _rows(stored, query, [per_problem, per_problem])]
 
 
-def _facts(model: PlannedModel, device: str, stored: StoredRun) -> ModelFacts:
+def _facts(model: PlannedModel, device: str, gpus: float | None, stored: StoredRun) -> ModelFacts:
     spec = next((spec for spec in stored.sweep.models if spec.name == model.name), None)
     prices = spec.prices if spec else None
     return ModelFacts(
@@ -81,7 +82,7 @@ def _facts(model: PlannedModel, device: str, stored: StoredRun) -> ModelFacts:
         parameters=model.parameters,
         layers=model.layers,
         hidden=model.hidden,
-        gpus=spec.gpus if spec and device not in {"cpu", "none", "service"} else 0.0,
+        gpus=gpus or (spec.gpus if spec and device not in {"cpu", "none", "service"} else 0.0),
         usd_per_engine_hour=prices.per_engine_hour if prices else None,
         usd_per_million_prompt_tokens=prices.per_million_prompt_tokens if prices else None,
         usd_per_million_tokens=prices.per_million_tokens if prices else None,

@@ -224,6 +224,7 @@ def _run_here(job: Job) -> Ended:
 
 def _run_on_ray(job: Job, address: str | None) -> Ended:
     from cluster.metrics import Metrics
+    from cluster.nodes import survey
     from cluster.pipeline import Pipeline
     from cluster.placement import place
     from cluster.session import connected
@@ -236,7 +237,7 @@ def _run_on_ray(job: Job, address: str | None) -> Ended:
         return await Pipeline(job.work, job.sink, placement, job.tally, job.spending).run(tell, watch)
 
     with connected(address) as (cpus, gpus):
-        placement = place(job.work.models, cpus, gpus, job.work.verifiers)
+        placement = place(job.work.models, cpus, gpus, job.work.verifiers, survey(job.work.models))
         watch = Watch(job.limits(on_gpus=gpus > 0))
         metrics = Metrics(job.sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
         return () if watch.reached else asyncio.run(run()), watch.reached

@@ -62,6 +62,7 @@ VERDICTS = pa.schema(
     ]
 )
 PROVENANCE = tuple(field.name for field in fields(Provenance))
+_ADDED = {field.name for field in fields(Provenance) if field.default is None}
 SAMPLES = pa.schema(
     [
         pa.field("problem_idx", pa.int32(), nullable=False),
@@ -74,7 +75,7 @@ SAMPLES = pa.schema(
         pa.field("gen_s", pa.float32(), nullable=False),
         pa.field("engine_s", pa.float32(), nullable=False),
         pa.field("logprob", pa.float32()),
-        *(pa.field(name, pa.string(), nullable=False) for name in PROVENANCE),
+        *(pa.field(name, pa.string(), nullable=name in _ADDED) for name in PROVENANCE),
     ]
 )
 PROBLEMS = pa.schema(
@@ -132,7 +133,8 @@ def decode_samples(data: bytes, where: str = "samples") -> tuple[list[Sample], P
     table = read_table(data, "samples", where)
     known = [name for name in PROVENANCE if name in table.column_names]
     first = table.select(known).slice(0, 1).to_pylist()
-    return samples_of(table), Provenance(**dict.fromkeys(PROVENANCE, "") | (first[0] if first else {}))
+    unknown = {name: None if name in _ADDED else "" for name in PROVENANCE}
+    return samples_of(table), Provenance(**unknown | (first[0] if first else {}))
 
 
 def samples_of(table: pa.Table) -> list[Sample]:

@@ -1,15 +1,16 @@
 """Which engine serves a model."""
 
 from sampling.engine import Engine
+from sampling.gpu_memory import ONE_THREAD, Room
 from sampling.models import ModelInfo
 from sampling.seeds import Seeds
 from sampling.settings import ModelSpec, SamplingSettings
 
 
 def start_engine(
-    model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, threads: int = 1
+    model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, room: Room = ONE_THREAD
 ) -> Engine:
-    """A running engine; ``threads`` are CPU threads for an engine without a GPU. Raises EngineError."""
+    """A running engine; raises EngineError, EngineRefused where it can never run in this room."""
     if model.engine == "openai":
         from sampling.openai_engine import OpenAIEngine
 
@@ -20,4 +21,4 @@ def start_engine(
         return ReplayEngine(model)
     from sampling.vllm_engine import VllmEngine
 
-    return VllmEngine(model, info, settings, seeds, threads)
+    return VllmEngine(model, info, settings, seeds, room)

@@ -44,5 +44,9 @@ class EngineError(TroopError):
     exit_code = 3
 
 
+class EngineRefused(BadInput):
+    """An engine that can never run where it was put (too large, the wrong device): it is told, and not tried again."""
+
+
 class VerifierFault(TroopError):
     """Our side failed while it judged a sample: never a wrong answer, always retried."""

@@ -5,25 +5,36 @@ import json
 import logging
 import re
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
-from sampling.errors import BadInput
+from sampling.errors import BadInput, EngineError
 from sampling.openai_check import check_service
 from sampling.problems import Problem, load_json, read_text
 from sampling.replay_engine import GOLD
 from sampling.settings import ModelSpec
+from sampling.weights import S3, S3Folder
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WHOLE_FILE = 64 << 20  # larger files are known by their size and ends
 END = 1 << 20
 HUB_TIMEOUT_S = 10.0
+FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names of what an engine may load at another width
+SMALLER_CACHE = {
+    "kv_lora_rank", "full_attention_interval", "attn_layer_period", "hybrid_override_pattern", "num_kv_shared_layers",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Shape of a model; zeros and None where only the engine will know (a hub id, a service)."""
+    """Shape of a model; zeros and None where only the engine will know (a hub id, a service).
+
+    ``full_layers`` surely keep keys and values of the whole context. Of the weights, ``floats`` are numbers that an
+    engine loads at the width it computes with, ``packed_bytes`` are bytes of anything else (quantised), loaded as is.
+    """
 
     revision: str
     max_model_len: int | None = None
@@ -31,6 +42,9 @@ class ModelInfo:
     layers: int = 0
     hidden: int = 0
     kv_width: int = 0
+    full_layers: int = 0
+    floats: int | None = None
+    packed_bytes: int = 0
 
 
 def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
@@ -46,13 +60,15 @@ def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
         if not folder.is_file():
             raise BadInput(f"{where}.path: no file {model.path!r}; engine replay takes a samples JSONL, or {GOLD!r}")
         return ModelInfo(revision=_file_digest(folder).hexdigest()[:16])
+    if model.path.startswith(S3):
+        return _inspect_bucket(S3Folder.parse(model.path), where)
     if folder.is_dir():
-        return _inspect_folder(folder, model, where)
+        return inspect_folder(folder, where)
     if HUB_ID.fullmatch(model.path) and not model.path.startswith("."):
         config = _hub_config(model, where)
-        return _shape(config, revision=config.parent.name, parameters=None)
+        return _shape(_json(config), config.parent.name, Weights())
     raise BadInput(
-        f"{where}.path: no model at {model.path!r}; allowed: a folder with config.json, or a hub id owner/name"
+        f"{where}.path: no model at {model.path!r}; allowed: a folder with config.json, s3://…, or a hub id owner/name"
     )
 
 
@@ -73,10 +89,29 @@ def prompt_too_long(model: ModelSpec, info: ModelInfo, problems: tuple[Problem, 
     return None
 
 
-def _inspect_folder(folder: Path, model: ModelSpec, where: str) -> ModelInfo:
+def inspect_folder(folder: Path, where: str) -> ModelInfo:
+    """A model whose files are here; raises BadInput."""
     if not (folder / "config.json").is_file():
-        raise BadInput(f"{where}.path: {model.path!r} has no config.json; a model folder needs one")
-    return _shape(folder / "config.json", _folder_digest(folder), _count_parameters(folder))
+        raise BadInput(f"{where}.path: {str(folder)!r} has no config.json; a model folder needs one")
+
+    def read(name: str, first: int, last: int) -> bytes:
+        with (folder / name).open("rb") as file:
+            file.seek(first)
+            return file.read(last - first + 1)
+
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+    return _shape(_json(folder / "config.json"), _folder_digest(folder), _weigh(sizes, read))
+
+
+def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
+    try:
+        if "config.json" not in folder.files:
+            raise BadInput(f"{where}.path: {folder.uri} has no config.json; a model folder needs one")
+        config = load_json(folder.read("config.json").decode("utf-8", "replace"), f"{folder.uri}config.json")
+        weights = _weigh({name: size for name, (size, _) in folder.files.items()}, folder.read)
+    except EngineError as error:
+        raise BadInput(f"{where}.path: {error}") from error
+    return _shape(config, folder.revision, weights)
 
 
 def _hub_config(model: ModelSpec, where: str) -> Path:
@@ -96,29 +131,65 @@ def _hub_config(model: ModelSpec, where: str) -> Path:
         ) from error
 
 
-def _shape(config_file: Path, revision: str, parameters: int | None) -> ModelInfo:
-    config = load_json(read_text(config_file), str(config_file))
+def _json(path: Path) -> Any:
+    return load_json(read_text(path), str(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the files of a model hold; see ModelInfo."""
+
+    parameters: int | None = None
+    floats: int | None = None
+    packed_bytes: int = 0
+
+
+def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelInfo:
     text = config.get("text_config", config)
     heads = text.get("num_attention_heads") or 1
     hidden = text.get("hidden_size") or 0
     return ModelInfo(
         revision=revision,
         max_model_len=text.get("max_position_embeddings"),
-        parameters=parameters,
+        parameters=weights.parameters,
         layers=text.get("num_hidden_layers") or 0,
         hidden=hidden,
         kv_width=(text.get("head_dim") or hidden // heads) * (text.get("num_key_value_heads") or heads),
+        full_layers=_full_layers(text),
+        floats=weights.floats,
+        packed_bytes=weights.packed_bytes,
     )
 
 
-def _count_parameters(folder: Path) -> int | None:
-    """Parameters from the safetensors headers (https://huggingface.co/docs/safetensors: 8-byte length, then JSON)."""
-    total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-        total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    return total or None
+def _full_layers(text: Mapping[str, Any]) -> int:
+    """Windows, latent attention and state-space layers keep less: where a config speaks of them, none is counted."""
+    kinds = text.get("layer_types")
+    if kinds:
+        return sum(kind == "full_attention" for kind in kinds)
+    window = text.get("sliding_window") and text.get("use_sliding_window", True)
+    return 0 if window or SMALLER_CACHE & text.keys() else text.get("num_hidden_layers") or 0
+
+
+def _weigh(sizes: Mapping[str, int], read: Callable[[str, int, int], bytes]) -> Weights:
+    """From the safetensors headers (https://huggingface.co/docs/safetensors: 8-byte length, then JSON).
+
+    ``read(name, first, last)`` gives bytes of a file, both ends included. Other formats are known by their size alone.
+    """
+    parameters = floats = packed = 0
+    for name in sorted(name for name in sizes if name.endswith(".safetensors")):
+        length = struct.unpack("<Q", read(name, 0, 7))[0]
+        header = json.loads(read(name, 8, 7 + length))
+        for entry in (entry for key, entry in header.items() if key != "__metadata__"):
+            numbers = prod(entry["shape"])
+            parameters += numbers
+            if entry["dtype"] in FLOATS:
+                floats += numbers
+            else:
+                packed += entry["data_offsets"][1] - entry["data_offsets"][0]
+    if not parameters:
+        other = sum(size for name, size in sizes.items() if name.endswith((".bin", ".pt")))
+        return Weights(floats=0, packed_bytes=other) if other else Weights()
+    return Weights(parameters, floats, packed)
 
 
 def _folder_digest(folder: Path) -> str:

@@ -68,7 +68,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a unit's samples come from: the same on every row of it."""
+    """Where a unit's samples come from: the same on every row of it.
+
+    ``node`` is host/process, ``node_id`` Ray's. Of an engine on GPUs: how many (or which share of one), their ids on
+    that node, their UUIDs (comma-separated) and the memory of each.
+    """
 
     model: str
     revision: str
@@ -78,3 +82,8 @@ class Provenance:
     code_version: str
     node: str
     device: str
+    node_id: str | None = None
+    gpus: str | None = None
+    gpu_ids: str | None = None
+    gpu_uuids: str | None = None
+    gpu_memory: str | None = None

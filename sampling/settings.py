@@ -71,9 +71,11 @@ class ServiceSettings(Plain):
 class ModelSpec(Plain):
     """One model of a sweep and the engine that serves it.
 
-    ``path`` is a local folder, a Hugging Face id, or the model name at a service (``openai``), or a samples file
-    (``replay``). ``k`` is samples per problem. ``gpus`` is the share of GPUs of one engine; on a machine without a GPU
-    an engine gets CPU cores instead. ``vllm`` passes further engine arguments through as they are.
+    ``path`` is a local folder, a Hugging Face id, an ``s3://`` folder, the model name at a service (``openai``), or a
+    samples file (``replay``). ``k`` is samples per problem. ``gpus`` is what one engine holds: 0.25 of a GPU, or 2 GPUs
+    of one node for tensor parallelism. ``engines_per_gpu`` says a share as a number of engines; ``auto`` packs several
+    engines of a small model where they fit. On a machine without a GPU an engine gets CPU cores instead. ``vllm``
+    passes further engine arguments through as they are.
     """
 
     name: str = Field(min_length=1)
@@ -85,6 +87,7 @@ class ModelSpec(Plain):
     sampling: SamplingSettings | None = None
     engines: int | Literal["auto"] = "auto"
     gpus: float = Field(default=1.0, gt=0)
+    engines_per_gpu: int | Literal["auto"] = 1
     dtype: str = "auto"
     max_model_len: int | None = Field(default=None, ge=8)
     max_num_seqs: int = Field(default=256, ge=1)
@@ -95,7 +98,7 @@ class ModelSpec(Plain):
     service: ServiceSettings = ServiceSettings()
     vllm: dict[str, Any] = Field(default_factory=dict)
 
-    @field_validator("engines")
+    @field_validator("engines", "engines_per_gpu")
     @classmethod
     def _at_least_one(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:
@@ -108,6 +111,12 @@ class ModelSpec(Plain):
         if value > 1 and value != int(value):
             raise ValueError("a share below 1, or a whole number")
         return value
+
+    @model_validator(mode="after")
+    def _a_share_is_said_once(self) -> "ModelSpec":
+        if self.engines_per_gpu != 1 and self.gpus != 1:
+            raise ValueError("give gpus or engines_per_gpu, not both")
+        return self
 
     @model_validator(mode="after")
     def _service_has_an_address(self) -> "ModelSpec":

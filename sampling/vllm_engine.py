@@ -1,39 +1,50 @@
 """vLLM behind the Engine protocol (tried with 0.24 to 0.33), on GPUs or with its CPU build."""
 
+import hashlib
 import os
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 from sampling.engine import Completion, Request
-from sampling.errors import EngineError
-from sampling.models import ModelInfo
+from sampling.errors import EngineError, EngineRefused
+from sampling.gpu_memory import GpuShare, Room, utilization
+from sampling.models import ModelInfo, inspect_folder
+from sampling.node import one_first, only_one
 from sampling.problems import Problem
 from sampling.seeds import Seeds, sample_seed
 from sampling.settings import ModelSpec, SamplingSettings
+from sampling.weights import local_weights
+
+T = TypeVar("T")
 
 CPU_KV_CACHE_BYTES = (64 << 20, 4 << 30)  # at least, at most
 BYTES_PER_CACHE_VALUE = 4  # the widest dtype a CPU cache uses
+OF_ONE_ENGINE = {"seed", "gpu_memory_utilization"}  # engine arguments that do not change what is compiled
 
 
 class VllmEngine:
     """One vLLM engine. Every sample is its own request over shared prompt tokens, so that none waits for its siblings
     and the prefix cache still pays for the prompt once."""
 
-    def __init__(
-        self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, threads: int
-    ) -> None:
-        on_gpu = prepare_environment(threads)
+    def __init__(self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, room: Room) -> None:
+        check_build(prepare_environment(room.threads), room.share)
+        folder = local_weights(model.path, info.revision)
+        if info.floats is None:  # a model of the hub, until it is here
+            info = inspect_folder(folder, f"models.{model.name}")
+        arguments = engine_arguments(model, info, folder, seeds.engine, room.share)
         import vllm
 
         self.version = f"vllm {vllm.__version__}"
         self._settings, self._seeds, self._model = settings, seeds, model
         try:
-            arguments = vllm.EngineArgs(**engine_arguments(model, info, seeds.engine, on_gpu))
-            self._engine = vllm.LLMEngine.from_engine_args(arguments)
+            self._engine = in_turn(
+                arguments, room, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
+            )
         except (RuntimeError, ValueError, OSError) as error:
             raise EngineError(f"model {model.name}: vLLM does not start ({_last_line(error)})") from error
-        self.device = _device_name(on_gpu)
+        self.device = _device_name(room.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
         self._longest: int = self._engine.vllm_config.model_config.max_model_len
         self._params: dict[tuple[str, ...], Any] = {}
@@ -134,23 +145,54 @@ def prepare_environment(threads: int) -> bool:
     return False
 
 
-def engine_arguments(model: ModelSpec, info: ModelInfo, seed: int, on_gpu: bool) -> dict[str, Any]:
+def check_build(sees_gpu: bool, share: GpuShare | None) -> None:
+    """Raises EngineRefused where this vLLM cannot use what the engine was given, or would take what it was not."""
+    here = os.uname().nodename
+    if share and not sees_gpu:
+        raise EngineRefused(
+            f"{here}: given a GPU, but PyTorch sees none; install the GPU build, or join with --num-gpus 0"
+        )
+    if sees_gpu and not share:
+        raise EngineRefused(f"{here}: PyTorch sees a GPU that Ray has not given; join with `ray start --num-gpus N`")
+
+
+def engine_arguments(
+    model: ModelSpec, info: ModelInfo, folder: Path, seed: int, share: GpuShare | None
+) -> dict[str, Any]:
+    """Those of vLLM's EngineArgs; raises EngineRefused where the model does not fit on its share of a GPU."""
     arguments: dict[str, Any] = {
-        "model": model.path,
-        "revision": model.revision,
+        "model": str(folder),
         "dtype": model.dtype,
         "max_model_len": model.max_model_len,
         "max_num_seqs": model.max_num_seqs,
         "seed": seed,
         "disable_log_stats": True,
-        "tensor_parallel_size": max(1, int(model.gpus)) if on_gpu else 1,
     }
-    if on_gpu and model.gpus < 1:
-        arguments["gpu_memory_utilization"] = 0.9 * model.gpus
-    if not on_gpu:
+    if share is None:
         arguments |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
         arguments["kv_cache_memory_bytes"] = _cpu_cache_bytes(model, info)
+        return arguments | model.vllm
+    arguments["gpu_memory_utilization"] = utilization(model, info, share)
+    if share.gpus > 1:  # the GPUs of one node: Ray gives an actor no others
+        arguments |= {"tensor_parallel_size": int(share.gpus), "distributed_executor_backend": "mp"}
     return arguments | model.vllm
+
+
+def in_turn(arguments: Mapping[str, Any], room: Room, start: Callable[[], T]) -> T:
+    """``start()`` when nobody on this machine is in its way.
+
+    Engines that share a GPU measure its memory while they start, so they do that one after another. What torch.compile
+    leaves in vLLM's cache is made by one engine of a kind, and read by the rest, which may start at once.
+    """
+    if room.share is None:
+        return start()
+    from vllm import __version__, envs
+
+    kind = [__version__, room.share.name, *(f"{k}={v}" for k, v in sorted(arguments.items()) if k not in OF_ONE_ENGINE)]
+    key = hashlib.sha256("\n".join(kind).encode()).hexdigest()[:32]
+    compiled = Path(envs.VLLM_CACHE_ROOT) / "torch_compile_cache" / f"troop-{key}"
+    with only_one([f"gpu-{uuid}" for uuid in room.uuids] if room.share.gpus < 1 else []):
+        return one_first(f"compile-{key}", compiled, start)
 
 
 def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:
@@ -179,12 +221,12 @@ def _too_long(request: Request, index: int, prompt_tokens: int, seed: int) -> Co
     return Completion(request.tag, request.problem_idx, index, "", "prompt_too_long", prompt_tokens, 0, seed, 0.0)
 
 
-def _device_name(on_gpu: bool) -> str:
-    if not on_gpu:
+def _device_name(share: GpuShare | None) -> str:
+    if share is None:
         return "cpu"
     import torch
 
-    return str(torch.cuda.get_device_name(0))
+    return share.name or str(torch.cuda.get_device_name(0))
 
 
 def _last_line(error: BaseException) -> str:

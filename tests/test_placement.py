@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from cluster.batches import ModelWork
-from cluster.placement import place
+from cluster.placement import Node, place
 from sampling.errors import BadInput
 from sampling.models import ModelInfo
 from sampling.samples import Unit
@@ -40,5 +42,37 @@ def test_no_more_engines_than_units() -> None:
 
 
 def test_more_gpus_than_there_are_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"gpus is 4, but the cluster has 2"):
+    with pytest.raises(BadInput, match=r"gpus is 4, but no node has more than 2"):
         place([work(gpus=4)], 16, 2, None)
+
+
+def test_an_engine_stays_within_one_node() -> None:
+    nodes = [Node(8, 2), Node(8, 2)]
+    assert place([work(gpus=2)], 16, 4, None, nodes).engines[0].count == 2
+    message = r"model m: gpus is 4, but no node has more than 2 \(of 2 nodes with 4 together\)"
+    with pytest.raises(BadInput, match=message):
+        place([work(gpus=4)], 16, 4, None, nodes)
+
+
+@pytest.mark.parametrize(("engines", "share"), [(1, 1.0), (2, 0.5), (3, 0.3333), (7, 0.1428)])
+def test_engines_per_gpu_is_a_share_that_ray_can_count(engines: int, share: float) -> None:
+    (place_,) = place([work(engines_per_gpu=engines)], 64, 4, None).engines
+    assert (place_.gpus, place_.count) == (share, 4 * engines)
+
+
+def test_engines_never_wait_for_cores_that_no_node_has() -> None:
+    (engine,) = place([work()], 4, 8, None, [Node(2, 4), Node(2, 4)]).engines
+    assert engine.count * engine.cpus <= 4 * 0.5
+
+
+def test_auto_goes_by_the_smallest_gpu_and_the_cores() -> None:
+    small = ModelInfo("r", 4096, 500_000_000, 24, 896, 128, 24, 500_000_000)
+    given = replace(work(engines_per_gpu="auto"), info=small)
+    assert place([given], 64, 2, None, [Node(32, 1, 80 << 30), Node(32, 1, 80 << 30)]).engines[0].gpus == 0.25
+    assert place([given], 64, 2, None, [Node(32, 1, 80 << 30), Node(32, 1)]).engines[0].gpus == 1
+    assert place([given], 4, 1, None, [Node(2, 1, 80 << 30)]).engines[0].gpus == 0.5
+
+
+def test_a_share_is_said_once() -> None:
+    with pytest.raises(ValueError, match="give gpus or engines_per_gpu, not both"):
+        work(gpus=0.5, engines_per_gpu=2)
