@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import ray
 from ray.exceptions import RayActorError, RayError
 
 from cluster.batches import ModelWork
@@ -60,7 +59,8 @@ class UnitQueue:
 
 
 class SamplerHandle:
-    """``new_actor`` makes a sampler actor, ``start_unit`` follows one unit through it in a task of its own."""
+    """``new_actor`` makes a sampler actor and ``end_actor`` kills it; ``start_unit`` follows one unit through it in a
+    task of its own."""
 
     provenance: Provenance
 
@@ -69,10 +69,11 @@ class SamplerHandle:
         queue: UnitQueue,
         tally: EngineTally,
         new_actor: Callable[[], Any],
+        end_actor: Callable[[Any], None],
         start_unit: Callable[[Unit, "SamplerHandle"], None],
     ) -> None:
         self.queue, self.tally = queue, tally
-        self._new_actor, self._start_unit = new_actor, start_unit
+        self._new_actor, self._end_actor, self._start_unit = new_actor, end_actor, start_unit
         self._in_flight: set[Unit] = set()
         self.life = 0  # counts the actors: what a dead one's units still tell is not about its successor
         self._changed = queue.listen()
@@ -155,7 +156,7 @@ class SamplerHandle:
 
     def _kill(self) -> None:
         if self._actor is not None:
-            ray.kill(self._actor)
+            self._end_actor(self._actor)
             self._actor = None
 
 

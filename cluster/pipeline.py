@@ -6,42 +6,32 @@ the unit goes back to the queue: what counts is only what the sink holds.
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from functools import partial
-from typing import Any
 
-import ray
 from ray.exceptions import RayError
 
+from cluster.actors import Actors, Ref
 from cluster.batches import SampleHeader, SetAside, Work
-from cluster.handle import UNITS_IN_FLIGHT, SamplerHandle, UnitQueue, one_line
-from cluster.judging import commit_unit, compact_shard
+from cluster.handle import SamplerHandle, UnitQueue, one_line
 from cluster.placement import EnginePlace, Placement
-from cluster.pool import Ref, VerifierPool
-from cluster.sampler import Sampler
+from cluster.pool import VerifierPool
 from cluster.shards import OpenShards
-from cluster.sink import Sink
 from cluster.tally import EngineTally, OnProgress, Progress, Tally
-from sampling.errors import EngineError, StoreError, StoreUnusable, TroopError
+from sampling.errors import EngineError, StoreUnusable, TroopError
 from sampling.samples import Shard, Unit
 
 BACKLOG_BATCHES = 64  # sample batches that wait for their verdicts before generation pauses
-COMMIT_TRIES = 5
 COMMITS_PER_ENGINE = 2  # at once: Ray starts a process for each, however many units end together
 TICK_S = 1.0
 
 
 class Pipeline:
-    """One run of the work on a cluster that is connected."""
+    """One run of the work by actors that sample, verify and commit."""
 
-    def __init__(self, work: Work, sink: Sink, placement: Placement, tally: Tally) -> None:
-        self._work, self._tally, self._placement = work, tally, placement
-        self._sink, self._problems = ray.put(sink), ray.put(work.problems)
-        self._pool = VerifierPool(work, self._problems, placement)
-        options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
-        self._commit: Any = ray.remote(commit_unit).options(**options)
+    def __init__(self, work: Work, actors: Actors, placement: Placement, tally: Tally) -> None:
+        self._work, self._actors, self._tally, self._placement = work, actors, tally, placement
+        self._pool = VerifierPool(actors, placement)
         self._room = asyncio.Semaphore(BACKLOG_BATCHES)
-        self._compact_shard: Any = ray.remote(compact_shard).options(num_cpus=0)
         self._open_shards = OpenShards(work.open_shards)
         self._compacting = asyncio.Lock()  # one at a time: engines must not feel it
         self._committing = asyncio.Semaphore(COMMITS_PER_ENGINE * sum(place.count for place in placement.engines))
@@ -102,21 +92,15 @@ class Pipeline:
         def start_unit(unit: Unit, sampler: SamplerHandle) -> None:
             units.create_task(self._follow(unit, sampler))
 
-        return SamplerHandle(queue, tally, partial(self._new_sampler, queue, place), start_unit)
-
-    def _new_sampler(self, queue: UnitQueue, place: EnginePlace) -> Any:
-        actor: Any = ray.remote(Sampler)
-        work = replace(queue.work, units=(next(iter(queue.work.units)),))  # not all travel to every engine
-        arguments = (work, self._problems, self._work.seed, self._work.code_version, place.threads)
-        options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
-        return actor.options(**options).remote(*arguments)
+        new_actor = partial(self._actors.new_sampler, queue.work, place)
+        return SamplerHandle(queue, tally, new_actor, self._actors.end, start_unit)
 
     async def _follow(self, unit: Unit, sampler: SamplerHandle) -> None:
         life, provenance = sampler.life, sampler.provenance
         try:
             batches = await self._sample_and_judge(unit, sampler)
             async with self._committing:
-                receipt = await self._commit.remote(self._sink, unit, provenance, *batches)
+                receipt = await self._actors.commit(unit, provenance, batches)
         except StoreUnusable:
             raise
         except (RayError, TroopError) as error:
@@ -134,7 +118,7 @@ class Pipeline:
         """A shard that this fails on stays as it is; whoever compacts the run next tries again, and tells."""
         async with self._compacting:
             with contextlib.suppress(RayError, TroopError):
-                await self._compact_shard.remote(self._sink, shard)
+                await self._actors.compact(shard)
 
     async def _sample_and_judge(self, unit: Unit, sampler: SamplerHandle) -> list[Ref]:
         """References to the unit's sample batches and then, in the same order, to their verdict batches."""

@@ -1,14 +1,12 @@
 """The verifier pool: equal candidates meet the same verifier, and a dead one's batches are sent again."""
 
 import asyncio
-from functools import partial
 from typing import Any
 
-import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from cluster.batches import VerdictHeader, Work
-from cluster.judging import JudgeWorker
+from cluster.actors import Actors, Ref
+from cluster.batches import VerdictHeader
 from cluster.placement import Placement
 from sampling.errors import BadInput, VerifierFault
 from sampling.samples import Unit
@@ -17,16 +15,13 @@ TRIES = 4  # of a batch
 START_TRIES = 10  # of a verifier: before a run has begun, only a machine that cannot hold it should end it
 LAG = 8  # batches
 
-Ref = Any  # a ray.ObjectRef: a reference, never the payload
-
 
 class VerifierPool:
     """Actors that each own a sandbox."""
 
-    def __init__(self, work: Work, problems: Ref, placement: Placement) -> None:
-        actor: Any = ray.remote(JudgeWorker)
-        self._new = partial(actor.options(num_cpus=placement.verifier_cpus).remote, problems, work.tier)
-        self._actors = [self._new() for _ in range(placement.verifiers)]
+    def __init__(self, makers: Actors, placement: Placement) -> None:
+        self._makers, self._cpus = makers, placement.verifier_cpus
+        self._actors: list[Any] = [makers.new_verifier(self._cpus) for _ in range(placement.verifiers)]
         self._waiting = [0] * len(self._actors)
 
     async def prepare(self) -> None:
@@ -68,7 +63,7 @@ class VerifierPool:
 
     def stop(self) -> None:
         for actor in self._actors:
-            ray.kill(actor)
+            self._makers.end(actor)
 
     def _choose(self, unit: Unit) -> int:
         """The verifier that knows the unit's other candidates, as equal ones are judged once; unless it lags."""
@@ -78,4 +73,4 @@ class VerifierPool:
     def _replace(self, place: int, dead: Any) -> None:
         """Many batches learn of one death; the first of them starts the successor."""
         if self._actors[place] is dead:
-            self._actors[place] = self._new()
+            self._actors[place] = self._makers.new_verifier(self._cpus)

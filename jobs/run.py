@@ -164,12 +164,13 @@ def _run_here(work: Work, sink: RunSink, tally: Tally, show: OnProgress) -> tupl
 
 
 def _run_on_ray(work: Work, sink: RunSink, tally: Tally, show: OnProgress, address: str | None) -> tuple[SetAside, ...]:
+    from cluster.actors import RayActors
     from cluster.pipeline import Pipeline
     from cluster.placement import place
     from cluster.session import connected
 
     async def run() -> tuple[SetAside, ...]:
-        return await Pipeline(work, sink, placement, tally).run(show)
+        return await Pipeline(work, RayActors(work, sink), placement, tally).run(show)
 
     with connected(address) as (cpus, gpus):
         placement = place(work.models, cpus, gpus, work.verifiers)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-import ray
 
+from cluster.actors import RayActors
 from cluster.batches import ModelWork, SetAside, Work
 from cluster.pipeline import Pipeline
 from cluster.placement import place
@@ -78,8 +78,10 @@ def run(
     tally = Tally([CellTally(part.model.name, "t", PROBLEMS, rows, 0, set()) for part in given.models])
     sink = wrap(RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
 
+    placement = place(given.models, *resources, given.verifiers)
+
     async def go() -> tuple[SetAside, ...]:
-        return await Pipeline(given, sink, place(given.models, *resources, given.verifiers), tally).run(show)
+        return await Pipeline(given, RayActors(given, sink), placement, tally).run(show)
 
     return asyncio.run(go())
 
@@ -117,8 +119,9 @@ def test_a_killed_actor_costs_nothing_but_time(cluster: tuple[float, float], tmp
 
 def test_a_verifier_that_dies_before_it_is_ready_is_replaced(cluster: tuple[float, float], tmp_path: Path) -> None:
     given = work(tmp_path)
-    pool = VerifierPool(given, ray.put(given.problems), place(given.models, *cluster, given.verifiers))
-    ray.kill(pool._actors[0])
+    actors = RayActors(given, RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
+    pool = VerifierPool(actors, place(given.models, *cluster, given.verifiers))
+    actors.end(pool._actors[0])
     try:
         asyncio.run(pool.prepare())
     finally:
