@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.batches import ModelWork, Work
-from cluster.handle import UNITS_IN_FLIGHT
+from cluster.census import NodeState, look
 from cluster.judging import JudgeWorker, commit_unit, compact_shard
 from cluster.placement import EnginePlace
 from cluster.sampler import Sampler
@@ -15,6 +16,7 @@ from cluster.sink import Receipt, Sink
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Shard, Unit
 
+UNITS_IN_FLIGHT = 8  # at most, on one engine
 COMMIT_TRIES = 5
 
 Ref = Any  # a ray.ObjectRef: a reference, never the payload
@@ -27,8 +29,8 @@ class Actors(Protocol):
     def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
         """An actor that serves one model from its place."""
 
-    def new_verifier(self, cpus: float) -> Any:
-        """An actor that judges batches."""
+    def new_verifier(self, cpus: float, node_id: str | None) -> Any:
+        """An actor that judges batches, on a certain node or on any."""
 
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
         """Commits a unit from its sample batches and, in the same order, their verdict batches."""
@@ -38,6 +40,9 @@ class Actors(Protocol):
 
     def end(self, actor: Any) -> None:
         """Kills an actor."""
+
+    def look(self) -> Sequence[NodeState]:
+        """The living nodes; called from a thread."""
 
 
 class RayActors:
@@ -56,9 +61,10 @@ class RayActors:
         options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
         return actor.options(**options).remote(*arguments)
 
-    def new_verifier(self, cpus: float) -> Any:
+    def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         actor: Any = ray.remote(JudgeWorker)
-        return actor.options(num_cpus=cpus).remote(self._problems, self._work.tier)
+        where = NodeAffinitySchedulingStrategy(node_id, soft=False) if node_id else "DEFAULT"
+        return actor.options(num_cpus=cpus, scheduling_strategy=where).remote(self._problems, self._work.tier)
 
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
         receipt: Awaitable[Receipt] = self._commit.remote(self._sink, unit, provenance, *batches)
@@ -70,3 +76,6 @@ class RayActors:
 
     def end(self, actor: Any) -> None:
         ray.kill(actor)
+
+    def look(self) -> Sequence[NodeState]:
+        return look()

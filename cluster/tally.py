@@ -42,7 +42,8 @@ class CellProgress:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A snapshot of the pipeline. ``left_s`` is None until a rate is known; ``balanced`` is the size of the verifier
-    pool that would keep up with the engines as they are."""
+    pool that would keep up with the engines as they are; ``idle`` is the share of their time, from the start of each to
+    its last sample, in which engines had nothing to do: starved, or held up by what comes after them."""
 
     elapsed_s: float
     planned: int
@@ -58,6 +59,7 @@ class Progress:
     cells: tuple[CellProgress, ...]
     set_aside: int
     tokens: int
+    idle: float = 0.0
 
 
 OnProgress = Callable[[Progress], None]
@@ -89,6 +91,8 @@ class EngineTally:
     def __init__(self, name: str) -> None:
         self.name, self.restarts, self.start_s = name, 0, 0.0
         self.rate = Rate()
+        self.busy_s = self.sampling_s = 0.0
+        self._before = (0.0, 0.0)  # the same of earlier starts
         self.set_state("waiting")
 
     def set_state(self, state: str) -> None:
@@ -99,6 +103,13 @@ class EngineTally:
         self.set_state("sampling")
         self.rate = Rate()
         self.rate.add(0)
+        self._before = (self.busy_s, self.sampling_s)
+
+    def add(self, header: SampleHeader) -> None:
+        self.rate.add(header.engine_tokens)
+        busy_s, sampling_s = self._before
+        self.busy_s = busy_s + header.engine_busy_s
+        self.sampling_s = sampling_s + time.monotonic() - self._since
 
     def progress(self) -> EngineProgress:
         rate = self.rate.value if self.state == "sampling" else 0.0
@@ -146,7 +157,7 @@ class Tally:
 
     def add_samples(self, engine: EngineTally, header: SampleHeader) -> None:
         self.sampled += header.rows
-        engine.rate.add(header.engine_tokens)
+        engine.add(header)
 
     def add_verdicts(self, header: VerdictHeader) -> None:
         self.verified += header.rows
@@ -179,7 +190,12 @@ class Tally:
             cells=tuple(cell.progress() for cell in self.cells.values()),
             set_aside=len(self.set_aside),
             tokens=self.tokens,
+            idle=self._idle(),
         )
+
+    def _idle(self) -> float:
+        sampling_s = sum(engine.sampling_s for engine in self.engines)
+        return max(0.0, 1 - sum(engine.busy_s for engine in self.engines) / sampling_s) if sampling_s else 0.0
 
     def _balanced(self) -> int | None:
         """From the fastest sampling seen: while engines wait, their rate is the verifiers' own."""

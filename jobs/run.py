@@ -145,7 +145,8 @@ def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> Work
         if units:
             models.append(ModelWork(model, info, settings, resolved.sampling_hash(model), units))
     problems = problem_tables(resolved, layers)
-    return Work(tuple(models), problems, sweep.seed, sweep.verify.tier, sweep.verify.workers, code_version())
+    verify = sweep.verify
+    return Work(tuple(models), problems, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)
 
 
 def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:

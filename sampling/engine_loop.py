@@ -36,6 +36,7 @@ class EngineLoop:
         self._lock = threading.Lock()
         self._unpaid_s = 0.0  # busy time not yet attributed to a finished sample
         self._stats = EngineStats(0, 0.0)
+        self._idle, self._moved = True, time.monotonic()
         self._broken: TroopError | None = None
         self._ready: queue.Queue[Engine | TroopError] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -48,6 +49,11 @@ class EngineLoop:
     @property
     def stats(self) -> EngineStats:
         return self._stats
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds for which the engine has had work and no step has ended."""
+        return 0.0 if self._idle else time.monotonic() - self._moved
 
     def submit(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The samples of ``requests``, all of one tag, in lists as they finish; raises EngineError if it breaks."""
@@ -90,7 +96,7 @@ class EngineLoop:
 
     def _accept(self, engine: Engine) -> bool:
         """Takes what has been submitted; waits only when there is nothing else to do."""
-        idle = not engine.in_flight()
+        idle = self._idle = not engine.in_flight()
         while True:
             try:
                 item = self._inbox.get(block=idle)
@@ -101,14 +107,18 @@ class EngineLoop:
             for request in item:
                 engine.add(request)
             idle = False
+            if self._idle:
+                self._idle, self._moved = False, time.monotonic()
 
     def _step(self, engine: Engine) -> None:
         if self._unread > MAX_UNREAD:
             time.sleep(IDLE_S)
+            self._moved = time.monotonic()  # it waits for us
             return
         started = time.monotonic()
         completions = engine.step()
-        seconds = time.monotonic() - started
+        self._moved = time.monotonic()
+        seconds = self._moved - started
         tokens = sum(completion.tokens for completion in completions)
         self._stats = EngineStats(self._stats.tokens + tokens, self._stats.busy_s + seconds)
         self._unpaid_s += seconds

@@ -38,6 +38,8 @@ class ModelSpec(Plain):
     ``path`` is a local folder, a Hugging Face id, or the model name at a service (``openai``), or a samples file
     (``replay``). ``k`` is samples per problem. ``gpus`` is the share of GPUs of one engine; on a machine without a GPU
     an engine gets CPU cores instead. ``vllm`` passes further engine arguments through as they are.
+    ``weight`` is its share of the cluster beside other models. An engine that has work and gives nothing for
+    ``stall_timeout_s`` seconds is killed and replaced.
     """
 
     name: str = Field(min_length=1)
@@ -52,6 +54,8 @@ class ModelSpec(Plain):
     dtype: str = "auto"
     max_model_len: int | None = Field(default=None, ge=8)
     max_num_seqs: int = Field(default=256, ge=1)
+    weight: float = Field(default=1.0, gt=0)
+    stall_timeout_s: float = Field(default=600.0, gt=0)
     prices: Prices = Prices()
     base_url: str | None = None
     api_key_env: str | None = None

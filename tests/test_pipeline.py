@@ -7,11 +7,13 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cluster.actors import RayActors
+from cluster.actors import UNITS_IN_FLIGHT, RayActors
 from cluster.batches import ModelWork, SetAside, Work
+from cluster.census import look
 from cluster.pipeline import Pipeline
 from cluster.placement import place
 from cluster.pool import VerifierPool
@@ -20,6 +22,7 @@ from cluster.sink import Receipt, Sink
 from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.catalogue import Run
 from jobs.commit import RunSink
+from jobs.progress import summary_line
 from jobs.results import open_database
 from jobs.store import DirectoryStore
 from sampling.errors import BadInput, StoreError, StoreUnusable
@@ -117,13 +120,24 @@ def test_a_killed_actor_costs_nothing_but_time(cluster: tuple[float, float], tmp
     assert committed(tmp_path) == (240, 240, 24)
 
 
+class FirstVerifierDies(RayActors):
+    made = 0
+
+    def new_verifier(self, cpus: float, node_id: str | None) -> Any:
+        self.made += 1
+        actor = super().new_verifier(cpus, node_id)
+        if self.made == 1:
+            self.end(actor)
+        return actor
+
+
 def test_a_verifier_that_dies_before_it_is_ready_is_replaced(cluster: tuple[float, float], tmp_path: Path) -> None:
     given = work(tmp_path)
-    actors = RayActors(given, RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
-    pool = VerifierPool(actors, place(given.models, *cluster, given.verifiers))
-    actors.end(pool._actors[0])
+    actors = FirstVerifierDies(given, RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
+    pool = VerifierPool(actors, place(given.models, *cluster, given.verifiers), given.verifiers)
     try:
-        asyncio.run(pool.prepare())
+        asyncio.run(pool.prepare({node.node_id: 2 for node in look()}))
+        assert (pool.size, actors.made) == (2, 3)
     finally:
         pool.stop()
 
@@ -217,3 +231,16 @@ def test_a_sandbox_that_is_not_to_be_had_is_told_before_any_sampling(
 ) -> None:
     with pytest.raises(BadInput, match="nonsense"):
         run(replace(work(tmp_path), tier="nonsense"), tmp_path, cluster)
+
+
+def test_engines_wait_for_slow_verifiers_and_the_status_line_says_so(
+    cluster: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_pipeline.PER_UNIT", 4)
+    monkeypatch.setattr("cluster.backlog.BATCHES", 2)
+    monkeypatch.setattr("cluster.backlog.BATCHES_PER_VERIFIER", 0)
+    seen: list[Progress] = []
+    assert run(replace(work(tmp_path), verifiers=1), tmp_path, cluster, seen.append) == ()
+    assert committed(tmp_path) == (240, 240, 24)
+    assert max(progress.backlog for progress in seen) <= (2 + UNITS_IN_FLIGHT) * 4
+    assert any("bottleneck verifiers (" in summary_line(progress) for progress in seen)
