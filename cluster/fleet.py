@@ -48,10 +48,10 @@ class Fleet:
     def steer(self, group: asyncio.TaskGroup) -> None:
         """Starts and ends engines, as many as each model gets of the nodes that stay."""
         nodes = self.census.staying
-        crews = [crew for crew in self._crews if crew.queue.open]
-        for crew, count in zip(crews, share_out([crew.demand() for crew in crews], nodes), strict=True):
+        counts = share_out([crew.demand() for crew in self._crews], nodes)
+        for crew, count in zip(self._crews, counts, strict=True):
             crew.leave_nodes(self.census)
-            crew.wait_for_room(fits(crew.place, nodes))
+            crew.wait_for_room(not count or fits(crew.place, nodes))
             for _ in range(crew.resize(count)):
                 handle = self._new_handle(crew)
                 crew.handles.append(handle)
@@ -61,8 +61,7 @@ class Fleet:
     def close(self) -> None:
         """Every unit is closed: engines that still wait for their place need it no more."""
         for crew in self._crews:
-            for handle in crew.handles:
-                handle.leave()
+            crew.resize(0)
 
     def _new_handle(self, crew: "Crew") -> SamplerHandle:
         return SamplerHandle(crew.queue, crew.next_tally(), self._makers, crew.place, self._start_unit, self.lost)
