@@ -55,12 +55,12 @@ class SampleBatch:
 
 @dataclass(frozen=True, slots=True)
 class SampleHeader:
-    """What the driver learns of a SampleBatch: ``engine_tokens`` and ``engine_busy_s`` are the engine's totals since
+    """What the driver learns of a SampleBatch: ``engine_tokens`` and ``engine_starved_s`` are the engine's totals since
     its start, ``size`` is the length of all texts."""
 
     rows: int
     engine_tokens: int
-    engine_busy_s: float
+    engine_starved_s: float
     size: int
 
 

@@ -89,7 +89,7 @@ class SamplerHandle:
         self._changed = queue.listen()
         self._broken: Exception | None = None
         self._actor: Any = None
-        self._failures = 0
+        self._failed_on: list[str | None] = []  # the nodes of failures since the last commit
 
     @property
     def units(self) -> int:
@@ -106,8 +106,8 @@ class SamplerHandle:
                 await self._start()
                 if self._broken is None:
                     await self._serve()
-                if self._broken is not None and not self.leaving and not await self._explained(self._broken):
-                    self._count_failure(self._broken)
+                if self._broken is not None and not self.leaving:
+                    await self._count_failure(self._broken)
             self.tally.set_state("done")
         finally:
             self._kill()
@@ -136,7 +136,7 @@ class SamplerHandle:
             self._changed.set()
 
     def unit_committed(self) -> None:
-        self._failures = 0
+        self._failed_on.clear()
 
     def unit_ended(self) -> None:
         """Committed or failed: its batches are no longer kept."""
@@ -208,14 +208,12 @@ class SamplerHandle:
             if stalled_s >= limit:
                 self._break(EngineError(f"engine {self.tally.name}: no token for {limit:g} s; killed"))
 
-    async def _explained(self, error: Exception) -> bool:
-        """Whether the engine died with its node."""
-        return isinstance(error, RayError) and await self._lost(self.node_id)
-
-    def _count_failure(self, error: Exception) -> None:
-        self._failures += 1
+    async def _count_failure(self, error: Exception) -> None:
+        """Also of earlier failures those are none whose node has left since: its end may be known late."""
+        failed_on = [*self._failed_on, self.node_id]
+        self._failed_on = [node_id for node_id in failed_on if not await self._lost(node_id)]
         self.tally.restarts += 1
-        if self._failures >= TRIES:
+        if len(self._failed_on) >= TRIES:
             self.tally.set_state("failed")
             raise EngineError(one_line(error)) from error
 

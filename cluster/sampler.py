@@ -72,7 +72,7 @@ class Sampler:
 
     def _batch(self, unit: Unit, samples: list[Sample]) -> Iterator[SampleHeader | SampleBatch]:
         size = sum(len(sample.text) for sample in samples)
-        yield SampleHeader(len(samples), self._loop.stats.tokens, self._loop.stats.busy_s, size)
+        yield SampleHeader(len(samples), self._loop.stats.tokens, self._loop.stats.starved_s, size)
         yield SampleBatch(unit.task, tuple(samples))
 
     def _provenance(self) -> Provenance:

@@ -91,7 +91,7 @@ class EngineTally:
     def __init__(self, name: str) -> None:
         self.name, self.restarts, self.start_s = name, 0, 0.0
         self.rate = Rate()
-        self.busy_s = self.sampling_s = 0.0
+        self.starved_s = self.sampling_s = 0.0
         self._before = (0.0, 0.0)  # the same of earlier starts
         self.set_state("waiting")
 
@@ -103,12 +103,12 @@ class EngineTally:
         self.set_state("sampling")
         self.rate = Rate()
         self.rate.add(0)
-        self._before = (self.busy_s, self.sampling_s)
+        self._before = (self.starved_s, self.sampling_s)
 
     def add(self, header: SampleHeader) -> None:
         self.rate.add(header.engine_tokens)
-        busy_s, sampling_s = self._before
-        self.busy_s = busy_s + header.engine_busy_s
+        starved_s, sampling_s = self._before
+        self.starved_s = starved_s + header.engine_starved_s
         self.sampling_s = sampling_s + time.monotonic() - self._since
 
     def progress(self) -> EngineProgress:
@@ -195,7 +195,7 @@ class Tally:
 
     def _idle(self) -> float:
         sampling_s = sum(engine.sampling_s for engine in self.engines)
-        return max(0.0, 1 - sum(engine.busy_s for engine in self.engines) / sampling_s) if sampling_s else 0.0
+        return sum(engine.starved_s for engine in self.engines) / sampling_s if sampling_s else 0.0
 
     def _balanced(self) -> int | None:
         """From the fastest sampling seen: while engines wait, their rate is the verifiers' own."""
