@@ -211,7 +211,8 @@ class SamplerHandle:
     async def _count_failure(self, error: Exception) -> None:
         """Also of earlier failures those are none whose node has left since: its end may be known late."""
         failed_on = [*self._failed_on, self.node_id]
-        self._failed_on = [node_id for node_id in failed_on if not await self._lost(node_id)]
+        gone = await asyncio.gather(*(self._lost(node_id) for node_id in failed_on))
+        self._failed_on = [node_id for node_id, lost in zip(failed_on, gone, strict=True) if not lost]
         self.tally.restarts += 1
         if len(self._failed_on) >= TRIES:
             self.tally.set_state("failed")
