@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.workloads import WORKLOADS
+from cluster.actors import RayActors
 from cluster.pipeline import Pipeline
 from cluster.placement import place
 from cluster.session import connected
@@ -57,7 +58,7 @@ def troop_round(resolved: Resolved, folder: Path) -> Measured:
     tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
 
     async def run(cpus: float, gpus: float) -> None:
-        await Pipeline(work, sink, place(work.models, cpus, gpus, None), tally).run(show)
+        await Pipeline(work, RayActors(work, sink), place(work.models, cpus, gpus, None), tally).run(show)
 
     with connected(None) as (cpus, gpus):
         asyncio.run(run(cpus, gpus))

@@ -33,6 +33,7 @@ class Work:
     tier: str | None
     verifiers: int | None
     code_version: str
+    verifier_nodes: str | None = None  # a label, key=value, or a custom resource, of the nodes that verifiers go to
     open_shards: Mapping[Shard, int] = field(default_factory=dict)  # how many units each still lacks
 
 
@@ -54,10 +55,13 @@ class SampleBatch:
 
 @dataclass(frozen=True, slots=True)
 class SampleHeader:
-    """What the driver learns of a SampleBatch; ``engine_tokens`` is the engine's total since its start."""
+    """What the driver learns of a SampleBatch: ``engine_tokens`` and ``engine_starved_s`` are the engine's totals since
+    its start, ``size`` is the length of all texts."""
 
     rows: int
     engine_tokens: int
+    engine_starved_s: float
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,22 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import ray
 from ray.exceptions import RayActorError, RayError
 
+from cluster.actors import UNITS_IN_FLIGHT, Actors
 from cluster.batches import ModelWork
+from cluster.placement import EnginePlace
 from cluster.tally import EngineTally
 from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance, Unit
 
 TRIES = 3  # of a unit; and of an engine, between two committed units
-UNITS_IN_FLIGHT = 8  # at most, on one engine
+UNCOMMITTED = 3 * UNITS_IN_FLIGHT  # units that one engine may be ahead of verifiers and store
+COMMITS_AT_ONCE = 2  # of one engine's units: Ray starts a process for each, however many end together
+WATCH_S = 15.0
 UNREAD_OBJECTS = 16  # batches and headers that an engine may be ahead of the driver
 
 
@@ -35,6 +38,9 @@ class UnitQueue:
         self._listeners.append(event)
         return event
 
+    def forget(self, event: asyncio.Event) -> None:
+        self._listeners.remove(event)
+
     def wake(self) -> None:
         for event in self._listeners:
             event.set()
@@ -54,12 +60,12 @@ class UnitQueue:
         self.open, self.waiting = self.open - self.waiting, 0
         self.wake()
 
-    def put_back(self, unit: Unit) -> bool:
-        """Queues a failed unit again; False when it has failed TRIES times."""
+    def put_back(self, unit: Unit, *, charged: bool = True) -> bool:
+        """Queues a failed unit again; False when it has failed TRIES times, of which those not ``charged`` are none."""
         if self.dropped:
             self.close_one()
             return True
-        self._failures[unit] = self._failures.get(unit, 0) + 1
+        self._failures[unit] = self._failures.get(unit, 0) + charged
         if self._failures[unit] >= TRIES:
             self.close_one()
             return False
@@ -70,7 +76,7 @@ class UnitQueue:
 
 
 class SamplerHandle:
-    """``new_actor`` makes a sampler actor, ``start_unit`` follows one unit through it in a task of its own."""
+    """``start_unit`` follows one unit through the engine in a task of its own; ``lost`` says if a node has left."""
 
     provenance: Provenance
 
@@ -78,31 +84,57 @@ class SamplerHandle:
         self,
         queue: UnitQueue,
         tally: EngineTally,
-        new_actor: Callable[[], Any],
+        makers: Actors,
+        place: EnginePlace,
         start_unit: Callable[[Unit, "SamplerHandle"], None],
+        lost: Callable[[str | None], Awaitable[bool]],
     ) -> None:
-        self.queue, self.tally = queue, tally
-        self._new_actor, self._start_unit = new_actor, start_unit
-        self._in_flight: set[Unit] = set()
+        self.queue, self.tally, self.committing = queue, tally, asyncio.Semaphore(COMMITS_AT_ONCE)
+        self._makers, self._place, self._start_unit, self._lost = makers, place, start_unit, lost
+        self._sampling: set[Unit] = set()
+        self._uncommitted = 0
         self.life = 0  # counts the actors: what a dead one's units still tell is not about its successor
+        self.node_id: str | None = None
+        self.leaving = False
         self._changed = queue.listen()
         self._broken: Exception | None = None
         self._actor: Any = None
-        self._failures = 0
+        self._failed_on: list[str | None] = []  # the nodes of failures since the last commit
+
+    @property
+    def units(self) -> int:
+        """How many it is sampling."""
+        return len(self._sampling)
 
     async def run(self) -> None:
-        """Until the model has no open unit; raises EngineError when the engine failed TRIES times in a row, and
-        EngineRefused as soon as it refuses its place."""
+        """Until the model has no open unit, or it was told to leave and has sampled what it had.
+
+        Raises EngineError when the engine failed TRIES times in a row: those that its node's end explains are none;
+        and EngineRefused as soon as it refuses its place.
+        """
         try:
-            while self.queue.open:
+            while self.queue.open and not self.leaving:
                 await self._start()
                 if self._broken is None:
-                    await self._feed()
-                if self._broken is not None:
-                    self._count_failure(self._broken)
+                    await self._serve()
+                if self._broken is not None and not self.leaving:
+                    await self._count_failure(self._broken)
             self.tally.set_state("done")
         finally:
             self._kill()
+            self.queue.forget(self._changed)
+
+    def leave(self) -> None:
+        """Takes no further unit and ends once it has none; at once where it has not begun."""
+        self.leaving = True
+        self._changed.set()
+        if self.tally.state in {"waiting", "starting"}:
+            self._kill()
+
+    def hand_back(self) -> None:
+        """Ends now: what it had is another's."""
+        self.leaving = True
+        self._break(EngineError("its node leaves"))
 
     def stream(self, unit: Unit) -> Any:
         """The unit's headers and batches, as references."""
@@ -111,66 +143,99 @@ class SamplerHandle:
 
     def unit_sampled(self, unit: Unit, life: int) -> None:
         if life == self.life:
-            self._in_flight.discard(unit)
+            self._sampling.discard(unit)
             self._changed.set()
 
     def unit_committed(self) -> None:
-        self._failures = 0
+        self._failed_on.clear()
+
+    def unit_ended(self) -> None:
+        """Committed or failed: its batches are no longer kept."""
+        self._uncommitted -= 1
+        self._changed.set()
 
     def unit_failed(self, error: Exception, life: int) -> None:
         """Engine errors and a dead actor end this engine; anything else is the unit's own trouble."""
         if life != self.life:
             return
         if isinstance(error, RayActorError) or isinstance(getattr(error, "cause", error), EngineError):
-            self._broken = error
-            self._changed.set()
+            self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        self._broken = error
+        self._changed.set()
 
     async def _start(self) -> None:
         self._kill()
-        self._broken = None
-        self._in_flight.clear()
+        self._broken = self.node_id = None
+        self._sampling.clear()
         self.life += 1
-        self._actor = self._new_actor()
+        self._actor = actor = self._makers.new_sampler(self.queue.work, self._place)
         self.tally.set_state("waiting")
         try:
-            await self._actor.is_placed.remote()
+            self.node_id = await actor.is_placed.remote()
             self.tally.set_state("starting")
-            ready = await self._actor.start.remote()
+            ready = await actor.start.remote()
         except RayError as error:
             self._broken = error
             return
         self.provenance = ready.provenance
         self.tally.ready(ready.start_s)
 
+    async def _serve(self) -> None:
+        watch = asyncio.create_task(self._watch(self._actor))
+        try:
+            await self._feed()
+        finally:
+            watch.cancel()
+
     async def _feed(self) -> None:
         """Hands out units while there are any and the engine lives, always enough of them to keep it full."""
-        while self.queue.open and self._broken is None:
+        while self._broken is None and (self._sampling if self.leaving else self.queue.open):
             self._changed.clear()
-            while self.queue.waiting and self._wants_more():
+            while self.queue.waiting and not self.leaving and self._wants_more():
                 unit = self.queue.take()
-                self._in_flight.add(unit)
+                self._sampling.add(unit)
+                self._uncommitted += 1
                 self._start_unit(unit, self)
             await self._changed.wait()
 
     def _wants_more(self) -> bool:
-        rows = sum(unit.rows for unit in self._in_flight)
-        enough = len(self._in_flight) >= 2 and rows >= 2 * self.queue.work.model.max_num_seqs
-        return not enough and len(self._in_flight) < UNITS_IN_FLIGHT
+        rows = sum(unit.rows for unit in self._sampling)
+        enough = self.units >= 2 and rows >= 2 * self.queue.work.model.max_num_seqs
+        return not enough and self.units < UNITS_IN_FLIGHT and self._uncommitted < UNCOMMITTED
 
-    def _count_failure(self, error: Exception) -> None:
-        self._failures += 1
-        self.tally.restarts += 1
+    async def _watch(self, actor: Any) -> None:
+        """Ends an engine that gives nothing though it has work, or whose process does not even answer."""
+        limit = self.queue.work.model.stall_timeout_s
+        while self._broken is None:
+            await asyncio.sleep(min(limit / 4, WATCH_S))
+            try:
+                stalled_s = await asyncio.wait_for(actor.stalled_s.remote(), limit)
+            except TimeoutError:
+                stalled_s = limit
+            except RayError:
+                return  # its units tell
+            if stalled_s >= limit:
+                self._break(EngineError(f"engine {self.tally.name}: no token for {limit:g} s; killed"))
+
+    async def _count_failure(self, error: Exception) -> None:
+        """Also of earlier failures those are none whose node has left since: its end may be known late."""
         refused = getattr(error, "cause", None)
         if isinstance(refused, EngineRefused):
             self.tally.set_state("failed")
             raise refused
-        if self._failures >= TRIES:
+        failed_on = [*self._failed_on, self.node_id]
+        gone = await asyncio.gather(*(self._lost(node_id) for node_id in failed_on))
+        self._failed_on = [node_id for node_id, lost in zip(failed_on, gone, strict=True) if not lost]
+        self.tally.restarts += 1
+        if len(self._failed_on) >= TRIES:
             self.tally.set_state("failed")
             raise EngineError(one_line(error)) from error
 
     def _kill(self) -> None:
         if self._actor is not None:
-            ray.kill(self._actor)
+            self._makers.end(self._actor)
             self._actor = None
 
 

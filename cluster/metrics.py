@@ -11,11 +11,11 @@ PREFIX = "ray_"  # what Ray puts before every name
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A metric's name and meaning, and how to read it from a snapshot; None where it is not known yet."""
+    """A metric's name and meaning, and how to read it from a snapshot."""
 
     name: str
     meaning: str
-    read: Callable[[Progress], float | None]
+    read: Callable[[Progress], float]
 
 
 MEASURES = (
@@ -27,7 +27,7 @@ MEASURES = (
     Measure("troop_tokens", "tokens that engines have written", lambda p: sum(e.tokens for e in p.engines)),
     Measure("troop_tokens_per_second", "tokens/s of all engines", lambda p: sum(e.tokens_per_s for e in p.engines)),
     Measure("troop_engines", "engines that sample now", lambda p: sum(e.state == "sampling" for e in p.engines)),
-    Measure("troop_starved_share", "of ready engines' time, the share without work", lambda p: p.starved),
+    Measure("troop_starved_share", "of ready engines' time, the share without work", lambda p: p.idle),
     Measure("troop_engine_restarts", "engines that were started again", lambda p: sum(e.restarts for e in p.engines)),
     Measure("troop_set_aside_units", "units that failed too often", lambda p: p.set_aside),
     Measure("troop_engine_seconds", "time engines held their share", lambda p: sum(e.held_s for e in p.engines)),
@@ -52,6 +52,4 @@ class Metrics:
 
     def __call__(self, progress: Progress) -> None:
         for measure in self._measures:
-            value = measure.read(progress)
-            if value is not None:
-                self._gauges[measure.name].set(value, tags=self._tags)
+            self._gauges[measure.name].set(measure.read(progress), tags=self._tags)

@@ -18,6 +18,7 @@ from sampling.samples import Provenance, Sample, Unit
 from sampling.seeds import Seeds, engine_seed
 
 BATCH_ROWS = 256
+BATCH_BYTES = 2**20  # of text, in characters
 BATCH_S = 1.0  # a slow engine's samples are judged and seen while the unit still runs
 
 
@@ -31,9 +32,11 @@ class Sampler:
         self._code_version, self._place = code_version, place
         self._tags = itertools.count()
 
-    def is_placed(self) -> bool:
-        """Answers as soon as this process has its share of the cluster."""
-        return True
+    def is_placed(self) -> str:
+        """The id of its node, as soon as this actor has its share of the cluster."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
 
     def start(self) -> EngineReady:
         """Starts the engine; raises EngineError, EngineRefused where it can never run on what this process has."""
@@ -55,11 +58,16 @@ class Sampler:
         since = time.monotonic()
         for samples in self._loop.submit(self._requests(unit)):
             waiting += samples
-            if len(waiting) >= BATCH_ROWS or time.monotonic() - since >= BATCH_S:
+            size = sum(len(sample.text) for sample in waiting)
+            if len(waiting) >= BATCH_ROWS or size >= BATCH_BYTES or time.monotonic() - since >= BATCH_S:
                 yield from self._batch(unit, waiting)
                 waiting, since = [], time.monotonic()
         if waiting:
             yield from self._batch(unit, waiting)
+
+    def stalled_s(self) -> float:
+        """Seconds since the engine last gave anything, where it has something to do."""
+        return self._loop.stalled_s
 
     def stop(self) -> None:
         """Ends the engine."""
@@ -73,7 +81,8 @@ class Sampler:
         ]
 
     def _batch(self, unit: Unit, samples: list[Sample]) -> Iterator[SampleHeader | SampleBatch]:
-        yield SampleHeader(len(samples), self._loop.stats.tokens)
+        size = sum(len(sample.text) for sample in samples)
+        yield SampleHeader(len(samples), self._loop.stats.tokens, self._loop.stats.starved_s, size)
         yield SampleBatch(unit.task, tuple(samples))
 
     def _provenance(self) -> Provenance:

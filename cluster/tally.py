@@ -52,7 +52,8 @@ class CellProgress:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A snapshot of the pipeline. ``left_s`` is None until a rate is known; ``balanced`` is the size of the verifier
-    pool that would keep up with the engines as they are."""
+    pool that would keep up with the engines as they are; ``idle`` is the share of their time, from the start of each to
+    its last sample, in which engines had nothing to do: starved, or held up by what comes after them."""
 
     elapsed_s: float
     planned: int
@@ -68,7 +69,7 @@ class Progress:
     cells: tuple[CellProgress, ...]
     set_aside: int
     tokens: int
-    starved: float | None = None
+    idle: float = 0.0
 
 
 OnProgress = Callable[[Progress], None]
@@ -110,6 +111,8 @@ class EngineTally:
         self.tokens = self._of_this_start = 0
         self._held_s = 0.0
         self.state, self._since = "waiting", time.monotonic()
+        self.starved_s = self.sampling_s = 0.0
+        self._before = (0.0, 0.0)  # the same of earlier starts
 
     def set_state(self, state: str) -> None:
         self._held_s, self.state, self._since = self.held_s, state, time.monotonic()
@@ -126,11 +129,15 @@ class EngineTally:
         self.rate = Rate()
         self._of_this_start = 0
         self.rate.add(0)
+        self._before = (self.starved_s, self.sampling_s)
 
     def add(self, header: SampleHeader) -> None:
         self.rate.add(header.engine_tokens)
         self.tokens += max(0, header.engine_tokens - self._of_this_start)
         self._of_this_start = max(self._of_this_start, header.engine_tokens)
+        starved_s, sampling_s = self._before
+        self.starved_s = starved_s + header.engine_starved_s
+        self.sampling_s = sampling_s + time.monotonic() - self._since
 
     def progress(self) -> EngineProgress:
         rate = self.rate.value if self.state == "sampling" else 0.0
@@ -219,7 +226,12 @@ class Tally:
             cells=tuple(cell.progress() for cell in self.cells.values()),
             set_aside=len(self.set_aside),
             tokens=self.tokens,
+            idle=self._idle(),
         )
+
+    def _idle(self) -> float:
+        sampling_s = sum(engine.sampling_s for engine in self.engines)
+        return sum(engine.starved_s for engine in self.engines) / sampling_s if sampling_s else 0.0
 
     def _balanced(self) -> int | None:
         """From the fastest sampling seen: while engines wait, their rate is the verifiers' own."""

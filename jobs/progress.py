@@ -93,7 +93,8 @@ def summary_line(progress: Progress) -> str:
         f"{duration(progress.elapsed_s)}: {progress.sampled:,} sampled, {progress.verified:,} verified "
         f"({progress.shared:,} copies), {progress.committed:,} of {progress.planned:,} committed{left}; "
         f"{_rates(progress)}; waiting for a verdict {progress.backlog:,}; "
-        f"bottleneck {bottleneck(progress)}; set aside {progress.set_aside}; coverage so far: {cells}"
+        f"bottleneck {bottleneck(progress)}; engines idle {progress.idle:.1%}; "
+        f"set aside {progress.set_aside}; coverage so far: {cells}"
     )
 
 

@@ -189,7 +189,8 @@ def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> Work
         if units:
             models.append(ModelWork(model, info, settings, resolved.sampling_hash(model), units))
     problems = problem_tables(resolved, layers)
-    return Work(tuple(models), problems, sweep.seed, sweep.verify.tier, sweep.verify.workers, code_version())
+    verify = sweep.verify
+    return Work(tuple(models), problems, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)
 
 
 def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
@@ -223,6 +224,7 @@ def _run_here(job: Job) -> Ended:
 
 
 def _run_on_ray(job: Job, address: str | None) -> Ended:
+    from cluster.actors import RayActors
     from cluster.metrics import Metrics
     from cluster.nodes import survey
     from cluster.pipeline import Pipeline
@@ -234,11 +236,11 @@ def _run_on_ray(job: Job, address: str | None) -> Ended:
         metrics(progress)
 
     async def run() -> tuple[SetAside, ...]:
-        return await Pipeline(job.work, job.sink, placement, job.tally, job.spending).run(tell, watch)
+        return await Pipeline(job.work, actors, placement, job.tally, job.spending).run(tell, watch)
 
     with connected(address) as (cpus, gpus):
         placement = place(job.work.models, cpus, gpus, job.work.verifiers, survey(job.work.models))
-        watch = Watch(job.limits(on_gpus=gpus > 0))
+        actors, watch = RayActors(job.work, job.sink), Watch(job.limits(on_gpus=gpus > 0))
         metrics = Metrics(job.sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
         return () if watch.reached else asyncio.run(run()), watch.reached
 

@@ -20,11 +20,14 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 class VerifySettings(Plain):
     """``tier`` refuses to start where the sandbox is weaker; ``workers`` is the size of the verifier pool.
 
+    ``nodes`` is a label (``key=value``) or a custom resource of the nodes that verifiers go to; without it they go to
+    nodes without GPUs where these have room, and beside the engines.
     ``audit`` is how many gold solutions of each task have to pass before engines start; 0 tries none.
     """
 
     tier: Literal["isolated", "confined"] | None = None
     workers: int | None = Field(default=None, ge=1)
+    nodes: str | None = Field(default=None, min_length=1)
     audit: int = Field(default=8, ge=0)
 
 

@@ -16,10 +16,12 @@ IDLE_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """Totals since the engine started: tokens generated, and seconds in which it had work."""
+    """Totals since the engine started: tokens generated, seconds spent on them, and seconds in which it was starved: it
+    had no work, or nobody took what was there."""
 
     tokens: int
     busy_s: float
+    starved_s: float = 0.0
 
 
 Item = list[Sample] | TroopError
@@ -36,6 +38,7 @@ class EngineLoop:
         self._lock = threading.Lock()
         self._unpaid_s = 0.0  # busy time not yet attributed to a finished sample
         self._stats = EngineStats(0, 0.0)
+        self._idle, self._moved, self._starved_s = True, time.monotonic(), 0.0
         self._broken: TroopError | None = None
         self._ready: queue.Queue[Engine | TroopError] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -48,6 +51,11 @@ class EngineLoop:
     @property
     def stats(self) -> EngineStats:
         return self._stats
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds for which the engine has had work and no step has ended."""
+        return 0.0 if self._idle else time.monotonic() - self._moved
 
     def submit(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
         """The samples of ``requests``, all of one tag, in lists as they finish; raises EngineError if it breaks."""
@@ -79,6 +87,7 @@ class EngineLoop:
         except Exception as error:  # noqa: BLE001 - whatever ends this thread, somebody waits to hear of it
             self._ready.put(_as_engine_error(error))
             return
+        self._moved = time.monotonic()
         self._ready.put(engine)
         try:
             while self._accept(engine):
@@ -90,7 +99,7 @@ class EngineLoop:
 
     def _accept(self, engine: Engine) -> bool:
         """Takes what has been submitted; waits only when there is nothing else to do."""
-        idle = not engine.in_flight()
+        idle = self._idle = not engine.in_flight()
         while True:
             try:
                 item = self._inbox.get(block=idle)
@@ -98,6 +107,10 @@ class EngineLoop:
                 return True
             if item is None:
                 return False
+            if self._idle:
+                now = time.monotonic()
+                self._starved_s += now - self._moved
+                self._idle, self._moved = False, now
             for request in item:
                 engine.add(request)
             idle = False
@@ -105,12 +118,16 @@ class EngineLoop:
     def _step(self, engine: Engine) -> None:
         if self._unread > MAX_UNREAD:
             time.sleep(IDLE_S)
+            now = time.monotonic()
+            self._starved_s += now - self._moved
+            self._moved = now  # it waits for us
             return
         started = time.monotonic()
         completions = engine.step()
-        seconds = time.monotonic() - started
+        self._moved = time.monotonic()
+        seconds = self._moved - started
         tokens = sum(completion.tokens for completion in completions)
-        self._stats = EngineStats(self._stats.tokens + tokens, self._stats.busy_s + seconds)
+        self._stats = EngineStats(self._stats.tokens + tokens, self._stats.busy_s + seconds, self._starved_s)
         self._unpaid_s += seconds
         if completions:
             self._hand_out(completions, self._unpaid_s / max(tokens, 1))

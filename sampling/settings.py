@@ -75,7 +75,8 @@ class ModelSpec(Plain):
     samples file (``replay``). ``k`` is samples per problem. ``gpus`` is what one engine holds: 0.25 of a GPU, or 2 GPUs
     of one node for tensor parallelism. ``engines_per_gpu`` says a share as a number of engines; ``auto`` packs several
     engines of a small model where they fit. On a machine without a GPU an engine gets CPU cores instead. ``vllm``
-    passes further engine arguments through as they are.
+    passes further engine arguments through as they are. ``weight`` is its share of the cluster beside other models. An
+    engine that has work and gives nothing for ``stall_timeout_s`` seconds is killed and replaced.
     """
 
     name: str = Field(min_length=1)
@@ -91,6 +92,8 @@ class ModelSpec(Plain):
     dtype: str = "auto"
     max_model_len: int | None = Field(default=None, ge=8)
     max_num_seqs: int = Field(default=256, ge=1)
+    weight: float = Field(default=1.0, gt=0)
+    stall_timeout_s: float = Field(default=600.0, gt=0)
     prices: Prices = Prices()
     base_url: str | None = None
     api_key_env: str | None = None

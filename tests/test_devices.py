@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from cluster.actors import RayActors
 from cluster.batches import ModelWork, Work
 from cluster.devices import Given, Gpu, located, look, refuse_wrong, wrong
 from cluster.nodes import survey
@@ -94,7 +95,7 @@ def run(model: ModelSpec, info: ModelInfo, place: EnginePlace, folder: Path) -> 
     tally, sink = Tally([CellTally(model.name, "t", 1, 64, 0, set())]), RunSink(DirectoryStore(folder), "", "v1")
 
     async def go() -> None:
-        await Pipeline(work, sink, Placement((place,), 1, 0.1), tally).run(lambda progress: None)
+        await Pipeline(work, RayActors(work, sink), Placement((place,), 1, 0.1), tally).run(lambda progress: None)
 
     asyncio.run(go())
     return tally

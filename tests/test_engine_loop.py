@@ -76,3 +76,27 @@ def test_an_engine_that_does_not_start_raises_at_once() -> None:
 
     with pytest.raises(EngineError, match="no such device"):
         EngineLoop(start)
+
+
+class Held(ReplayEngine):
+    """A step that ends only when it is told to."""
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def step(self) -> Sequence[Completion]:
+        self.begun.set()
+        self.go_on.wait(timeout=20)
+        return super().step()
+
+
+def test_only_an_engine_that_has_work_can_be_stalled() -> None:
+    loop = EngineLoop(lambda: Held(ModelSpec(name="m", path=GOLD, engine="replay")))
+    assert loop.stalled_s == 0
+    samples = threading.Thread(target=lambda: list(loop.submit(requests(0, 1))))
+    samples.start()
+    Held.begun.wait(timeout=20)
+    assert loop.stalled_s > 0
+    Held.go_on.set()
+    samples.join(timeout=20)
+    loop.close()
+    assert loop.stalled_s == 0

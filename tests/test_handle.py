@@ -36,3 +36,12 @@ def test_who_listens_hears_of_every_change() -> None:
     event = units.listen()
     units.put_back(units.take())
     assert event.is_set()
+
+
+def test_what_a_lost_node_costs_is_not_charged_to_the_unit() -> None:
+    units = queue()
+    first = units.take()
+    for _ in range(TRIES):
+        assert units.put_back(first, charged=False)
+        assert [units.take() for _ in range(units.waiting)][-1] == first
+    assert units.put_back(first)

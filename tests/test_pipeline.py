@@ -3,15 +3,18 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-import ray
 
+from cluster.actors import UNITS_IN_FLIGHT, RayActors
 from cluster.batches import ModelWork, SetAside, Work
+from cluster.census import look
 from cluster.pipeline import Pipeline
 from cluster.placement import place
 from cluster.pool import VerifierPool
@@ -20,6 +23,7 @@ from cluster.sink import Receipt, Sink
 from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.catalogue import Run
 from jobs.commit import RunSink
+from jobs.progress import summary_line
 from jobs.results import open_database
 from jobs.store import DirectoryStore
 from sampling.errors import BadInput, StoreError, StoreUnusable
@@ -79,8 +83,10 @@ def run(
     tally = Tally([CellTally(part.model.name, "t", PROBLEMS, rows, 0, set()) for part in given.models])
     sink = wrap(RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
 
+    placement = place(given.models, *resources, given.verifiers)
+
     async def go() -> tuple[SetAside, ...]:
-        return await Pipeline(given, sink, place(given.models, *resources, given.verifiers), tally).run(show)
+        return await Pipeline(given, RayActors(given, sink), placement, tally).run(show)
 
     return asyncio.run(go())
 
@@ -124,19 +130,31 @@ def test_when_it_is_enough_units_in_flight_are_committed_and_no_other_is_begun(
         RunSink(DirectoryStore(tmp_path / "run"), "", "v1"),
         Tally([CellTally("stored", "t", 4, 240, 0, set())]),
     )
-    pipeline = Pipeline(given, sink, place(given.models, *cluster, given.verifiers), tally)
+    pipeline = Pipeline(given, RayActors(given, sink), place(given.models, *cluster, given.verifiers), tally)
     assert asyncio.run(pipeline.run(lambda progress: None, lambda progress: True)) == ()
     rows, distinct, _ = committed(tmp_path)
     assert rows == distinct == tally.committed < 240
     assert rows % PER_UNIT == 0
 
 
+class FirstVerifierDies(RayActors):
+    made = 0
+
+    def new_verifier(self, cpus: float, node_id: str | None) -> Any:
+        self.made += 1
+        actor = super().new_verifier(cpus, node_id)
+        if self.made == 1:
+            self.end(actor)
+        return actor
+
+
 def test_a_verifier_that_dies_before_it_is_ready_is_replaced(cluster: tuple[float, float], tmp_path: Path) -> None:
     given = work(tmp_path)
-    pool = VerifierPool(given, ray.put(given.problems), place(given.models, *cluster, given.verifiers))
-    ray.kill(pool._actors[0])
+    actors = FirstVerifierDies(given, RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
+    pool = VerifierPool(actors, place(given.models, *cluster, given.verifiers), given.verifiers)
     try:
-        asyncio.run(pool.prepare())
+        asyncio.run(pool.prepare({node.node_id: 2 for node in look()}))
+        assert (pool.size, actors.made) == (2, 3)
     finally:
         pool.stop()
 
@@ -244,4 +262,18 @@ def test_a_spending_cap_stops_a_service_and_not_the_others(cluster: tuple[float,
     assert committed(tmp_path, "stored")[0] == 240
     assert committed(tmp_path, "paid")[0] == 3 * PER_UNIT
     assert [item.unit.model for item in left] == ["paid"] * 9
-    assert f"${3 * PER_UNIT * TOKENS * 1000 / 1e6:.4f} of $10.5 are spent" in left[0].error
+    spent = re.search(r"\$([0-9.]+) of \$10.5 are spent", left[0].error)
+    assert spent and 3 * PER_UNIT * TOKENS * 1000 / 1e6 <= float(spent[1]) < 10.5  # a try that was lost counts too
+
+
+def test_engines_wait_for_slow_verifiers_and_the_status_line_says_so(
+    cluster: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_pipeline.PER_UNIT", 4)
+    monkeypatch.setattr("cluster.backlog.BATCHES", 2)
+    monkeypatch.setattr("cluster.backlog.BATCHES_PER_VERIFIER", 0)
+    seen: list[Progress] = []
+    assert run(replace(work(tmp_path), verifiers=1), tmp_path, cluster, seen.append) == ()
+    assert committed(tmp_path) == (240, 240, 24)
+    assert max(progress.backlog for progress in seen) <= (2 + UNITS_IN_FLIGHT) * 4
+    assert any("bottleneck verifiers (" in summary_line(progress) for progress in seen)

@@ -15,7 +15,7 @@ def tally() -> Tally:
     tally.engines.append(engine)
     engine.set_state("starting")
     engine.ready(1.5)
-    tally.add_samples(engine, SampleHeader(100, 2000))
+    tally.add_samples(engine, SampleHeader(100, 2000, 0.0, 4000))
     tally.add_verdicts(VerdictHeader(60, 15, 0.5))
     unit = Unit("small", "sums", 0, 0, 4, 0, 10)
     tally.add_receipt(Receipt(unit, True, 40, 800, 999, ((0, 10, 1), (2, 10, 3), (3, 10, 0)), (("pass", 4),)))

@@ -1,0 +1,167 @@
+"""A real cluster of several nodes with declared GPUs, whose nodes come, go, drain and hang in mid-run."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from cluster.actors import RayActors
+from cluster.batches import SetAside, Work
+from cluster.census import look
+from cluster.pipeline import Pipeline
+from cluster.placement import EnginePlace, Placement
+from cluster.session import connected
+from cluster.sink import Receipt
+from cluster.tally import CellTally, Progress, Tally
+from jobs.commit import RunSink
+from jobs.store import DirectoryStore
+from sampling.errors import BadInput
+from sampling.settings import ModelSpec
+from tests import test_pipeline
+from tests.living import living
+from tests.test_pipeline import committed, work
+
+ON_A_GPU = EnginePlace(1, 0.1, 1, 1)
+
+
+class SlowSink(RunSink):
+    """Takes its time to commit, so that nodes can come while a run still has something to do."""
+
+    def commit(self, *given: Any) -> Receipt:
+        time.sleep(0.4)
+        return super().commit(*given)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head without a GPU: engines run elsewhere."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    with connected(cluster.address):
+        yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def node(cluster: Cluster) -> Iterator[Callable[[], Any]]:
+    """Adds nodes with one GPU; removes them after the test."""
+    added: list[Any] = []
+
+    def add() -> Any:
+        added.append(cluster.add_node(num_cpus=1, num_gpus=1, wait=False))
+        return added[-1]
+
+    yield add
+    for each in added:
+        if each in cluster.worker_nodes:
+            cluster.remove_node(each)
+
+
+def run(given: Work, tmp_path: Path, show: Callable[[Progress], None]) -> tuple[SetAside, ...]:
+    import asyncio
+
+    rows = test_pipeline.PROBLEMS * test_pipeline.SAMPLES
+    tally = Tally([CellTally(part.model.name, "t", test_pipeline.PROBLEMS, rows, 0, set()) for part in given.models])
+    actors = RayActors(given, SlowSink(DirectoryStore(tmp_path / "run"), "", "v1"))
+    placement = Placement((ON_A_GPU,) * len(given.models), 2, 1.0)
+
+    async def go() -> tuple[SetAside, ...]:
+        return await Pipeline(given, actors, placement, tally).run(show)
+
+    return asyncio.run(go())
+
+
+def nodes_used(tmp_path: Path) -> set[str]:
+    from jobs.catalogue import Run
+    from jobs.results import open_database
+
+    with open_database(Run(DirectoryStore(tmp_path / "run"))) as db:
+        return {row[0] for row in db.execute("SELECT DISTINCT node FROM samples").fetchall()}
+
+
+def test_a_node_that_goes_and_one_that_comes(
+    cluster: Cluster, node: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_pipeline.PER_UNIT", 4)
+    first = node()
+    seen: list[Progress] = []
+
+    def swap(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.committed and first in cluster.worker_nodes:
+            cluster.remove_node(first, allow_graceful=False)
+            node()
+
+    assert run(work(tmp_path), tmp_path, swap) == ()
+    assert committed(tmp_path) == (240, 240, 24)
+    assert len(nodes_used(tmp_path)) == 2
+    assert all(engine.state == "done" for engine in seen[-1].engines)
+
+
+def test_a_finished_models_gpu_goes_to_the_other(
+    node: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_pipeline.PER_UNIT", 4)
+    node(), node()
+    path = str(tmp_path / "samples.jsonl")
+    short, long = (ModelSpec(name=name, path=path, engine="replay") for name in ("short", "long"))
+    given = work(tmp_path, short, long)
+    few = replace(given.models[0], units=given.models[0].units[:2])
+    seen: list[Progress] = []
+    assert run(replace(given, models=(few, given.models[1])), tmp_path, seen.append) == ()
+    assert committed(tmp_path, "long") == (240, 240, 24)
+    assert {engine.name for engine in seen[-1].engines} == {"short/0", "long/0", "long/1"}
+
+
+def test_a_node_that_drains_is_left(
+    cluster: Cluster, node: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_pipeline.PER_UNIT", 4)
+    node()
+    drained: list[str] = []
+
+    def drain(progress: Progress) -> None:
+        if progress.committed and not drained:
+            (with_gpu,) = (each for each in look() if each.gpus)
+            drained.append(with_gpu.node_id)
+            accepted, why = ray._raylet.GcsClient(address=cluster.address).drain_node(with_gpu.node_id, 2, "test", 0)
+            assert accepted, why
+            node()
+
+    assert run(work(tmp_path), tmp_path, drain) == ()
+    assert drained
+    assert committed(tmp_path) == (240, 240, 24)
+    assert len(nodes_used(tmp_path)) == 2
+
+
+def test_an_engine_that_hangs_is_replaced(
+    node: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_pipeline.PER_UNIT", 4)
+    node()
+    path = str(tmp_path / "samples.jsonl")
+    frozen: list[int] = []
+    seen: list[Progress] = []
+
+    def freeze(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.committed and not frozen:
+            for process in living("ray::Sampler")[:1]:
+                frozen.append(process.pid)
+                os.kill(process.pid, signal.SIGSTOP)
+
+    model = ModelSpec(name="stored", path=path, engine="replay", stall_timeout_s=2)
+    assert run(work(tmp_path, model), tmp_path, freeze) == ()
+    assert frozen and sum(engine.restarts for engine in seen[-1].engines) == 1
+    assert committed(tmp_path) == (240, 240, 24)
+
+
+def test_a_label_that_no_node_carries_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"verify.nodes: no node carries 'role=cpu'"):
+        run(replace(work(tmp_path), verifier_nodes="role=cpu"), tmp_path, lambda progress: None)
