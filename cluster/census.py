@@ -33,12 +33,13 @@ class Census:
 
     def __init__(self) -> None:
         self.nodes: tuple[NodeState, ...] = ()
+        self._staying: set[str] = set()
         self.losses = 0
 
     def update(self, nodes: Sequence[NodeState]) -> None:
-        before = {node.node_id for node in self.staying}
-        self.nodes = tuple(nodes)
-        self.losses += len(before - {node.node_id for node in self.staying})
+        self.nodes, before = tuple(nodes), self._staying
+        self._staying = {node.node_id for node in self.staying}
+        self.losses += len(before - self._staying)
 
     @property
     def staying(self) -> tuple[NodeState, ...]:
@@ -46,7 +47,7 @@ class Census:
 
     def lost(self, node_id: str | None) -> bool:
         """Whether a node has left, or will: what dies there is nobody's fault."""
-        return node_id is not None and all(node.node_id != node_id for node in self.staying)
+        return node_id is not None and node_id not in self._staying
 
     def seconds_left(self, node_id: str | None) -> float:
         """Until a draining node goes; infinite where it stays, or says no time."""

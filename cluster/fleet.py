@@ -103,9 +103,10 @@ class Crew:
     def resize(self, count: int) -> int:
         """How many engines to start: one that has failed for good is not replaced. Of too many the idlest leave."""
         staying = [handle for handle in self.handles if not handle.leaving]
-        staying.sort(key=lambda handle: (handle.tally.state == "sampling", handle.units))
-        for handle in staying[: max(0, len(staying) - count)]:
-            handle.leave()
+        if len(staying) > count:
+            staying.sort(key=lambda handle: (handle.tally.state == "sampling", handle.units))
+            for handle in staying[: len(staying) - count]:
+                handle.leave()
         return count - len(self._errors) - len(staying)
 
     def leave_nodes(self, census: Census) -> None:

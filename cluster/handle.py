@@ -51,8 +51,10 @@ class UnitQueue:
         return next(self._fresh, None) or self._again.popleft()
 
     def close_one(self) -> None:
+        """Wakes nobody before the last unit: ten thousand engines would be woken for each."""
         self.open -= 1
-        self.wake()
+        if not self.open:
+            self.wake()
 
     def drop_waiting(self) -> None:
         """No further unit is started: those that nobody works on stay for the next run."""

@@ -94,9 +94,13 @@ class VerifierPool:
 
     async def _choose(self, unit: Unit) -> Seat:
         """The verifier that knows the unit's other candidates, as equal ones are judged once; unless it lags."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._seats)
-        usual, idlest = self._seats[unit.number % len(self._seats)], min(self._seats, key=lambda seat: seat.waiting)
+        if not self._seats:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._seats)
+        usual = self._seats[unit.number % len(self._seats)]
+        if usual.waiting <= LAG:  # nearly always: not all of a thousand are looked at for each batch
+            return usual
+        idlest = min(self._seats, key=lambda seat: seat.waiting)
         return usual if usual.waiting <= idlest.waiting + LAG else idlest
 
     def _nodes(self, rooms: Mapping[str, int], count: int) -> list[str | None]:

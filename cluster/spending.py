@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from cluster.batches import Work
 from sampling.prices import most_usd
 from sampling.samples import Unit
+from sampling.settings import Prices
 
 Save = Callable[[Mapping[str, float]], None]
 
@@ -83,6 +84,8 @@ class Spending:
 
     def _worst(self, unit: Unit) -> float:
         work, problems = self._models[unit.model], self._problems[unit.task]
+        if work.model.prices == Prices():
+            return 0.0
         samples = unit.last_sample - unit.first_sample
         each = (problems[idx] for idx in range(unit.first_problem, unit.last_problem))
         return sum(most_usd(work.model, work.settings, problem, samples) for problem in each)

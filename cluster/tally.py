@@ -95,9 +95,12 @@ class Rate:
 
     @property
     def value(self) -> float:
+        return self.at(time.monotonic())
+
+    def at(self, now: float) -> float:
         if len(self._points) < 2:
             return 0.0
-        (t0, v0), (_, v1), now = self._points[0], self._points[-1], time.monotonic()
+        (t0, v0), (_, v1) = self._points[0], self._points[-1]
         return max(0.0, (v1 - v0) / (now - t0)) if now > t0 else 0.0
 
 
@@ -115,12 +118,12 @@ class EngineTally:
         self._before = (0.0, 0.0)  # the same of earlier starts
 
     def set_state(self, state: str) -> None:
-        self._held_s, self.state, self._since = self.held_s, state, time.monotonic()
+        now = time.monotonic()
+        self._held_s, self.state, self._since = self.held_s(now), state, now
 
-    @property
-    def held_s(self) -> float:
+    def held_s(self, now: float) -> float:
         """Seconds for which it has held its share of the cluster."""
-        return self._held_s + (time.monotonic() - self._since if self.state in _HOLDING else 0.0)
+        return self._held_s + (now - self._since if self.state in _HOLDING else 0.0)
 
     def ready(self, start_s: float) -> None:
         self.start_s = start_s
@@ -139,10 +142,10 @@ class EngineTally:
         self.starved_s = starved_s + header.engine_starved_s
         self.sampling_s = sampling_s + time.monotonic() - self._since
 
-    def progress(self) -> EngineProgress:
-        rate = self.rate.value if self.state == "sampling" else 0.0
-        since = time.monotonic() - self._since
-        return EngineProgress(self.name, self.state, since, rate, self.restarts, self.held_s, self.tokens)
+    def progress(self, now: float) -> EngineProgress:
+        rate = self.rate.at(now) if self.state == "sampling" else 0.0
+        since, held_s = now - self._since, self.held_s(now)
+        return EngineProgress(self.name, self.state, since, rate, self.restarts, held_s, self.tokens)
 
 
 class CellTally:
@@ -210,9 +213,9 @@ class Tally:
         planned = sum(cell.planned for cell in self.cells.values())
         self._sampling.add(self.sampled)
         self._verifying.add(self.verified)
-        rate = self._verifying.value
+        rate, now = self._verifying.value, time.monotonic()
         return Progress(
-            elapsed_s=time.monotonic() - self._started,
+            elapsed_s=now - self._started,
             planned=planned,
             committed=self.committed,
             sampled=self.sampled,
@@ -222,7 +225,7 @@ class Tally:
             bottleneck="verifiers" if engines_wait else "engines",
             balanced=self._balanced(),
             left_s=(planned - self.committed) / rate if rate else None,
-            engines=tuple(engine.progress() for engine in self.engines),
+            engines=tuple(engine.progress(now) for engine in self.engines),
             cells=tuple(cell.progress() for cell in self.cells.values()),
             set_aside=len(self.set_aside),
             tokens=self.tokens,

@@ -1,0 +1,191 @@
+"""How many units a second one driver can dispatch, follow and see committed. ``python -m bench.scale`` prints a table.
+
+The real planner, driver and commit path against simulated engines and verifiers (bench/simulated.py): once with the
+driver alone, which has ten thousand of them in its own process and a million planned units; once on a real Ray with
+hundreds of actors on this machine. Each figure comes from fresh processes. ``python -m bench.scale profile`` shows
+where the driver's time goes.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import jobs.plan
+from bench.results import ROOT, Figure, as_markdown
+from bench.simulated import InThisProcess, SimulatedOnRay
+from cluster.actors import Actors
+from cluster.batches import ModelWork, Work
+from cluster.pipeline import Pipeline
+from cluster.placement import EnginePlace, Placement
+from cluster.session import connected
+from cluster.tally import CellTally, Progress, Tally
+from jobs.commit import RunSink
+from jobs.store import DirectoryStore
+from sampling.models import ModelInfo
+from sampling.problems import Problem
+from sampling.settings import ModelSpec, SamplingSettings
+
+ROUNDS = 3
+PLANNED = 1_000_000
+ENGINES, VERIFIERS = 10_000, 1_000  # in the driver's own process
+UNITS = 40_000  # of those planned, that the driver alone is watched for
+ACTORS, JUDGES = 200, 4  # processes on a real Ray
+ACTOR_UNITS, ACTOR_ROWS = 2_000, 8
+BATCHES = 8  # of a unit: 256 samples each
+UNIT_S = (60, 180)  # an engine's time for a unit
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The driver at one moment: units committed; seconds on the clock, of its event loop's thread, of all threads."""
+
+    units: float
+    wall_s: float
+    loop_s: float
+    process_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One measurement of a driver: per second, and CPU seconds per unit of its loop and of the whole process."""
+
+    rate: float
+    loop_s: float
+    process_s: float
+    peak_mb: float
+
+
+def planned_work(units: int, rows: int, batches: int) -> Work:
+    """A planned run of one problem: the product's own planner cuts it into units of ``rows`` samples."""
+    jobs.plan.UNIT_ROWS = rows
+    problem = Problem.model_validate({"id": "p", "prompt": "?", "verifier": "exact", "reference": {"answer": "1"}})
+    planned = jobs.plan.PlannedModel(name="m", distribution={}, sampling={}, revision="main", sampling_hash="h")
+    wanted = jobs.plan.Wanted((planned,), {"t": [problem]}, {("m", "t"): units * rows})
+    layer = jobs.plan.extend([], wanted, created="", code_version="bench", sweep={})
+    assert layer is not None
+    todo = jobs.plan.planned_units([layer])
+    assert len(todo) == units
+    spec = ModelSpec(name="m", path=str(batches), engine="replay")
+    model = ModelWork(spec, ModelInfo("main"), SamplingSettings(), "h", todo)
+    return Work((model,), {"t": {0: problem}}, 0, None, None, "bench", None, jobs.plan.open_shards([layer], todo))
+
+
+def drive(work: Work, actors: Actors, place: EnginePlace, verifiers: int, units: int) -> Drive:
+    """Runs the pipeline, and says what it took from when all engines had started until ``units`` were committed."""
+    (model,) = work.models
+    rows, marks = next(iter(model.units)).rows, list[Mark]()
+    tally = Tally([CellTally("m", "t", 1, len(model.units) * rows, 0, set())])
+
+    def watch(progress: Progress) -> None:
+        sampling = sum(engine.state == "sampling" for engine in progress.engines)
+        if progress.committed and sampling == place.count:
+            marks.append(_mark(progress.committed / rows))
+
+    def enough(progress: Progress) -> bool:
+        return bool(marks) and marks[-1].units - marks[0].units >= units
+
+    placement = Placement((place,), verifiers, 1.0 if place.gpus else 0.001)
+    aside = asyncio.run(Pipeline(work, actors, placement, tally).run(watch, enough))
+    assert not aside, aside[0]
+    first, last = marks[0], marks[-1]
+    done = last.units - first.units
+    return Drive(
+        done / (last.wall_s - first.wall_s),
+        (last.loop_s - first.loop_s) / done,
+        (last.process_s - first.process_s) / done,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def _mark(units: float) -> Mark:
+    return Mark(units, time.perf_counter(), time.thread_time(), time.process_time())
+
+
+def driver_alone(batches: int, engines: int = ENGINES) -> Drive:
+    """Ten thousand engines in this process, a million units planned."""
+    work = planned_work(PLANNED, 2048, batches)
+    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder:
+        actors = InThisProcess(work, RunSink(DirectoryStore(Path(folder)), "", "v1"), engines, VERIFIERS)
+        return drive(work, actors, EnginePlace(engines, 1, 1, 1), VERIFIERS, UNITS // batches)
+
+
+def on_ray(batches: int, engines: int = ACTORS) -> Drive:
+    """Hundreds of actors on this machine, and commits with fsync into a folder, of small units."""
+    work = replace(planned_work(10 * ACTOR_UNITS // batches, ACTOR_ROWS, batches), open_shards={}, verifiers=JUDGES)
+    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connected(None):
+        actors = SimulatedOnRay(work, RunSink(DirectoryStore(Path(folder)), "", "v1"))
+        return drive(work, actors, EnginePlace(engines, 0.001, 0, 1), JUDGES, ACTOR_UNITS // batches)
+
+
+WAYS = {"driver": driver_alone, "ray": on_ray}
+
+
+def measure() -> list[Figure]:
+    """All figures, each round in a process of its own."""
+    figures = []
+    for batches in (1, BATCHES):
+        each = "in one batch" if batches == 1 else f"in {batches} batches"
+        found = [_drive_apart("driver", batches) for _ in range(ROUNDS)]
+        figures += _figures(f"driver alone, {ENGINES:,} simulated engines, a unit {each}", found, threads=False)
+        found = [_drive_apart("ray", batches)]
+        figures += _figures(f"real Ray, {ACTORS} actors, a unit {each}", found, threads=True)
+    return figures
+
+
+def _figures(what: str, found: Sequence[Drive], *, threads: bool) -> list[Figure]:
+    loop = tuple(one.loop_s for one in found)
+    figures = [
+        Figure(f"{what}: dispatched, followed and committed", "units/s", tuple(one.rate for one in found)),
+        Figure("the same, CPU of the driver's event loop", "µs/unit", tuple(s * 1e6 for s in loop)),
+    ]
+    if threads:
+        figures.append(Figure("of all its threads", "µs/unit", tuple(one.process_s * 1e6 for one in found)))
+    figures.append(Figure("memory at most", "MB", tuple(one.peak_mb for one in found)))
+    for seconds in UNIT_S:
+        gpus = tuple(seconds / s for s in loop)
+        figures.append(Figure(f"its event loop is full at, {seconds} s of an engine a unit", "GPUs", gpus))
+    return figures
+
+
+def _drive_apart(way: str, batches: int) -> Drive:
+    print(f"bench: scale, {way}, {batches} batches a unit", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "bench.scale", way, str(batches)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=dict(os.environ))
+    if done.returncode:
+        raise SystemExit(f"bench: {' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return Drive(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def report() -> str:
+    """The table, and what breaks first."""
+    figures = measure()
+    alone = next(figure for figure in figures if figure.unit == "µs/unit")
+    full = f"At {1e6 / median(alone.values):,.0f} units/s the driver's own code fills the core of its event loop."
+    return f"{as_markdown(figures)}\n\n{full}"
+
+
+def _main(way: str = "", batches: str = "1", *engines: str) -> None:
+    if way in WAYS:
+        print(json.dumps(asdict(WAYS[way](int(batches), *map(int, engines)))))
+    elif way == "profile":
+        import cProfile
+        import pstats
+
+        with cProfile.Profile(time.thread_time) as profile:
+            driver_alone(int(batches), *map(int, engines))
+        pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+    else:
+        print(report())
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
