@@ -29,17 +29,18 @@ class NodeState:
 
 
 class Census:
-    """All living nodes, and how many have left or begun to leave so far."""
+    """All living nodes, how many have left or begun to leave so far, and how often there were others."""
 
     def __init__(self) -> None:
         self.nodes: tuple[NodeState, ...] = ()
         self._staying: set[str] = set()
-        self.losses = 0
+        self.losses = self.changes = 0
 
     def update(self, nodes: Sequence[NodeState]) -> None:
         self.nodes, before = tuple(nodes), self._staying
         self._staying = {node.node_id for node in self.staying}
         self.losses += len(before - self._staying)
+        self.changes += before != self._staying
 
     @property
     def staying(self) -> tuple[NodeState, ...]:

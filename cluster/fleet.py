@@ -50,6 +50,7 @@ class Fleet:
         nodes = self.census.staying
         counts = share_out([crew.demand() for crew in self._crews], nodes)
         for crew, count in zip(self._crews, counts, strict=True):
+            crew.look_again(self.census.changes)
             crew.leave_nodes(self.census)
             crew.wait_for_room(not count or fits(crew.place, nodes))
             for _ in range(crew.resize(count)):
@@ -81,6 +82,13 @@ class Crew:
         self._tallies: list[EngineTally] = []
         self._errors: list[EngineError | EngineRefused] = []
         self._no_room_since: float | None = None
+        self._nodes_as_of = 0
+
+    def look_again(self, changes: int) -> None:
+        """Failures count against the nodes that there were: on others an engine may do."""
+        if changes != self._nodes_as_of:
+            self._nodes_as_of = changes
+            self._errors.clear()
 
     def demand(self) -> Demand:
         """As many engines as the user asked for; else as there are units, where an engine takes GPUs or cores."""
@@ -128,12 +136,12 @@ class Crew:
     def give_up(self) -> None:
         """Once the last engine has failed, the units that nobody works on are set aside.
 
-        Raises EngineRefused where that was because an engine can never run: no second try would change it.
+        Raises EngineRefused where none of the model could ever run: no second try would change it.
         """
-        if not self.handles and self.queue.waiting:
-            for error in self._errors:
-                if isinstance(error, EngineRefused):
-                    raise error
+        refused = [error for error in self._errors if isinstance(error, EngineRefused)]
+        untouched = self.queue.open == len(self.queue.work.units)
+        if refused and untouched and not self.handles and self.queue.waiting:
+            raise refused[0]
         while self._errors and not self.handles and self.queue.waiting:
             unit = self.queue.take()
             self._tally.set_aside.append(SetAside(unit, f"model {unit.model}: {self._errors[0]}"))

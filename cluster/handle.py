@@ -126,6 +126,10 @@ class SamplerHandle:
             self._kill()
             self.queue.forget(self._changed)
 
+    def serves(self, life: int) -> bool:
+        """Whether the actor of that life can be given a unit."""
+        return life == self.life and self._actor is not None and self._broken is None
+
     def leave(self) -> None:
         """Takes no further unit and ends once it has none; at once where it has not begun."""
         self.leaving = True

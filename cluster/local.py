@@ -36,7 +36,7 @@ def run_local(
                 if shards.filled_by(unit):
                     compact_shard(sink, unit.in_shard)
                 if enough(tally.snapshot(engines_wait=False)):
-                    break
+                    return tuple(tally.set_aside)
     finally:
         judge.close()
     return tuple(tally.set_aside)

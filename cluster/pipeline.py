@@ -23,7 +23,7 @@ from cluster.shards import OpenShards
 from cluster.sharing import verifier_rooms
 from cluster.spending import Spending
 from cluster.tally import Enough, OnProgress, Progress, Tally, never
-from sampling.errors import EngineRefused, StoreUnusable, TroopError
+from sampling.errors import EngineRefused, StoreError, StoreUnusable, TroopError
 from sampling.samples import Shard, Unit
 
 TICK_S = 1.0
@@ -49,7 +49,7 @@ class Pipeline:
         Raises BadInput, before any engine starts, where the verifiers cannot work, EngineRefused where no engine of a
         model can ever run, and StoreUnusable where nothing can be committed: to go on would only burn GPU hours.
         """
-        ticker = asyncio.create_task(self._tick(on_progress, enough))
+        self._ticker = ticker = asyncio.create_task(self._tick(on_progress, enough))
         try:
             await self._fleet.look()
             check_mark(self._work.verifier_nodes, self._fleet.census.nodes)
@@ -80,6 +80,8 @@ class Pipeline:
 
     async def _steer(self) -> None:
         while self._fleet.open:
+            if self._ticker.done():  # without it no limit would be kept
+                self._ticker.result()
             self._fleet.steer(self._tasks)
             self._pool.steer(self._rooms(), self._backlog.batches)
             self._backlog.set_verifiers(self._pool.size)
@@ -97,13 +99,12 @@ class Pipeline:
         self._tasks.create_task(self._follow(unit, sampler))
 
     async def _follow(self, unit: Unit, sampler: SamplerHandle) -> None:
-        if not await self._spending.start(unit):
-            self._tally.set_aside.append(SetAside(unit, self._spending.refusal(unit)))
-            sampler.unit_sampled(unit, sampler.life)
+        life, losses, usd = sampler.life, self._fleet.census.losses, None
+        if not await self._may_start(unit, sampler):
+            sampler.unit_sampled(unit, life)
             sampler.unit_ended()
-            sampler.queue.close_one()
             return
-        life, provenance, losses, usd = sampler.life, sampler.provenance, self._fleet.census.losses, None
+        provenance = sampler.provenance
         try:
             batches = await self._sample_and_judge(unit, sampler)
             async with sampler.committing:
@@ -125,6 +126,27 @@ class Pipeline:
         finally:
             self._spending.settle(unit, usd)
             sampler.unit_ended()
+
+    async def _may_start(self, unit: Unit, sampler: SamplerHandle) -> bool:
+        """Whether there is money for the unit, and still an engine when there is; else it is set aside or put back."""
+        life = sampler.life
+        try:
+            if not await self._spending.start(unit):
+                self._tally.set_aside.append(SetAside(unit, self._spending.refusal(unit)))
+                sampler.queue.close_one()
+                return False
+        except StoreUnusable:
+            raise
+        except StoreError as error:  # what was reserved could not be kept, so nothing was sent
+            self._spending.settle(unit, 0.0)
+            if not sampler.queue.put_back(unit):
+                self._tally.set_aside.append(SetAside(unit, one_line(error)))
+            return False
+        if sampler.queue.dropped or not sampler.serves(life):
+            self._spending.settle(unit, 0.0)
+            sampler.queue.put_back(unit, charged=False)
+            return False
+        return True
 
     async def _node_was_lost(self, error: Exception, losses: int) -> bool:
         """Whether a node has left since: engine, verifier or batches of a unit that failed may have been there."""
@@ -148,7 +170,7 @@ class Pipeline:
             async for header_ref in stream:
                 header: SampleHeader = await header_ref
                 samples.append(await anext(stream))
-                self._tally.add_samples(sampler.tally, header)
+                self._tally.add_samples(sampler.tally if life == sampler.life else None, header)
                 await self._backlog.enter(header.size)
                 judging.append(asyncio.create_task(self._judge(samples[-1], unit)))
                 judging[-1].add_done_callback(partial(self._backlog.leave, header.size))

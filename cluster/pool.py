@@ -20,6 +20,7 @@ from sampling.samples import Unit
 TRIES = 4  # of a batch
 START_TRIES = 10  # of a verifier: before a run has begun, only a machine that cannot hold it should end it
 LAG = 8  # batches
+OPEN_S = 120.0  # a place whose cores someone else holds is given up, and tried again
 FIRST_SHARE = 4  # one of so many verifiers that there is room for is there from the start
 
 
@@ -122,8 +123,8 @@ class VerifierPool:
     async def _open_late(self, node_id: str | None) -> None:
         """In mid-run a verifier that cannot start is one less; the next look tries again, or elsewhere."""
         try:
-            await self._open(node_id, tries=1)
-        except (RayError, TroopError) as error:
+            await asyncio.wait_for(self._open(node_id, tries=1), OPEN_S)
+        except (RayError, TroopError, TimeoutError) as error:
             if isinstance(error, BadInput):
                 self._refused.add(node_id)
 
@@ -138,6 +139,9 @@ class VerifierPool:
                 raise
             except RayError:
                 continue
+            except asyncio.CancelledError:
+                self._makers.end(actor)
+                raise
             await self._add(Seat(actor, node_id))
             return
         raise VerifierFault(f"verifiers died {tries} times at their start")

@@ -193,9 +193,11 @@ class Tally:
         """Seconds from the start until every engine that came up was up for the first time."""
         return max((engine.first_ready or 0.0 for engine in self.engines), default=0.0) - self._started
 
-    def add_samples(self, engine: EngineTally, header: SampleHeader) -> None:
+    def add_samples(self, engine: EngineTally | None, header: SampleHeader) -> None:
+        """``engine`` is None where it has been started again since: its totals are no longer those of the header."""
         self.sampled += header.rows
-        engine.add(header)
+        if engine is not None:
+            engine.add(header)
 
     def add_verdicts(self, header: VerdictHeader) -> None:
         self.verified += header.rows

@@ -29,11 +29,11 @@ class Spent:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits, what earlier calls have spent, the models by name, and whether engines hold the GPUs they ask for."""
+    """Limits, what earlier calls have spent, and by name the models and what one engine of each holds of GPUs."""
 
     stop: Stop
     models: Mapping[str, ModelSpec]
-    on_gpus: bool
+    gpus: Mapping[str, float]
     before: Spent = Spent()
 
     def spent(self, engines: Iterable[EngineProgress]) -> Spent:
@@ -45,7 +45,7 @@ class Budget:
         model, hours = self.models[engine.model], engine.held_s / SECONDS_AN_HOUR
         tokens = engine.tokens / MILLION
         usd = (model.prices.per_engine_hour or 0.0) * hours + (model.prices.per_million_tokens or 0.0) * tokens
-        return Spent(usd, model.gpus * hours if self.on_gpus and model.engine == "vllm" else 0.0)
+        return Spent(usd, self.gpus.get(model.name, 0.0) * hours)
 
     def reached(self, engines: Iterable[EngineProgress], now: datetime) -> str | None:
         """The limit that is reached, in words; None while there is none."""
@@ -71,13 +71,13 @@ class Watch:
         return self.reached is not None
 
 
-def open_budget(sweep: Sweep, *, on_gpus: bool, earlier: Callable[[], Spent]) -> Budget:
+def open_budget(sweep: Sweep, *, gpus: Mapping[str, float], earlier: Callable[[], Spent]) -> Budget:
     """``earlier`` is asked only where a limit needs it. Raises BadInput for a limit that could never be reached."""
     stop, models = sweep.stop, {model.name: model for model in sweep.models}
-    if stop.gpu_hours is not None and not on_gpus:
+    if stop.gpu_hours is not None and not any(gpus.values()):
         raise BadInput("stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.until")
     counts = stop.usd is not None or stop.gpu_hours is not None
-    return Budget(stop, models, on_gpus, earlier() if counts else Spent())
+    return Budget(stop, models, gpus, earlier() if counts else Spent())
 
 
 def committed_spend(cells: Iterable[CellCounts], facts: Mapping[str, ModelFacts]) -> Spent:

@@ -217,7 +217,7 @@ class Job:
 def _run_here(job: Job) -> Ended:
     from cluster.local import run_local
 
-    watch = Watch(job.limits(on_gpus=False))
+    watch = Watch(job.limits(gpus={}))
     if watch.reached:
         return (), watch.reached
     return run_local(job.work, job.sink, job.tally, job.show, watch, job.spending), watch.reached
@@ -240,7 +240,8 @@ def _run_on_ray(job: Job, address: str | None) -> Ended:
 
     with connected(address) as (cpus, gpus):
         placement = place(job.work.models, cpus, gpus, job.work.verifiers, survey(job.work.models))
-        actors, watch = RayActors(job.work, job.sink), Watch(job.limits(on_gpus=gpus > 0))
+        held = {part.model.name: engine.gpus for part, engine in zip(job.work.models, placement.engines, strict=True)}
+        actors, watch = RayActors(job.work, job.sink), Watch(job.limits(gpus=held))
         metrics = Metrics(job.sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
         return () if watch.reached else asyncio.run(run()), watch.reached
 

@@ -23,14 +23,14 @@ def engine(held_s: float, tokens: int = 0) -> EngineProgress:
     return EngineProgress("m/7b/0", "sampling", 0.0, 0.0, 0, held_s, tokens)
 
 
-def budget(stop: Stop, before: Spent = NOTHING, *, on_gpus: bool = True) -> Budget:
-    return Budget(stop, {MODEL.name: MODEL}, on_gpus, before)
+def budget(stop: Stop, before: Spent = NOTHING, gpus: float = 2.0) -> Budget:
+    return Budget(stop, {MODEL.name: MODEL}, {MODEL.name: gpus}, before)
 
 
 def test_an_engine_costs_its_hours_its_gpus_and_its_tokens() -> None:
     found = budget(Stop()).spent([engine(1800, 100_000), engine(3600)])
     assert found == Spent(1.5 + 1.0 + 3.0, 1.0 + 2.0)
-    assert budget(Stop(), on_gpus=False).spent([engine(3600)]).gpu_hours == 0
+    assert budget(Stop(), gpus=0.0).spent([engine(3600)]).gpu_hours == 0
 
 
 @given(amounts, amounts, st.floats(1e-3, 1e6))
