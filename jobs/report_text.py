@@ -156,7 +156,7 @@ def methods_of(cell: Cell) -> list[str]:
 
 
 def statuses(cells: Sequence[Cell]) -> list[str]:
-    """Every status that occurs, in the order in which DESIGN lists them; others follow by name."""
+    """Every status that occurs, from pass to fault; others follow by name."""
     found = {status for cell in cells for status in cell.status_counts}
     known = [status.value for status in Status]
     return [status for status in known if status in found] + sorted(found.difference(known))

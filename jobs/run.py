@@ -87,7 +87,7 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
             session.end(tally, tally.committed - before)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(_closing(store, tally, before))
-    if stopped:
+    if stopped and tally.committed < sum(cell.planned for cell in tally.cells.values()):
         say(f"stopped by {stopped}; raise or remove the limit, and the same command goes on")
     _compact(store, say)
     return Outcome(tally.committed - before, set_aside, stopped)

@@ -64,7 +64,7 @@ class Pace:
             return ""
         left = sum(cell.planned - cell.committed for cell in status.cells)
         if not self.rate:
-            return f"  nothing committed since {duration(self._last[0] - (self._first or self._last)[0])}"
+            return f"  nothing committed for {duration(self._last[0] - (self._first or self._last)[0])}"
         return f"  {self.rate:,.0f} samples/s since this watch began, {duration(left / self.rate)} left"
 
 

@@ -128,7 +128,7 @@ class Problem(Plain):
 
 
 def read_jsonl(path: Path) -> list[Problem]:
-    """The problems of a file in DESIGN's problem format; raises BadInput naming the line."""
+    """The problems of a file in Troop's own format; raises BadInput naming the line."""
     problems = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():

@@ -1,4 +1,4 @@
-"""Seeds as pure functions of names: copies of one model must never draw the same samples (DESIGN section 3)."""
+"""Seeds as pure functions of names: copies of one model must never draw the same samples."""
 
 import hashlib
 from dataclasses import dataclass

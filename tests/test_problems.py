@@ -1,4 +1,4 @@
-"""Problems in DESIGN's JSONL: what is refused, in one line that names file, line and what is allowed."""
+"""Problems in Troop's JSONL: what is refused, in one line that names file, line and what is allowed."""
 
 import json
 from pathlib import Path

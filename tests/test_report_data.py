@@ -1,4 +1,4 @@
-"""report.json: the fields that DESIGN fixes, and a stated limit wherever there is no number."""
+"""report.json: the fields that scripts read, and a stated limit wherever there is no number."""
 
 import json
 import time

@@ -8,7 +8,7 @@ from sampling.problems import Problem
 
 
 class Status(StrEnum):
-    """DESIGN section 6: ``fault`` is our failure and counts as neither right nor wrong; all others are decided."""
+    """``fault`` is our failure and counts as neither right nor wrong; all others are decided."""
 
     PASS = "pass"
     FAIL = "fail"
