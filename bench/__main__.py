@@ -28,9 +28,8 @@ a real S3 server (OpenStack Swift) on this machine, whose million units are the 
 
 ABOUT_SCALE = """## One driver (`bench/scale.py`)
 
-The product's planner and driver against simulated engines and verifiers that answer at once. Alone: they are in the
-driver's process, a commit is its receipt, and a million units are planned. Real Ray: 200 engines and 4 verifiers are
-actors, and units of 8 samples are committed to a folder with fsync, all on this machine's cores."""
+The product's planner and driver against simulated engines and verifiers that answer at once, in the driver's own
+process; a commit is its receipt, and a million units are planned."""
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """How many units a second one driver can dispatch, follow and see committed. ``python -m bench.scale`` prints a table.
 
 The real planner, driver and commit path against simulated engines and verifiers (bench/simulated.py): once with the
-driver alone, which has ten thousand of them in its own process and a million planned units; once on a real Ray with
-hundreds of actors on this machine. Each figure comes from fresh processes. ``python -m bench.scale profile`` shows
+driver alone, which has ten thousand of them in its own process and a million planned units; ``python -m bench.scale
+ray`` puts hundreds of actors on a real Ray of this machine. Each figure comes from fresh processes. ``python -m bench.scale profile`` shows
 where the driver's time goes.
 """
 
@@ -135,20 +135,16 @@ def measure() -> list[Figure]:
     for batches in (1, BATCHES):
         each = "in one batch" if batches == 1 else f"in {batches} batches"
         found = [_drive_apart("driver", batches) for _ in range(ROUNDS)]
-        figures += _figures(f"driver alone, {ENGINES:,} simulated engines, a unit {each}", found, threads=False)
-        found = [_drive_apart("ray", batches)]
-        figures += _figures(f"real Ray, {ACTORS} actors, a unit {each}", found, threads=True)
+        figures += _figures(f"driver alone, {ENGINES:,} simulated engines, a unit {each}", found)
     return figures
 
 
-def _figures(what: str, found: Sequence[Drive], *, threads: bool) -> list[Figure]:
+def _figures(what: str, found: Sequence[Drive]) -> list[Figure]:
     loop = tuple(one.loop_s for one in found)
     figures = [
         Figure(f"{what}: dispatched, followed and committed", "units/s", tuple(one.rate for one in found)),
         Figure("the same, CPU of the driver's event loop", "µs/unit", tuple(s * 1e6 for s in loop)),
     ]
-    if threads:
-        figures.append(Figure("of all its threads", "µs/unit", tuple(one.process_s * 1e6 for one in found)))
     figures.append(Figure("memory at most", "MB", tuple(one.peak_mb for one in found)))
     for seconds in UNIT_S:
         gpus = tuple(seconds / s for s in loop)
