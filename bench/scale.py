@@ -1,9 +1,8 @@
 """How many units a second one driver can dispatch, follow and see committed. ``python -m bench.scale`` prints a table.
 
-The real planner, driver and commit path against simulated engines and verifiers (bench/simulated.py): once with the
-driver alone, which has ten thousand of them in its own process and a million planned units; ``python -m bench.scale
-ray`` puts hundreds of actors on a real Ray of this machine. Each figure comes from fresh processes. ``python -m bench.scale profile`` shows
-where the driver's time goes.
+The real planner and driver against simulated engines and verifiers (bench/simulated.py): the driver alone, which has
+ten thousand of them in its own process and a million planned units. ``python -m bench.scale ray`` puts hundreds of
+actors on a real Ray of this machine, with real commits; ``profile`` shows where the driver's time goes.
 """
 
 import asyncio
