@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from cluster.session import alive_nodes
 from sampling.errors import BadInput
 
 RAYS_OWN = {"CPU", "GPU", "memory", "object_store_memory"}
@@ -71,12 +72,10 @@ def look() -> tuple[NodeState, ...]:
     Ray tells of draining nodes only through its state module (2.60), from where its own trainers and `ray drain-node`
     have them too: node id to milliseconds since the epoch, 0 where no time was given.
     """
-    import ray
     from ray._private.state import state
 
     draining: dict[str, int] = state.get_draining_nodes()
-    rows: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return tuple(_node(row, draining.get(row["NodeID"])) for row in rows if row["Alive"])
+    return tuple(_node(row, draining.get(row["NodeID"])) for row in alive_nodes())
 
 
 def _node(row: Mapping[str, Any], drains_at_ms: int | None) -> NodeState:

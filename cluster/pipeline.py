@@ -49,7 +49,7 @@ class Pipeline:
         Raises BadInput, before any engine starts, where the verifiers cannot work, EngineRefused where no engine of a
         model can ever run, and StoreUnusable where nothing can be committed: to go on would only burn GPU hours.
         """
-        self._ticker = ticker = asyncio.create_task(self._tick(on_progress, enough))
+        self._ticker = asyncio.create_task(self._tick(on_progress, enough))
         try:
             await self._fleet.look()
             check_mark(self._work.verifier_nodes, self._fleet.census.nodes)
@@ -63,7 +63,7 @@ class Pipeline:
                 raise _first(refused) from errors
             raise
         finally:
-            ticker.cancel()
+            self._ticker.cancel()
             self._pool.stop()
         on_progress(self._snapshot())
         return tuple(self._tally.set_aside)

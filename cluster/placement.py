@@ -41,9 +41,10 @@ class Node:
     gpus: float
     gpu_bytes: int | None = None
 
-    def slots(self, gpus: float) -> int:
-        """How many engines of ``gpus`` GPUs each, or a share of one, have room here."""
-        return int(self.gpus) * int(1 / gpus + EPSILON) if gpus < 1 else int(self.gpus // gpus)
+
+def slots(have: float, gpus: float) -> int:
+    """How many engines of ``gpus`` GPUs each, or a share of one, have room on a node of ``have`` GPUs."""
+    return int(have) * int(1 / gpus + EPSILON) if gpus < 1 else int(have // gpus)
 
 
 def place(
@@ -68,17 +69,17 @@ def place(
 
 def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EnginePlace:
     gpus, most = gpus_each(work, nodes), max(1, len(work.units))
-    fitting = [(node.cpus, slots) for node in nodes if (slots := node.slots(gpus))]
+    fitting = [(node.cpus, room) for node in nodes if (room := slots(node.gpus, gpus))]
     if not fitting:
         there = max(node.gpus for node in nodes)
         raise BadInput(
             f"model {work.model.name}: gpus is {gpus:g}, but no node has more than {there:g} (of {len(nodes)} nodes "
             f"with {sum(node.gpus for node in nodes):g} together); an engine stays within one node"
         )
-    slots = sum(slots for _, slots in fitting)
-    count = max(1, slots // models) if work.model.engines == "auto" else work.model.engines
+    places = sum(room for _, room in fitting)
+    count = max(1, places // models) if work.model.engines == "auto" else work.model.engines
     # An engine wants a core. Where a node has fewer for each GPU, its engines must not wait for them for ever.
-    core = min(1.0, *(ENGINES_SHARE * cpus / slots for cpus, slots in fitting))
+    core = min(1.0, *(ENGINES_SHARE * cpus / room for cpus, room in fitting))
     return EnginePlace(min(count, most), core, gpus, 1)
 
 

@@ -7,9 +7,7 @@ from heapq import heappop, heappush
 from math import floor
 
 from cluster.census import NodeState
-from cluster.placement import ENGINES_SHARE, SERVICE_CPUS, EnginePlace
-
-EPSILON = 1e-6
+from cluster.placement import ENGINES_SHARE, EPSILON, SERVICE_CPUS, EnginePlace, slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +76,9 @@ def fill(rooms: Mapping[str, int], taken: Mapping[str, int], count: int) -> list
 
 def _reserved(node: NodeState, places: Sequence[EnginePlace]) -> float:
     """Cores that engines may come to need on a node."""
-    on_gpus = [_slots(node, place.gpus) * place.cpus for place in places if place.gpus]
+    on_gpus = [slots(node.gpus, place.gpus) * place.cpus for place in places if place.gpus]
     on_cpus = ENGINES_SHARE * node.cpus if any(not p.gpus and p.cpus > SERVICE_CPUS for p in places) else 0.0
     return max([on_cpus, *on_gpus])
-
-
-def _slots(node: NodeState, gpus: float) -> int:
-    return int(node.gpus) * int(1 / gpus + EPSILON) if gpus < 1 else int(node.gpus // gpus)
 
 
 class _Room:
