@@ -31,12 +31,11 @@ from jobs.import_plan import UNIT_ROWS, Cell, Content, next_layer, places_of, re
 from jobs.plan import (
     UNKNOWN,
     Layer,
-    layer_key,
     planned_units,
     problem_ids,
 )
 from jobs.resolve import code_version
-from jobs.runs import IMPORTED, imported_numbers, layers_to_extend
+from jobs.runs import IMPORTED, extend_plan, imported_numbers, layers_to_extend
 from jobs.schema import NO_VERIFIER, Footer
 from jobs.store import Store, open_store, probe_store
 from jobs.tables import COUNTS, NAMES, SAMPLES, Table, opened_table
@@ -123,14 +122,9 @@ def _check_references(store: Store, content: Content) -> None:
 
 
 def _write_plan(store: Store, content: Content) -> tuple[Layer, ...]:
-    """As jobs.run.write_plan: of two that extend a plan at once the second goes by the first one's layer."""
-    while True:
-        layers = layers_to_extend(store)
-        layer = next_layer(layers, content)
-        if layer is None or store.put_new(layer_key(layer.number), layer.encode()):
-            layers = (*layers, layer) if layer else layers
-            _write_problems(store, layers, content)
-            return layers
+    layers = extend_plan(store, layers_to_extend, lambda known: next_layer(known, content))
+    _write_problems(store, layers, content)
+    return layers
 
 
 def _write_problems(store: Store, layers: Sequence[Layer], content: Content) -> None:

@@ -19,10 +19,10 @@ from jobs.budget import Budget, Spent, Watch, committed_spend, open_budget
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
 from jobs.compact import compact_run
-from jobs.plan import Layer, Units, extend, layer_key, open_shards, planned_units, problem_ids
+from jobs.plan import Layer, Units, extend, open_shards, planned_units, problem_ids
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
-from jobs.runs import SET_ASIDE, StoredRun, committed_numbers, layers_to_extend, read_layers
+from jobs.runs import SET_ASIDE, StoredRun, committed_numbers, extend_plan, layers_to_extend, read_layers
 from jobs.sessions import new_session, read_sessions, spent_before
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
@@ -139,14 +139,10 @@ def next_layer(resolved: Resolved, layers: Sequence[Layer]) -> Layer | None:
 
 
 def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
-    """Adds what is missing to the plan; of two drivers that do so at once, the second goes by the first one's layer."""
-    while True:
-        layers = read_layers(store)
-        layer = next_layer(resolved, layers)
-        if layer is None or store.put_new(layer_key(layer.number), layer.encode()):
-            layers = (*layers, layer) if layer else layers
-            _write_problems(resolved, store, layers)
-            return layers
+    """Adds to the plan what the sweep asks for beyond it, and keeps the problems."""
+    layers = extend_plan(store, read_layers, partial(next_layer, resolved))
+    _write_problems(resolved, store, layers)
+    return layers
 
 
 def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> None:

@@ -1,7 +1,7 @@
 """A stored run: its layers, its units, and which of them are done."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,6 +76,21 @@ def layers_to_extend(store: Store) -> tuple[Layer, ...]:
     if not layers and any(True for start in (VERDICTS, FINAL, SAMPLES) for _ in store.list(start)):
         raise BadInput(f"{store.uri}: holds results, but no plan.json; give the sweep another name or store")
     return layers
+
+
+def extend_plan(
+    store: Store,
+    read: Callable[[Store], tuple[Layer, ...]],
+    next_layer: Callable[[tuple[Layer, ...]], Layer | None],
+) -> tuple[Layer, ...]:
+    """Adds what is missing to the plan; of two drivers that do so at once, the second goes by the first one's layer."""
+    while True:
+        layers = read(store)
+        layer = next_layer(layers)
+        if layer is None:
+            return layers
+        if store.put_new(layer_key(layer.number), layer.encode()):
+            return (*layers, layer)
 
 
 def committed_numbers(store: Store, version: str) -> Committed:
