@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sampling.errors import VerifierFault
-from sampling.problems import Problem, PythonReference, StdioReference
+from sampling.problems import PatchReference, Problem, PythonReference, StdioReference
 from verify import extract
 from verify.choice import ChoiceVerifier
+from verify.diff import extract_diff
 from verify.exact import ExactVerifier
 from verify.math import MathVerifier
+from verify.patch import PatchVerifier
 from verify.python import PythonVerifier
 from verify.sandbox import Sandbox
 from verify.stdio import StdioVerifier
@@ -33,6 +35,7 @@ KINDS: Mapping[str, type[Verifier]] = {
     "math": MathVerifier,
     "choice": ChoiceVerifier,
     "exact": ExactVerifier,
+    "patch": PatchVerifier,
 }
 CODE = frozenset({"stdio", "python"})
 
@@ -126,6 +129,8 @@ class Judge:
             return ChoiceVerifier()
         if kind == "exact":
             return ExactVerifier()
+        if kind == "patch":
+            return PatchVerifier()
         self._sandbox = self._sandbox or Sandbox(self.tier or AUTO)
         return StdioVerifier(self._sandbox) if kind == "stdio" else PythonVerifier(self._sandbox)
 
@@ -144,6 +149,8 @@ def judged_text(problem: Problem, completion: str) -> str | None:
         return extract.extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
     if isinstance(reference, StdioReference):
         return extract.extract_code(completion)
+    if isinstance(reference, PatchReference):
+        return extract_diff(completion)
     return completion
 
 

@@ -16,18 +16,24 @@ EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = 1, 2, 4, 8, 
 MAKE_DIR, MAKE_REG, MAKE_SYM, TRUNCATE = 1 << 7, 1 << 8, 1 << 12, 1 << 14
 READ = READ_FILE | READ_DIR
 WRITE = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SYM | TRUNCATE
-_ON_FILES = WRITE_FILE | READ_FILE | TRUNCATE
+ALL = (1 << 16) - 1
+_ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 
 _FS_BITS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many access rights each ABI knows; 16 from ABI 5 on
 _NET_TCP = 3  # bind and connect
 _SCOPED = 3  # abstract sockets and signals stay within
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
-    """Confines this process and its descendants for good. Needs no_new_privs; raises OSError."""
-    ruleset, handled = _ruleset(landlock_abi())
+def restrict(readable: Iterable[str], writable: Iterable[str], *, commands: bool = False) -> None:
+    """Confines this process and its descendants for good. Needs no_new_privs; raises OSError.
+
+    ``commands`` may be executed from both, may make any kind of file in ``writable``, and may talk among themselves by
+    TCP: for a process in a network of its own.
+    """
+    ruleset, handled = _ruleset(landlock_abi(), network=not commands)
+    read, write = (READ | EXECUTE, ALL) if commands else (READ, WRITE)
     try:
-        for paths, access in ((readable, READ), (writable, WRITE)):
+        for paths, access in ((readable, read), (writable, write)):
             for path in paths:
                 _allow(ruleset, path, access & handled)
         syscall("landlock_restrict_self", ctypes.c_int(ruleset), ctypes.c_uint32(0))
@@ -35,12 +41,12 @@ def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
         os.close(ruleset)
 
 
-def _ruleset(abi: int) -> tuple[int, int]:
+def _ruleset(abi: int, *, network: bool) -> tuple[int, int]:
     """An empty ruleset that handles all this kernel can handle, and the file rights among that."""
     if not abi:
         raise OSError("the kernel has no Landlock (Linux 5.13 or newer with landlock enabled is needed)")
     handled = (1 << _FS_BITS.get(abi, 16)) - 1
-    attributes = struct.pack("<QQQ", handled, _NET_TCP if abi >= 4 else 0, _SCOPED if abi >= 6 else 0)
+    attributes = struct.pack("<QQQ", handled, _NET_TCP if abi >= 4 and network else 0, _SCOPED if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     created = syscall("landlock_create_ruleset", ctypes.c_char_p(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
     return created, handled

@@ -1,0 +1,159 @@
+"""What a test run says of each test, and what several runs say together. Pure: text in, decisions out.
+
+The text comes from a process that also runs the candidate's code, so a line of it proves nothing by itself:
+
+- a test counts as passed only if a line says so and none says otherwise; a file that failed takes all its tests along;
+  one that failed as expected counts only where it does so without any patch (``pytest.xfail`` may be called by anybody);
+- of pytest, only what stands before its first closing line is read: captured output is not shown (``PYTEST_ADDOPTS``),
+  and what is printed after the end (``atexit``, threads) comes too late;
+- *controls*: small tests of ours with random names, some of which have to fail, run among the others. A run in which
+  they do not come out as they have to proves nothing, and counts as no result for every test.
+
+So early exits, printed lines and reports patched wholesale do not pass. Code that is written to look for the controls
+and to forge the named tests alone still can: see ``verify.patch``.
+"""
+
+import random
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+VERSION = "outcomes/1"  # changes with every rule below
+PASS, XFAIL, OTHER = "pass", "xfail", "other"
+_WORST_FIRST = (OTHER, XFAIL, PASS)
+Outcomes = Mapping[str, str]  # by a test's name, one of the three
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_PYTEST = re.compile(r"^(PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED) +(\S.*)$")
+_PYTEST_VERBOSE = re.compile(r"^(\S.*?) (PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED)(?: +\[ *\d+%\])?$")
+_COUNTED = "passed|failed|errors?|skipped|deselected|xfailed|xpassed|warnings?|rerun"
+_PYTEST_END = re.compile(rf"^(?:=+ )?(?:no tests ran|\d+ (?:{_COUNTED})\b).* in \d+(?:\.\d+)?(?:s\b| seconds)")
+_UNITTEST = re.compile(r"^(.*?) \.\.\. +(.*)$")
+_UNITTEST_BAD = re.compile(r"^(?:ERROR|FAIL): (.*)$")
+_UNITTEST_ENDS = ("ok", "fail", "error", "skipped", "unexpected", "expected failure")
+_SYMPY = re.compile(r"^(test_\S+) (ok|F|E|f|s|w|X|K|T)\b")
+_OUTCOMES = {"PASSED": PASS, "XFAIL": XFAIL, "ok": PASS, "expected failure": XFAIL, "f": XFAIL}
+
+
+class _Said:
+    """The worst that was said of each name; ``ruined`` are the beginnings of names that cannot have passed."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, str] = {}
+        self.ruined: list[str] = []
+
+    def add(self, name: str, word: str) -> None:
+        outcomes = (self.outcomes.get(name, PASS), _OUTCOMES.get(word, OTHER))
+        self.outcomes[name] = min(outcomes, key=_WORST_FIRST.index)
+
+    def all(self) -> Outcomes:
+        ruined = tuple(self.ruined)
+        return {name: OTHER if name.startswith(ruined) else outcome for name, outcome in self.outcomes.items()}
+
+
+def _pytest(text: str) -> Outcomes:
+    """``-rA`` or ``-v``. A name with blanks is also known by its first word, as SWE-bench's lists have it."""
+    said = _Said()
+    for line in text.split("\n"):
+        if found := _PYTEST.match(line):
+            status, name = found[1], found[2]
+        elif found := _PYTEST_VERBOSE.match(line):
+            name, status = found[1], found[2]
+        elif _PYTEST_END.match(line):
+            return said.all()
+        else:
+            continue
+        for one in {name, name.split()[0], *([] if status == "PASSED" else [name.partition(" - ")[0]])}:
+            said.add(one, status)
+        if status not in ("PASSED", "XFAIL") and "::" not in name:
+            said.ruined.append(name.split()[0])
+    return {}  # it never came to its end
+
+
+def _unittest(text: str) -> Outcomes:
+    """``python -m unittest -v`` and Django's ``--verbosity 2``: ``name ... ok``, where other output may come between."""
+    said, last = _Said(), ""
+    for line in (line.strip() for line in text.split("\n")):
+        if found := _UNITTEST_BAD.match(line):
+            said.add(found[1], "FAIL")
+            said.add(found[1].split()[0], "FAIL")
+        elif found := _UNITTEST.match(line):
+            last, result = found[1], found[2].lower()
+            if result.startswith(_UNITTEST_ENDS):
+                said.add(last, result)
+                last = ""
+        elif last and line.lower() in _UNITTEST_ENDS:
+            said.add(last, line.lower())
+            last = ""
+    return said.all()
+
+
+def _sympy(text: str) -> Outcomes:
+    """``bin/test --verbose``."""
+    said = _Said()
+    for line in text.split("\n"):
+        if found := _SYMPY.match(line.strip()):
+            said.add(found[1], found[2])
+    return said.all()
+
+
+READERS: Mapping[str, Callable[[str], Outcomes]] = {"pytest": _pytest, "unittest": _unittest, "sympy": _sympy}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Tests of ours in a file of their own, how the runner is told of it, and how the test of each name has to end."""
+
+    file: str
+    source: str
+    argument: str
+    endings: Mapping[str, bool]
+
+    def holds(self, outcomes: Outcomes) -> bool:
+        return all(self._held(name, passes, outcomes) for name, passes in self.endings.items())
+
+    @staticmethod
+    def _held(name: str, passes: bool, outcomes: Outcomes) -> bool:
+        """Runners name a test in more than one way, each of which holds its own name."""
+        said = [outcome == PASS for known, outcome in outcomes.items() if name in known]
+        return bool(said) and all(outcome is passes for outcome in said)
+
+
+def make_control(results: str, seed: str) -> Control:
+    """Six tests in an order and under names that ``seed`` alone tells: two pass, two fail, two do either."""
+    chance = random.Random(seed)
+    endings = [True, True, False, False, chance.random() < 0.5, chance.random() < 0.5]
+    chance.shuffle(endings)
+    module = f"test_{chance.getrandbits(64):016x}"
+    tests = {f"test_{chance.getrandbits(64):016x}": passes for passes in endings}
+    body = "\n".join(f"    def {name}(self):\n        assert {int(passes)} == 1\n" for name, passes in tests.items())
+    source = f"import unittest\n\n\nclass TestControl(unittest.TestCase):\n{body}"
+    return Control(f"{module}.py", source, f"{module}.py" if results == "pytest" else module, tests)
+
+
+def read_outcomes(results: str, text: str, control: Control | None) -> Outcomes:
+    """What a run says of each test; nothing at all where the control did not come out as it has to."""
+    outcomes = READERS[results](_COLOUR.sub("", text).replace("\r", ""))
+    return outcomes if control is None or control.holds(outcomes) else {}
+
+
+def passed(outcomes: Outcomes, may_fail: Container[str] = ()) -> frozenset[str]:
+    """The tests that passed, with those of ``may_fail`` that failed as expected."""
+    return frozenset(
+        name for name, outcome in outcomes.items() if outcome == PASS or (outcome == XFAIL and name in may_fail)
+    )
+
+
+def majority(runs: Sequence[frozenset[str]], tests: Iterable[str], repeats: int) -> bool | None:
+    """Whether every test passes in most of ``repeats`` runs, as soon as that is certain; None while it is not.
+
+    ``runs`` are the tests that passed in each run so far.
+    """
+    needed = repeats // 2 + 1
+    undecided = False
+    for test in tests:
+        times = sum(test in run for run in runs)
+        if len(runs) - times > repeats - needed:
+            return False
+        undecided |= times < needed
+    return None if undecided else True
