@@ -77,7 +77,7 @@ def plain_round(resolved: Resolved, threads: int) -> Measured:
     share = GpuShare(model.gpus) if on_gpu else None
     llm = LLM(**engine_arguments(model, resolved.infos[model.name], Path(model.path), 1, share))
     settings = sampling_params(resolved.sweep.settings_of(model), problems[0].stop)
-    settings.n = resolved.sweep.k_of(model)
+    settings.n = resolved.sweep.k_of(model, resolved.sweep.tasks[0])
     started = time.monotonic()
     outputs = llm.generate([problem.prompt for problem in problems], settings, use_tqdm=False)
     seconds = time.monotonic() - started

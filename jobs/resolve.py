@@ -27,12 +27,12 @@ class Resolved:
     def wanted(self) -> Wanted:
         """What the plan has to hold."""
         models = tuple(self._planned(model) for model in self.sweep.models)
-        k = {(m.name, task): self.sweep.k_of(m) for m in self.sweep.models for task in self.problems}
+        k = {(m.name, t.title): self.sweep.k_of(m, t) for m in self.sweep.models for t in self.sweep.tasks_of(m)}
         rows = {model.name: self._most_unit_rows(model) for model in self.sweep.models}
         return Wanted(models, self.problems, k, {name: most for name, most in rows.items() if most is not None})
 
     def _most_unit_rows(self, model: ModelSpec) -> int | None:
-        problems = (problem for given in self.problems.values() for problem in given)
+        problems = (problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title])
         return most_unit_rows(model, self.sweep.settings_of(model), problems)
 
     def sampling_hash(self, model: ModelSpec) -> str:
@@ -56,14 +56,14 @@ class Resolved:
 def resolve(sweep: Sweep) -> Resolved:
     """Raises BadInput for a model or a task that cannot be used, or a prompt that no model here could take."""
     infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
-    problems = {task.title: task.load() for task in sweep.tasks}
+    problems = {task.title: task.load(sweep.sampling_on(task)) for task in sweep.tasks}
     for name in [*infos, *problems]:
         quote(name)
     for model in sweep.models:
-        for task, given in problems.items():
-            trouble = prompt_too_long(model, infos[model.name], given)
+        for task in sweep.tasks_of(model):
+            trouble = prompt_too_long(model, infos[model.name], problems[task.title])
             if trouble is not None:
-                raise BadInput(f"task {task}, {trouble}; shorten it, or raise max_model_len")
+                raise BadInput(f"task {task.title}, {trouble}; shorten it, or raise max_model_len")
     return Resolved(sweep, infos, problems)
 
 

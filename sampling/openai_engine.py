@@ -23,7 +23,7 @@ from sampling.openai_api import Answer, Meaning, Reply, read_answer, request_of,
 from sampling.pace import Pace, backoff_s, retry_after_s
 from sampling.prices import most_prompt_tokens, most_usd, usd
 from sampling.seeds import Seeds, sample_seed
-from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings import ModelSpec, SamplingSettings, settings_on
 
 TRIES = 8
 LONGEST_RETRY_AFTER_S = 900.0  # a service that asks for more is down
@@ -224,11 +224,13 @@ class OpenAIEngine:
         return usd(self._model.prices, 1, 1) > 0
 
     def _most_tokens(self, draw: Draw) -> int:
-        return most_prompt_tokens(draw.request.problem) + len(draw.indices) * self._settings.max_tokens
+        problem = draw.request.problem
+        most = settings_on(self._model, self._settings, problem.sampling).max_tokens
+        return most_prompt_tokens(problem) + len(draw.indices) * most
 
     def _worst(self, draw: Draw) -> float:
         prompt = most_prompt_tokens(draw.request.problem)
-        return usd(self._model.prices, prompt, len(draw.indices) * self._settings.max_tokens)
+        return usd(self._model.prices, prompt, self._most_tokens(draw) - prompt)
 
     def _reserve(self, draw: Draw) -> bool:
         """Whether the unit's money is enough for one more try: replies that were lost may have used it up."""

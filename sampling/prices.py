@@ -7,7 +7,7 @@ prompt by its bytes, since no byte-level tokenizer makes more than one token of 
 from collections.abc import Iterable
 
 from sampling.problems import Problem
-from sampling.settings import ModelSpec, Prices, SamplingSettings
+from sampling.settings import ModelSpec, Prices, SamplingSettings, settings_on
 
 MILLION = 1_000_000
 TOKENS_PER_TURN = 16  # a role, its marks, and what a template adds
@@ -29,7 +29,8 @@ def most_prompt_tokens(problem: Problem) -> int:
 
 def most_usd(model: ModelSpec, settings: SamplingSettings, problem: Problem, samples: int) -> float:
     """The most that these samples could cost, each with a prompt of its own."""
-    return samples * usd(model.prices, most_prompt_tokens(problem), settings.max_tokens)
+    most_tokens = settings_on(model, settings, problem.sampling).max_tokens
+    return samples * usd(model.prices, most_prompt_tokens(problem), most_tokens)
 
 
 def most_unit_rows(model: ModelSpec, settings: SamplingSettings, problems: Iterable[Problem]) -> int | None:

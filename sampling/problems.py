@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sampling.errors import BadInput
+from sampling.settings import TaskSampling
 from sampling.validate import Plain, parse
 
 VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "patch"]
@@ -137,6 +138,7 @@ class Problem(Plain):
     """One question. Exactly one of ``prompt`` (text to continue) and ``messages`` (a chat) is given.
 
     ``stop`` are stop strings that belong to the prompt's format; ``solution`` is a gold completion, if there is one.
+    ``sampling`` is what its task samples with in place of the sweep's settings.
     """
 
     id: Annotated[str, Field(min_length=1)]
@@ -146,6 +148,7 @@ class Problem(Plain):
     reference: Reference
     solution: str | None = None
     stop: tuple[str, ...] = ()
+    sampling: TaskSampling | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -163,9 +166,15 @@ class Problem(Plain):
         return self
 
     @property
+    def asked(self) -> str:
+        """What a model is asked, as text: the prompt, or the turns of a chat."""
+        return "\n\n".join(turn.content for turn in self.messages) if self.messages else self.prompt or ""
+
+    @property
     def prompt_digest(self) -> str:
         """Hash of all that changes the distribution of this problem's samples."""
-        return _digest([self.prompt, [m.model_dump() for m in self.messages or ()], list(self.stop)])
+        said: list[object] = [self.prompt, [m.model_dump() for m in self.messages or ()], list(self.stop)]
+        return _digest(said + ([self.sampling.model_dump(exclude_none=True)] if self.sampling else []))
 
     @property
     def reference_digest(self) -> str:

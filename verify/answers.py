@@ -9,16 +9,15 @@ import re
 from collections import deque
 from fractions import Fraction
 
+from sampling.boxed import MAX_ANSWER, boxed_answer
 from verify.extract import after_thinking
 
 MAX_TEXT = 1_000_000  # characters; of a longer text its end is read
-MAX_ANSWER = 1_000  # characters; anything longer is no answer
 
 _HASHES = re.compile(
     r"####[ \t]*(?P<number>[-+]?\$?[ \t]?-?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+))(?P<rest>[^\n]{0,60})"
 )
 _HEADING = re.compile(r"[.):]?[ \t]+[A-Z(*]|[.)][ \t]|[^\n]*[0-9]|[^\n]{40}")  # "#### 1. First step" gives no answer
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 _FINAL = re.compile(r"final answer is:?", re.IGNORECASE)
 _STATED = re.compile(r"\banswer(?:\*\*)?[ \t]*(?::|is\b|=)(?:\*\*)?[ \t]*:?[ \t]*", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\.(?=\s|$|\*)|\n")
@@ -60,13 +59,6 @@ def minerva_answer(text: str) -> str | None:
         return None
     end = text.find("I hope", found.end(), found.end() + MAX_ANSWER)
     return None if end < 0 else _unboxed(text[found.end() : end].strip().removesuffix("."))
-
-
-def boxed_answer(text: str) -> str | None:
-    """The content of the last ``\\boxed{…}`` with balanced braces (of the last twenty; ``\\boxed 5`` counts too)."""
-    boxes = deque(_BOX.finditer(text), maxlen=20)
-    contents = (_group(text, box.end()) for box in reversed(boxes))
-    return next((content for content in contents if content is not None), None)
 
 
 def stated_answer(text: str) -> str | None:
@@ -115,24 +107,6 @@ def _words(text: str) -> list[str]:
 
 def _unboxed(said: str) -> str:
     return boxed_answer(said) or said
-
-
-def _group(text: str, at: int) -> str | None:
-    """The balanced ``{…}`` that starts at ``at`` (blanks before it allowed) or the word there; None if unclosed."""
-    while text[at : at + 1] == " ":
-        at += 1
-    if text[at : at + 1] != "{":
-        word = re.compile(r"[^\s$.,;]{1,100}").match(text, at)
-        return word[0] if word else None
-    depth = 0
-    for position in range(at, min(len(text), at + MAX_ANSWER + 2)):
-        if text[position] == "{" and text[position - 1] != "\\":
-            depth += 1
-        elif text[position] == "}" and text[position - 1] != "\\":
-            depth -= 1
-            if depth == 0:
-                return text[at + 1 : position]
-    return None
 
 
 _CHOICE_STATED = re.compile(

@@ -8,9 +8,10 @@ from collections import OrderedDict
 from fractions import Fraction
 from importlib.metadata import version as installed_version
 
+from sampling.boxed import MAX_ANSWER
 from sampling.errors import VerifierFault
 from sampling.problems import AnswerReference, Problem
-from verify.answers import MAX_ANSWER, as_number, clean, math_answer, normalise, unwrapped
+from verify.answers import as_number, clean, math_answer, normalise, unwrapped
 from verify.math_process import Died, MathProcess, OutOfMemory, TimedOut
 from verify.verdict import Status, Verdict
 
