@@ -29,6 +29,7 @@ from jobs.store import Store, open_store, probe_store
 from sampling.errors import BadInput, StoreError, TroopError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
+from verify.patch import check_patches
 
 Say = Callable[[str], None]
 Limits = Callable[..., Budget]
@@ -128,6 +129,7 @@ def _try_gold(resolved: Resolved, say: Say) -> None:
     """A task whose own solutions fail would burn hours for nothing: it is refused before any engine starts."""
     settings = resolved.sweep.verify
     if settings.audit:
+        check_patches(problem for problems in resolved.problems.values() for problem in problems)
         say(check_gold(resolved.problems, settings.audit, settings.tier))
 
 

@@ -24,6 +24,7 @@ from sampling.problems import Problem
 from sampling.tasks import KINDS, TaskSpec
 from sampling.validate import parse
 from verify.judge import Judge
+from verify.patch import check_patches
 from verify.processes import JudgeProcesses
 from verify.verdict import Status, Verdict
 
@@ -113,6 +114,7 @@ def verify_samples(
     """Verifies all ``samples`` and writes ``out`` (.jsonl or .parquet); raises BadInput before anything is written."""
     started = time.monotonic()
     _check_out(samples, out)
+    check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
     summary = Summary(check_samples(samples, by_id))
     partial = out.with_name(out.name + ".partial")

@@ -80,9 +80,10 @@ class AnswerReference(Plain):
 
 # Files that decide which tests run and what their results are; a patch that touches one is refused.
 DECIDES_HOW_TESTS_RUN = (
-    "conftest.py pytest.ini .pytest.ini pytest.toml .pytest.toml pyproject.toml tox.ini setup.cfg noxfile.py "
-    "sitecustomize.py usercustomize.py *.pth pytest.py pytest/* _pytest/* unittest.py unittest/*"
-).split()
+    *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg"),
+    *("tox.ini", "noxfile.py", "sitecustomize.py", "usercustomize.py", "*.pth"),
+    *("pytest.py", "pytest/*", "_pytest/*", "unittest.py", "unittest/*"),
+)
 
 
 class PatchReference(Limits):
@@ -107,7 +108,7 @@ class PatchReference(Limits):
     results: Literal["pytest", "unittest", "sympy"] = "pytest"
     control: bool = True
     environment: str | None = None
-    protected: tuple[str, ...] = tuple(DECIDES_HOW_TESTS_RUN)
+    protected: tuple[str, ...] = DECIDES_HOW_TESTS_RUN
     repeats: int = Field(default=1, ge=1, le=99)
 
     @model_validator(mode="after")
@@ -122,9 +123,7 @@ class PatchReference(Limits):
 
 
 Reference = StdioReference | PythonReference | AnswerReference | PatchReference
-REFERENCES: dict[
-    str, type[StdioReference] | type[PythonReference] | type[AnswerReference] | type[PatchReference]
-] = {
+REFERENCES: dict[str, type[StdioReference] | type[PythonReference] | type[AnswerReference] | type[PatchReference]] = {
     "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,

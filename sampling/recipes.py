@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field
 from sampling.boxed import boxed_answer
 from sampling.errors import BadInput
 from sampling.problems import AnswerReference, Limits, PythonReference, Reference, StdioReference, load_json, read_text
+from sampling.swebench import SweBenchRow, read_row
 from sampling.validate import Plain, parse
 
 Style = Literal["base", "chat"]
@@ -233,6 +234,11 @@ def _sandboxed(data: Any, where: str) -> Question:
     return Question(f"codecontests/{row.id}", {"question": row.content}, "", "stdio", reference)
 
 
+def _swebench(data: Any, where: str, index: int) -> Question:
+    row = read_row(data, where)
+    return Question(row.instance_id, row.fields, row.patch, "patch", row.reference(where), row.patch)
+
+
 _MBPP_RESERVED = frozenset(f"mbpp/{number}" for number in range(1, 11))
 RECIPES: dict[str, Recipe] = {
     "gsm8k": Recipe(_gsm8k, stop=("\nQuestion:", "\nQ:"), few_shot=True, shots=5),
@@ -252,6 +258,12 @@ RECIPES: dict[str, Recipe] = {
         stop=("\n```",),
         few_shot=True,
         columns=frozenset({*ContestRow.model_fields, *CodeContestsRow.model_fields}),
+    ),
+    "swebench": Recipe(
+        _swebench,
+        needs=(),
+        stop=("\n```",),
+        columns=frozenset(field.alias or name for name, field in SweBenchRow.model_fields.items()),
     ),
 }
 

@@ -30,9 +30,10 @@ from sampling.recipes import (
 from sampling.rows import read_rows
 from sampling.settings import TaskSampling
 from sampling.sources import under
+from sampling.swebench import placed
 from sampling.validate import Plain, parse
 
-TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests"]
+TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests", "swebench"]
 KINDS: tuple[str, ...] = get_args(TaskKind)
 R = TypeVar("R", Question, Problem)
 
@@ -171,7 +172,7 @@ def load_task(
         examples = _Examples(kind, style, text, rows, pool, shots, default_shots(kind, prompt), which)
         asked = _slice(which.of(row for row in rows if row.id not in recipe.reserved), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems(problems, place)
+    return check_problems((placed(problem, place) for problem in problems), place)
 
 
 class _Examples:

@@ -1,12 +1,13 @@
 """Runs shell scripts in a jail: several processes, a tree of files that they may change, nothing left of it afterwards.
 
-For what needs more than the sandbox's one process without files: applying patches, running test suites. Promised, with
-a test behind each line (``tests/test_commands.py``): nothing is read but the system's programs and what is named, nothing
-written outside scratch and a layer over the tree; no network but a loopback of its own; no process outside is seen or
-signalled; no tracing, no mounts, no namespaces; wall and CPU time, memory, output, processes and file sizes are bounded;
-and the whole tree of processes is ended by the kernel, with the script, at the limit, or when this process dies. Needs
-what the sandbox tier ``isolated`` needs. Memory is measured over all processes, some twenty times a second; a single one
-is bounded by its address space. Unlike in the sandbox, a busy machine's time is not given back: limits are minutes.
+For what needs more than the sandbox's one process without files: applying patches, running test suites. Promised,
+with a test behind each line (``tests/test_commands.py``): nothing is read but the system's programs and what is named,
+nothing written outside scratch and a layer over the tree; no network but a loopback of its own; no process outside is
+seen or signalled; no tracing, no mounts, no namespaces; wall and CPU time, memory, output, processes and file sizes are
+bounded; and all processes are ended by the kernel, with the script, at the limit, or when this process dies. It needs
+what the sandbox tier ``isolated`` needs. Memory is measured over all processes, some twenty times a second; a single
+one is bounded by its address space. Unlike in the sandbox, time that a busy machine took is not given back: limits are
+minutes. There is no ``/proc``.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sampling.errors import VerifierFault
 from verify import namespaces
@@ -43,9 +45,10 @@ _START = (
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a script ended: ``status`` is None where it ended by itself, whatever its exit code; ``output`` is all it said.
+    """How a script ended: ``status`` is None where it ended by itself, whatever its exit code.
 
-    Seconds and megabytes are the kernel's count over all processes of the script; 0 where a container engine keeps them.
+    ``output`` is all it said. Seconds are the kernel's count over all processes, ``max_rss_mb`` the most that one of
+    them held; 0 where a container engine keeps them to itself.
     """
 
     status: Status | None
@@ -75,7 +78,9 @@ class Jail:
             words = [base_interpreter(), "-I", "-S", "-B", "-c", _START, _HOME, str(control), str(report_in)]
             words.append(marshal.dumps(self._config(quota)).hex())
             try:
-                attended = attend(words, script, quota, stop=keep.close, used_mb=tree_rss_mb, pass_fds=(control, report_in))
+                attended = attend(
+                    words, script, quota, stop=keep.close, used_mb=tree_rss_mb, pass_fds=(control, report_in)
+                )
             finally:
                 os.close(control)
                 os.close(report_in)
@@ -97,7 +102,7 @@ class Jail:
 
     @staticmethod
     def _finished(attended: "Attended", report: bytes, quota: Quota) -> Finished:
-        words = json.loads(report) if report else {"failed": "its keeper died"}
+        words: dict[str, Any] = json.loads(report) if report else {"failed": "its keeper died"}
         if "failed" in words:
             raise VerifierFault(f"the jail for test suites: {words['failed']}")
         code = os.waitstatus_to_exitcode(words["status"])
@@ -211,7 +216,7 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
 
 
 def tree_rss_mb(pid: int) -> float:
-    """Megabytes that all descendants of a process hold now, as the kernel counts them; what has just ended holds none."""
+    """Megabytes that all descendants of a process hold now, as the kernel counts them."""
     total, found = 0, _children(pid)
     while found:
         child = found.pop()

@@ -1,7 +1,7 @@
 """Test suites in a container image, through the engine that a machine has: Docker or Podman.
 
-The image brings the repository (at ``/testbed``), its dependencies and git; nothing of this machine is seen in it, there
-is no network, and what it writes is gone with it. What a candidate may reach is the engine's promise, not ours.
+The image brings the repository (at ``/testbed``), its dependencies and git; nothing of this machine is seen in it,
+there is no network, and what it writes is gone with it. What a candidate may reach is the engine's promise, not ours.
 """
 
 import contextlib

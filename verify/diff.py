@@ -1,7 +1,7 @@
 """Which diff a completion offers, and whether what it changes may be changed. Pure: nothing is applied or run here.
 
-What a diff changes is never read from its text, which two readers may understand differently, but from what git did when
-it applied it (``git diff-index --raw -z``).
+What a diff changes is never read from its text, which two readers may understand differently, but from what git did
+when it applied it (``git diff-index --raw -z``).
 """
 
 import re
@@ -15,13 +15,14 @@ VERSION = "diff/1"  # changes with every rule below
 MAX_DIFF = 1_000_000  # characters
 _FENCE = re.compile(r"^(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`~]{0,40})[ \t]*$", re.MULTILINE)
 _HEAD = re.compile(r"^(?:diff --git [^\n]+|--- [^\n]+\n\+\+\+ [^\n]+)$", re.MULTILINE)
+_PATCH, _PATCH_END = re.compile(r"^<patch>[ \t]*$", re.MULTILINE), re.compile(r"^</patch>", re.MULTILINE)
 _LABELS = frozenset({"diff", "patch", "udiff"})
 _LINK, _SUBMODULE = "120000", "160000"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One file that a diff makes, changes or removes; a rename is one removed and one made. Modes as git writes them."""
+    """One file that a diff makes, changes or removes; a rename is one of each. Modes as git writes them."""
 
     path: str
     old_mode: str
@@ -35,16 +36,16 @@ class NotRaw(Exception):
 def extract_diff(text: str) -> str | None:
     """The unified diff that ``text`` offers, or None where it offers none.
 
-    1. What a model thought before ``</think>`` is not looked at.
-    2. *Fences*: the last block labelled ``diff`` or ``patch`` that holds a diff, else the last unlabelled one that does;
-       an unclosed one runs to the end. Only a mark in the first column opens or closes: within a diff every line of a
-       file has a sign before it.
+    1. What a model thought before ``</think>`` is not looked at; where a ``<patch>`` holds a diff, only the last such.
+    2. *Fences*: the last block labelled ``diff`` or ``patch`` that holds a diff, else the last unlabelled one that
+       does; an unclosed one runs to the end. Only what stands in the first column opens or closes: within a diff every
+       line of a file has a sign before it.
     3. *Plain text*: from the first file header to the end. What follows a complete diff is git's to ignore or refuse.
 
     Not one character in it is changed, but that its last line ends. Of over ``MAX_DIFF`` characters, with a NUL or with
     half of a surrogate pair: none.
     """
-    answer = after_thinking(text)
+    answer = _marked(after_thinking(text))
     blocks = [(label, body) for label, body in _blocks(answer) if _HEAD.search(body)]
     for wanted in (_LABELS, frozenset({""})):
         chosen = [body for label, body in blocks if label.lower() in wanted]
@@ -52,6 +53,12 @@ def extract_diff(text: str) -> str | None:
             return _usable(chosen[-1])
     head = _HEAD.search(answer)
     return _usable(answer[head.start() :]) if head and not blocks else None
+
+
+def _marked(text: str) -> str:
+    """What stands between the last marks around a diff; the whole text where there are none."""
+    parts = (_PATCH_END.split(part, 1)[0] for part in reversed(_PATCH.split(text)[1:]))
+    return next((part for part in parts if _HEAD.search(part)), text)
 
 
 def _blocks(text: str) -> Iterable[tuple[str, str]]:

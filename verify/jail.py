@@ -5,9 +5,6 @@ end it; *init* is process 1 of the namespace, so that the kernel ends everything
 child. Only the keeper reports, over a descriptor that the others do not have: nothing the script does looks like it.
 """
 
-# Standard library without pathlib, as in the zygote: this starts anew for every script.
-# ruff: noqa: PTH116
-
 import json
 import os
 import resource
@@ -98,5 +95,5 @@ def _confine(config: dict[str, Any]) -> None:
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.drop_capabilities()
-    landlock.restrict([path for path in config["shown"]], ["/dev/null", *writable], commands=True)
+    landlock.restrict(config["shown"], ["/dev/null", *writable], commands=True)
     Filter(command_program()).install()

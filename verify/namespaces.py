@@ -1,8 +1,9 @@
 """A world of its own for the zygote: user, process, network, IPC, host-name and mount namespaces with a private root.
 
 The root is an empty, read-only tmpfs into which the interpreter's trees are bound read-only, with one sized tmpfs as
-scratch and, for commands that work on a tree of files, a layer over that tree which keeps what they change. Root builds it while it is still root, so that an interpreter in a directory that others cannot enter works;
-an ordinary user builds it with the powers of a new user namespace.
+scratch and, for commands that work on a tree of files, a layer over that tree which holds what they change. Root builds
+it while it is still root, so that an interpreter in a directory that others cannot enter works; an ordinary user builds
+it with the powers of a new user namespace.
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.

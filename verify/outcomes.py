@@ -2,8 +2,8 @@
 
 The text comes from a process that also runs the candidate's code, so a line of it proves nothing by itself:
 
-- a test counts as passed only if a line says so and none says otherwise; a file that failed takes all its tests along;
-  one that failed as expected counts only where it does so without any patch (``pytest.xfail`` may be called by anybody);
+- a test counts as passed only if a line says so and none says otherwise; a file that failed takes its tests along; one
+  that failed as expected counts only where it does so without any patch (anybody may call ``pytest.xfail``);
 - of pytest, only what stands before its first closing line is read: captured output is not shown (``PYTEST_ADDOPTS``),
   and what is printed after the end (``atexit``, threads) comes too late;
 - *controls*: small tests of ours with random names, some of which have to fail, run among the others. A run in which
@@ -71,7 +71,7 @@ def _pytest(text: str) -> Outcomes:
 
 
 def _unittest(text: str) -> Outcomes:
-    """``python -m unittest -v`` and Django's ``--verbosity 2``: ``name ... ok``, where other output may come between."""
+    """``python -m unittest -v`` and Django's ``--verbosity 2``: ``name ... ok``; other output may come between."""
     said, last = _Said(), ""
     for line in (line.strip() for line in text.split("\n")):
         if found := _UNITTEST_BAD.match(line):

@@ -104,14 +104,17 @@ class Suite:
         control = make_control(reference.results, secrets.token_hex(16)) if reference.control else None
         files = [candidate] if candidate else []
         applied = "\n".join(
-            _fed(f"git apply --whitespace=nowarn || exit {_UNAPPLIED}", text) for text in (*files, _ended(reference.test_patch))
+            _fed(f"git apply --whitespace=nowarn || exit {_UNAPPLIED}", text)
+            for text in (*files, _ended(reference.test_patch))
         )
         command = reference.test_command.rstrip()
         if control:
             applied += "\n" + _fed(f"cat >{control.file}", control.source)
             command += f" {control.argument}"
         script = _TESTS.format(options=_PYTEST_OPTIONS, to_tree=self.place.to_tree, applied=applied, command=command)
-        finished = self.place.run(script, Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT_BYTES))
+        finished = self.place.run(
+            script, Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT_BYTES)
+        )
         said = {} if finished.status else read_outcomes(reference.results, finished.output, control)
         return Run(finished, said)
 

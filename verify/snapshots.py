@@ -94,7 +94,13 @@ def _hand_over(folder: Path) -> None:
 def _git(words: Sequence[str], trouble: str = "") -> None:
     try:
         subprocess.run(
-            [*_GIT, *words], check=True, capture_output=True, text=True, errors="replace", env=_VARIABLES, timeout=MAKE_S
+            [*_GIT, *words],
+            check=True,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=_VARIABLES,
+            timeout=MAKE_S,
         )
     except subprocess.CalledProcessError as error:
         raise NoSnapshot(" ".join((trouble or f"git {words[-1]}: {error.stderr.strip()[-200:]}").split())) from error
@@ -104,7 +110,7 @@ def _git(words: Sequence[str], trouble: str = "") -> None:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPlace:
-    """Where scripts of ``verify.patch`` run on a snapshot: in a jail, with git's data to read and the tree to change."""
+    """Where scripts of ``verify.patch`` run on a snapshot: in a jail, with git's data to read, the tree to change."""
 
     folder: Path
     environment: str
@@ -116,7 +122,7 @@ class SnapshotPlace:
         return (
             f"export GIT_DIR='{git}' GIT_INDEX_FILE=/tmp/index GIT_OBJECT_DIRECTORY=/tmp/objects "
             f"GIT_ALTERNATE_OBJECT_DIRECTORIES='{git}/objects'\n"
-            "mkdir /tmp/objects && cp \"$GIT_DIR/index\" /tmp/index"
+            'mkdir /tmp/objects && cp "$GIT_DIR/index" /tmp/index'
         )
 
     to_tree = f"cd {namespaces.TREE}"
