@@ -81,7 +81,7 @@ class AnswerReference(Plain):
 # Files that decide which tests run and what their results are; a patch that touches one is refused.
 DECIDES_HOW_TESTS_RUN = (
     *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg"),
-    *("tox.ini", "noxfile.py", "sitecustomize.py", "usercustomize.py", "*.pth"),
+    *("tox.ini", "noxfile.py", "sitecustomize.py", "usercustomize.py", "*.pth", "*.pyc", "*.egg-info", "*.dist-info"),
     *("pytest.py", "pytest/*", "_pytest/*", "unittest.py", "unittest/*"),
 )
 

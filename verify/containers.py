@@ -10,16 +10,15 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sampling.errors import VerifierFault
-from verify.commands import MAX_PROCESSES, Finished, attend
+from verify.commands import MAX_PROCESSES, OWN_CODES, Finished, attend
 from verify.limits import Quota
 from verify.verdict import Status
 
 ENGINES = ("docker", "podman")
 ASK_S, PULL_S = 60.0, 3600.0
-_ENGINE_FAILED = 125  # of ``run``: the script, which always ends with 0, cannot give it
 _KILLED = 137
 
 
@@ -42,12 +41,14 @@ def find_engine() -> str:
     raise NoContainer(f"no container engine here ({'; '.join(troubles)})")
 
 
-def have_image(engine: str, image: str) -> None:
-    """Pulls the image where it is not here yet; raises NoContainer."""
-    if _ask([engine, "image", "inspect", "--format", "{{.Id}}", image]) is not None:
-        trouble = _ask([engine, "pull", "--quiet", image], PULL_S)
-        if trouble is not None:
-            raise NoContainer(f"image {image!r} cannot be pulled by {engine} ({trouble})")
+def have_image(engine: str, image: str) -> bool:
+    """Pulls the image where it is not here yet, and says whether it did; raises NoContainer."""
+    if _ask([engine, "image", "inspect", "--format", "{{.Id}}", image]) is None:
+        return False
+    trouble = _ask([engine, "pull", "--quiet", image], PULL_S)
+    if trouble is not None:
+        raise NoContainer(f"image {image!r} cannot be pulled by {engine} ({trouble})")
+    return True
 
 
 def _ask(words: Sequence[str], limit_s: float = ASK_S) -> str | None:
@@ -70,16 +71,19 @@ class ContainerPlace:
     to_tree = "cd /testbed"
 
     def run(self, script: str, quota: Quota) -> Finished:
-        """Raises VerifierFault where the engine fails."""
+        """Raises VerifierFault where the engine fails: any end that is neither the script's own nor the kernel's.
+
+        The script is process 1 of its container, which nothing inside can end.
+        """
         name = f"troop-{secrets.token_hex(8)}"
         attended = attend(self._words(name, quota), script, quota, stop=lambda: self._remove(name))
-        if attended.stopped is None and attended.code == _ENGINE_FAILED:
-            words = " ".join(attended.output.decode("utf-8", "replace").split())[-200:]
-            raise VerifierFault(f"{self.engine} could not run {self.image!r}: {words}")
         finished = attended.finished(quota, attended.code)
-        if finished.status is Status.CRASH and attended.code == _KILLED:
-            return Finished(Status.MEMORY, f"killed at {quota.memory_mb} MB", _KILLED, finished.output, finished.wall_s)
-        return finished
+        if attended.stopped is not None or attended.code in OWN_CODES:
+            return finished
+        if attended.code == _KILLED:
+            return replace(finished, status=Status.MEMORY, reason=f"killed at {quota.memory_mb} MB")
+        words = " ".join(finished.output.split())[-200:]
+        raise VerifierFault(f"{self.engine} could not run {self.image!r}: exit status {attended.code}: {words}")
 
     def close(self) -> None:
         """Nothing is left to close: a container ends with its script."""

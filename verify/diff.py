@@ -101,27 +101,29 @@ def read_changes(raw: str) -> tuple[Change, ...]:
 def refusal(changes: Sequence[Change], tests: Iterable[str], protected: Sequence[str]) -> str | None:
     """Why a diff is refused although it applies; None where it may be judged.
 
-    ``tests`` are the paths that the test patch changes, ``protected`` patterns (``fnmatch``) of what decides how tests
+    ``tests`` are the paths of the tests' own files, ``protected`` patterns (``fnmatch``) of what decides how tests
     run: those without a slash match a file or folder of that name anywhere, those with one the whole path.
     """
     if not changes:
         return "the diff changes nothing"
-    known = frozenset(tests)
+    known = tuple(tests)
     for change in changes:
         if _LINK in (change.old_mode, change.new_mode):
             return f"the diff makes or changes a symbolic link ({change.path!r})"
         if _SUBMODULE in (change.old_mode, change.new_mode):
             return f"the diff makes or changes a submodule ({change.path!r})"
-        if change.path in known or any(_within(change.path, test) or _within(test, change.path) for test in known):
-            return f"the diff touches {change.path!r}, a file of the tests"
+        if any(_touches(change.path, test) for test in known):
+            return f"the diff touches {change.path!r}, a file of the tests or one that could stand in for it"
         for pattern in protected:
             if _matches(change.path, pattern):
                 return f"the diff touches {change.path!r}, which decides how tests run ({pattern})"
     return None
 
 
-def _within(path: str, folder: str) -> bool:
-    return path.startswith(folder + "/")
+def _touches(path: str, test: str) -> bool:
+    """Also what Python would import in a module's place: a package or a compiled module of its name beside it."""
+    module = test.removesuffix(".py")
+    return path == test or test.startswith(path + "/") or path.startswith((test + "/", module + "/", module + "."))
 
 
 def _matches(path: str, pattern: str) -> bool:

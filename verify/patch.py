@@ -14,6 +14,7 @@ skipping or excusing tests, changing every report. It does not stop code that se
 and changes what it says of single tests. The jail's own promises (``verify.commands``) hold against any code.
 """
 
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from sampling.errors import BadInput, VerifierFault
 from sampling.problems import PatchReference, Problem
 from verify import diff as diffs
 from verify import outcomes as results
-from verify.commands import Finished, Jail
+from verify.commands import UNAPPLIED, UNREADY, UNTOLD, Finished, Jail
 from verify.containers import ContainerPlace, NoContainer, find_engine, have_image
 from verify.diff import Change, NotRaw, extract_diff, read_changes, refusal
 from verify.limits import Quota, time_scale
@@ -37,24 +38,24 @@ OUTPUT_BYTES = 32 << 20
 MAX_SUITES = 512
 NAMED = 3  # tests in a reason
 _GIT = Quota(wall_s=120.0, memory_mb=2048, output_bytes=1 << 20)
-_UNREADY, _UNAPPLIED, _UNTOLD = 3, 4, 5  # exit codes of our own steps, where no candidate's code has run
+_DOTTED = re.compile(r"\(([\w.]+)\)")
 _PYTEST_OPTIONS = "-rA --show-capture=no --color=no --continue-on-collection-errors"
-_TOUCHED = """{{
-{to_index} || exit 3
-git apply --cached --whitespace=nowarn <<'{mark}' 2>/tmp/said || {{ cat /tmp/said; exit 4; }}
-{diff}{mark}
-git diff-index --cached --raw -z --no-renames --abbrev=40 HEAD || exit 5
+_TOUCHED = f"""{{{{
+{{to_index}} || exit {UNREADY}
+git apply --cached --whitespace=nowarn <<'{{mark}}' 2>/tmp/said || {{{{ cat /tmp/said; exit {UNAPPLIED}; }}}}
+{{diff}}{{mark}}
+git diff-index --cached --raw -z --no-renames --abbrev=40 HEAD || exit {UNTOLD}
 exit 0
-}}
+}}}}
 """
-_TESTS = """{{
-export PYTEST_ADDOPTS='{options}' PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
-{to_tree} || exit 3
-{applied}
+_TESTS = f"""{{{{
+export PYTEST_ADDOPTS='{_PYTEST_OPTIONS}' PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
+{{to_tree}} || exit {UNREADY}
+{{applied}}
 exec </dev/null 2>&1
-{command}
+{{command}}
 exit 0
-}}
+}}}}
 """
 
 
@@ -71,12 +72,14 @@ class Run:
 
     @property
     def status(self) -> Status:
-        return self.finished.status or Status.FAIL
+        return self.finished.status or (Status.INVALID if self.finished.code == UNAPPLIED else Status.FAIL)
 
     def reason(self, tests: Iterable[str], may_fail: frozenset[str]) -> str:
         """Why the run is not a pass."""
         if self.finished.status is not None:
             return self.finished.reason
+        if self.finished.code == UNAPPLIED:
+            return f"the diff and the test patch do not apply together: {_tail(self.finished.output)}"
         if not self.outcomes:
             return f"the tests gave no result: {_tail(self.finished.output)}"
         wanted, good = list(tests), passed(self.outcomes, may_fail)
@@ -89,12 +92,12 @@ class Run:
 class Suite:
     """What all samples of one problem share. ``fault`` says why its tests cannot judge anything.
 
-    ``touched`` are the files of the test patch, ``may_fail`` the tests that fail as expected without any patch.
+    ``files`` are the tests' own, ``may_fail`` the tests that fail as expected without any patch.
     """
 
     reference: PatchReference
     place: Place
-    touched: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     may_fail: frozenset[str] = frozenset()
     fault: str | None = None
 
@@ -104,14 +107,14 @@ class Suite:
         control = make_control(reference.results, secrets.token_hex(16)) if reference.control else None
         files = [candidate] if candidate else []
         applied = "\n".join(
-            _fed(f"git apply --whitespace=nowarn || exit {_UNAPPLIED}", text)
+            _fed(f"git apply --whitespace=nowarn || exit {UNAPPLIED}", text)
             for text in (*files, _ended(reference.test_patch))
         )
         command = reference.test_command.rstrip()
         if control:
             applied += "\n" + _fed(f"cat >{control.file}", control.source)
             command += f" {control.argument}"
-        script = _TESTS.format(options=_PYTEST_OPTIONS, to_tree=self.place.to_tree, applied=applied, command=command)
+        script = _TESTS.format(to_tree=self.place.to_tree, applied=applied, command=command)
         finished = self.place.run(
             script, Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT_BYTES)
         )
@@ -139,7 +142,7 @@ class PatchVerifier:
         if suite.fault is not None:
             return Verdict(Status.FAULT, suite.fault)
         try:
-            refused = refusal(touched(suite.place, candidate), suite.touched, reference.protected)
+            refused = refusal(touched(suite.place, candidate), suite.files, reference.protected)
         except NotApplied as error:
             refused = f"the diff does not apply: {error}"
         return Verdict(Status.INVALID, refused) if refused else _judged(suite, candidate)
@@ -171,7 +174,7 @@ class PatchVerifier:
 def prepare(suite: Suite) -> Suite:
     """The suite, tried without any patch; raises VerifierFault where this machine fails."""
     try:
-        files = tuple(change.path for change in touched(suite.place, _ended(suite.reference.test_patch)))
+        changes = touched(suite.place, _ended(suite.reference.test_patch))
     except NotApplied as error:
         return _at_fault(suite, f"the test patch does not apply: {error}")
     reference, runs = suite.reference, [suite.run("")]
@@ -184,7 +187,20 @@ def prepare(suite: Suite) -> Suite:
         return _at_fault(suite, last.reason(reference.pass_to_pass, frozenset(last.outcomes)))
     if all(set(reference.fail_to_pass) <= passed(run.outcomes) for run in runs):
         return _at_fault(suite, "all tests that a patch has to repair pass without one")
-    return Suite(reference, suite.place, files, _good(last) - passed(last.outcomes))
+    files = {*(change.path for change in changes), *named_files(reference)}
+    return Suite(reference, suite.place, tuple(sorted(files)), _good(last) - passed(last.outcomes))
+
+
+def named_files(reference: PatchReference) -> set[str]:
+    """The files that the names of tests speak of: ``a/b.py::test``, or all that ``test (a.b.Class)`` may be in."""
+    files = set()
+    for name in (*reference.fail_to_pass, *reference.pass_to_pass):
+        if reference.results == "pytest":
+            files.add(name.partition("::")[0])
+        elif found := _DOTTED.search(name):
+            parts = found[1].split(".")
+            files |= {"/".join(parts[:end]) + ".py" for end in range(1, len(parts) + 1)}
+    return files
 
 
 def _good(run: Run) -> frozenset[str]:
@@ -202,7 +218,7 @@ def touched(place: Place, diff: str) -> tuple[Change, ...]:
     finished = place.run(script, _GIT)
     if finished.status is not None:
         raise NotApplied(f"git took {finished.reason}")
-    if finished.code == _UNAPPLIED:
+    if finished.code == UNAPPLIED:
         raise NotApplied(_tail(finished.output))
     try:
         if finished.code == 0:
@@ -274,6 +290,7 @@ def check_patches(problems: Iterable[Problem]) -> None:
         engine = find_engine() if images else ""
         for image, name in images.items():
             where = f"problem {name!r}: "
-            have_image(engine, str(image))
+            if have_image(engine, str(image)):
+                break  # so the others can be had too; whoever judges pulls them
     except (NoSnapshot, NoContainer, VerifierFault) as error:
         raise BadInput(f"{where}{error}") from error

@@ -137,7 +137,7 @@ class SnapshotPlace:
         if not self.folder.is_dir():
             raise VerifierFault(f"snapshot {self.folder}: it is gone")
         trees = interpreter_trees(self.environment)
-        path = ":".join([f"{self.environment}/bin", "/usr/local/bin", "/usr/bin", "/bin"])
+        path = ":".join([namespaces.shown_at(f"{self.environment}/bin"), "/usr/local/bin", "/usr/bin", "/bin"])
         variables = (("PATH", path), ("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CEILING_DIRECTORIES", "/"))
         return Jail((f"{self.folder}/git", *trees), f"{self.folder}/tree", variables)
 
