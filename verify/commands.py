@@ -32,9 +32,6 @@ from verify.verdict import Status
 SCRATCH_MB = 1024
 MAX_PROCESSES = 256
 LOOK_MS = 50
-# A script ends with 0 whatever the commands in it did, or with one of these before it has run any of a stranger's.
-UNREADY, UNAPPLIED, UNTOLD = 3, 4, 5
-OWN_CODES = (0, UNREADY, UNAPPLIED, UNTOLD)
 KILL_S = 15.0
 HEADROOM = 2 << 30  # address space that interpreters and their libraries map and never touch
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sampling.errors import VerifierFault
-from verify.commands import MAX_PROCESSES, OWN_CODES, Finished, attend
+from verify.commands import MAX_PROCESSES, Finished, attend
 from verify.limits import Quota
+from verify.patch_scripts import OWN_CODES
 from verify.verdict import Status
 
 ENGINES = ("docker", "podman")

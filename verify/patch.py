@@ -23,11 +23,12 @@ from sampling.errors import BadInput, VerifierFault
 from sampling.problems import PatchReference, Problem
 from verify import diff as diffs
 from verify import outcomes as results
-from verify.commands import UNAPPLIED, UNREADY, UNTOLD, Finished, Jail
+from verify.commands import Finished, Jail
 from verify.containers import ContainerPlace, NoContainer, find_engine, have_image
 from verify.diff import Change, NotRaw, extract_diff, read_changes, refusal
 from verify.limits import Quota, time_scale
 from verify.outcomes import Outcomes, majority, make_control, passed, read_outcomes
+from verify.patch_scripts import UNAPPLIED, tests_script, touched_script
 from verify.python import SHARED_NOTE
 from verify.snapshots import NoSnapshot, SnapshotPlace, check_source, default_environment, prepared
 from verify.verdict import Status, Verdict
@@ -39,24 +40,6 @@ MAX_SUITES = 512
 NAMED = 3  # tests in a reason
 _GIT = Quota(wall_s=120.0, memory_mb=2048, output_bytes=1 << 20)
 _DOTTED = re.compile(r"\(([\w.]+)\)")
-_PYTEST_OPTIONS = "-rA --show-capture=no --color=no --continue-on-collection-errors"
-_TOUCHED = f"""{{{{
-{{to_index}} || exit {UNREADY}
-git apply --cached --whitespace=nowarn <<'{{mark}}' 2>/tmp/said || {{{{ cat /tmp/said; exit {UNAPPLIED}; }}}}
-{{diff}}{{mark}}
-git diff-index --cached --raw -z --no-renames --abbrev=40 HEAD || exit {UNTOLD}
-exit 0
-}}}}
-"""
-_TESTS = f"""{{{{
-export PYTEST_ADDOPTS='{_PYTEST_OPTIONS}' PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
-{{to_tree}} || exit {UNREADY}
-{{applied}}
-exec </dev/null 2>&1
-{{command}}
-exit 0
-}}}}
-"""
 
 
 class NotApplied(Exception):
@@ -105,19 +88,10 @@ class Suite:
         """One run of the tests over the candidate's diff, or over none."""
         reference = self.reference
         control = make_control(reference.results, secrets.token_hex(16)) if reference.control else None
-        files = [candidate] if candidate else []
-        applied = "\n".join(
-            _fed(f"git apply --whitespace=nowarn || exit {UNAPPLIED}", text)
-            for text in (*files, _ended(reference.test_patch))
-        )
-        command = reference.test_command.rstrip()
-        if control:
-            applied += "\n" + _fed(f"cat >{control.file}", control.source)
-            command += f" {control.argument}"
-        script = _TESTS.format(to_tree=self.place.to_tree, applied=applied, command=command)
-        finished = self.place.run(
-            script, Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT_BYTES)
-        )
+        diffs = [*([candidate] if candidate else []), _ended(reference.test_patch)]
+        script = tests_script(self.place.to_tree, diffs, control, reference.test_command)
+        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT_BYTES)
+        finished = self.place.run(script, quota)
         said = {} if finished.status else read_outcomes(reference.results, finished.output, control)
         return Run(finished, said)
 
@@ -214,8 +188,7 @@ def _at_fault(suite: Suite, reason: str) -> Suite:
 
 def touched(place: Place, diff: str) -> tuple[Change, ...]:
     """What a diff changes at the base commit; raises NotApplied, and VerifierFault where git itself fails."""
-    script = _TOUCHED.format(to_index=place.to_index, mark=_mark(diff), diff=diff)
-    finished = place.run(script, _GIT)
+    finished = place.run(touched_script(place.to_index, diff), _GIT)
     if finished.status is not None:
         raise NotApplied(f"git took {finished.reason}")
     if finished.code == UNAPPLIED:
@@ -249,20 +222,6 @@ def _judged(suite: Suite, candidate: str) -> Verdict:
         max_rss_mb=max(run.finished.max_rss_mb for run in runs),
         tier="isolated" if reference.snapshot else "container",
     )
-
-
-def _fed(command: str, text: str) -> str:
-    """Shell words that give ``text`` to the first command of a line, unread by the shell."""
-    first, _, rest = command.partition(" || ")
-    mark = _mark(text)
-    return f"{first} <<'{mark}'{f' || {rest}' if rest else ''}\n{text}{mark}"
-
-
-def _mark(text: str) -> str:
-    """A line that does not occur in the text, and that nobody can foresee."""
-    mark = f"END_{secrets.token_hex(16)}"
-    assert mark not in text
-    return mark
 
 
 def _ended(text: str) -> str:

@@ -1,8 +1,8 @@
 """The shell scripts by which patches are applied and tests run, the same in a jail and in a container. Pure text.
 
-A script is one group of commands, which the shell reads to its end before it runs any of it. It ends with 0 whatever the
-tests did; with another code only where a step of ours failed, before any of a candidate's code ran. Texts of strangers
-go in as here-documents between marks that nobody can foresee.
+A script is one group of commands, which the shell reads to its end before it runs any of it. It ends with 0 whatever
+the tests did; with another code only where a step of ours failed, before any of a candidate's code ran. Texts of
+strangers go in as here-documents between marks that nobody can foresee.
 """
 
 import secrets
