@@ -14,6 +14,7 @@ import contextlib
 import json
 import marshal
 import os
+import re
 import select
 import subprocess
 import time
@@ -36,6 +37,7 @@ KILL_S = 15.0
 HEADROOM = 2 << 30  # address space that interpreters and their libraries map and never touch
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_PAGE, _PSS = os.sysconf("SC_PAGE_SIZE"), re.compile(r"^Pss: +(\d+) kB", re.MULTILINE)
 _HOME = str(Path(__file__).resolve().parent.parent)
 _START = (
     "import marshal, sys; sys.path.insert(0, sys.argv[1]); from verify.jail import main; "
@@ -78,9 +80,7 @@ class Jail:
             words = [base_interpreter(), "-I", "-S", "-B", "-c", _START, _HOME, str(control), str(report_in)]
             words.append(marshal.dumps(self._config(quota)).hex())
             try:
-                attended = attend(
-                    words, script, quota, stop=keep.close, used_mb=tree_rss_mb, pass_fds=(control, report_in)
-                )
+                attended = attend(words, script, quota, stop=keep.close, used_mb=tree_mb, pass_fds=(control, report_in))
             finally:
                 os.close(control)
                 os.close(report_in)
@@ -151,7 +151,7 @@ def attend(
     quota: Quota,
     *,
     stop: Callable[[], None],
-    used_mb: Callable[[int], float] = lambda pid: 0.0,
+    used_mb: Callable[[int, float], float] = lambda pid, enough: 0.0,
     pass_fds: Sequence[int] = (),
 ) -> Attended:
     """Starts ``words`` with the script as standard input and calls ``stop`` when it exceeds ``quota``.
@@ -182,7 +182,7 @@ def attend(
 
 
 def _watch(
-    process: subprocess.Popen[bytes], stream: Stream, quota: Quota, began: float, used_mb: Callable[[int], float]
+    process: subprocess.Popen[bytes], stream: Stream, quota: Quota, began: float, used_mb: Callable[[int, float], float]
 ) -> Status | None:
     """None when the process has ended by itself, else why it has to end."""
     poll, ended = select.poll(), os.pidfd_open(process.pid)
@@ -200,7 +200,7 @@ def _watch(
                     poll.unregister(stream.descriptor)
             if time.monotonic() - began > quota.wall_s:
                 return Status.TIMEOUT
-            if used_mb(process.pid) > quota.memory_mb:
+            if used_mb(process.pid, quota.memory_mb) > quota.memory_mb:
                 return Status.MEMORY
     finally:
         os.close(ended)
@@ -215,15 +215,34 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
         raise VerifierFault(f"{process.args!s:.80}: did not end within {KILL_S:.0f} s of being stopped") from error
 
 
-def tree_rss_mb(pid: int) -> float:
-    """Megabytes that all descendants of a process hold now, as the kernel counts them."""
-    total, found = 0, _children(pid)
+def tree_mb(pid: int, enough_mb: float = 0.0) -> float:
+    """Megabytes that all descendants of a process hold now, as the kernel counts them.
+
+    Pages that forks share count once (``Pss``); as this is costly, only where the plain count is over ``enough_mb``.
+    """
+    below, found = [], _children(pid)
     while found:
-        child = found.pop()
-        found += _children(child)
-        with contextlib.suppress(OSError, IndexError):
-            total += int(Path(f"/proc/{child}/statm").read_text(encoding="ascii").split()[1])
-    return total * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
+        below.append(found.pop())
+        found += _children(below[-1])
+    resident = {child: _resident_mb(child) for child in below}
+    if sum(resident.values()) <= enough_mb:
+        return sum(resident.values())
+    return sum(_proportional_mb(child, most) for child, most in resident.items())
+
+
+def _resident_mb(pid: int) -> float:
+    """0 for a process that has just ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE / MEGABYTE
+    except (OSError, IndexError):
+        return 0.0
+
+
+def _proportional_mb(pid: int, otherwise: float) -> float:
+    try:
+        return int(_PSS.findall(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))[0]) / 1024
+    except (OSError, IndexError):  # it has ended, or is not ours to look into, as init
+        return otherwise
 
 
 def _children(pid: int) -> list[int]:
