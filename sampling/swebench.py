@@ -84,7 +84,7 @@ class SweBenchRow(Plain):
     def reference(self, where: str) -> PatchReference:
         """Raises BadInput."""
         suite = SUITES.get(self.repo, Suite())
-        command = f"{suite.command} {' '.join(test_arguments(self.test_patch, suite))}"
+        command = f"{suite.command} {' '.join(runner_arguments(self.test_patch, suite))}"
         own = ("snapshot", "environment", "test_command", "results", "control", "repeats", "time_limit_s")
         values: dict[str, Any] = {
             "image": None if self.snapshot else self.image or image_name(self.instance_id),
@@ -112,7 +112,7 @@ def image_name(instance: str) -> str:
     return f"swebench/sweb.eval.x86_64.{instance.lower().replace('__', '_1776_')}:latest"
 
 
-def test_arguments(test_patch: str, suite: Suite) -> list[str]:
+def runner_arguments(test_patch: str, suite: Suite) -> list[str]:
     """The test files that a patch changes, as its suite is told of them."""
     files = [path for path in _FILE.findall(test_patch) if not path.endswith(_NO_TESTS)]
     if not suite.modules:

@@ -40,14 +40,13 @@ README = """--- a/README.md
         (f"```python\nprint(1)\n```\n{DIFF}", DIFF),
         (f"```diff\n{OTHER}```\nNo, rather:\n```diff\n{DIFF}```", DIFF),
         (f"```diff\n{DIFF}```\nas in\n```\n{OTHER}```", DIFF),
-        (f"```diff\n{OTHER}```</think>```diff\n{DIFF}```", None),  # no line of its own
         (f"```diff\n{OTHER}```\n</think>\n```diff\n{DIFF}```", DIFF),
         (f"<patch>\n{DIFF}</patch>\nand {OTHER}", DIFF),
         (f"<patch>\n```diff\n{DIFF}```\n</patch>", DIFF),
         (f"<patch>\n{DIFF}", DIFF),
         (README, README),
         (f"```diff\n{README}```", README),
-        (DIFF.replace("\n", "\r\n"), None),  # headers of another file format
+        (DIFF.replace("\n", "\r\n"), DIFF.replace("\n", "\r\n")),  # git's to refuse
         (DIFF.replace("a + b\n", "a + b\r\n"), DIFF.replace("a + b\n", "a + b\r\n")),
         ("", None),
         ("```diff\n```", None),

@@ -1,4 +1,4 @@
-"""Test runs: what runners really print is read, what a candidate prints is not believed, and most of several runs decide."""
+"""Test runs: what runners really print is read, what a candidate prints is not believed, most of many runs decide."""
 
 import os
 import subprocess
@@ -158,12 +158,16 @@ def test_django_and_sympy_print_so() -> None:
 
 FORGERIES = {
     "leaves early": "import os\nos._exit(0)",
-    "prints and leaves": "import os\nos.write(1, b'PASSED test_it.py::test_it\\n== 1 passed in 0.01s ==\\n')\nos._exit(0)",
+    "prints and leaves": "import os\nos.write(1, b'PASSED test_it.py::test_it\\n== 1 passed in 1s ==\\n')\nos._exit(0)",
     "prints at the end": "import atexit\natexit.register(print, '\\nPASSED test_it.py::test_it')\nraise ImportError",
     "exits": "import sys\nsys.exit(0)",
     "stops pytest": "import pytest\npytest.exit('PASSED test_it.py::test_it', 0)",
     "excuses itself": "import pytest\ndef f():\n    pytest.xfail('no')",
     "skips": "import pytest\ndef f():\n    pytest.skip('PASSED test_it.py::test_it')",
+    "asserts nothing": (
+        "import unittest\nunittest.TestCase._baseAssertEqual = lambda *any, **more: None\n"
+        "import builtins\nf = lambda: 0"
+    ),
     "all pass": (
         "import _pytest.reports as r\n"
         "old = r.TestReport.__init__\n"
@@ -190,7 +194,7 @@ def test_a_control_is_told_by_its_seed_alone() -> None:
     controls = [make_control("pytest", f"{number}") for number in range(50)]
     assert len({control.file for control in controls}) == 50
     assert len({tuple(control.endings.values()) for control in controls}) > 10
-    assert all({True, False} <= set(control.endings.values()) for control in controls)
+    assert all(sum(control.endings.values()) == len(control.endings) / 2 for control in controls)
     assert make_control("pytest", "7") == make_control("pytest", "7")
 
 
@@ -199,7 +203,7 @@ def test_a_run_whose_control_fails_says_nothing() -> None:
     lines = [
         f"{'PASSED' if ok else 'FAILED'} {control.file}::TestControl::{name}" for name, ok in control.endings.items()
     ]
-    end = ["PASSED a.py::test_a", "== 3 failed, 4 passed in 0.02s =="]
+    end = ["PASSED a.py::test_a", "== 5 failed, 6 passed in 0.02s =="]
     assert read_outcomes("pytest", "\n".join(lines + end), control)["a.py::test_a"] == PASS
     assert read_outcomes("pytest", "\n".join(lines), control) == {}
     assert read_outcomes("pytest", "\n".join(lines[1:] + end), control) == {}

@@ -20,6 +20,13 @@ from dataclasses import dataclass
 
 VERSION = "outcomes/1"  # changes with every rule below
 PASS, XFAIL, OTHER = "pass", "xfail", "other"
+_CHECKS = (
+    "assert {} == 1",
+    "self.assertEqual({}, 1)",
+    "self.assertTrue({})",
+    "self.assertIn({}, [1])",
+    "with self.assertRaises(ZeroDivisionError): 1 // (1 - {})",
+)
 _WORST_FIRST = (OTHER, XFAIL, PASS)
 Outcomes = Mapping[str, str]  # by a test's name, one of the three
 
@@ -120,15 +127,15 @@ class Control:
 
 
 def make_control(results: str, seed: str) -> Control:
-    """Six tests in an order and under names that ``seed`` alone tells: two pass, two fail, two do either."""
+    """Tests under names and in an order that ``seed`` alone tells: one that passes and one that fails by each check."""
     chance = random.Random(seed)
-    endings = [True, True, False, False, chance.random() < 0.5, chance.random() < 0.5]
-    chance.shuffle(endings)
     module = f"test_{chance.getrandbits(64):016x}"
-    tests = {f"test_{chance.getrandbits(64):016x}": passes for passes in endings}
-    body = "\n".join(f"    def {name}(self):\n        assert {int(passes)} == 1\n" for name, passes in tests.items())
+    tests = [(f"test_{chance.getrandbits(64):016x}", check, passes) for check in _CHECKS for passes in (True, False)]
+    chance.shuffle(tests)
+    body = "\n".join(f"    def {name}(self):\n        {check.format(int(passes))}\n" for name, check, passes in tests)
     source = f"import unittest\n\n\nclass TestControl(unittest.TestCase):\n{body}"
-    return Control(f"{module}.py", source, f"{module}.py" if results == "pytest" else module, tests)
+    argument = f"{module}.py" if results == "pytest" else module
+    return Control(f"{module}.py", source, argument, {name: passes for name, _, passes in tests})
 
 
 def read_outcomes(results: str, text: str, control: Control | None) -> Outcomes:
