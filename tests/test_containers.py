@@ -38,7 +38,7 @@ case "$1 $2" in
     while [ "$1" != /bin/bash ]; do shift; done
     test -d "IMAGES/$2" || { echo "no such image"; exit 125; }
     mkdir "IMAGES/$name" && cp -a "IMAGES/$2/." "IMAGES/$name"
-    sed "s,/tmp/,IMAGES/$name/.git/,g; s,/testbed,IMAGES/$name,g" >"IMAGES/$name.sh"
+    sed "s,/tmp/,IMAGES/$name/.git/info/,g; s,/testbed,IMAGES/$name,g" >"IMAGES/$name.sh"
     echo $$ >"IMAGES/$name.pid"
     exec bash "IMAGES/$name.sh" ;;
 esac
