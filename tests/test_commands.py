@@ -126,7 +126,7 @@ def test_no_tracing_no_mounts_no_namespaces() -> None:
     """By their numbers on x86-64; whatever these are elsewhere is an error too."""
     calls = {"ptrace": 101, "chroot": 161, "mount": 165, "keyctl": 250, "unshare": 272, "open_by_handle_at": 304}
     calls |= {"setns": 308, "process_vm_readv": 310, "bpf": 321, "userfaultfd": 323, "io_uring_setup": 425}
-    calls |= {"clone3": 435, "fsopen": 430}
+    calls |= {"clone3": 435, "fsopen": 430, "memfd_create": 319}
     source = f"""
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)

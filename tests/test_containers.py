@@ -28,7 +28,7 @@ ENGINE = """#!/bin/bash
 # Stands in for a container engine: images are folders below IMAGES.
 echo "$@" >>IMAGES/said
 case "$1 $2" in
-  "version "*) exec true ;;
+  "ps "*) exec true ;;
   "image inspect") test -d "IMAGES/${@: -1}" ;;
   "pull "*) echo "no registry here" >&2; exit 1 ;;
   "rm "*) kill -9 -- -"$(cat "IMAGES/${@: -1}.pid")" ;;

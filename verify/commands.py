@@ -8,6 +8,9 @@ bounded; and all processes are ended by the kernel, with the script, at the limi
 what the sandbox tier ``isolated`` needs. Memory is measured over all processes, some twenty times a second; a single
 one is bounded by its address space. Unlike in the sandbox, time that a busy machine took is not given back: limits are
 minutes. There is no ``/proc``.
+
+Not covered, beside what ``verify.sandbox`` names: memory that files hold (scratch and the layer are a gigabyte each at
+most) and that the kernel holds for pipes and sockets, of 256 processes with 512 descriptors each.
 """
 
 import contextlib

@@ -35,7 +35,7 @@ def find_engine() -> str:
         if shutil.which(name) is None:
             troubles.append(f"{name} is not installed")
             continue
-        trouble = _ask([name, "version", "--format", "{{.Server.Version}}"])
+        trouble = _ask([name, "ps", "--quiet"])
         if trouble is None:
             return name
         troubles.append(f"{name}: {trouble}")

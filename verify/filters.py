@@ -51,7 +51,7 @@ _REFUSED = "socket connect execve ptrace fork vfork link truncate sendmsg setsoc
 # What commands of several processes need beyond, in namespaces of their own: there is nobody else to reach.
 _COMMANDS = """fork vfork execve link linkat truncate sendmsg setsockopt connect bind listen accept accept4 sendmmsg
 recvmmsg sendfile setpgid setsid setrlimit msync chmod fchmod fchmodat chown lchown fchown fchownat utime utimes
-futimesat utimensat fallocate copy_file_range memfd_create getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
+futimesat utimensat fallocate copy_file_range getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
 inotify_init1 inotify_add_watch inotify_rm_watch timer_create timer_settime timer_gettime timer_getoverrun timer_delete
 timerfd_create timerfd_settime timerfd_gettime signalfd4 eventfd epoll_create sched_setaffinity setpriority preadv
 pwritev splice tee creat capget sync_file_range kill tgkill fcntl"""

@@ -86,7 +86,7 @@ def _confine(config: dict[str, Any]) -> None:
         (resource.RLIMIT_CPU, config["cpu_s"]),
         (resource.RLIMIT_FSIZE, config["scratch_mb"] << 20),
         (resource.RLIMIT_NPROC, config["processes"]),
-        (resource.RLIMIT_NOFILE, 1024),
+        (resource.RLIMIT_NOFILE, 512),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),

@@ -32,7 +32,7 @@ Outcomes = Mapping[str, str]  # by a test's name, one of the three
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PYTEST = re.compile(r"^(PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED) +(\S.*)$")
-_PYTEST_VERBOSE = re.compile(r"^(\S.*?) (PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED)(?: +\[ *\d+%\])?$")
+_PYTEST_VERBOSE = re.compile(r"^(\S.*?) (PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED)(?: \(.*\))?(?: +\[ *\d+%\])?$")
 _COUNTED = "passed|failed|errors?|skipped|deselected|xfailed|xpassed|warnings?|rerun"
 _PYTEST_END = re.compile(rf"^(?:=+ )?(?:no tests ran|\d+ (?:{_COUNTED})\b).* in \d+(?:\.\d+)?(?:s\b| seconds)")
 _UNITTEST = re.compile(r"^(.*?) \.\.\. +(.*)$")

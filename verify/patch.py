@@ -229,8 +229,9 @@ def _ended(text: str) -> str:
 
 
 def _tail(output: str) -> str:
-    """The last of what was said, in a line."""
-    return " ".join(output.split())[-300:] or "nothing was said"
+    """The last of what was said, in a line that a terminal can show."""
+    words = " ".join(output.split())[-300:]
+    return "".join(c if c.isprintable() else "?" for c in words) or "nothing was said"
 
 
 def check_patches(problems: Iterable[Problem]) -> None:

@@ -13,7 +13,7 @@ from verify.outcomes import Control
 UNREADY, UNAPPLIED, UNTOLD = 3, 4, 5
 OWN_CODES = (0, UNREADY, UNAPPLIED, UNTOLD)
 _VARIABLES = {
-    "PYTEST_ADDOPTS": "'-rA --show-capture=no --color=no --continue-on-collection-errors'",
+    "PYTEST_ADDOPTS": "'-rA -v --show-capture=no --color=no --continue-on-collection-errors'",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHASHSEED": "0",
 }
