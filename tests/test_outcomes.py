@@ -196,10 +196,12 @@ def test_a_run_whose_control_fails_says_nothing() -> None:
     lines = [
         f"{'PASSED' if ok else 'FAILED'} {control.file}::TestControl::{name}" for name, ok in control.endings.items()
     ]
+    lines.insert(0, "=== short test summary info ===")
     end = ["PASSED a.py::test_a", "== 5 failed, 6 passed in 0.02s =="]
     assert read_outcomes("pytest", "\n".join(lines + end), control)["a.py::test_a"] == PASS
     assert read_outcomes("pytest", "\n".join(lines), control) == {}
     assert read_outcomes("pytest", "\n".join(lines[1:] + end), control) == {}
+    assert read_outcomes("pytest", "\n".join(lines[:1] + lines[2:] + end), control) == {}
     assert read_outcomes("pytest", "\n".join(lines + end).replace("FAILED", "PASSED"), control) == {}
 
 
@@ -217,3 +219,10 @@ def test_most_of_the_runs_decide_as_soon_as_they_can(runs: list[set[str]], half:
 @given(st.text(max_size=400), st.sampled_from(sorted(READERS)))
 def test_any_text_is_read(text: str, results: str) -> None:
     assert set(read_outcomes(results, text, None).values()) <= {PASS, XFAIL, OTHER}
+
+
+@pytest.mark.parametrize("results", sorted(READERS))
+@pytest.mark.parametrize("unit", ["x PASSED (", "\x1b[1;", "a ... ", "1 passed in ", "x::y FAILED ", "===== "])
+def test_long_lines_take_no_long_time(results: str, unit: str) -> None:
+    """Two megabytes in a line: what is not linear in it does not end."""
+    read_outcomes(results, unit * (2_000_000 // len(unit)) + f"\n{unit}", None)

@@ -4,8 +4,8 @@ The text comes from a process that also runs the candidate's code, so a line of 
 
 - a test counts as passed only if a line says so and none says otherwise; a file that failed takes its tests along; one
   that failed as expected counts only where it does so without any patch (anybody may call ``pytest.xfail``);
-- of pytest, only what stands before its first closing line is read: captured output is not shown (``PYTEST_ADDOPTS``),
-  and what is printed after the end (``atexit``, threads) comes too late;
+- of pytest, a test has passed only by its summary, up to the closing line: what is printed while tests run comes too
+  early, what is printed after the end (``atexit``) too late, and captured output is not shown (``PYTEST_ADDOPTS``);
 - *controls*: small tests of ours with random names, some of which have to fail, run among the others. A run in which
   they do not come out as they have to proves nothing, and counts as no result for every test.
 
@@ -31,8 +31,9 @@ _WORST_FIRST = (OTHER, XFAIL, PASS)
 Outcomes = Mapping[str, str]  # by a test's name, one of the three
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_PYTEST = re.compile(r"^(PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED) +(\S.*)$")
-_PYTEST_VERBOSE = re.compile(r"^(\S.*?) (PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED)(?: \(.*\))?(?: +\[ *\d+%\])?$")
+_PYTEST = re.compile(r"^(?P<status>PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED) +(?P<name>\S.*)$")
+_PYTEST_SUMMARY = re.compile(r"^=+ short test summary info =+$")
+_PYTEST_WHILE = re.compile(r"^(?P<name>\S.*?) (?P<status>FAILED|ERROR|XPASS|SKIPPED)\b")
 _COUNTED = "passed|failed|errors?|skipped|deselected|xfailed|xpassed|warnings?|rerun"
 _PYTEST_END = re.compile(rf"^(?:=+ )?(?:no tests ran|\d+ (?:{_COUNTED})\b).* in \d+(?:\.\d+)?(?:s\b| seconds)")
 _UNITTEST = re.compile(r"^(.*?) \.\.\. +(.*)$")
@@ -43,38 +44,44 @@ _OUTCOMES = {"PASSED": PASS, "XFAIL": XFAIL, "ok": PASS, "expected failure": XFA
 
 
 class _Said:
-    """The worst that was said of each name; ``ruined`` are the beginnings of names that cannot have passed."""
+    """The worst that was said of each name; ``ruined`` are files of which no test can have passed."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
-        self.ruined: list[str] = []
+        self.ruined: set[str] = set()
 
     def add(self, name: str, word: str) -> None:
         outcomes = (self.outcomes.get(name, PASS), _OUTCOMES.get(word, OTHER))
         self.outcomes[name] = min(outcomes, key=_WORST_FIRST.index)
 
     def all(self) -> Outcomes:
-        ruined = tuple(self.ruined)
-        return {name: OTHER if name.startswith(ruined) else outcome for name, outcome in self.outcomes.items()}
+        items = self.outcomes.items()
+        return {name: OTHER if name.partition("::")[0] in self.ruined else outcome for name, outcome in items}
 
 
 def _pytest(text: str) -> Outcomes:
-    """``-rA`` or ``-v``. A name with blanks is also known by its first word, as SWE-bench's lists have it."""
+    """``-rA -v``: what passed stands in the summary, which begins when no test runs any more; anything else anywhere.
+
+    A name with blanks is also known by its first word, as SWE-bench's lists have it.
+    """
+    lines = text.split("\n")
+    end = next((number for number, line in enumerate(lines) if _PYTEST_END.match(line)), -1)
+    summary = max((number for number, line in enumerate(lines[: end + 1]) if _PYTEST_SUMMARY.match(line)), default=end)
     said = _Said()
-    for line in text.split("\n"):
+    for number, line in enumerate(lines[: end + 1]):
         if found := _PYTEST.match(line):
-            status, name = found[1], found[2]
-        elif found := _PYTEST_VERBOSE.match(line):
-            name, status = found[1], found[2]
-        elif _PYTEST_END.match(line):
-            return said.all()
-        else:
-            continue
-        for one in {name, name.split()[0], *([] if status == "PASSED" else [name.partition(" - ")[0]])}:
-            said.add(one, status)
-        if status not in ("PASSED", "XFAIL") and "::" not in name:
-            said.ruined.append(name.split()[0])
-    return {}  # it never came to its end
+            if found["status"] not in _OUTCOMES or number > summary:
+                _add_pytest(said, found["status"], found["name"])
+            if found["status"] not in _OUTCOMES and "::" not in found["name"]:
+                said.ruined.add(found["name"].split()[0])  # a file: it takes its tests along
+        elif (found := _PYTEST_WHILE.match(line)) and "::" in found["name"]:
+            _add_pytest(said, found["status"], found["name"])
+    return said.all()
+
+
+def _add_pytest(said: _Said, status: str, name: str) -> None:
+    for one in {name, name.split()[0], *([] if status == "PASSED" else [name.partition(" - ")[0]])}:
+        said.add(one, status)
 
 
 def _unittest(text: str) -> Outcomes:
