@@ -35,6 +35,7 @@ from sampling.errors import BadInput, StoreError
 from sampling.problems import REFERENCES, Problem
 from sampling.samples import Sample, Unit
 from sampling.validate import parse
+from verify.patch import check_patches
 
 _CHUNK = 8  # neighbours go to one process: they may lie in one compacted file
 
@@ -110,7 +111,10 @@ def _item(unit: Unit, file: VerdictFile, run: Run, version: str) -> Item:
 
 def _judge_all(run: Run, items: list[Item], tier: str | None, workers: int | None) -> int:
     """How many verdicts changed; when interrupted, what is under way is still committed."""
-    arguments = (run, stored_problems(run), tier)
+    problems = stored_problems(run)
+    if items:
+        check_patches(problem for table in problems.values() for problem in table.values())
+    arguments = (run, problems, tier)
     with ProcessPoolExecutor(workers, get_context("spawn"), _start, arguments) as pool:
         try:
             return sum(counted(pool.map(_judge, items, chunksize=_CHUNK), len(items), "units judged"))

@@ -188,7 +188,7 @@ def _watch(
     process: subprocess.Popen[bytes], stream: Stream, quota: Quota, began: float, used_mb: Callable[[int, float], float]
 ) -> Status | None:
     """None when the process has ended by itself, else why it has to end."""
-    poll, ended = select.poll(), os.pidfd_open(process.pid)
+    poll, ended, looks_over = select.poll(), os.pidfd_open(process.pid), 0
     try:
         poll.register(ended, select.POLLIN)
         poll.register(stream.descriptor, select.POLLIN)
@@ -203,7 +203,8 @@ def _watch(
                     poll.unregister(stream.descriptor)
             if time.monotonic() - began > quota.wall_s:
                 return Status.TIMEOUT
-            if used_mb(process.pid, quota.memory_mb) > quota.memory_mb:
+            looks_over = looks_over + 1 if used_mb(process.pid, quota.memory_mb) > quota.memory_mb else 0
+            if looks_over > 1:  # processes come and go while they are counted: one look may be wrong
                 return Status.MEMORY
     finally:
         os.close(ended)
@@ -244,8 +245,10 @@ def _resident_mb(pid: int) -> float:
 def _proportional_mb(pid: int, otherwise: float) -> float:
     try:
         return int(_PSS.findall(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))[0]) / 1024
-    except (OSError, IndexError):  # it has ended, or is not ours to look into, as init
+    except PermissionError:  # init, which nobody may look into
         return otherwise
+    except (OSError, IndexError):  # it has ended
+        return 0.0
 
 
 def _children(pid: int) -> list[int]:
