@@ -235,22 +235,21 @@ def _tail(output: str) -> str:
 
 
 def check_patches(problems: Iterable[Problem]) -> None:
-    """Raises BadInput for the first problem that this machine could not judge: no snapshot, no image, no jail."""
+    """Raises BadInput for the first problem that this machine could not judge: no snapshot, no image, no jail.
+
+    Of images that are not here, one is pulled: so the others can be had too, and whoever judges pulls them.
+    """
     references = [(p.id, p.reference) for p in problems if isinstance(p.reference, PatchReference)]
     snapshots = {(r.snapshot, r.base_commit): name for name, r in references if r.snapshot}
     images = {r.image: name for name, r in references if r.image}
-    where = ""
+    name = ""
     try:
         for (source, commit), name in snapshots.items():
-            where = f"problem {name!r}: "
             check_source(str(source), commit)
-        where = ""
         if snapshots:
             Jail().run("exit 0", _GIT)
-        engine = find_engine() if images else ""
         for image, name in images.items():
-            where = f"problem {name!r}: "
-            if have_image(engine, str(image)):
-                break  # so the others can be had too; whoever judges pulls them
+            if have_image(find_engine(), str(image)):
+                break
     except (NoSnapshot, NoContainer, VerifierFault) as error:
-        raise BadInput(f"{where}{error}") from error
+        raise BadInput(f"problem {name!r}: {error}") from error
