@@ -150,6 +150,19 @@ def selection_in_words(cells: Sequence[Cell]) -> str:
     return " ".join(said)
 
 
+def at_last(cell: Cell, method: str) -> float | None:
+    """What a way of selection gets at the largest k that all of the cell's have."""
+    points = getattr(cell, method)
+    return points[-1].value if points else None
+
+
+def selected(cell: Cell) -> str:
+    """What selection by scores gets, in a line."""
+    found = [f"{METHODS[name]} {share(at_last(cell, name))}" for name in METHODS if getattr(cell, name)]
+    last = cell.coverage[-1].k if cell.coverage else 0
+    return f"{short_name(cell.model)} on {cell.task}, k={last:,}: {', '.join(found)}; scores {cell.scores}"
+
+
 def methods_of(cell: Cell) -> list[str]:
     """The ways of selection whose value is known for a cell, the main one first."""
     return [method for method in METHODS if method != "coverage" and getattr(cell, method)]

@@ -34,6 +34,7 @@ class ModelInfo:
 
     ``full_layers`` surely keep keys and values of the whole context. Of the weights, ``floats`` are numbers that an
     engine loads at the width it computes with, ``packed_bytes`` are bytes of anything else (quantised), loaded as is.
+    ``architecture`` and ``labels`` (of a classifier's head) are as the config names them.
     """
 
     revision: str
@@ -45,6 +46,8 @@ class ModelInfo:
     full_layers: int = 0
     floats: int | None = None
     packed_bytes: int = 0
+    architecture: str = ""
+    labels: int = 0
 
 
 def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
@@ -158,6 +161,8 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
         full_layers=_full_layers(text),
         floats=weights.floats,
         packed_bytes=weights.packed_bytes,
+        architecture=next(iter(config.get("architectures") or ()), ""),
+        labels=len(config.get("id2label") or ()) or config.get("num_labels") or 2,  # 2: what transformers leaves out
     )
 
 
@@ -194,7 +199,9 @@ def _weigh(sizes: Mapping[str, int], read: Callable[[str, int, int], bytes]) -> 
 
 def _folder_digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".model", ".txt"}):
+    for path in sorted(
+        p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".model", ".txt", ".jinja"}
+    ):
         digest.update(path.name.encode() + _file_digest(path).digest())
     return digest.hexdigest()[:16]
 
