@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
+OWN_SCORES = "verdicts"  # as a version of scores: those that the verdicts carry
 
 
 @dataclass(frozen=True)

@@ -292,7 +292,7 @@ def score(
     spec = reward_spec(model, revision=revision, dtype=dtype, max_model_len=max_model_len, gpus=gpus)
     given = {"steps": steps, "step_separator": _unescaped(step_separator), "template": template}
     settings = parse(RewardSettings, {**given, "step_token": step_token and _unescaped(step_token)}, "score")
-    done = score_run(run_uri, spec, settings, address=address, local=local)
+    done = score_run(run_uri, spec, settings, address=address, local=local, say=_say)
     click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
     sys.exit(3 if done.set_aside else 0)
 

@@ -29,13 +29,12 @@ from jobs.catalogue import (
     read_versions,
     with_merged,
 )
-from jobs.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredSamples
+from jobs.cells import OWN_SCORES, AnswerCounts, CellCounts, Copies, Counts, ScoredSamples
 from jobs.doubts import NEAR
 from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
 from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
 from jobs.scores import (
-    OWN,
     VIEW,
     CellScores,
     ScoreRows,
@@ -87,7 +86,7 @@ class _OpenCell:
     @property
     def score_rows(self) -> ScoreRows | None:
         """None where there are no scores, or none of the version that was asked for."""
-        if self.scores.version == OWN:
+        if self.scores.version == OWN_SCORES:
             return ScoreRows(self.verdicts, None)
         read = f"read_parquet({_list(self.score_paths)}, union_by_name=true, hive_partitioning=false)"
         return ScoreRows(self.verdicts, read) if self.score_paths else None

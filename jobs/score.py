@@ -18,7 +18,7 @@ from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, sco
 from jobs.catalogue import Run, read_problems, read_versions
 from jobs.layout import scorer_key, scores_key, under
 from jobs.progress import count_display
-from jobs.run import set_aside_lines
+from jobs.run import Say, set_aside_lines
 from jobs.runs import StoredRun, open_run
 from jobs.schema import NO_VERIFIER, Footer, encode_scores, prompt_of
 from jobs.scores import Scorer, scored_numbers
@@ -96,7 +96,9 @@ def _no_text(sample: Sample) -> Score:
     return Score(None, known.reason if known else "not scored")
 
 
-def score_run(uri: str, spec: ModelSpec, settings: RewardSettings, *, address: str | None, local: bool) -> Scored:
+def score_run(
+    uri: str, spec: ModelSpec, settings: RewardSettings, *, address: str | None, local: bool, say: Say
+) -> Scored:
     """Scores every committed unit that these scores lack. Raises BadInput, and then nothing is written."""
     stored = open_run(uri)
     model = inspect_reward(spec, settings)
@@ -111,6 +113,8 @@ def score_run(uri: str, spec: ModelSpec, settings: RewardSettings, *, address: s
         return _told(stored, model, already, None)
     sink = StoreScores(stored.run, model.version, prompts_of(stored.run))
     work = ScoreWork(model, sink, tuple(items))
+    rows = sum(item.unit.rows for item in items)
+    say(f"{stored.store.uri}: {len(items):,} units to score ({rows:,} samples); an engine starts, 10 to 50 s")
     with count_display("samples scored") as show:
         keep_scorer(stored.run, model)
         tally = score_here(work, show) if local else score_on_ray(work, show, address)

@@ -2,8 +2,8 @@
 
 One rule says which scores of a model on a task are read: the version asked for; else, of the versions that ``troop
 score`` made, the one that covers most units, the newest of equals; else those that the verdicts themselves carry, as
-imported outcomes may. Samples that were drawn again after their scores were made are not those that were scored: a scores file
-counts only where the verdicts name the same samples.
+imported outcomes may. Samples that were drawn again after their scores were made are not those that were scored: a file
+of scores counts only where the verdicts name the same samples.
 
 Scores lie in one file a unit and are not compacted: a file is a tenth of its unit's, and a report reads them once.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.catalogue import Cell, Run, VerdictFile, cells_of, choose_cells, with_merged
-from jobs.cells import Counts, ScoredSamples
+from jobs.cells import OWN_SCORES, Counts, ScoredSamples
 from jobs.commit import result_files
 from jobs.layout import SCORES, scorer_key, under
 from jobs.schema import SCORES as SCORE_COLUMNS
@@ -24,7 +24,6 @@ from jobs.schema import Footer
 from sampling.errors import BadInput
 from sampling.validate import Plain, parse_json
 
-OWN = "verdicts"  # as a version: the scores that the verdicts carry
 MOST_SCORES = 10_000_000
 
 
@@ -40,9 +39,9 @@ class Scorer(Plain):
 
 @dataclass(frozen=True, slots=True)
 class CellScores:
-    """The scores that count for one cell: of a version (``OWN``: the verdicts'; "": none), in these files."""
+    """The scores that count for one cell: of a version (``OWN_SCORES``: the verdicts'; "": none), in these files."""
 
-    version: str = OWN
+    version: str = OWN_SCORES
     files: tuple[VerdictFile, ...] = ()
 
 
@@ -59,17 +58,17 @@ def scored_numbers(run: Run, version: str) -> dict[tuple[str, str], set[int]]:
 
 def choose_scores(versions: Sequence[Cell], asked: str | None) -> dict[tuple[str, str], CellScores]:
     """By model and task: the scores that count there; where it has no entry, ``missing_scores`` of it does."""
-    if asked == OWN:
+    if asked == OWN_SCORES:
         return {}
     if asked is not None and asked not in {cell.version for cell in versions}:
-        names = ", ".join(sorted({cell.version for cell in versions} | {OWN}))
+        names = ", ".join(sorted({cell.version for cell in versions} | {OWN_SCORES}))
         raise BadInput(f"scores {asked!r}: not in this run; it has: {names}")
     return {(c.model, c.task): CellScores(c.version, c.files) for c in choose_cells(versions, asked)}
 
 
 def missing_scores(asked: str | None) -> CellScores:
     """Of a cell that has none of the scores asked for: never those of another version in their place."""
-    return CellScores() if asked in (None, OWN) else CellScores("")
+    return CellScores() if asked in (None, OWN_SCORES) else CellScores("")
 
 
 def read_scorers(run: Run) -> dict[str, Scorer]:

@@ -1,4 +1,4 @@
-"""Tiny reward models with random weights, made where a test needs one; and models that are none."""
+"""Tiny reward models with random weights, made where a test needs one, and their scores by transformers."""
 
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,6 @@ def process_model(folder: Path) -> Path:
     from transformers import Qwen2ForTokenClassification
 
     return _save(folder, Qwen2ForTokenClassification, True, "qwen2", num_labels=2)
-
-
-def language_model(folder: Path) -> Path:
-    """No reward head at all."""
-    from transformers import LlamaForCausalLM
-
-    return _save(folder, LlamaForCausalLM, False, "llama")
 
 
 def _save(folder: Path, cls: Any, chat: bool, kind: str, **more: Any) -> Path:

@@ -1,0 +1,86 @@
+"""The real vLLM with tiny reward models, against what transformers says of the same texts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sampling.errors import EngineError
+from sampling.gpu_memory import ONE_THREAD
+from sampling.reward import Reading, RewardSettings, Text, inspect_reward, read, reward_spec
+from sampling.reward_engine import RewardEngine
+from tests.reward_models import CONTEXT, STEP
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("default"),  # torch and vLLM warn of their own business
+]
+
+TEXTS = [Text(("t", p), f"What is {p}+{p}?", f"{p} and {p}\n\nso {p + s}") for p in range(3) for s in range(5)]
+
+
+@pytest.fixture(scope="module")
+def outcome(reward_models: Path) -> Iterator[RewardEngine]:
+    model = inspect_reward(reward_spec(str(reward_models / "outcome"), dtype="float32"), RewardSettings())
+    engine = RewardEngine(model, ONE_THREAD)
+    yield engine
+    engine.close()
+
+
+def test_scores_of_whole_texts_are_those_of_transformers(outcome: RewardEngine, reward_models: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(reward_models / "outcome", dtype=torch.float32)
+    for text, score in zip(TEXTS, outcome.score(TEXTS), strict=True):
+        shown = read(text, outcome._model, outcome._tokenizer)
+        assert isinstance(shown, Reading)
+        assert score.value == pytest.approx(float(model(torch.tensor([shown.tokens])).logits), abs=1e-2)
+        assert (score.tokens, score.reason) == (len(shown.tokens), "")
+
+
+def test_equal_texts_of_a_problem_are_scored_once(outcome: RewardEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[str] = []
+    add = outcome._engine.add_request
+    monkeypatch.setattr(outcome._engine, "add_request", lambda name, *rest: (added.append(name), add(name, *rest)))
+    first, again, other = (Text(("t", p), "1+1?", "11") for p in (90, 90, 91))
+    a, b, c = outcome.score([first, again, other])
+    assert a == b == outcome.score([again])[0] and c.value == pytest.approx(a.value, abs=1e-2)
+    assert len(added) == 2
+
+
+def test_a_text_longer_than_the_context_has_a_reason_and_one_that_fits_a_score(outcome: RewardEngine) -> None:
+    shown = read(Text(("t", 0), "?", ""), outcome._model, outcome._tokenizer)
+    assert isinstance(shown, Reading)
+    room = CONTEXT - len(shown.tokens)
+    full, over = outcome.score([Text(("t", 0), "?", "x" * room), Text(("t", 0), "?", "x" * (room + 1))])
+    assert full.value is not None and full.tokens == CONTEXT
+    assert (over.value, over.tokens) == (None, CONTEXT + 1)
+    assert over.reason == f"longer than the reward model's context of {CONTEXT} tokens"
+
+
+def test_scores_of_steps_are_those_of_transformers(reward_models: Path) -> None:
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    model = AutoModelForTokenClassification.from_pretrained(reward_models / "process", dtype=torch.float32)
+    settings = RewardSettings(steps="min", step_token=STEP)
+    engine = RewardEngine(
+        inspect_reward(reward_spec(str(reward_models / "process"), dtype="float32"), settings), ONE_THREAD
+    )
+    *scores, none = engine.score([*TEXTS, Text(("t", 0), "What?", "\n\n")])
+    for text, score in zip(TEXTS, scores, strict=True):
+        shown = read(text, engine._model, engine._tokenizer)
+        assert isinstance(shown, Reading) and len(shown.places) == 2
+        right = model(torch.tensor([shown.tokens])).logits[0].softmax(-1)[shown.places, 1]
+        assert score.value == pytest.approx(float(right.min()), abs=1e-3)
+    assert (none.value, none.reason) == (None, "the completion has no steps")
+    engine.close()
+
+
+def test_weights_that_are_not_there_are_an_engine_error(reward_models: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((reward_models / "outcome" / "config.json").read_text())
+    model = inspect_reward(reward_spec(str(tmp_path), dtype="float32"), RewardSettings())
+    with pytest.raises(EngineError, match="vLLM does not start"):
+        RewardEngine(model, ONE_THREAD)
