@@ -55,11 +55,15 @@ class Scored(Plain):
 
 @dataclass(frozen=True)
 class StoreScores:
-    """Reads units, has them scored and commits the scores; see cluster.scoring.ScoreSink."""
+    """Reads units, has them scored and commits the scores; see cluster.scoring.ScoreSink.
+
+    ``scorer`` is kept beside the first scores: an engine that never starts leaves nothing behind.
+    """
 
     run: Run
     version: str
     prompts: Prompts
+    scorer: bytes
 
     def score(self, item: StoredUnit, engine: ScoreTexts) -> ScoreReceipt:
         """Raises BadInput for a problem without a prompt, StoreError where samples cannot be read or scores written."""
@@ -73,6 +77,7 @@ class StoreScores:
             uuid.uuid4().hex, footer.samples, footer.samples_sha256, engine_s))  # fmt: skip
 
     def _commit(self, item: StoredUnit, samples: list[Sample], scores: list[Score], footer: Footer) -> ScoreReceipt:
+        _keep(self.run, self.version, self.scorer)
         key = under(self.run.prefix, scores_key(self.version, item.unit))
         won = self.run.store.put_new(key, encode_scores(samples, scores, footer), {"attempt": footer.attempt})
         reasons = Counter(score.reason for score in scores if score.value is None)
@@ -89,6 +94,12 @@ class StoreScores:
 def _reader(run: Run) -> UnitReader:
     """One a process, whose cache all units share."""
     return UnitReader(run)
+
+
+@lru_cache(maxsize=1)
+def _keep(run: Run, version: str, scorer: bytes) -> None:
+    """Once a process."""
+    run.store.put_new(under(run.prefix, scorer_key(version)), scorer)
 
 
 def _no_text(sample: Sample) -> Score:
@@ -111,23 +122,21 @@ def score_run(
         if not already:
             raise BadInput(f"{stored.store.uri}: holds no samples with their text yet; there is nothing to score")
         return _told(stored, model, already, None)
-    sink = StoreScores(stored.run, model.version, prompts_of(stored.run))
+    sink = StoreScores(stored.run, model.version, prompts_of(stored.run), scorer_of(model).encode())
     work = ScoreWork(model, sink, tuple(items))
     rows = sum(item.unit.rows for item in items)
     say(f"{stored.store.uri}: {len(items):,} units to score ({rows:,} samples); an engine starts, 10 to 50 s")
     with count_display("samples scored") as show:
-        keep_scorer(stored.run, model)
         tally = score_here(work, show) if local else score_on_ray(work, show, address)
     return _told(stored, model, already, tally)
 
 
-def keep_scorer(run: Run, model: RewardModel) -> None:
-    """Says beside the scores what made them; once."""
-    said = Scorer(
+def scorer_of(model: RewardModel) -> Scorer:
+    """What made the scores of a version."""
+    return Scorer(
         model=model.spec.path, revision=model.info.revision, words=model.words,
         engine=model.spec.distribution, settings=model.settings.model_dump(),
     )  # fmt: skip
-    run.store.put_new(under(run.prefix, scorer_key(model.version)), said.model_dump_json(indent=1).encode())
 
 
 def prompts_of(run: Run) -> Prompts:

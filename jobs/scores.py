@@ -36,6 +36,9 @@ class Scorer(Plain):
     engine: dict[str, object]
     settings: dict[str, object]
 
+    def encode(self) -> bytes:
+        return self.model_dump_json(indent=1).encode()
+
 
 @dataclass(frozen=True, slots=True)
 class CellScores:

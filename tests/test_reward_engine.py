@@ -1,5 +1,6 @@
 """The real vLLM with tiny reward models, against what transformers says of the same texts."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,8 +80,14 @@ def test_scores_of_steps_are_those_of_transformers(reward_models: Path) -> None:
     engine.close()
 
 
-def test_weights_that_are_not_there_are_an_engine_error(reward_models: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text((reward_models / "outcome" / "config.json").read_text())
+def test_a_head_whose_weights_are_not_there_is_an_engine_error(reward_models: Path, tmp_path: Path) -> None:
+    """A language model that only calls itself a reward model would give random scores."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(reward_models / "outcome", tmp_path, dirs_exist_ok=True)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["score.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     model = inspect_reward(reward_spec(str(tmp_path), dtype="float32"), RewardSettings())
-    with pytest.raises(EngineError, match="vLLM does not start"):
+    with pytest.raises(EngineError, match="vLLM does not start .*score.weight"):
         RewardEngine(model, ONE_THREAD)
