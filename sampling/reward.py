@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sampling.errors import BadInput
+from sampling.errors import BadInput, EngineRefused
 from sampling.models import ModelInfo, inspect_model
 from sampling.problems import Message
 from sampling.settings import ModelSpec
@@ -92,6 +92,8 @@ def inspect_reward(spec: ModelSpec, settings: RewardSettings) -> RewardModel:
     """Raises BadInput where this is no reward model, or the settings are not such a one's."""
     info = inspect_model(spec, "--model")
     head = _head(spec.path, info)
+    if info.floats is not None:
+        refuse_without_head(spec.path, info)
     labels = head.labels or info.labels
     if labels not in (1, 2):
         raise BadInput(f"{spec.path}: has {labels} labels; allowed: 1 (a score) or 2 (the second is right)")
@@ -99,6 +101,14 @@ def inspect_reward(spec: ModelSpec, settings: RewardSettings) -> RewardModel:
     every_token = {"pooler_config": {"tok_pooling_type": "ALL"}} if head.task == "token_classify" else {}
     spec = spec.model_copy(update={"vllm": {"runner": "pooling", **every_token, **spec.vllm}})
     return RewardModel(spec, info, head, labels, settings.model_copy(update=update))
+
+
+def refuse_without_head(path: str, info: ModelInfo) -> None:
+    """Raises EngineRefused where the weights, which are at hand, lack the head: vLLM would make up a random one."""
+    if info.has_head is False:
+        raise EngineRefused(f"{path}: its weights have no head (no tensor named score, classifier or v_head)")
+    if info.has_head is None:
+        raise EngineRefused(f"{path}: no safetensors there; a reward model's head is looked for in their headers")
 
 
 def _head(path: str, info: ModelInfo) -> Head:

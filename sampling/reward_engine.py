@@ -7,17 +7,24 @@ from typing import Any
 
 from sampling.errors import EngineError
 from sampling.gpu_memory import Room
-from sampling.reward import Reading, RewardModel, Score, Text, read, score_of
+from sampling.models import inspect_folder
+from sampling.reward import Reading, RewardModel, Score, Text, read, refuse_without_head, score_of
 from sampling.vllm_engine import close_llm_engine, device_name, last_line, new_llm_engine, vllm_version
+from sampling.weights import local_weights
 
 REMEMBERED = 50_000  # scores kept across calls
 _Key = tuple[tuple[str, int], bytes]
 
 
 class RewardEngine:
-    """One engine, used by one thread at a time. Equal completions of a problem are scored once."""
+    """One engine, used by one thread at a time. Equal completions of a problem are scored once.
+
+    Raises EngineError where it does not start, EngineRefused where it never can.
+    """
 
     def __init__(self, model: RewardModel, room: Room) -> None:
+        folder = local_weights(model.spec.path, model.info.revision)
+        refuse_without_head(model.spec.path, inspect_folder(folder, "--model"))  # a hub's are first seen here
         self._model = model
         self._engine = new_llm_engine(model.spec, model.info, 0, room)
         self.version, self.device = vllm_version(), device_name(room.share)

@@ -29,20 +29,20 @@ def save_tokenizer(folder: Path, chat: bool) -> Any:
 
 
 def outcome_model(folder: Path, chat: bool = True) -> Path:
-    """One label, read at the last token; its scores are spread over several logits."""
+    """One label, read at the last token."""
     from transformers import LlamaForSequenceClassification
 
-    return _save(folder, LlamaForSequenceClassification, chat, "llama", num_labels=1)
+    return _save(folder, LlamaForSequenceClassification, chat, "llama", 30, num_labels=1)
 
 
 def process_model(folder: Path) -> Path:
     """Two labels at every token, as TRL saves process reward models."""
     from transformers import Qwen2ForTokenClassification
 
-    return _save(folder, Qwen2ForTokenClassification, True, "qwen2", num_labels=2)
+    return _save(folder, Qwen2ForTokenClassification, True, "qwen2", 2, num_labels=2)
 
 
-def _save(folder: Path, cls: Any, chat: bool, kind: str, **more: Any) -> Path:
+def _save(folder: Path, cls: Any, chat: bool, kind: str, head: float, **more: Any) -> Path:
     import torch
     from transformers import AutoConfig
 
@@ -55,7 +55,7 @@ def _save(folder: Path, cls: Any, chat: bool, kind: str, **more: Any) -> Path:
     )  # fmt: skip
     model = cls(config)
     with torch.no_grad():
-        for value in model.parameters():
-            value.mul_(8)
+        for name, value in model.named_parameters():  # so that every letter moves a score, and nothing saturates
+            value.mul_(head if name.startswith("score") else 30 if "embed" in name else 3)
     model.save_pretrained(folder)
     return folder
