@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from sampling.errors import EngineError
+from sampling.errors import EngineError, EngineRefused
 from sampling.gpu_memory import Room
 from sampling.models import inspect_folder
 from sampling.reward import Reading, RewardModel, Score, Text, read, refuse_without_head, score_of
@@ -29,6 +29,9 @@ class RewardEngine:
         self._engine = new_llm_engine(model.spec, model.info, 0, room)
         self.version, self.device = vllm_version(), device_name(room.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
+        if model.settings.template == "chat" and not getattr(self._tokenizer, "chat_template", None):
+            self.close()
+            raise EngineRefused(f"{model.spec.path}: has no chat template; leave --template out, or give plain")
         self._longest: int = self._engine.vllm_config.model_config.max_model_len
         self._known: OrderedDict[_Key, Score] = OrderedDict()
 
