@@ -93,7 +93,8 @@ def test_scores_are_read_beside_the_verdicts(store: Store) -> None:
     )
 
 
-def test_the_second_of_two_attempts_changes_nothing(store: Store) -> None:
+def test_the_second_of_two_attempts_changes_nothing(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
     commit(store, 0)
     score_all(store, units=1)
     before = rows(store, "SELECT * FROM scores ORDER BY ALL")
@@ -153,7 +154,8 @@ def test_scores_outlive_a_compaction_and_new_ones_come_from_the_shard(tmp_path: 
     assert check_run(Run(store)) == []
 
 
-def test_scores_of_samples_that_were_drawn_again_count_no_more(store: Store) -> None:
+def test_scores_of_samples_that_were_drawn_again_count_no_more(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
     commit(store, 0), commit(store, 1)
     score_all(store)
     (key,) = [info.key for info in store.list("samples/") if "u0000000" in info.key]
