@@ -1,5 +1,7 @@
 """Tiny reward models with random weights, made where a test needs one, and their scores by transformers."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,23 @@ def process_model(folder: Path) -> Path:
     from transformers import Qwen2ForTokenClassification
 
     return _save(folder, Qwen2ForTokenClassification, True, "qwen2", 2, num_labels=2)
+
+
+def qwen_math_model(folder: Path, process: Path, architecture: str, labels: int) -> dict[str, Any]:
+    """A model of Qwen2.5-Math's own shape, a head of two layers, over another's body; returns the head's weights."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(process, folder)
+    generator = torch.Generator().manual_seed(5)
+    shapes = {"0.weight": (64, 64), "0.bias": (64,), "2.weight": (labels, 64), "2.bias": (labels,)}
+    head = {f"score.{name}": torch.randn(shape, generator=generator) / 10 for name, shape in shapes.items()}
+    weights = load_file(folder / "model.safetensors")
+    body = {name: value for name, value in weights.items() if not name.startswith("score")}
+    save_file(body | head, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": [architecture]}))
+    return head
 
 
 def _save(folder: Path, cls: Any, chat: bool, kind: str, head: float, **more: Any) -> Path:

@@ -10,7 +10,7 @@ from sampling.errors import BadInput, EngineRefused
 from sampling.gpu_memory import ONE_THREAD
 from sampling.reward import Reading, RewardSettings, Text, inspect_reward, read, reward_spec
 from sampling.reward_engine import RewardEngine
-from tests.reward_models import CONTEXT, STEP
+from tests.reward_models import CONTEXT, STEP, qwen_math_model
 
 pytestmark = [
     pytest.mark.engine,
@@ -80,6 +80,30 @@ def test_scores_of_steps_are_those_of_transformers(reward_models: Path) -> None:
         right = model(torch.tensor([shown.tokens])).logits[0].softmax(-1)[shown.places, 1]
         assert score.value == pytest.approx(float(right.prod()), abs=1e-3)
     assert (none.value, none.reason) == (None, "the completion has no steps")
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "labels", "steps"), [("Qwen2ForProcessRewardModel", 2, "prod"), ("Qwen2ForRewardModel", 1, None)]
+)
+def test_scores_of_qwens_own_heads_are_what_their_weights_say(
+    reward_models: Path, tmp_path: Path, architecture: str, labels: int, steps: str | None
+) -> None:
+    import torch
+    from transformers import Qwen2ForTokenClassification
+
+    head = qwen_math_model(tmp_path / "model", reward_models / "process", architecture, labels)
+    body = Qwen2ForTokenClassification.from_pretrained(reward_models / "process", dtype=torch.float32).model
+    settings = RewardSettings.model_validate({"steps": steps})
+    engine = RewardEngine(inspect_reward(reward_spec(str(tmp_path / "model"), dtype="float32"), settings), ONE_THREAD)
+    for text, score in zip(TEXTS, engine.score(TEXTS), strict=True):
+        shown = read(text, engine._model, engine._tokenizer)
+        assert isinstance(shown, Reading)
+        hidden = body(torch.tensor([shown.tokens]))[0][0]
+        inner = torch.relu(hidden @ head["score.0.weight"].T + head["score.0.bias"])
+        said = (inner @ head["score.2.weight"].T + head["score.2.bias"]).detach()
+        wanted = said[shown.places].softmax(-1)[:, 1].prod() if steps else said[-1, 0]
+        assert score.value == pytest.approx(float(wanted), abs=1e-4)
     engine.close()
 
 
