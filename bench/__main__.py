@@ -6,11 +6,11 @@ from importlib.metadata import PackageNotFoundError, version
 from os import cpu_count
 from pathlib import Path
 
-from bench import end_to_end, results, scale, verify
+from bench import sampling, results, scale, verify
 from bench.workloads import WORKLOADS
 
 OUT = Path(__file__).parent / "RESULTS.md"
-ABOUT = """## End to end against plain vLLM (`bench/end_to_end.py`)
+ABOUT = """## End to end against plain vLLM (`bench/sampling.py`)
 
 Same prompts, settings and engine arguments; tokens per second from a ready engine to the last completion (plain) or to
 the last commit (Troop). Rounds alternate, each in a fresh process."""
@@ -34,7 +34,7 @@ process; a commit is its receipt, and a million units are planned."""
 
 def main() -> None:
     """Measures, writes, and prints what was written."""
-    tables = [end_to_end.as_markdown(name, end_to_end.measure(name)) for name in WORKLOADS]
+    tables = [sampling.as_markdown(name, sampling.measure(name)) for name in WORKLOADS]
     sandbox = [ABOUT_SANDBOX, verify.report()]
     kept = [ABOUT_RESULTS, results.as_markdown(results.measure())]
     driver = [ABOUT_SCALE, scale.report()]
