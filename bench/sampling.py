@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
+from bench.figures import Figure, as_markdown
 from bench.ways import WAYS, Measured
 from bench.workloads import WORKLOADS
 
@@ -22,32 +23,33 @@ PLAIN = tuple(way for way in WAYS if way.startswith("plain"))
 Rounds = Mapping[str, Sequence[Measured]]
 
 
-def measure(workload: str, rounds: int = ROUNDS) -> Rounds:
+def measure(workload: str, ways: Sequence[str] = tuple(WAYS), rounds: int = ROUNDS) -> list[Figure]:
     """Alternating rounds of each way."""
-    found: dict[str, list[Measured]] = {way: [] for way in WAYS}
+    found: dict[str, list[Measured]] = {way: [] for way in ways}
     for number in range(rounds):
-        for way in WAYS:
+        for way in ways:
             print(f"bench: {workload}, round {number + 1} of {rounds}: {way}", file=sys.stderr, flush=True)
             found[way].append(_in_own_process(workload, way))
-    return found
+    return _figures(workload, found)
 
 
-def as_markdown(workload: str, found: Rounds) -> str:
-    """A table of minimum, median and maximum, with the ratios round by round."""
-    best = max(PLAIN, key=lambda way: median(measured.rate for measured in found[way]))
-    head = [f"### {workload}: {WORKLOADS[workload].about}", "", "| | min | median | max |", "|---|---|---|---|"]
-    rates = [_row(f"{way}, tokens/s", [measured.rate for measured in found[way]], ",.0f") for way in WAYS]
-    samples = _row("troop, samples/s", [one.samples / one.seconds for one in found[TROOP]], ",.0f")
-    ratios = [_row(f"**troop ÷ {way}**", _ratios(found, way), ".2f") for way in (best, RAY_DATA)]
-    return "\n".join([*head, *rates, samples, *ratios])
+def _figures(workload: str, found: Rounds) -> list[Figure]:
+    """Rates, and Troop's ratios round by round to the better plain way and to Ray Data."""
+    name = WORKLOADS[workload].about
+    best = max((way for way in PLAIN if way in found), key=lambda way: _rates(found, way).median)
+    rates = [_rates(found, way) for way in found]
+    samples = Figure("troop", "samples/s", tuple(one.samples / one.seconds for one in found[TROOP]))
+    ratios = [_ratio(found, way) for way in (best, RAY_DATA) if way in found]
+    return [replace(rates[0], what=f"{name}: {rates[0].what}"), *rates[1:], samples, *ratios]
 
 
-def _ratios(found: Rounds, way: str) -> list[float]:
-    return [ours.rate / theirs.rate for ours, theirs in zip(found[TROOP], found[way], strict=True)]
+def _rates(found: Rounds, way: str) -> Figure:
+    return Figure(way, "tokens/s", tuple(one.rate for one in found[way]))
 
 
-def _row(name: str, values: Sequence[float], form: str) -> str:
-    return f"| {name} | {min(values):{form}} | {median(values):{form}} | {max(values):{form}} |"
+def _ratio(found: Rounds, way: str) -> Figure:
+    rounds = zip(found[TROOP], found[way], strict=True)
+    return Figure(f"**troop ÷ {way}**", "", tuple(ours.rate / theirs.rate for ours, theirs in rounds))
 
 
 def _in_own_process(workload: str, way: str) -> Measured:
@@ -61,4 +63,4 @@ def _in_own_process(workload: str, way: str) -> Measured:
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or list(WORKLOADS)
-    print("\n\n".join(as_markdown(name, measure(name)) for name in chosen))
+    print("\n\n".join(as_markdown(measure(name)) for name in chosen))

@@ -108,15 +108,15 @@ def ray_data(resolved: Resolved, _: Path) -> Measured:
         log_engine_metrics=on_gpu,
         placement_group_config=None if on_gpu else {"bundles": [{"CPU": 1}]},
     )
-    processor = build_processor(
-        config,
-        preprocess=lambda row: {"prompt": row["prompt"], "sampling_params": dict(settings)},
-        postprocess=lambda row: {
-            "tokens": row["num_generated_tokens"], "ended": time.time(), "took": row["time_taken_llm"]
-        },
-    )  # fmt: skip
     rows = [{"prompt": p.prompt} for p in problems for _ in range(resolved.sweep.k_of(resolved.sweep.models[0]))]
     with connected(None):
+        processor = build_processor(
+            config,
+            preprocess=lambda row: {"prompt": row["prompt"], "sampling_params": dict(settings)},
+            postprocess=lambda row: {
+                "tokens": row["num_generated_tokens"], "ended": time.time(), "took": row["time_taken_llm"]
+            },
+        )  # fmt: skip
         taken = processor(ray.data.from_items(rows)).take_all()
     began = min(row["ended"] - row["took"] for row in taken)
     return Measured(sum(row["tokens"] for row in taken), len(taken), max(row["ended"] for row in taken) - began)
