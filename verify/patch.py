@@ -242,14 +242,14 @@ def check_patches(problems: Iterable[Problem]) -> None:
     references = [(p.id, p.reference) for p in problems if isinstance(p.reference, PatchReference)]
     snapshots = {(r.snapshot, r.base_commit): name for name, r in references if r.snapshot}
     images = {r.image: name for name, r in references if r.image}
-    name = ""
+    asked = ""
     try:
-        for (source, commit), name in snapshots.items():
+        for (source, commit), asked in snapshots.items():  # noqa: B007
             check_source(str(source), commit)
         if snapshots:
             Jail().run("exit 0", _GIT)
-        for image, name in images.items():
+        for image, asked in images.items():  # noqa: B007
             if have_image(find_engine(), str(image)):
                 break
     except (NoSnapshot, NoContainer, VerifierFault) as error:
-        raise BadInput(f"problem {name!r}: {error}") from error
+        raise BadInput(f"problem {asked!r}: {error}") from error
