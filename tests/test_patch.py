@@ -304,7 +304,7 @@ def test_a_bundle_is_as_good_as_a_repository(made: dict[str, Made], tmp_path: Pa
     [
         ({"test_command": "no-such-command"}, "gave no result: /bin/sh: .*no-such-command: not found"),
         ({"test_command": "sleep 30; true", "time_limit_s": 0.2}, "more than"),
-        ({"test_patch": new("../x")}, "the test patch does not apply"),
+        ({"test_patch": new("../x")}, "the test patch: the diff does not apply"),
         ({"pass_to_pass": ["test_none (test_heap.Heap.test_none)"]}, "1 of 1 tests did not pass: test_none"),
         ({"fail_to_pass": ["test_one (test_heap.Heap.test_one)"]}, "pass without one"),
         ({"results": "pytest"}, "gave no result"),

@@ -86,9 +86,6 @@ class ContainerPlace:
         words = " ".join(finished.output.split())[-200:]
         raise VerifierFault(f"{self.engine} could not run {self.image!r}: exit status {attended.code}: {words}")
 
-    def close(self) -> None:
-        """Nothing is left to close: a container ends with its script."""
-
     def _words(self, name: str, quota: Quota) -> list[str]:
         memory = f"{quota.memory_mb}m"
         return [

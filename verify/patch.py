@@ -28,7 +28,7 @@ from verify.containers import ContainerPlace, NoContainer, find_engine, have_ima
 from verify.diff import Change, NotRaw, extract_diff, read_changes, refusal
 from verify.limits import Quota, time_scale
 from verify.outcomes import Outcomes, majority, make_control, passed, read_outcomes
-from verify.patch_scripts import UNAPPLIED, tests_script, touched_script
+from verify.patch_scripts import UNAPPLIED, UNREADY, tests_script, touched_script
 from verify.python import SHARED_NOTE
 from verify.snapshots import NoSnapshot, SnapshotPlace, check_source, default_environment, prepared
 from verify.verdict import Status, Verdict
@@ -43,7 +43,11 @@ _DOTTED = re.compile(r"\(([\w.]+)\)")
 
 
 class NotApplied(Exception):
-    """A diff that git refuses; the message says why."""
+    """A diff that git refuses, or that takes it too much; the message says why."""
+
+    def __init__(self, reason: str, status: Status = Status.INVALID) -> None:
+        super().__init__(f"the diff does not apply: {reason}")
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Suite:
         script = tests_script(self.place.to_tree, diffs, control, reference.test_command)
         quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT_BYTES)
         finished = self.place.run(script, quota)
+        if finished.code == UNREADY:
+            raise VerifierFault(f"the tree for the tests: {_tail(finished.output)}")
         said = {} if finished.status else read_outcomes(reference.results, finished.output, control)
         return Run(finished, said)
 
@@ -118,7 +124,7 @@ class PatchVerifier:
         try:
             refused = refusal(touched(suite.place, candidate), suite.files, reference.protected)
         except NotApplied as error:
-            refused = f"the diff does not apply: {error}"
+            return Verdict(error.status, str(error))
         return Verdict(Status.INVALID, refused) if refused else _judged(suite, candidate)
 
     def close(self) -> None:
@@ -126,7 +132,7 @@ class PatchVerifier:
 
     def _suite(self, name: str, reference: PatchReference) -> Suite:
         known = self._suites.get(name)
-        if known is None or known.reference is not reference:
+        if known is None or known.reference != reference:
             if len(self._suites) >= MAX_SUITES:
                 self._suites.clear()
             known = self._suites[name] = prepare(Suite(reference, self._place(reference)))
@@ -150,7 +156,7 @@ def prepare(suite: Suite) -> Suite:
     try:
         changes = touched(suite.place, _ended(suite.reference.test_patch))
     except NotApplied as error:
-        return _at_fault(suite, f"the test patch does not apply: {error}")
+        return _at_fault(suite, f"the test patch: {error}")
     reference, runs = suite.reference, [suite.run("")]
     while majority([_good(run) for run in runs], reference.pass_to_pass, reference.repeats) is None:
         runs.append(suite.run(""))
@@ -190,7 +196,7 @@ def touched(place: Place, diff: str) -> tuple[Change, ...]:
     """What a diff changes at the base commit; raises NotApplied, and VerifierFault where git itself fails."""
     finished = place.run(touched_script(place.to_index, diff), _GIT)
     if finished.status is not None:
-        raise NotApplied(f"git took {finished.reason}")
+        raise NotApplied(f"git took {finished.reason}", finished.status)
     if finished.code == UNAPPLIED:
         raise NotApplied(_tail(finished.output))
     try:

@@ -130,9 +130,6 @@ class SnapshotPlace:
     def run(self, script: str, quota: Quota) -> Finished:
         return self._jail().run(script, quota)
 
-    def close(self) -> None:
-        """Nothing is left to close: a jail ends with its script."""
-
     def _jail(self) -> Jail:
         if not self.folder.is_dir():
             raise VerifierFault(f"snapshot {self.folder}: it is gone")
