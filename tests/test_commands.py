@@ -55,7 +55,7 @@ def test_nothing_else_is_read(tmp_path: Path) -> None:
     hidden.chmod(0o644)
     os.environ["TROOP_TEST_SECRET"] = SECRET
     try:
-        out = said(f"cat {hidden} /etc/passwd /proc/1/environ; ls /home /root /work /var /proc; env; ls {Path.cwd()}")
+        out = said(f"cat {hidden} /etc/passwd /proc/1/environ; ls /home /root /srv /var /proc; env; ls {Path.cwd()}")
     finally:
         del os.environ["TROOP_TEST_SECRET"]
     assert SECRET not in out
