@@ -105,7 +105,8 @@ _DICTIONARIES = {
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a verdicts file says of itself: which attempt wrote it, from which samples, and what those cost an engine.
+    """What a verdicts file says of itself: which attempt wrote it, from which samples, and what those cost an engine
+    and the verdicts a judge.
 
     ``samples`` is the key of the samples file inside the run and ``samples_sha256`` its hash; both are "" where there
     is no text, as for outcomes imported from elsewhere. Of a compacted shard ``merged`` names the attempts whose
@@ -117,6 +118,7 @@ class Footer:
     samples_sha256: str = ""
     engine_s: float = 0.0
     merged: tuple[str, ...] = ()
+    judge_usd: float = 0.0
 
 
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
@@ -177,7 +179,7 @@ def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.
 
 def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
     """A verdicts file from a table with the columns of ``VERDICTS``; those it lacks are filled with nulls."""
-    said = {name: value for name, value in asdict(footer).items() if value != ()}
+    said = {name: value for name, value in asdict(footer).items() if value not in ((), 0.0)}
     return write_table(conform(table, VERDICTS, "verdicts"), "verdicts", said, _VERDICT_GROUP_ROWS)
 
 

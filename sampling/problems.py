@@ -13,7 +13,7 @@ from sampling.errors import BadInput
 from sampling.settings import TaskSampling
 from sampling.validate import Plain, parse
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact"]
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "judge"]
 
 
 class Message(Plain):
@@ -78,13 +78,27 @@ class AnswerReference(Plain):
     answer: str
 
 
-Reference = StdioReference | PythonReference | AnswerReference
-REFERENCES: dict[str, type[StdioReference] | type[PythonReference] | type[AnswerReference]] = {
+class JudgeReference(Plain):
+    """What a language model judges by: the right answer, a rubric (what makes an answer right), or both."""
+
+    answer: str = ""
+    rubric: str = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "JudgeReference":
+        if not (self.answer or self.rubric):
+            raise ValueError("at least one of answer, rubric is needed")
+        return self
+
+
+Reference = StdioReference | PythonReference | AnswerReference | JudgeReference
+REFERENCES: dict[str, type[Reference]] = {
     "stdio": StdioReference,
     "python": PythonReference,
     "math": AnswerReference,
     "choice": AnswerReference,
     "exact": AnswerReference,
+    "judge": JudgeReference,
 }
 
 

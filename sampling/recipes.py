@@ -16,7 +16,16 @@ from pydantic import ConfigDict, Field
 
 from sampling.boxed import boxed_answer
 from sampling.errors import BadInput
-from sampling.problems import AnswerReference, Limits, PythonReference, Reference, StdioReference, load_json, read_text
+from sampling.problems import (
+    AnswerReference,
+    JudgeReference,
+    Limits,
+    PythonReference,
+    Reference,
+    StdioReference,
+    load_json,
+    read_text,
+)
 from sampling.validate import Plain, parse
 
 Style = Literal["base", "chat"]
@@ -306,6 +315,6 @@ def choose_shots(question: Question, pool: Sequence[Question], shots: int) -> li
 
 def with_limits(reference: Reference, limits: Limits | None) -> Reference:
     """``reference`` with the time and memory that a task asks for; answers have none."""
-    if limits is None or isinstance(reference, AnswerReference):
+    if limits is None or isinstance(reference, AnswerReference | JudgeReference):
         return reference
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from sampling.problems import AnswerReference, Problem, PythonReference, StdioReference
+from sampling.problems import AnswerReference, JudgeReference, Problem, PythonReference, StdioReference
 from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
 from verify.extract import extract_code
@@ -70,11 +70,11 @@ class Known:
 
 
 def known_completions(problem: Problem) -> Iterator[Known]:
-    """The gold solution, then its mutants; nothing where a problem has no gold solution."""
-    if problem.solution is None:
+    """The gold solution, then its mutants; nothing where a problem has no gold solution, or a judge that is paid."""
+    reference = problem.reference
+    if problem.solution is None or isinstance(reference, JudgeReference):
         return
     yield Known(GOLD, problem.solution, frozenset({Status.PASS}))
-    reference = problem.reference
     if isinstance(reference, AnswerReference):
         yield from _wrong_answers(problem.verifier, reference.answer)
     elif isinstance(reference, StdioReference):
@@ -86,7 +86,7 @@ def known_completions(problem: Problem) -> Iterator[Known]:
 def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
     """Programs that sleep, eat memory or print without end, each with the problem under limits that it meets soon."""
     reference = problem.reference
-    if isinstance(reference, AnswerReference):
+    if isinstance(reference, AnswerReference | JudgeReference):
         return
     for status, body in _BREAKERS.items():
         seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
