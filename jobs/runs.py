@@ -106,7 +106,7 @@ def committed_numbers(store: Store, version: str) -> Committed:
         if left:
             raise BadInput(
                 f"{store.uri}: {len(left)} units of {model} on {task} were judged by verifiers of version {other}, "
-                f"these are {version}; `troop verify {store.uri}` (if `judge` has changed, of the sweep's file) judges them again"
+                f"these are {version}; `troop verify {store.uri}` judges them again (of the sweep, if `judge` is new)"
             )
     return done
 
