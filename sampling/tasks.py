@@ -4,13 +4,13 @@
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from sampling.errors import BadInput
 from sampling.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -40,8 +40,8 @@ R = TypeVar("R", Question, Problem)
 class TaskSpec(Plain):
     """One task of a sweep, as the user writes it. See ``sampling.sources`` for what ``path`` and ``few_shot`` may be.
 
-    Of the file's problems, those whose id has a match of ``ids`` and whose question holds none of ``without`` are
-    taken; ``shuffle`` puts them into a random order, always the same one, before ``skip`` and ``limit`` take a slice.
+    Of the file's problems, those whose id fits the pattern ``only`` (``mathd_*``) and whose question holds none of
+    ``without`` are taken; ``shuffle`` puts them into a random order, always the same one, before ``skip`` and ``limit`` take a slice.
     ``few_shot`` is a file of the same kind from which ``shots`` examples are drawn. ``prompt`` replaces the built-in
     template (see ``prompts/``), ``limits`` the time and memory of a code task's candidates. ``style`` is ``base`` for
     text to continue, ``chat`` for messages. ``k`` and ``sampling`` hold for this task, on models without their own.
@@ -57,22 +57,13 @@ class TaskSpec(Plain):
     limit: int | None = Field(default=None, ge=1)
     skip: int = Field(default=0, ge=0)
     shuffle: bool | None = None
-    ids: str | None = None
+    only: Annotated[str, Field(min_length=1)] | None = None
     without: tuple[str, ...] | None = None
     few_shot: str | None = None
     shots: int | None = Field(default=None, ge=0, le=64)
     style: Style = "base"
     prompt: Path | None = None
     limits: Limits | None = None
-
-    @field_validator("ids")
-    @classmethod
-    def _is_a_pattern(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except re.error as error:
-            raise ValueError(f"no regular expression ({error})") from error
-        return value
 
     @model_validator(mode="after")
     def _preset_has_the_kind(self) -> "TaskSpec":
@@ -113,7 +104,7 @@ class TaskSpec(Plain):
             style=task.style,
             prompt=task.prompt,
             limits=task.limits,
-            which=Which(task.ids, task.without or (), bool(task.shuffle)),
+            which=Which(task.only, task.without or (), bool(task.shuffle)),
         )
         return (
             tuple(problem.model_copy(update={"sampling": sampling}) for problem in problems) if sampling else problems
@@ -124,13 +115,12 @@ class TaskSpec(Plain):
 class Which:
     """Which of a file's problems are asked, and in which order; fields as in ``TaskSpec``."""
 
-    ids: str | None = None
+    only: str | None = None
     without: tuple[str, ...] = ()
     shuffle: bool = False
 
     def of(self, rows: Iterable[R]) -> list[R]:
-        pattern = re.compile(self.ids or "")
-        kept = [row for row in rows if pattern.search(row.id) and not self.excludes(row)]
+        kept = [row for row in rows if fnmatchcase(row.id, self.only or "*") and not self.excludes(row)]
         return sorted(kept, key=lambda row: hashlib.sha256(row.id.encode()).digest()) if self.shuffle else kept
 
     def excludes(self, row: Question | Problem) -> bool:
@@ -171,7 +161,7 @@ def load_task(
         examples = _Examples(kind, style, text, rows, pool, shots, default_shots(kind, prompt), which)
         asked = _slice(which.of(row for row in rows if row.id not in recipe.reserved), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems(problems, place)
+    return check_problems(problems, f"{place}, only {which.only!r}" if which.only else place)
 
 
 class _Examples:
