@@ -41,11 +41,11 @@ class TaskSpec(Plain):
     """One task of a sweep, as the user writes it. See ``sampling.sources`` for what ``path`` and ``few_shot`` may be.
 
     Of the file's problems, those whose id fits the pattern ``only`` (``mathd_*``) and whose question holds none of
-    ``without`` are taken; ``shuffle`` puts them into a random order, always the same one, before ``skip`` and ``limit`` take a slice.
-    ``few_shot`` is a file of the same kind from which ``shots`` examples are drawn. ``prompt`` replaces the built-in
-    template (see ``prompts/``), ``limits`` the time and memory of a code task's candidates. ``style`` is ``base`` for
-    text to continue, ``chat`` for messages. ``k`` and ``sampling`` hold for this task, on models without their own.
-    ``preset`` fills in what is not given.
+    ``without`` are taken; ``shuffle`` puts them into a random order, always the same one, before ``skip`` and ``limit``
+    take a slice. ``few_shot`` is a file of the same kind from which ``shots`` examples are drawn. ``prompt`` replaces
+    the built-in template (see ``prompts/``), ``limits`` the time and memory of a code task's candidates. ``style`` is
+    ``base`` for text to continue, ``chat`` for messages. ``k`` and ``sampling`` hold for this task, on models without
+    their own. ``preset`` fills in what is not given.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] | None = None
