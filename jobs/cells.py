@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
+OWN_SCORES = "verdicts"  # as a version of scores: those that the verdicts carry
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class CellCounts:
     once per problem; in ``billed_prompt_tokens`` once per request), ``engine_s`` seconds of one engine,
     ``judge_usd`` the dollars of a judge that is paid.
     ``duplicate_rate`` is the share of samples whose text equals an earlier sample of the same problem. ``answers`` is
-    empty, or holds one entry per problem. ``version`` names the verifiers. ``copies`` is None
-    where no texts can be compared.
+    empty, or holds one entry per problem. ``version`` names the verifiers, ``scores`` what ``scored`` comes from.
+    ``copies`` is None where no texts can be compared.
     """
 
     model: str
@@ -88,6 +89,7 @@ class CellCounts:
     tiers: Mapping[str, int] = field(default_factory=dict)
     version: str = ""
     scored: tuple[ScoredSamples, ...] = ()
+    scores: str = ""
     unscorable: str = ""
     copies: Copies | None = None
 

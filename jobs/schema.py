@@ -10,12 +10,15 @@ What is kept where:
 - ``text_hash`` (CRC-32 of the completion) finds equal texts of one problem across units. In a unit of 1,024 rows or
   more it is kept only where it is divisible by 32: all copies of a text share that fate, so the share of duplicates
   among the kept rows estimates the share among all, for 0.2 bytes a row instead of 4.
+- **Scores** of a reward model lie beside the verdicts, by sample, in files of their own: another reward model replaces
+  neither a verdict nor a text.
 - Times and memory are rounded to two significant digits: more is noise, and noise does not compress.
 
 Columns are only ever added, nullable. A file says its kind and schema version in its footer; a version newer than this
 code knows is refused by name.
 """
 
+import contextlib
 import io
 import json
 import zlib
@@ -31,7 +34,8 @@ from numpy.typing import NDArray
 from jobs.seal import BLANK, seal
 from jobs.whole import SCHEMA_VERSION, check_schema, check_whole, read_table
 from sampling.errors import StoreError
-from sampling.problems import Problem
+from sampling.problems import Message, Problem
+from sampling.reward import Prompt, Score
 from sampling.samples import Provenance, Sample
 from verify.verdict import Verdict
 
@@ -78,6 +82,15 @@ SAMPLES = pa.schema(
         *(pa.field(name, pa.string(), nullable=name in _ADDED) for name in PROVENANCE),
     ]
 )
+SCORES = pa.schema(
+    [
+        pa.field("problem_idx", pa.int32(), nullable=False),
+        pa.field("sample_idx", pa.int32(), nullable=False),
+        pa.field("score", pa.float32()),
+        pa.field("reason", pa.string()),  # why there is no score
+        pa.field("tokens", pa.int32()),  # that the reward model read
+    ]
+)
 PROBLEMS = pa.schema(
     [
         pa.field("task", pa.string(), nullable=False),
@@ -94,19 +107,21 @@ _KEYS = {"problem_idx": _DELTA, "sample_idx": _DELTA}
 _ENCODINGS = {
     "verdicts": _KEYS | dict.fromkeys(["tokens", "verify_ms", "cpu_ms", "max_rss_mb"], _SPLIT) | {"text_hash": _SPLIT},
     "samples": _KEYS | {"tokens": _SPLIT, "seed": _DELTA, "gen_s": _SPLIT, "engine_s": _SPLIT, "logprob": _SPLIT},
+    "scores": _KEYS | {"score": _SPLIT, "tokens": _SPLIT},
     "problems": {"problem_idx": _DELTA},
 }
 _DICTIONARIES = {
     "verdicts": ["status", "prompt_tokens", "answer", "reason", "tier"],
     "samples": ["finish_reason", "prompt_tokens", *PROVENANCE],
+    "scores": ["reason"],
     "problems": ["task"],
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a verdicts file says of itself: which attempt wrote it, from which samples, and what those cost an engine
-    and the verdicts a judge.
+    """What a verdicts or scores file says of itself: which attempt wrote it, from which samples, and what it cost an
+    engine: to make those samples, or to score them. ``judge_usd`` is what a judge that is paid asked for the verdicts.
 
     ``samples`` is the key of the samples file inside the run and ``samples_sha256`` its hash; both are "" where there
     is no text, as for outcomes imported from elsewhere. Of a compacted shard ``merged`` names the attempts whose
@@ -179,8 +194,26 @@ def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.
 
 def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
     """A verdicts file from a table with the columns of ``VERDICTS``; those it lacks are filled with nulls."""
-    said = {name: value for name, value in asdict(footer).items() if value not in ((), 0.0)}
-    return write_table(conform(table, VERDICTS, "verdicts"), "verdicts", said, _VERDICT_GROUP_ROWS)
+    return write_table(conform(table, VERDICTS, "verdicts"), "verdicts", _said(footer), _VERDICT_GROUP_ROWS)
+
+
+def _said(footer: Footer) -> dict[str, Any]:
+    return {name: value for name, value in asdict(footer).items() if value not in ((), 0.0)}
+
+
+def encode_scores(samples: Sequence[Sample], scores: Sequence[Score], footer: Footer) -> bytes:
+    """A scores file: ``scores[i]`` is that of ``samples[i]``, which are in key order."""
+    table = pa.table(
+        {
+            "problem_idx": [x.problem_idx for x in samples],
+            "sample_idx": [x.sample_idx for x in samples],
+            "score": [x.value for x in scores],
+            "reason": [_short(x.reason) if x.value is None else None for x in scores],
+            "tokens": [x.tokens for x in scores],
+        },
+        schema=SCORES,
+    )
+    return write_table(table, "scores", _said(footer), _VERDICT_GROUP_ROWS)
 
 
 def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
@@ -197,14 +230,14 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     return table.select(schema.names).cast(schema)
 
 
-def read_footer(data: bytes, where: str = "verdicts") -> Footer:
-    """What a verdicts file says of itself; raises StoreError, DamagedFile where a bit of the file has changed."""
-    return parse_footer(check_whole(data, "verdicts", where), where)
+def read_footer(data: bytes, where: str = "verdicts", kind: str = "verdicts") -> Footer:
+    """What a verdicts or scores file says of itself; raises StoreError, DamagedFile where a bit of it has changed."""
+    return parse_footer(check_whole(data, kind, where), where, kind)
 
 
-def parse_footer(metadata: dict[bytes, bytes], where: str) -> Footer:
+def parse_footer(metadata: dict[bytes, bytes], where: str, kind: str = "verdicts") -> Footer:
     """The same from a file's key-value pairs, which DuckDB can read of many files at once."""
-    said = check_schema(metadata, "verdicts", where)
+    said = check_schema(metadata, kind, where)
     known = {field.name: said[field.name] for field in fields(Footer) if field.name in said}
     return Footer(**known | {"merged": tuple(said.get("merged", ()))})
 
@@ -238,6 +271,14 @@ def prompt_text(problem: Problem) -> str:
     if problem.messages is None:
         return problem.prompt or ""
     return json.dumps([m.model_dump() for m in problem.messages], ensure_ascii=False)
+
+
+def prompt_of(text: str) -> Prompt:
+    """The reverse of ``prompt_text``."""
+    if text.startswith('[{"role": '):
+        with contextlib.suppress(ValueError):
+            return tuple(Message.model_validate(turn) for turn in json.loads(text))
+    return text
 
 
 def write_table(table: pa.Table, kind: str, footer: Mapping[str, Any], group_rows: int) -> bytes:
