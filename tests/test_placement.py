@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from cluster.batches import ModelWork
-from cluster.placement import Node, place
+from cluster.placement import Node, batch_s, place
 from sampling.errors import BadInput
 from sampling.models import ModelInfo
 from sampling.samples import Unit
@@ -76,3 +76,10 @@ def test_auto_goes_by_the_smallest_gpu_and_the_cores() -> None:
 def test_a_share_is_said_once() -> None:
     with pytest.raises(ValueError, match="give gpus or engines_per_gpu, not both"):
         work(gpus=0.5, engines_per_gpu=2)
+
+
+@given(st.integers(1, 100_000), st.integers(1, 100_000))
+def test_more_engines_hand_over_less_often(one: int, other: int) -> None:
+    few, many = sorted((one, other))
+    assert 1 <= batch_s(few) <= batch_s(many) <= 20
+    assert batch_s(100) == 1 and batch_s(4000) == 10 and batch_s(10_000) == 20
