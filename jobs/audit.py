@@ -83,7 +83,7 @@ def _table(findings: Sequence[Finding]) -> str:
 
 def _about(task: TaskAudit) -> str:
     if not task.gold:
-        limits = "; only its limits were tried" if task.completions else ""
+        limits = "; only wrong ones and its limits were tried" if task.completions else ""
         return f"task {task.task}: no gold solutions: nothing proven{limits}"
     return (
         f"task {task.task}: {task.tried} of {task.gold:,} gold solutions ({task.problems:,} problems), "
@@ -151,6 +151,7 @@ def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | No
     chosen = {task: gold_problems(problems, most) for task, problems in tasks.items()}
     until, tried = time.monotonic() + GOLD_FIRST_S, 0
     with Judge(tier) as judge:
+        _need_lean(judge, tasks)
         for task, problems in chosen.items():
             in_time = takewhile(lambda _: time.monotonic() < until, problems)
             results = [_what_is_wrong(judge, problem) for problem in in_time]
@@ -158,6 +159,16 @@ def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | No
             if any(results):
                 raise BadInput(_refusal(task, [words for words in results if words], len(results)))
     return _passed(chosen, tried)
+
+
+def _need_lean(judge: Judge, tasks: Mapping[str, Sequence[Problem]]) -> None:
+    """Raises BadInput where theorems are to be judged on a machine without Lean; most tasks have no gold proofs."""
+    for task, problems in tasks.items():
+        if any(problem.verifier == "lean" for problem in problems):
+            try:
+                judge.prepare(["lean"])
+            except TierUnavailable as error:
+                raise BadInput(f"task {task}: {error}; --no-audit leaves Lean to the cluster's own machines") from error
 
 
 def _passed(chosen: Mapping[str, Sequence[Problem]], tried: int) -> str:

@@ -59,6 +59,7 @@ VERDICTS = pa.schema(
         pa.field("max_rss_mb", pa.int32()),
         pa.field("tier", pa.string()),
         pa.field("shared", pa.bool_()),
+        pa.field("toolchain", pa.string()),
     ]
 )
 PROVENANCE = tuple(field.name for field in fields(Provenance))
@@ -97,7 +98,7 @@ _ENCODINGS = {
     "problems": {"problem_idx": _DELTA},
 }
 _DICTIONARIES = {
-    "verdicts": ["status", "prompt_tokens", "answer", "reason", "tier"],
+    "verdicts": ["status", "prompt_tokens", "answer", "reason", "tier", "toolchain"],
     "samples": ["finish_reason", "prompt_tokens", *PROVENANCE],
     "problems": ["task"],
 }
@@ -170,6 +171,7 @@ def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.
             "max_rss_mb": _two_digits([x.max_rss_mb for x in v]),
             "tier": [x.tier for x in v],
             "shared": [x.shared for x in v],
+            "toolchain": [x.toolchain or None for x in v],
         },
         schema=VERDICTS,
     )

@@ -12,7 +12,9 @@ from sampling.errors import BadInput
 NAME = r"[A-Za-z_][A-Za-z0-9_']*(?:\.[A-Za-z_][A-Za-z0-9_']*)*"
 _HEAD = re.compile(rf"\s*(?:theorem|lemma)\s+({NAME})(?=[\s:({{\[⦃])")
 _STARTS = re.compile(r"^(?:theorem|lemma)\s", re.MULTILINE)
-_LEXEME = re.compile(r'"(?:[^"\\]|\\(?:.|\Z))*+(?:"|\Z)|--[^\n]*+|/-', re.DOTALL)  # linear: an unclosed string ends with the text
+_LEXEME = re.compile(
+    r'"(?:[^"\\]|\\(?:.|\Z))*+(?:"|\Z)|--[^\n]*+|/-', re.DOTALL
+)  # linear: an unclosed string ends with the text
 _EDGE = re.compile(r"/-|-/")
 _OPEN, _CLOSE = "([{⟨⦃", ")]}⟩⦄"
 _UNFINISHED = re.compile(r"\bsorry\b")

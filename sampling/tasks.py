@@ -39,9 +39,10 @@ R = TypeVar("R", Question, Problem)
 class TaskSpec(Plain):
     """One task of a sweep, as the user writes it.
 
-    ``only`` is a pattern of the ids that are asked (``mathd_*``), of which ``skip`` and ``limit`` take a slice. ``few_shot`` is a file of the same kind from which
-    ``shots`` examples are drawn. ``prompt`` replaces the built-in template (see ``prompts/``), ``limits`` the time and
-    memory of a code task's candidates. ``style`` is ``base`` for text to continue, ``chat`` for messages.
+    ``only`` is a pattern of the ids that are asked (``mathd_*``), of which ``skip`` and ``limit`` take a slice.
+    ``few_shot`` is a file of the same kind from which ``shots`` examples are drawn. ``prompt`` replaces the built-in
+    template (see ``prompts/``), ``limits`` the time and memory of a candidate that is run. ``style`` is ``base`` for
+    text to continue, ``chat`` for messages.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] | None = None
@@ -109,8 +110,8 @@ def load_task(
         text = template(kind, style, prompt)
         rows = _questions(recipe, path)
         examples = _Examples(kind, style, text, rows, few_shot, shots)
-        asked = [row for row in rows if row.id not in recipe.reserved and not row.held_out]
-        asked = _slice([row for row in asked if fnmatchcase(row.id, only or "*")], skip, limit)
+        free = [row for row in rows if row.id not in recipe.reserved and not row.held_out]
+        asked = _slice([row for row in free if fnmatchcase(row.id, only or "*")], skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
     return check_problems(problems, str(path) if only is None else f"{path}, only {only!r}")
 

@@ -1,0 +1,135 @@
+"""Lean 4 proofs, checked by Lean itself: REPL processes kept warm, the problem's own theorem, the axioms of its proof.
+
+What decides is not that a candidate elaborates. The problem's statement is elaborated first, as an axiom whose name no
+candidate can know; then the candidate; and at last, in a command of our own, that the candidate's theorem has exactly
+the type of ours (``type_of%``: no definition or ``open`` of the candidate's gives the statement another meaning), and
+which axioms that depends on. Each answer is read from the reply to its own command.
+"""
+
+import os
+from collections import OrderedDict
+
+from sampling.errors import VerifierFault
+from sampling.problems import LeanReference, Problem
+from verify import lean_extract
+from verify.lean_home import LeanHome, LeanUnavailable, find_lean
+from verify.lean_repl import Repl, Reply
+from verify.limits import Quota, time_scale
+from verify.tool import Stopped
+from verify.verdict import Status, Verdict
+
+AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})  # what mathlib itself is built on
+WARM = 2  # processes kept, one for each of the last headers: mathlib takes gigabytes
+OUTPUT = 4 << 20  # bytes of messages
+
+
+class LeanVerifier:
+    """Judges proofs; raises LeanUnavailable where this machine has no Lean that could."""
+
+    version = f"lean/1 {lean_extract.VERSION}"
+
+    def __init__(self, tier: str | None = None, home: LeanHome | None = None) -> None:
+        self.home = home or find_lean(os.environ)
+        self._tier = tier
+        self._warm: OrderedDict[str, Repl] = OrderedDict()
+        self._broken: dict[tuple[str, str], str] = {}
+        try:
+            self._repl("")
+        except VerifierFault as error:
+            raise LeanUnavailable(f"{self.home.command[0]}: {error}") from error
+
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        reference = problem.reference
+        assert isinstance(reference, LeanReference), f"problem {problem.id}: not a lean problem"
+        source = lean_extract.extract_proof(completion, reference)
+        if source is None:
+            return Verdict(Status.INVALID, "no proof in the completion")
+        repl = self._ready(reference)
+        if (refused := lean_extract.refusal(source)) is not None:
+            return Verdict(Status.FAIL, f"refused: a proof may not use {refused}", toolchain=self.home.toolchain)
+        met_others = repl.served > 0
+        verdict = self._judge(repl, reference, source)
+        if verdict.status is Status.CRASH and met_others:  # another's doing, perhaps: a new process has to say the same
+            verdict = self._judge(self._ready(reference), reference, source)
+        return verdict
+
+    def close(self) -> None:
+        while self._warm:
+            self._warm.popitem()[1].close()
+
+    def _judge(self, repl: Repl, reference: LeanReference, source: str) -> Verdict:
+        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT)
+        try:
+            status, reason = _decided(*repl.prove(reference.statement, source, quota))
+        except Stopped as stopped:
+            self._drop(repl)
+            status, reason = stopped.status, stopped.reason
+        return Verdict(
+            status,
+            reason,
+            wall_s=repl.wall_s,
+            cpu_s=repl.used.cpu_s,
+            max_rss_mb=repl.used.memory_mb,
+            tier=repl.tier,
+            toolchain=self.home.toolchain,
+        )
+
+    def _ready(self, reference: LeanReference) -> Repl:
+        """A process that has elaborated the problem's header and theorem; raises VerifierFault where it cannot."""
+        repl = self._repl(reference.header)
+        key = reference.header, reference.statement
+        if key in self._broken:
+            raise VerifierFault(self._broken[key])
+        try:
+            repl.knows(reference.statement)
+        except Stopped as stopped:
+            self._drop(repl)
+            raise VerifierFault(f"the problem's own theorem: {stopped.reason}") from stopped
+        except VerifierFault as error:
+            self._broken[key] = str(error)
+            raise
+        return repl
+
+    def _repl(self, header: str) -> Repl:
+        """The process that keeps this header, a new one where there is none that is fit; raises VerifierFault."""
+        if (header, "") in self._broken:
+            raise VerifierFault(self._broken[header, ""])
+        repl = self._warm.get(header)
+        if repl is not None and not repl.fit:
+            self._drop(repl)
+            repl = None
+        if repl is None:
+            repl = self._warm[header] = self._started(header)
+        self._warm.move_to_end(header)
+        while len(self._warm) > WARM:
+            self._warm.popitem(last=False)[1].close()
+        return repl
+
+    def _started(self, header: str) -> Repl:
+        repl = Repl(self.home, self._tier)
+        try:
+            repl.load(header)
+        except Stopped as stopped:
+            said = repl.last_error()
+            repl.close()
+            raise VerifierFault(f"the REPL did not take the header: {said or stopped.reason}") from stopped
+        except VerifierFault as error:
+            repl.close()
+            self._broken[header, ""] = str(error)
+            raise
+        return repl
+
+    def _drop(self, repl: Repl) -> None:
+        for header in [header for header, kept in self._warm.items() if kept is repl]:
+            del self._warm[header]
+        repl.close()
+
+
+def _decided(reply: Reply, axioms: frozenset[str] | None) -> tuple[Status, str]:
+    """The verdict on a candidate that Lean has read to its end."""
+    if reply.error is not None:
+        return Status.FAIL, reply.error
+    if axioms is None:
+        return Status.FAIL, "its axioms could not be read"
+    beyond = sorted(axioms - AXIOMS)
+    return (Status.FAIL, f"depends on {', '.join(beyond)}") if beyond else (Status.PASS, "")
