@@ -14,6 +14,7 @@ from sampling.problems import Problem
 from sampling.validate import Plain
 from verify.audit import Audit, gold_problems, is_gold, plan_audit
 from verify.judge import Judge
+from verify.lean import LeanVerifier
 from verify.tiers import TierUnavailable
 from verify.verdict import Status
 
@@ -142,6 +143,17 @@ def _findings(node: NodeAudit, audit: Audit) -> list[Finding]:
     ]
 
 
+def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None) -> None:
+    """Raises BadInput where theorems are to be judged by a machine without Lean: most have no gold proof to find it."""
+    for task, problems in tasks.items():
+        if any(problem.verifier == "lean" for problem in problems):
+            try:
+                LeanVerifier(tier).close()
+            except TierUnavailable as error:
+                raise BadInput(f"task {task}: {error}; --no-audit leaves Lean to the cluster's own machines") from error
+            return
+
+
 def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | None) -> str:
     """Tries up to ``most`` gold solutions of each task, one after another, and says how many there were.
 
@@ -151,7 +163,6 @@ def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | No
     chosen = {task: gold_problems(problems, most) for task, problems in tasks.items()}
     until, tried = time.monotonic() + GOLD_FIRST_S, 0
     with Judge(tier) as judge:
-        _need_lean(judge, tasks)
         for task, problems in chosen.items():
             in_time = takewhile(lambda _: time.monotonic() < until, problems)
             results = [_what_is_wrong(judge, problem) for problem in in_time]
@@ -159,16 +170,6 @@ def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | No
             if any(results):
                 raise BadInput(_refusal(task, [words for words in results if words], len(results)))
     return _passed(chosen, tried)
-
-
-def _need_lean(judge: Judge, tasks: Mapping[str, Sequence[Problem]]) -> None:
-    """Raises BadInput where theorems are to be judged on a machine without Lean; most tasks have no gold proofs."""
-    for task, problems in tasks.items():
-        if any(problem.verifier == "lean" for problem in problems):
-            try:
-                judge.prepare(["lean"])
-            except TierUnavailable as error:
-                raise BadInput(f"task {task}: {error}; --no-audit leaves Lean to the cluster's own machines") from error
 
 
 def _passed(chosen: Mapping[str, Sequence[Problem]], tried: int) -> str:

@@ -14,7 +14,7 @@ from cluster.address import check_address
 from cluster.batches import ModelWork, SetAside, Work
 from cluster.spending import Spending
 from cluster.tally import CellTally, OnProgress, Progress, Tally
-from jobs.audit import check_gold
+from jobs.audit import check_gold, check_lean
 from jobs.budget import Budget, Spent, Watch, committed_spend, open_budget
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
@@ -62,7 +62,7 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
     added = next_layer(resolved, known)  # what is refused is refused here, before anything is written
     done = committed_numbers(store, version)
     if added or runnable(planned_units(known).without(done), resolved, known):
-        _try_gold(resolved, say)
+        _try_verifiers(resolved, local, say)
     probe_store(store)
     layers = write_plan(resolved, store)
     missing = planned_units(layers).without(done)
@@ -124,9 +124,11 @@ def _check_place(sweep: Sweep) -> None:
         raise BadInput(f"store: {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
 
 
-def _try_gold(resolved: Resolved, say: Say) -> None:
+def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
     """A task whose own solutions fail would burn hours for nothing: it is refused before any engine starts."""
     settings = resolved.sweep.verify
+    if local or settings.audit:
+        check_lean(resolved.problems, settings.tier)
     if settings.audit:
         say(check_gold(resolved.problems, settings.audit, settings.tier))
 

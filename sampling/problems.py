@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from sampling.errors import BadInput
-from sampling.lean import read_theorem
+from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
 VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean"]

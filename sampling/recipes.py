@@ -15,7 +15,6 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from sampling.errors import BadInput
-from sampling.lean import read_theorem
 from sampling.problems import (
     AnswerReference,
     LeanReference,
@@ -26,6 +25,7 @@ from sampling.problems import (
     load_json,
     read_text,
 )
+from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
 Style = Literal["base", "chat"]

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import Field
 
 from sampling.errors import BadInput
-from sampling.lean import read_file
 from sampling.problems import Limits, Message, Problem, check_problems, load_json, read_text
 from sampling.recipes import (
     RECIPES,
@@ -28,6 +27,7 @@ from sampling.recipes import (
     template,
     with_limits,
 )
+from sampling.theorems import read_file
 from sampling.validate import Plain, parse
 
 TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests", "minif2f"]

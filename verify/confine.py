@@ -31,7 +31,8 @@ def main(report: int, config: dict[str, Any]) -> NoReturn:
         readable, tier = [*SYSTEM, *config["readable"]], config["tier"]
         if tier == "isolated":
             step = "entering namespaces of its own"
-            namespaces.enter(readable, config["scratch_mb"])
+            _follow(config)
+            namespaces.enter(readable, config["scratch_mb"], config["command"][0])
             readable = [namespaces.shown_at(path) for path in readable]
             _continue_as_first_process()
         elif tier == "confined":
@@ -45,6 +46,19 @@ def main(report: int, config: dict[str, Any]) -> NoReturn:
     except (OSError, RuntimeError) as error:
         os.write(report, f"{step}: {error}".encode())
     os._exit(_PROGRAM_GONE)
+
+
+def _follow(config: dict[str, Any]) -> None:
+    """Command and environment name what may be read where it lies in the new world."""
+    trees = tuple(config["readable"])
+
+    def place(path: str) -> str:
+        inside = any(path == tree or path.startswith(f"{tree}/") for tree in trees)
+        return namespaces.shown_at(path) if inside else path
+
+    config["command"] = [place(word) for word in config["command"]]
+    for name, value in config["environment"].items():
+        config["environment"][name] = ":".join(map(place, value.split(":")))
 
 
 def _continue_as_first_process() -> None:

@@ -31,7 +31,7 @@ class LeanVerifier:
     def __init__(self, tier: str | None = None, home: LeanHome | None = None) -> None:
         self.home = home or find_lean(os.environ)
         self._tier = tier
-        self._warm: OrderedDict[str, Repl] = OrderedDict()
+        self.warm: OrderedDict[str, Repl] = OrderedDict()
         self._broken: dict[tuple[str, str], str] = {}
         try:
             self._repl("")
@@ -54,8 +54,8 @@ class LeanVerifier:
         return verdict
 
     def close(self) -> None:
-        while self._warm:
-            self._warm.popitem()[1].close()
+        while self.warm:
+            self.warm.popitem()[1].close()
 
     def _judge(self, repl: Repl, reference: LeanReference, source: str) -> Verdict:
         quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT)
@@ -94,15 +94,15 @@ class LeanVerifier:
         """The process that keeps this header, a new one where there is none that is fit; raises VerifierFault."""
         if (header, "") in self._broken:
             raise VerifierFault(self._broken[header, ""])
-        repl = self._warm.get(header)
+        repl = self.warm.get(header)
         if repl is not None and not repl.fit:
             self._drop(repl)
             repl = None
         if repl is None:
-            repl = self._warm[header] = self._started(header)
-        self._warm.move_to_end(header)
-        while len(self._warm) > WARM:
-            self._warm.popitem(last=False)[1].close()
+            repl = self.warm[header] = self._started(header)
+        self.warm.move_to_end(header)
+        while len(self.warm) > WARM:
+            self.warm.popitem(last=False)[1].close()
         return repl
 
     def _started(self, header: str) -> Repl:
@@ -120,8 +120,8 @@ class LeanVerifier:
         return repl
 
     def _drop(self, repl: Repl) -> None:
-        for header in [header for header, kept in self._warm.items() if kept is repl]:
-            del self._warm[header]
+        for header in [header for header, kept in self.warm.items() if kept is repl]:
+            del self.warm[header]
         repl.close()
 
 

@@ -8,8 +8,8 @@ strings and all, and what Lean gets: there is no second reading of the text to h
 
 import re
 
-from sampling.lean import theorem_name, without_comments
 from sampling.problems import LeanReference
+from sampling.theorems import theorem_name, without_comments
 from verify.extract import after_thinking, fenced_blocks
 
 VERSION = "lean-extract/1"  # changes with every rule below
@@ -19,7 +19,12 @@ _LABELS = frozenset({"lean", "lean4", "tactics"})
 _NEXT = re.compile(r"\n(?:theorem|lemma|example|def|end|namespace|section|import|open|#|/-|--|```|\[DONE\])")
 _BEGINS = re.compile(r"(?:\s*(?P<assigned>:=)(?=\s))?(?:\s*(?P<by>by)\b[ \t]*)?")
 _INDENTED = re.compile(r"\n*(?:  |\t)")
-_DECLARES = re.compile(r"^(?:theorem|lemma)\s", re.MULTILINE)
+_COMMAND = re.compile(
+    r"^(?:@\[|(?:theorem|lemma|def|abbrev|example|private|protected|noncomputable|axiom|open|namespace|section|variable"
+    r"|instance|notation|macro|set_option|import)\b)",
+    re.MULTILINE,
+)
+_DECLARES = r"^(?:@\[simp\]\s*|(?:private|protected|noncomputable|nonrec)\s+)*(?:theorem|lemma)\s+"
 _HEADER = re.compile(r"^(?:import\s.*|set_option\s+[\w.]+\s+\S+)\s*$", re.MULTILINE)
 
 _REFUSED = """
@@ -60,13 +65,13 @@ def extract_proof(text: str, reference: LeanReference) -> str | None:
     """
     if len(text) > MAX_PROOF:
         return None
-    answer = after_thinking(text).replace("\r\n", "\n").removesuffix("\r")
+    answer = after_thinking(text).replace("\r\n", "\n")
     name = theorem_name(reference.statement)
-    declares = re.compile(rf"^(?:theorem|lemma)\s+{re.escape(name or '')}(?![\w'.!?])", re.MULTILINE)
+    declares = re.compile(rf"{_DECLARES}{re.escape(name or '')}(?![\w'.!?])", re.MULTILINE)
     source = _chosen(answer, declares)
     if source is None:
         return None
-    if _DECLARES.search(source):
+    if _COMMAND.search(source):
         whole = _HEADER.sub("", without_comments(source)).strip()
         return whole or None
     begins = _BEGINS.match(proof := without_comments(source).rstrip())
@@ -82,14 +87,13 @@ def _chosen(answer: str, declares: re.Pattern[str]) -> str | None:
     if blocks:
         best = [block for block in blocks if block.label in _LABELS] or blocks
         whole = [block for block in best if declares.search(block.code)]
-        bare = [block for block in best if not _DECLARES.search(block.code)]
+        bare = [block for block in best if not _COMMAND.search(block.code)]
         return (whole or bare or best)[-1].code
-    if fenced_blocks(answer):
+    if fenced_blocks(answer) or answer.lstrip().startswith(("```", "~~~")):
         return None
     if declares.search(answer):
-        first = _DECLARES.search(answer)
-        assert first is not None
-        return answer[first.start() :]
+        first = _COMMAND.search(answer)
+        return answer[first.start() :] if first else None
     return _continuation(answer)
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import ConfigDict, ValidationError, model_validator
 
 from sampling.errors import VerifierFault
-from sampling.lean import NAME, theorem_name
+from sampling.theorems import NAME, theorem_name
 from sampling.validate import Plain
 from verify.lean_home import LeanHome
 from verify.limits import Quota

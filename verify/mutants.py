@@ -13,8 +13,8 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from sampling.lean import theorem_name
 from sampling.problems import AnswerReference, LeanReference, Problem, PythonReference, StdioReference
+from sampling.theorems import theorem_name
 from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
 from verify.extract import extract_code
