@@ -105,6 +105,7 @@ def audit_sweep(
     if address and not local:
         nodes = audit_cluster(audit, repeats, sweep.verify.tier, show, address)
     else:
+        check_lean(tasks, sweep.verify.tier)
         nodes = audit_here(audit, repeats, sweep.verify.tier, show)
     return _report(tasks, audit, nodes)
 
@@ -143,14 +144,14 @@ def _findings(node: NodeAudit, audit: Audit) -> list[Finding]:
     ]
 
 
-def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None) -> None:
+def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else_do: str = "") -> None:
     """Raises BadInput where theorems are to be judged by a machine without Lean: most have no gold proof to find it."""
     for task, problems in tasks.items():
         if any(problem.verifier == "lean" for problem in problems):
             try:
                 LeanVerifier(tier).close()
             except TierUnavailable as error:
-                raise BadInput(f"task {task}: {error}; --no-audit leaves Lean to the cluster's own machines") from error
+                raise BadInput(f"task {task}: {error}{else_do}") from error
             return
 
 

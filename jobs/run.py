@@ -128,7 +128,8 @@ def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
     """A task whose own solutions fail would burn hours for nothing: it is refused before any engine starts."""
     settings = resolved.sweep.verify
     if local or settings.audit:
-        check_lean(resolved.problems, settings.tier)
+        elsewhere = "" if local else "; --no-audit leaves Lean to the cluster's own machines"
+        check_lean(resolved.problems, settings.tier, else_do=elsewhere)
     if settings.audit:
         say(check_gold(resolved.problems, settings.audit, settings.tier))
 

@@ -51,6 +51,12 @@ def test_without_lean_nothing_starts(
     assert not (tmp_path / "runs").exists()
 
 
+def test_runs_without_theorems_have_the_column_too(troop: Troop, write_sweep: WriteSweep) -> None:
+    troop("run", write_sweep(), "--local", "--no-report")
+    query = "SELECT count(*) AS n, count(toolchain) AS named FROM verdicts"
+    assert json.loads(troop("sql", "runs/sums", query, "--json").out) == {"n": 12, "named": 0}
+
+
 @pytest.mark.usefixtures("lean")
 def test_an_audit_names_the_theorem_that_is_no_lean(troop: Troop, write_sweep: WriteSweep) -> None:
     found = troop("audit", write_sweep([*THEOREMS, BROKEN]), "--local", "--json")
