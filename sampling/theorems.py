@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sampling.errors import BadInput
 
 NAME = r"[A-Za-z_][A-Za-z0-9_']*(?:\.[A-Za-z_][A-Za-z0-9_']*)*"
-_HEAD = re.compile(rf"\s*(?:theorem|lemma)\s+({NAME})(?=[\s:({{\[⦃])")
+_HEAD = re.compile(rf"\s*(?:theorem|lemma)\s+({NAME})(?=[\s:({{\[⦃]|\.\{{)")
 _STARTS = re.compile(r"^(?:theorem|lemma)\s", re.MULTILINE)
 _LEXEME = re.compile(
     r'"(?:[^"\\]|\\(?:.|\Z))*+(?:"|\Z)|--[^\n]*+|/-', re.DOTALL

@@ -46,6 +46,7 @@ def test_what_is_left_has_no_comment_that_could_be_taken_out(source: str) -> Non
         ("theorem a : 1 = 1 := by\n  norm_num\n  sorry", "a", "theorem a : 1 = 1", None),
         ("lemma b.c' (x : ℕ := 5) : x = x := by\n  rfl\n", "b.c'", "lemma b.c' (x : ℕ := 5) : x = x", "  rfl"),
         ("theorem a : let y := 2; y = 2 := by rfl", "a", "theorem a : let y := 2; y = 2", "rfl"),
+        ("theorem a.{u} (α : Sort u) : α = α", "a", "theorem a.{u} (α : Sort u) : α = α", None),
         ("theorem a {α : Type} : α = α := rfl", "a", "theorem a {α : Type} : α = α", "exact rfl"),
     ],
 )

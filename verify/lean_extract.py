@@ -35,13 +35,16 @@ _REFUSED = """
     section end variable universe include omit import prelude module meta public set_option suppress_compilation
     compile_inductive irreducible_def init_quot IO unsafeIO unsafeBaseIO unsafeEIO unsafeCast lcProof lcUnreachable
 """
-# Lean reads ``1axiom`` and ``'a'axiom`` as two tokens: only a letter or _ in front makes another word of one.
-_WORD = re.compile(rf"(?<![A-Za-z_])(?:{'|'.join(sorted(_REFUSED.split(), key=len, reverse=True))})(?![A-Za-z0-9_'!?])")
+# Lean reads ``1axiom``, ``'a'axiom`` and ``variable?`` as tokens: only a letter or _ beside it makes another word.
+_WORD = re.compile(rf"(?<![A-Za-z_])(?:{'|'.join(sorted(_REFUSED.split(), key=len, reverse=True))})(?![A-Za-z0-9_])")
 _SHAPES = (
     (re.compile(r"#[A-Za-z_]{3,}"), "a # command"),
     (re.compile(r"(?<![A-Za-z_])(?:builtin|declare|elab|initialize|macro|register|run)_[a-z]|eval%"), "a metaprogram"),
     (re.compile(r"@\[(?!simp\])"), "an attribute"),
-    (re.compile(r"0[xXbBoO]"), "a numeral with a base"),  # ``0xemacro`` is the numeral 0xe and the word macro
+    (
+        re.compile(r"(?<![A-Za-z0-9_])0[xXbBoO]"),
+        "a numeral with a base",
+    ),  # ``0xemacro`` is the numeral 0xe and the word macro
     (re.compile(r"troop", re.IGNORECASE), "a name of the verifier's"),
     (re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufeff]"), "a control character"),
 )
@@ -67,7 +70,7 @@ def extract_proof(text: str, reference: LeanReference) -> str | None:
         return None
     answer = after_thinking(text).replace("\r\n", "\n")
     name = theorem_name(reference.statement)
-    declares = re.compile(rf"{_DECLARES}{re.escape(name or '')}(?![\w'.!?])", re.MULTILINE)
+    declares = re.compile(rf"{_DECLARES}{re.escape(name or '')}(?![\w'!?]|\.[A-Za-z_])", re.MULTILINE)
     source = _chosen(answer, declares)
     if source is None:
         return None
