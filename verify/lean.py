@@ -7,7 +7,7 @@ which axioms that depends on. Each answer is read from the reply to its own comm
 """
 
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 from sampling.errors import VerifierFault
 from sampling.problems import LeanReference, Problem
@@ -21,6 +21,7 @@ from verify.verdict import Status, Verdict
 AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})  # what mathlib itself is built on
 WARM = 2  # processes kept, one for each of the last headers: mathlib takes gigabytes
 OUTPUT = 4 << 20  # bytes of messages
+TRIES = 3  # of a header or theorem at which the process has died
 
 
 class LeanVerifier:
@@ -32,6 +33,7 @@ class LeanVerifier:
         self.home = home or find_lean(os.environ)
         self._tier = tier
         self.warm: OrderedDict[str, Repl] = OrderedDict()
+        self._failures: Counter[tuple[str, str]] = Counter()
         self._broken: dict[tuple[str, str], str] = {}
         try:
             self._repl("")
@@ -84,10 +86,9 @@ class LeanVerifier:
             repl.knows(reference.statement)
         except Stopped as stopped:
             self._drop(repl)
-            raise VerifierFault(f"the problem's own theorem: {stopped.reason}") from stopped
+            raise self._failed(key, f"the problem's own theorem: {stopped.reason}") from stopped
         except VerifierFault as error:
-            self._broken[key] = str(error)
-            raise
+            raise self._failed(key, str(error), surely=True) from error
         return repl
 
     def _repl(self, header: str) -> Repl:
@@ -112,12 +113,18 @@ class LeanVerifier:
         except Stopped as stopped:
             said = repl.last_error()
             repl.close()
-            raise VerifierFault(f"the REPL did not take the header: {said or stopped.reason}") from stopped
+            raise self._failed((header, ""), f"the REPL did not take the header: {said or stopped.reason}") from stopped
         except VerifierFault as error:
             repl.close()
-            self._broken[header, ""] = str(error)
-            raise
+            raise self._failed((header, ""), str(error), surely=True) from error
         return repl
+
+    def _failed(self, key: tuple[str, str], said: str, *, surely: bool = False) -> VerifierFault:
+        """A fault of a header or theorem: not tried again where Lean itself says so, or after ``TRIES`` deaths."""
+        self._failures[key] += 1
+        if surely or self._failures[key] >= TRIES:
+            self._broken[key] = said
+        return VerifierFault(said)
 
     def _drop(self, repl: Repl) -> None:
         for header in [header for header, kept in self.warm.items() if kept is repl]:
