@@ -8,6 +8,7 @@ ROOMS  := sampling verify cluster jobs
 KILLS  ?= 500
 FAULTS ?= 500
 SEED   ?= 1
+WORKERS ?= 2
 UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
 LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)),--find-links $(dir))
@@ -36,7 +37,7 @@ demo: $(STAMP) ## the whole chain on this machine, ending with a report (about t
 
 test: $(STAMP) ## the test suite (some twenty minutes on two cores)
 	@echo "test: pytest, with a real engine, a real Ray, a real S3 server and a real browser where the machine has one"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1
 	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED)"

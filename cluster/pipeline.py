@@ -14,7 +14,6 @@ from ray.exceptions import RayError
 from cluster.actors import Actors, Ref
 from cluster.backlog import Backlog
 from cluster.batches import SampleHeader, SetAside, Work
-from cluster.census import check_mark
 from cluster.fleet import Fleet
 from cluster.handle import SamplerHandle, one_line
 from cluster.placement import Placement
@@ -52,7 +51,6 @@ class Pipeline:
         self._ticker = asyncio.create_task(self._tick(on_progress, enough))
         try:
             await self._fleet.look()
-            check_mark(self._work.verifier_nodes, self._fleet.census.nodes)
             await self._pool.prepare(self._rooms())
             async with asyncio.TaskGroup() as self._tasks:
                 await self._steer()

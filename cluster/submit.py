@@ -6,7 +6,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sampling.errors import BadInput
 
 EXCLUDED = (".git", ".venv", "runs", "**/__pycache__", "tests")
 JOB_FAILED = 1
+AGENT_S = 30.0  # how long a fresh cluster may take until a node can run jobs
 RUN = "troop_run"  # in a job's metadata: the run that it works on
 
 
@@ -39,7 +41,7 @@ def submit_job(
             print(f"troop: {other} already works on {run}; nothing submitted", file=sys.stderr, flush=True)
             return 0
         runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED)}
-        job = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env, metadata={RUN: run})
+        job = _accepted(client, {"entrypoint": entrypoint, "runtime_env": runtime_env, "metadata": {RUN: run}})
     except AuthenticationError as error:
         raise BadInput(
             f"ray jobs: {address!r} refuses this machine's token; copy the cluster's ~/.ray/auth_token"
@@ -48,6 +50,18 @@ def submit_job(
         raise BadInput(f"ray jobs: {address!r}: {str(error).strip().splitlines()[0]}") from error
     print(f"troop: submitted {job}; `ray job stop {job} --address {address}` ends it", file=sys.stderr, flush=True)
     return asyncio.run(_follow(client, job)) if wait else 0
+
+
+def _accepted(client: Any, job: Mapping[str, object]) -> str:
+    """Submits; a cluster that has just started has no agent yet that could take a job, and gets its time."""
+    deadline = time.monotonic() + AGENT_S
+    while True:
+        try:
+            return str(client.submit_job(**job))
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def _job_of(client: Any, run: str) -> str | None:
@@ -67,4 +81,7 @@ async def _follow(client: Any, job: str) -> int:
     if code is not None:
         return int(code)
     match = re.search(r"exit code (\d+)", info.message or "")
-    return int(match[1]) if match else (0 if str(info.status) == "SUCCEEDED" else JOB_FAILED)
+    if match or str(info.status) == "SUCCEEDED":
+        return int(match[1]) if match else 0
+    print(f"troop: {job}: {info.status}: {info.message}", file=sys.stderr, flush=True)
+    return JOB_FAILED

@@ -71,11 +71,15 @@ class Watch:
         return self.reached is not None
 
 
-def open_budget(sweep: Sweep, *, gpus: Mapping[str, float], earlier: Callable[[], Spent]) -> Budget:
-    """``earlier`` is asked only where a limit needs it. Raises BadInput for a limit that could never be reached."""
-    stop, models = sweep.stop, {model.name: model for model in sweep.models}
+def check_limits(stop: Stop, gpus: Mapping[str, float]) -> None:
+    """Raises BadInput for a limit that could never be reached; ``gpus`` is what an engine of each model holds."""
     if stop.gpu_hours is not None and not any(gpus.values()):
         raise BadInput("stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.until")
+
+
+def open_budget(sweep: Sweep, *, gpus: Mapping[str, float], earlier: Callable[[], Spent]) -> Budget:
+    """``earlier`` is asked only where a limit needs it."""
+    stop, models = sweep.stop, {model.name: model for model in sweep.models}
     counts = stop.usd is not None or stop.gpu_hours is not None
     return Budget(stop, models, gpus, earlier() if counts else Spent())
 

@@ -30,7 +30,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        print("troop: interrupted; what was committed stays, the same command goes on from there", file=sys.stderr)
+        print("troop: interrupted; what was committed stays, the same command continues from there", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except TroopError as error:
         print(f"troop: {error}", file=sys.stderr)

@@ -1,10 +1,9 @@
 """Running a sweep: resolve, plan, sample what is missing, commit. The same for a first run and for every later one."""
 
-import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,16 +12,17 @@ from pathlib import Path
 from cluster.address import check_address
 from cluster.batches import ModelWork, SetAside, Work
 from cluster.spending import Spending
-from cluster.tally import CellTally, OnProgress, Progress, Tally
+from cluster.tally import CellTally, Tally
 from jobs.audit import check_gold, check_lean
-from jobs.budget import Budget, Spent, Watch, committed_spend, open_budget
+from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
 from jobs.compact import compact_run
+from jobs.places import Job, Place, opened
 from jobs.plan import Layer, Units, extend, open_shards, planned_units, problem_ids
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
-from jobs.runs import SET_ASIDE, StoredRun, committed_numbers, extend_plan, layers_to_extend, read_layers
+from jobs.runs import SET_ASIDE, Committed, StoredRun, committed_numbers, extend_plan, layers_to_extend, read_layers
 from jobs.sessions import new_session, read_sessions, spent_before
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
@@ -31,8 +31,6 @@ from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
 
 Say = Callable[[str], None]
-Limits = Callable[..., Budget]
-Ended = tuple[tuple[SetAside, ...], str | None]  # the units set aside, and the limit that was reached
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
 
 
@@ -61,26 +59,43 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
     known = layers_to_extend(store)
     added = next_layer(resolved, known)  # what is refused is refused here, before anything is written
     done = committed_numbers(store, version)
-    if added or runnable(planned_units(known).without(done), resolved, known):
+    layers = (*known, *filter(None, [added]))
+    to_do = runnable(planned_units(layers).without(done), resolved, layers)
+    if to_do:
         _try_verifiers(resolved, local, say)
-    probe_store(store)
+    if not to_do:
+        return _nothing_to_do(resolved, store, done, say)
+    with opened(address, local=local) as place:
+        place.check(work_of(resolved, layers, to_do), sweep.stop)
+        probe_store(store)
+        return _carry_out(resolved, store, done, place, say)
+
+
+def _nothing_to_do(resolved: Resolved, store: Store, done: Committed, say: Say) -> Outcome:
+    layers = write_plan(resolved, store)
+    say(_opening(store, layers, planned_units(layers).without(done), Units(())))
+    _compact(store, say)
+    return Outcome(0, ())
+
+
+def _carry_out(resolved: Resolved, store: Store, done: Committed, place: Place, say: Say) -> Outcome:
+    """Plans, samples what is missing, and notes what this call took."""
     layers = write_plan(resolved, store)
     missing = planned_units(layers).without(done)
     to_do = runnable(missing, resolved, layers)
     say(_opening(store, layers, missing, to_do))
-    if not to_do:
-        _compact(store, say)
-        return Outcome(0, ())
     work = replace(work_of(resolved, layers, to_do), open_shards=open_shards(layers, missing))
-    sink = RunSink(store, "", version)
+    sink = RunSink(store, "", current_version())
     tally, session = Tally(_cells(layers, missing)), new_session(store)
     spending = Spending(work, spent_before(read_sessions(store)), session.spent)
     before = tally.committed
-    limits = partial(open_budget, sweep, earlier=lambda: _spent_before(store, layers))
+
+    def limits(gpus: Mapping[str, float]) -> Budget:
+        return open_budget(resolved.sweep, gpus=gpus, earlier=lambda: _spent_before(store, layers))
+
     try:
         with progress_display() as show:
-            job = Job(work, sink, tally, spending, limits, show)
-            set_aside, stopped = _run_here(job) if local else _run_on_ray(job, address)
+            set_aside, stopped = place.run(Job(work, sink, tally, spending, limits, show))
     finally:
         with contextlib.suppress(StoreError):  # a note on this call, which must not hide what went wrong with it
             spending.save()
@@ -88,7 +103,7 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(_closing(store, tally, before))
     if stopped and tally.committed < sum(cell.planned for cell in tally.cells.values()):
-        say(f"stopped by {stopped}; raise or remove the limit, and the same command goes on")
+        say(f"stopped by {stopped}; raise or remove the limit, and the same command continues the run")
     _compact(store, say)
     return Outcome(tally.committed - before, set_aside, stopped)
 
@@ -199,50 +214,6 @@ def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
     left = {cell: missing.of(*cell).rows for cell in rows}
     problems = {task: len(problem_ids(layers, task)) for _, task in rows}
     return [CellTally(*cell, problems[cell[1]], rows[cell], rows[cell] - left[cell], None) for cell in rows]
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a pipeline needs, wherever it runs."""
-
-    work: Work
-    sink: RunSink
-    tally: Tally
-    spending: Spending
-    limits: Limits
-    show: OnProgress
-
-
-def _run_here(job: Job) -> Ended:
-    from cluster.local import run_local
-
-    watch = Watch(job.limits(gpus={}))
-    if watch.reached:
-        return (), watch.reached
-    return run_local(job.work, job.sink, job.tally, job.show, watch, job.spending), watch.reached
-
-
-def _run_on_ray(job: Job, address: str | None) -> Ended:
-    from cluster.actors import RayActors
-    from cluster.metrics import Metrics
-    from cluster.nodes import survey
-    from cluster.pipeline import Pipeline
-    from cluster.placement import place
-    from cluster.session import connected
-
-    def tell(progress: Progress) -> None:
-        job.show(progress)
-        metrics(progress)
-
-    async def run() -> tuple[SetAside, ...]:
-        return await Pipeline(job.work, actors, placement, job.tally, job.spending).run(tell, watch)
-
-    with connected(address) as (cpus, gpus):
-        placement = place(job.work.models, cpus, gpus, job.work.verifiers, survey(job.work.models))
-        held = {part.model.name: engine.gpus for part, engine in zip(job.work.models, placement.engines, strict=True)}
-        actors, watch = RayActors(job.work, job.sink), Watch(job.limits(gpus=held))
-        metrics = Metrics(job.sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
-        return () if watch.reached else asyncio.run(run()), watch.reached
 
 
 def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:

@@ -88,12 +88,19 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
     try:
         data = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+        raise BadInput(f"{path}: not valid YAML ({_yaml_words(error)})") from error
     if not isinstance(data, dict):
         raise BadInput(f"{path}: a sweep is a mapping with the keys {', '.join(Sweep.model_fields)}")
     for assignment in assignments:
         _assign(data, assignment)
     return _with_absolute_paths(parse(Sweep, data, str(path)), path.parent)
+
+
+def _yaml_words(error: yaml.YAMLError) -> str:
+    """What is wrong and where, in one line."""
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{place}{getattr(error, 'problem', None) or ' '.join(str(error).split())}"
 
 
 def _assign(data: dict[str, Any], assignment: str) -> None:

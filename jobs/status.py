@@ -51,14 +51,14 @@ class RunStatus(Plain):
     set_aside: tuple[SetAsideUnit, ...]
 
     def as_text(self) -> str:
-        lines = [f"{self.run}: {'complete' if self.complete else 'not complete: `troop run` goes on'}"]
+        lines = [f"{self.run}: {'complete' if self.complete else 'not complete: `troop run` continues it'}"]
         for cell in self.cells:
             share = cell.committed / cell.planned if cell.planned else 1.0
             lines.append(
                 f"  {cell.model} on {cell.task}: {cell.committed:,} of {cell.planned:,} samples ({share:.0%}), "
                 f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved"
                 + _so_far(cell)
-                + (f", {cell.faults:,} faults" if cell.faults else "")
+                + (f", {cell.faults:,} without a verdict" if cell.faults else "")
                 + (f", verifiers {cell.version}" if cell.version else "")
             )
         items = [(unit.model, unit.task, unit.unit, unit.error) for unit in self.set_aside]

@@ -48,7 +48,7 @@ def test_is_told_in_one_line_and_writes_nothing(
     changes,
     named,
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the variable is read at import
     words = ["--local"] if command == "run" else []
     sweep = write_sweep(problems, **changes)
     if command == "plan" and changes.get("store") == "/proc/nowhere":

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -54,6 +55,7 @@ def test_time_is_up_at_that_time_and_no_earlier() -> None:
         ({"usd": 0}, "stop.usd: Input should be greater than 0, got 0"),
         ({"until": "2026-01-01 10:00"}, "stop.until: Input should have timezone info, got '2026-01-01 10:00'"),
         ({"usd": 5}, "stop.usd: no model has prices.per_engine_hour or prices.per_million_tokens to count by"),
+        ({"gpu_hours": 5}, "stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.until"),
         ({"euro": 5}, "stop.euro: unknown key; allowed: gpu_hours, until, usd"),
     ],
 )
@@ -63,6 +65,7 @@ def test_a_limit_that_cannot_be_kept_is_refused(
     found = troop("run", write_sweep(stop=stop), "--local")
     assert found.code == 2
     assert said in found.err
+    assert not Path("runs").exists()
 
 
 def test_a_run_that_a_limit_ends_is_clean_and_goes_on(troop: Troop, write_sweep: WriteSweep) -> None:

@@ -21,6 +21,8 @@ from cluster.session import connected
 from cluster.sink import Receipt
 from cluster.tally import CellTally, Progress, Tally
 from jobs.commit import RunSink
+from jobs.places import OnRay
+from jobs.spec import Stop
 from jobs.store import DirectoryStore
 from sampling.errors import BadInput
 from sampling.settings import ModelSpec
@@ -164,4 +166,4 @@ def test_an_engine_that_hangs_is_replaced(
 
 def test_a_label_that_no_node_carries_is_told(cluster: Cluster, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"verify.nodes: no node carries 'role=cpu'"):
-        run(replace(work(tmp_path), verifier_nodes="role=cpu"), tmp_path, lambda progress: None)
+        OnRay(4, 0).check(replace(work(tmp_path), verifier_nodes="role=cpu"), Stop())

@@ -69,14 +69,18 @@ def test_what_a_driver_measures_reaches_prometheus(dashboard: str) -> None:
     metrics = Metrics("s3://b/measured", lambda progress: 1.25)
     metrics(tally.snapshot(engines_wait=False))
     where = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"  # what Ray tells Prometheus to scrape
-    deadline = time.monotonic() + 60
-    while USD not in (text := httpx.get(where).text) and time.monotonic() < deadline:
+    expected = {PREFIX + measure.name for measure in MEASURES} | {PREFIX + USD}
+    deadline = time.monotonic() + 60  # names come one by one, and those of other runs are there before
+    while (values := _scraped(where, "s3://b/measured")).keys() != expected and time.monotonic() < deadline:
         time.sleep(0.5)
-    ours = [line for line in text.splitlines() if 'run="s3://b/measured"' in line]
-    values = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in ours}
+    assert values.keys() == expected
     assert values[PREFIX + USD] == 1.25
     assert values["ray_troop_planned_samples"] == 50 and values["ray_troop_committed_samples"] == 7
-    assert values.keys() == {PREFIX + measure.name for measure in MEASURES} | {PREFIX + USD}
+
+
+def _scraped(where: str, run: str) -> dict[str, float]:
+    ours = [line for line in httpx.get(where).text.splitlines() if f'run="{run}"' in line]
+    return {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in ours}
 
 
 def test_a_wrong_token_is_told_in_one_line(dashboard: str, write_sweep: WriteSweep, tmp_path: Path) -> None:
