@@ -47,9 +47,13 @@ check: $(STAMP) ## format, lint, strict types, the order of the rooms
 	@echo "check: ruff format, ruff lint, mypy --strict, import-linter"
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
-bench: $(STAMP) ## measure end to end against plain vLLM, writes bench/RESULTS.md
-	@echo "bench: throughput with verification against plain vLLM"
+bench: $(STAMP) $(VENV)/ray-data ## measure beside plain vLLM, Ray Data and other sandboxes, writes bench/RESULTS.md
+	@echo "bench: sampling, verification, results, driver"
 	@$(BIN)/python -m bench
+
+# Ray Data wants pandas, which nothing else here does, and pyarrow gets slow to start where it is.
+$(VENV)/ray-data: $(STAMP)
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --target $@ $(LINKS) "pandas>=3"
 
 format: $(STAMP) ## let ruff rewrite what check would refuse
 	@echo "format: ruff format and ruff check --fix"

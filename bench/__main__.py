@@ -1,45 +1,61 @@
-"""``make bench``: every measurement, into bench/RESULTS.md."""
+"""``make bench``: the measurements, into bench/RESULTS.md and, round by round, bench/RESULTS.json."""
 
+import json
 import platform
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from os import cpu_count
 from pathlib import Path
 
-from bench import end_to_end, results, scale, verify
-from bench.workloads import WORKLOADS
+from bench import cold_start, results, sampling, scale, verify
+from bench.figures import as_markdown
+from bench.ways import CORES
 
 OUT = Path(__file__).parent / "RESULTS.md"
-ABOUT = """## End to end against plain vLLM (`bench/end_to_end.py`)
+SLICES = 8  # of each way to verify
+RAW = OUT.with_suffix(".json")
+SAMPLING = """## Sampling (`bench/sampling.py`)
 
-Same prompts, settings and engine arguments; tokens per second from a ready engine to the last completion (plain) or to
-the last commit (Troop). Rounds alternate, each in a fresh process."""
+The same prompts, settings and engine arguments through plain `vllm.LLM.generate`, Ray Data's LLM stage
+(`ray.data.llm`) and Troop, which verifies and commits besides; tokens per second from a ready engine to the last
+completion, with Troop to the last commit. Rounds alternate, each in a fresh process."""
 
-ABOUT_SANDBOX = """## Verification (`bench/verify.py`)
+COLD = """## From `troop run` to the first committed unit (`bench/cold_start.py`)"""
+
+VERIFY = """## Verification (`bench/verify.py`)
 
 A function called seven times (`cases`), the same judged by test source in a process of its own (`test`), a program
 that adds two numbers (`stdio`); extraction included. One core; all ways take turns, half a second each."""
 
-ABOUT_RESULTS = """## Results: write, keep, read, resume (`bench/results.py`)
+RESULTS = """## Results (`bench/results.py`)
 
-One process, local disk; texts are random words of the README. The hundred million verdicts are drawn by numpy, encoded
-by Troop's own encoder and kept as compacted shards; no two rows are copies. Requests are counted at a proxy in front of
-a real S3 server (OpenStack Swift) on this machine, whose million units are the real keys with a few bytes in each."""
+One process, local disk; texts are random words of the README. [LARGE.md](LARGE.md) has the same at 10⁷ and 10⁸ rows."""
 
-ABOUT_SCALE = """## One driver (`bench/scale.py`)
+SCALE = """## One driver, 10,000 engines (`bench/scale.py`)
 
 The product's planner and driver against simulated engines and verifiers that answer at once, in the driver's own
 process; a commit is its receipt, and a million units are planned."""
 
 
 def main() -> None:
-    """Measures, writes, and prints what was written."""
-    tables = [end_to_end.as_markdown(name, end_to_end.measure(name)) for name in WORKLOADS]
-    sandbox = [ABOUT_SANDBOX, verify.report()]
-    kept = [ABOUT_RESULTS, results.as_markdown(results.measure())]
-    driver = [ABOUT_SCALE, scale.report()]
-    text = "\n\n".join(["# Measured", _machine(), ABOUT, *tables, *sandbox, *kept, *driver]) + "\n"
+    """Measures in about a quarter of an hour, writes, and prints what was written."""
+    plain = f"plain, {CORES} threads"
+    verified, rates = verify.report(SLICES)
+    figures = {
+        SAMPLING: [
+            *sampling.measure("words", (plain, sampling.RAY_DATA, sampling.TROOP)),
+            *sampling.measure("functions", (plain, sampling.TROOP)),
+        ],
+        COLD: cold_start.measure(),
+        RESULTS: results.measure(("writing", "planning")),
+        SCALE: scale.measure((1,)),
+    }
+    tables = [f"{about}\n\n{as_markdown(found)}" for about, found in figures.items()]
+    text = "\n\n".join(["# Measured", _machine(), f"{VERIFY}\n\n{verified}", *tables]) + "\n"
     OUT.write_text(text, encoding="utf-8")
+    raw = {about.split("`")[-2]: [asdict(one) for one in found] for about, found in {**figures, VERIFY: rates}.items()}
+    RAW.write_text(json.dumps({"about": _machine(), **raw}, indent=1) + "\n", encoding="utf-8")
     print(text)
 
 

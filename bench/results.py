@@ -12,10 +12,10 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 
+from bench.figures import Figure, as_markdown
 from bench.made_results import MODEL, PROVENANCE, SHARD_ROWS, TASK, VERSION, made_units, write_plan, write_shards
 
 ROUNDS = 3
@@ -25,15 +25,6 @@ PLANNED, OPEN_UNITS = 1_000_000, 64
 THREADS = 2
 OUTCOMES = 10_000_000
 ROOT = Path(__file__).parent.parent
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the table: what was measured, in which unit, round by round."""
-
-    what: str
-    unit: str
-    values: tuple[float, ...]
 
 
 def writing(folder: Path) -> list[Figure]:
@@ -249,26 +240,14 @@ MEASUREMENTS: dict[str, Callable[[Path], list[Figure]]] = {
 }
 
 
-def measure() -> list[Figure]:
+def measure(names: Sequence[str] = tuple(MEASUREMENTS)) -> list[Figure]:
     """All figures, each group in a process of its own."""
     figures = []
-    for name in MEASUREMENTS:
+    for name in names:
         print(f"bench: results, {name}", file=sys.stderr, flush=True)
         said = _command([sys.executable, "-m", "bench.results", name], dict(os.environ))
         figures += [Figure(f["what"], f["unit"], tuple(f["values"])) for f in json.loads(said.splitlines()[-1])]
     return figures
-
-
-def as_markdown(figures: Sequence[Figure]) -> str:
-    """A table of minimum, median and maximum."""
-    head = ["| | | min | median | max |", "|---|---|---:|---:|---:|"]
-    return "\n".join([*head, *(_row(figure) for figure in figures)])
-
-
-def _row(figure: Figure) -> str:
-    values = (min(figure.values), median(figure.values), max(figure.values))
-    shown = " | ".join(f"{value:,.0f}" if value >= 100 else f"{value:,.3g}" for value in values)
-    return f"| {figure.what} | {figure.unit} | {shown} |"
 
 
 def _timed(query: Callable[[], int], rows: int) -> tuple[float, ...]:

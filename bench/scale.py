@@ -16,10 +16,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
 
 import jobs.plan
-from bench.results import ROOT, Figure, as_markdown
+from bench.figures import Figure, as_markdown
+from bench.results import ROOT
 from bench.simulated import InThisProcess, SimulatedOnRay
 from cluster.actors import Actors
 from cluster.batches import ModelWork, Work
@@ -128,10 +128,10 @@ def on_ray(batches: int, engines: int = ACTORS) -> Drive:
 WAYS = {"driver": driver_alone, "ray": on_ray}
 
 
-def measure() -> list[Figure]:
+def measure(batch_counts: Sequence[int] = (1, BATCHES)) -> list[Figure]:
     """All figures, each round in a process of its own."""
     figures = []
-    for batches in (1, BATCHES):
+    for batches in batch_counts:
         each = "in one batch" if batches == 1 else f"in {batches} batches"
         found = [_drive_apart("driver", batches) for _ in range(ROUNDS)]
         figures += _figures(f"driver alone, {ENGINES:,} simulated engines, a unit {each}", found)
@@ -164,7 +164,7 @@ def report() -> str:
     """The table, and what breaks first."""
     figures = measure()
     alone = next(figure for figure in figures if figure.unit == "µs/unit")
-    full = f"At {1e6 / median(alone.values):,.0f} units/s the driver's own code fills the core of its event loop."
+    full = f"At {1e6 / alone.median:,.0f} units/s the driver's own code fills the core of its event loop."
     return f"{as_markdown(figures)}\n\n{full}"
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import others
+from bench.figures import Figure
 from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, serve
 from sampling.problems import CallCase, Problem, PythonReference, StdioCase, StdioReference
 from verify.limits import Quota
@@ -115,12 +116,12 @@ class Worker:
         return line
 
 
-def measure(ways: list[str]) -> dict[str, list[Measured]]:
+def measure(ways: list[str], slices: int = SLICES) -> dict[str, list[Measured]]:
     """All ways in turn on one core, a slice each, many times over: so all meet the same disturbances."""
     core = min(os.sched_getaffinity(0))
     workers = {way: Worker(way, core) for way in ways}
     found: dict[str, list[Measured]] = {way: [] for way in ways}
-    for _ in range(SLICES):
+    for _ in range(slices):
         for way, worker in workers.items():
             found[way].append(worker.measure())
     for worker in workers.values():
@@ -229,17 +230,18 @@ def as_markdown(found: dict[str, list[Measured]]) -> str:
     return "\n".join(lines)
 
 
-def report() -> str:
-    """Everything, as Markdown."""
+def report(slices: int = SLICES) -> tuple[str, list[Figure]]:
+    """Everything, as Markdown and as figures."""
     ways = available()
-    table = as_markdown(measure(ways))
+    found = measure(ways, slices)
     tier = next(TROOP[way][1] for way in ways if way in TROOP)
     notes = [
         f"Verdict after a limit of {LIMIT_S} s: at most {1000 * lateness_s(tier):.0f} ms late (20 sleepers, {tier})."
     ]
     if len(os.sched_getaffinity(0)) > 1:
         notes.append(f"Two workers on two cores do {scaling(f'Troop, {tier}, cases'):.2f} × what one does (cases).")
-    return "\n\n".join([table, *notes])
+    rates = [Figure(way, "per second and core", tuple(one.rate for one in taken)) for way, taken in found.items()]
+    return "\n\n".join([as_markdown(found), *notes]), rates
 
 
 def main(words: list[str]) -> None:
@@ -249,7 +251,7 @@ def main(words: list[str]) -> None:
     elif words[:1] == ["--soak"]:
         soak(int(words[1]))
     else:
-        print(report())
+        print(report()[0])
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Iterator
 
 from cluster.batches import ModelWork, SampleBatch, SampleHeader, SetAside, VerdictBatch, Work
-from cluster.devices import smallest_gpu
 from cluster.judging import JudgeWorker, commit_unit, compact_shard
-from cluster.placement import EnginePlace
+from cluster.placement import place_here
 from cluster.sampler import Sampler
 from cluster.shards import OpenShards
 from cluster.sink import Sink
@@ -52,9 +51,7 @@ def _run_model(
     spending: Spending,
 ) -> Iterator[Unit]:
     """Yields each unit once it is committed."""
-    gpus = model.model.gpus if model.model.engine == "vllm" and smallest_gpu() else 0
-    place = EnginePlace(1, 0, gpus, threads=1)
-    sampler = Sampler(model, work.problems, work.seed, work.code_version, place)
+    sampler = Sampler(model, work.problems, work.seed, work.code_version, place_here(model.model))
     engine = EngineTally(f"{model.model.name}/0")
     tally.engines.append(engine)
     engine.set_state("starting")

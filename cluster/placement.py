@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from math import floor
 
 from cluster.batches import ModelWork
+from cluster.devices import smallest_gpu
 from sampling.errors import BadInput
 from sampling.gpu_memory import engines_that_fit
+from sampling.settings import ModelSpec
 
 MOST_CPU_ENGINES = 4  # per model, on a machine without a GPU
 ENGINES_SHARE = 0.5  # of the cores, where engines have no GPU of their own
@@ -81,6 +83,12 @@ def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EnginePlace
     # An engine wants a core. Where a node has fewer for each GPU, its engines must not wait for them for ever.
     core = min(1.0, *(ENGINES_SHARE * cpus / room for cpus, room in fitting))
     return EnginePlace(min(count, most), core, gpus, 1)
+
+
+def place_here(model: ModelSpec) -> EnginePlace:
+    """Of an engine in this process, without Ray."""
+    gpus = model.gpus if model.engine == "vllm" and smallest_gpu() else 0
+    return EnginePlace(1, 0, gpus, threads=1)
 
 
 def gpus_each(work: ModelWork, nodes: Sequence[Node]) -> float:

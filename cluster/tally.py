@@ -190,8 +190,9 @@ class Tally:
 
     @property
     def ready_s(self) -> float:
-        """Seconds from the start until every engine that came up was up for the first time."""
-        return max((engine.first_ready or 0.0 for engine in self.engines), default=0.0) - self._started
+        """Seconds from the start until the first engine was up: others may come at any time of a run."""
+        ready = [engine.first_ready for engine in self.engines if engine.first_ready is not None]
+        return min(ready, default=self._started) - self._started
 
     def add_samples(self, engine: EngineTally | None, header: SampleHeader) -> None:
         """``engine`` is None where it has been started again since: its totals are no longer those of the header."""

@@ -42,7 +42,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class VerdictFile:
-    """One committed verdicts file: of a unit, or of a compacted shard."""
+    """One committed verdicts file: of a unit, or of a compacted shard. Scores of a unit come as one, too."""
 
     info: ObjectInfo
     key: ResultKey
@@ -77,11 +77,16 @@ class Cell:
 
 def read_versions(run: Run) -> list[Cell]:
     """Every version of every model's verdicts on every task, sorted by model, task and age."""
+    return cells_of(_current_files(run))
+
+
+def cells_of(found: Iterable[VerdictFile]) -> list[Cell]:
+    """The same files by cell."""
     cells: defaultdict[tuple[str, str, str], list[VerdictFile]] = defaultdict(list)
-    for file in _current_files(run):
+    for file in found:
         cells[file.key.model, file.key.task, file.version].append(file)
-    found = [Cell(*names, files=tuple(files)) for names, files in cells.items()]
-    return sorted(found, key=lambda cell: (cell.model, cell.task, cell.modified, cell.version))
+    made = [Cell(*names, files=tuple(files)) for names, files in cells.items()]
+    return sorted(made, key=lambda cell: (cell.model, cell.task, cell.modified, cell.version))
 
 
 def choose_cells(cells: Iterable[Cell], version: str | None = None) -> list[Cell]:

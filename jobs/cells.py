@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
+OWN_SCORES = "verdicts"  # as a version of scores: those that the verdicts carry
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class CellCounts:
     ``timeouts`` the decided ones that ran out of time. ``tokens`` and ``prompt_tokens`` are totals (a prompt is counted
     once per problem; in ``billed_prompt_tokens`` once per request), ``engine_s`` seconds of one engine.
     ``duplicate_rate`` is the share of samples whose text equals an earlier sample of the same problem. ``answers`` is
-    empty, or holds one entry per problem. ``version`` names the verifiers. ``copies`` is None
-    where no texts can be compared.
+    empty, or holds one entry per problem. ``version`` names the verifiers, ``scores`` what ``scored`` comes from.
+    ``copies`` is None where no texts can be compared.
     """
 
     model: str
@@ -86,6 +87,7 @@ class CellCounts:
     tiers: Mapping[str, int] = field(default_factory=dict)
     version: str = ""
     scored: tuple[ScoredSamples, ...] = ()
+    scores: str = ""
     unscorable: str = ""
     copies: Copies | None = None
 

@@ -119,8 +119,8 @@ def how_to_select(cells: Sequence[Cell]) -> str:
     """What the lines of a selection chart mean, of those that it has."""
     said = {
         "majority": "Thick: majority, the most frequent answer.",
-        "best_of": "Dashed: the sample that scored best.",
-        "weighted": "Dotted: the answer whose samples scored most.",
+        "best_of": "Dashed: the best score.",
+        "weighted": "Dotted: the largest sum of weights.",
     }
     found = {method for cell in cells for method in methods_of(cell)}
     return " ".join(["Thin: coverage, an oracle’s pick.", *(said[method] for method in METHODS if method in found)])

@@ -3,7 +3,8 @@
 Every object is read and compared with what was written: verdicts and problems by their own seal, samples by the SHA-256
 that their verdicts carry. A unit whose verdicts or samples are damaged, or whose samples are gone, loses its verdicts
 file: then it counts as missing, and the next ``troop run`` makes it again (``troop verify``, if another version of its
-verdicts is whole). Verdicts of another version that name the same damaged samples go with it.
+verdicts is whole). Verdicts of another version that name the same damaged samples go with it, and so do scores of them:
+`troop score` makes those again.
 
 Quarantine is meant for a run at rest. It removes an object only if its bytes are still those that were found damaged;
 a check that is frozen between that look and the removal, while others quarantine the same unit and sample it again,
@@ -12,13 +13,14 @@ could take the new verdicts away: that costs the unit once more, but neither los
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from jobs.catalogue import Run, VerdictFile, read_versions, with_merged
 from jobs.layout import PROBLEMS, QUARANTINE, parse_key, parse_problems_key, quarantine_key, under, within
 from jobs.schema import Footer, read_footer
+from jobs.scores import read_score_versions
 from jobs.whole import read_table
 from sampling.errors import DamagedFile, NoSuchObject
 from sampling.validate import Plain
@@ -65,8 +67,9 @@ class CheckReport(Plain):
         lines = [f"{what}" for what in self.damage.values()]
         if not self.quarantined:
             return "\n".join([*lines, f"{self.run}: {len(lines)} files damaged; --quarantine sets them aside"])
-        moved = f"{len(self.quarantined)} files moved to {QUARANTINE}; `troop run` makes again what is missing"
-        return "\n".join([*lines, f"{self.run}: {moved}"])
+        moved = f"{len(self.quarantined)} files moved to {QUARANTINE}"
+        again = "`troop run` makes again what is missing, `troop score` its scores"
+        return "\n".join([*lines, f"{self.run}: {moved}; {again}"])
 
 
 def check(run: Run, *, quarantine: bool) -> CheckReport:
@@ -78,6 +81,7 @@ def check(run: Run, *, quarantine: bool) -> CheckReport:
 
 def check_run(run: Run) -> list[Damage]:
     """All damage of a run, every version of its verdicts included; reads each object once."""
+    scored = [file for cell in read_score_versions(run) for file in cell.files]  # first: their verdicts are there then
     files = [file for cell in read_versions(run) for file in cell.files]
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
         verdicts = [item for item in pool.map(lambda file: _check_verdicts(run, file), files) if item]
@@ -87,10 +91,12 @@ def check_run(run: Run) -> list[Damage]:
             if item.footer and item.footer.samples:
                 footer = with_merged(item.footer, merged)
                 naming[footer.samples].append(replace(item, footer=footer))
-        samples = pool.map(lambda named: _check_samples(run, *named), sorted(naming.items()))
+        samples = list(pool.map(lambda named: _check_samples(run, *named), sorted(naming.items())))
+        whole = {name for (name, _), damage in zip(sorted(naming.items()), samples, strict=True) if not damage}
+        scores = pool.map(lambda file: _check_scores(run, file.info.key, merged, whole), scored)
         listed = (info.key for info in run.store.list(under(run.prefix, PROBLEMS)))
         problems = pool.map(lambda key: _check_problems(run, key), listed)
-        found = [item.damage for item in verdicts] + list(samples) + list(problems)
+        found = [item.damage for item in verdicts] + samples + list(scores) + list(problems)
         return [damage for damage in found if damage]
 
 
@@ -150,6 +156,23 @@ def _check_samples(run: Run, name: str, naming: Sequence[_Verdicts]) -> Damage |
     what = f"{key}: has SHA-256 {found.sha256}, but its verdicts were made from {expected}"
     alone = (found,) if len(wrong) == len(naming) else ()
     return Damage(key, what, (*(item.stored for item in wrong), *alone))
+
+
+def _check_scores(run: Run, key: str, merged: Mapping[str, Footer], whole: Container[str]) -> Damage | None:
+    """Scores count for nothing once the samples that they are of have gone, and would keep new ones from being made."""
+    try:
+        data = run.store.get(key)
+    except NoSuchObject:
+        return None
+    stored = Stored(key, _sha256(data))
+    try:
+        read_table(data, "scores", key)
+        footer = with_merged(read_footer(data, key, "scores"), merged)
+    except DamagedFile as error:
+        return Damage(key, error.what, (stored,))
+    if footer.samples in whole:
+        return None
+    return Damage(key, f"{key}: has the scores of samples that are damaged or gone: {footer.samples}", (stored,))
 
 
 def _check_problems(run: Run, key: str) -> Damage | None:

@@ -251,6 +251,52 @@ def verify(
     click.echo(summary.as_json() if as_json else summary.as_text())
 
 
+@cli.command()
+@click.argument("run_uri", metavar="RUN")
+@click.option("--model", required=True, metavar="RM", help="The reward model: a folder, a hub id or an s3:// folder.")
+@click.option("--revision", help="Of a model of the hub.")
+@click.option(
+    "--steps", type=click.Choice(["min", "prod", "mean", "last"]), help="How a process model's steps become one score."
+)
+@click.option("--step-separator", default=r"\n\n", show_default=True, help="What parts the steps of a completion.")
+@click.option("--step-token", help="What a process model was trained to see after each step.")
+@click.option(
+    "--template", type=click.Choice(["auto", "chat", "plain"]), default="auto", show_default=True,
+    help="The model's chat template, where it has one, or prompt and completion as one text.",
+)  # fmt: skip
+@click.option("--dtype", help="As in a sweep: auto, float32, bfloat16, …")
+@click.option("--max-model-len", type=int, help="Longest text in tokens; a longer one gets no score.")
+@click.option("--gpus", type=float, help="GPUs of one engine: 0.25, 1, 2, …")
+@cluster_options
+@click.option("--json", "as_json", is_flag=True, help="For a script.")
+def score(
+    run_uri: str,
+    model: str,
+    revision: str | None,
+    steps: str | None,
+    step_separator: str,
+    step_token: str | None,
+    template: str,
+    dtype: str | None,
+    max_model_len: int | None,
+    gpus: float | None,
+    address: str | None,
+    local: bool,
+    as_json: bool,
+) -> None:
+    """Score a RUN's samples with a reward model: best-of-N and weighted votes of the report then use the scores."""
+    from jobs.score import score_run
+    from sampling.reward import RewardSettings, reward_spec
+    from sampling.validate import parse
+
+    spec = reward_spec(model, revision=revision, dtype=dtype, max_model_len=max_model_len, gpus=gpus)
+    given = {"steps": steps, "step_separator": _unescaped(step_separator), "template": template}
+    settings = parse(RewardSettings, {**given, "step_token": step_token and _unescaped(step_token)}, "score")
+    done = score_run(run_uri, spec, settings, address=address, local=local, say=_say)
+    click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
+    sys.exit(3 if done.set_aside else 0)
+
+
 @cli.command("import")
 @click.argument("run_uri", metavar="RUN")
 @click.option(
@@ -297,28 +343,36 @@ def import_(
     click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
 
 
+def scores_option(function: F) -> F:
+    """Which of several versions of the scores a reader takes."""
+    text = "Scores of this version, or `verdicts` for those that verdicts carry; default: the most complete one, the "
+    return click.option("--scores", "scores", metavar="S", help=f"{text}newest of equals.")(function)
+
+
 @cli.command()
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
+@scores_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
-def report(run_uri: str, version: str | None, out: Path | None) -> None:
+def report(run_uri: str, version: str | None, scores: str | None, out: Path | None) -> None:
     """Write report.html, report.json, report.md and charts."""
     from jobs.reporting import report_run
     from jobs.runs import open_run
 
-    _say(report_run(open_run(run_uri, version), out))
+    _say(report_run(open_run(run_uri, version, scores), out))
 
 
 @cli.command()
 @click.argument("run_uri", metavar="RUN")
 @click.argument("query")
 @verifiers_option
+@scores_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
-def sql(run_uri: str, query: str, version: str | None, as_json: bool) -> None:
-    """DuckDB over a run's views samples, verdicts and problems."""
+def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_json: bool) -> None:
+    """DuckDB over a run's views samples, verdicts, scores and problems."""
     from jobs.query import run_query
 
-    columns, rows = run_query(run_uri, query, version)
+    columns, rows = run_query(run_uri, query, version, scores)
     if as_json:
         for row in rows:
             click.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
@@ -401,6 +455,11 @@ def _list_set_aside(outcome: "Outcome") -> None:
         _say(line)
     if outcome.set_aside:
         _say(f"{len(outcome.set_aside)} units set aside (`troop status` lists them); the same command tries them again")
+
+
+def _unescaped(text: str) -> str:
+    r"""A shell can hardly write a line break: ``\n`` stands for it, ``\t`` for a tab."""
+    return text.replace(r"\n", "\n").replace(r"\t", "\t")
 
 
 def _say(line: str) -> None:

@@ -15,22 +15,25 @@ from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 
 PLAN = "plan.json"
 SAMPLES, VERDICTS, FINAL, PROBLEMS, REPORT = "samples/", "verdicts/", "final/", "problems/", "report/"
+SCORES = "scores/"
 QUARANTINE = "quarantine/"  # what `troop check --quarantine` set aside; nothing reads it
 LONGEST_NAME = 200  # with the "model=" before it, a quoted name is one file name, of which a disk takes 255 bytes
 
 _ATTEMPT = re.compile(r"[0-9a-z]+")
 _KEY = re.compile(
-    r"(?P<final>final/)?(?P<kind>samples|verdicts)/(?:v=(?P<version>[^/]{1,200})/)?"
+    r"(?P<final>final/)?(?P<kind>samples|verdicts|scores)/(?:[vm]=(?P<version>[^/]{1,200})/)?"
     r"model=(?P<model>[^/]{1,200})/task=(?P<task>[^/]{1,200})/"
     r"(?:s=(?P<folder>\d{5,})/u(?P<number>\d{7,})|s(?P<shard>\d{5,}))(?:-(?P<attempt>[0-9a-z]+))?\.parquet"
 )
+_KINDS: dict[str, Literal["samples", "verdicts", "scores"]] = {k: k for k in ("samples", "verdicts", "scores")}
+_VERSIONS = {"verdicts": "v", "scores": "m"}  # verifiers, models
 
 
 @dataclass(frozen=True, slots=True)
 class ResultKey:
-    """What the key of a samples or verdicts file says. ``number`` is None for a compacted shard's file."""
+    """What the key of a samples, verdicts or scores file says. ``number`` is None for a compacted shard's file."""
 
-    kind: Literal["samples", "verdicts"]
+    kind: Literal["samples", "verdicts", "scores"]
     model: str
     task: str
     shard: int
@@ -53,7 +56,7 @@ class ResultKey:
         return self.in_shard == other.in_shard and self.number in (None, other.number)
 
     def __str__(self) -> str:
-        version = "" if self.version is None else f"v={quote(self.version)}/"
+        version = "" if self.version is None else f"{_VERSIONS[self.kind]}={quote(self.version)}/"
         file = f"s{self.shard:05d}" if self.number is None else f"s={self.shard:05d}/u{self.number:07d}"
         attempt = "" if self.attempt is None else f"-{self.attempt}"
         where = f"{self.kind}/{version}{_cell(self.model, self.task)}{file}{attempt}.parquet"
@@ -69,6 +72,16 @@ def samples_key(unit: Unit, attempt: str) -> str:
 def verdicts_key(version: str, unit: Unit) -> str:
     """Where a unit's verdicts lie: the same for every attempt, so that only one can win."""
     return str(ResultKey("verdicts", unit.model, unit.task, unit.shard, unit.number, version=version))
+
+
+def scores_key(version: str, unit: Unit) -> str:
+    """Where a unit's scores by one reward model lie: the same for every attempt."""
+    return str(ResultKey("scores", unit.model, unit.task, unit.shard, unit.number, version=version))
+
+
+def scorer_key(version: str) -> str:
+    """Where it is said what made the scores of a version."""
+    return f"{SCORES}m={quote(version)}/model.json"
 
 
 def final_samples_key(model: str, task: str, shard: int, attempt: str) -> str:
@@ -119,13 +132,13 @@ def quarantine_key(key: str, sha256: str) -> str:
 
 
 def parse_key(key: str) -> ResultKey | None:
-    """What a samples or verdicts key says, or None if it is not one that this module would write."""
+    """What a samples, verdicts or scores key says, or None if it is not one that this module would write."""
     match = _KEY.fullmatch(key)
     if match is None:
         return None
     number = None if match["number"] is None else int(match["number"])
     parsed = ResultKey(
-        kind="samples" if match["kind"] == "samples" else "verdicts",
+        kind=_KINDS[match["kind"]],
         model=unquote(match["model"]),
         task=unquote(match["task"]),
         shard=int(match["shard"] or match["folder"]),
@@ -137,8 +150,10 @@ def parse_key(key: str) -> ResultKey | None:
 
 
 def _is_ours(key: ResultKey) -> bool:
-    right_parts = (key.attempt is None, key.version is None) == (key.kind == "verdicts", key.kind == "samples")
-    return right_parts and (key.number is None or key.number // UNITS_PER_SHARD == key.shard)
+    right_parts = (key.attempt is None, key.version is None) == (key.kind != "samples", key.kind == "samples")
+    if key.number is None:  # scores are never compacted
+        return right_parts and key.kind != "scores"
+    return right_parts and key.number // UNITS_PER_SHARD == key.shard
 
 
 def under(prefix: str, key: str) -> str:

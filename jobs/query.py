@@ -1,4 +1,4 @@
-"""SQL over a run: DuckDB's views samples, verdicts and problems."""
+"""SQL over a run: DuckDB's views samples, verdicts, scores and problems."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,22 +15,24 @@ from sampling.errors import BadInput
 Row = tuple[Any, ...]
 
 
-def run_query(uri: str, query: str, version: str | None = None) -> tuple[list[str], list[Row]]:
+def run_query(
+    uri: str, query: str, version: str | None = None, scores: str | None = None
+) -> tuple[list[str], list[Row]]:
     """Column names and rows; raises BadInput for SQL that DuckDB refuses."""
-    stored = open_run(uri, version)
+    stored = open_run(uri, version, scores)
     return undisturbed(lambda: _answer(stored, query))
 
 
 def _answer(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
     try:
-        with open_database(stored.run, stored.version) as db:
+        with open_database(stored.run, stored.version, stored.scores) as db:
             result = db.sql(query)
             return ([], []) if result is None else (list(result.columns), result.fetchall())
     except UNREADABLE:
         raise
     except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
         first = str(error).splitlines()[0]
-        raise BadInput(f"sql: {first}; views: samples, verdicts, problems") from error
+        raise BadInput(f"sql: {first}; views: samples, verdicts, scores, problems") from error
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Row]) -> str:

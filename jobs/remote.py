@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
 from jobs.store import Store
@@ -52,10 +51,12 @@ class _StoreHandler(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has 
     move = copy_file = open_output_stream = open_append_stream = _read_only
 
 
-def dataset_of(store: Store, keys: Sequence[str], kind: str, schema: pa.Schema) -> ds.Dataset:
+def dataset_of(store: Store, keys: Sequence[str], kind: str, schema: pa.Schema) -> Any:
     """The rows of our files at ``keys`` with the columns of ``schema``, null where a file lacks one.
 
     A file of a schema from the future is refused by name when it is read.
     """
+    import pyarrow.dataset as ds  # with pandas, where that is installed: a second
+
     handler = fs.PyFileSystem(_StoreHandler(store, kind))
     return ds.dataset(list(keys), schema=schema, format="parquet", filesystem=handler)

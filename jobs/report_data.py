@@ -99,6 +99,7 @@ def _cell(cell: CellCounts, facts: ModelFacts, limits: list[str], resamples: int
         weighted_by=weighted_by,
         verifier_flaw=estimates.verifier_flaw(cell, held),
         stopped=estimates.stopped(cell, held) if len(held) else None,
+        scores=cell.scores or None,
     )
 
 

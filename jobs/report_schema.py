@@ -120,7 +120,7 @@ class CopyRates(Plain):
 
 
 class Cell(Plain):
-    """One model on one task."""
+    """One model on one task. ``scores`` names what ``best_of`` and ``weighted`` select by: a version of the scores."""
 
     model: str
     task: str
@@ -150,6 +150,7 @@ class Cell(Plain):
     weighted_by: str | None = None
     verifier_flaw: tuple[FlawPoint, ...] = ()
     stopped: Stopped | None = None
+    scores: str | None = None
 
 
 class CrossoverReport(Plain):

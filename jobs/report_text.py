@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from jobs.cells import OWN_SCORES
 from jobs.report_schema import Cell, CoveragePoint, CrossoverReport, Report
 from verify.verdict import Status
 
@@ -150,6 +151,46 @@ def selection_in_words(cells: Sequence[Cell]) -> str:
     return " ".join(said)
 
 
+def at_last(cell: Cell, method: str) -> float | None:
+    """What a way of selection gets at the largest k that all of the cell's have."""
+    points = getattr(cell, method)
+    return points[-1].value if points else None
+
+
+def selected(cell: Cell) -> str:
+    """What selection by scores gets, in a line."""
+    found = [f"{METHODS[name]} {share(at_last(cell, name))}" for name in METHODS if getattr(cell, name)]
+    last = cell.coverage[-1].k if cell.coverage else 0
+    return f"{short_name(cell.model)} on {cell.task}, k={last:,}: {', '.join(found)}; scores {scores_in_words(cell)}"
+
+
+def scores_in_words(cell: Cell) -> str:
+    """Which scores a cell's selection goes by, and how they become the weights of votes."""
+    if not cell.scores:
+        return NONE
+    return f"{cell.scores}, votes by {cell.weighted_by}" if cell.weighted_by else cell.scores
+
+
+def scores_of(cells: Sequence[Cell]) -> list[str]:
+    """A sentence for each version of the scores that selection goes by."""
+    models: dict[tuple[str, str | None], list[str]] = {}
+    for cell in cells:
+        if cell.scores:
+            models.setdefault((cell.scores, cell.weighted_by), []).append(short_name(cell.model))
+    lines = []
+    for (scores, weight), names in models.items():
+        by = "the scores that its verdicts carry" if scores == OWN_SCORES else f"the scores {scores}"
+        votes = f"; votes are weighted by {weight}" if weight else ""
+        lines.append(f"Selection of {', '.join(names)} goes by {by}{votes}.")
+    return lines
+
+
+def methods_in(cells: Iterable[Cell]) -> dict[str, str]:
+    """The ways of selection that any of the cells has, coverage first, with their names."""
+    found = {method for cell in cells for method in methods_of(cell)}
+    return {method: name for method, name in METHODS.items() if method in found or method == "coverage"}
+
+
 def methods_of(cell: Cell) -> list[str]:
     """The ways of selection whose value is known for a cell, the main one first."""
     return [method for method in METHODS if method != "coverage" and getattr(cell, method)]
@@ -169,6 +210,12 @@ def summary_markdown(report: Report) -> str:
         parts.append(_table(_CELL_HEADS, map(_cell_row, report.cells)))
     if report.warnings:
         parts.insert(1, "\n>\n".join(f"> **Warning:** {_plain(line)}" for line in report.warnings))
+    chosen = [cell for cell in report.cells if methods_of(cell)]
+    if chosen:
+        methods = methods_in(chosen)
+        rows = [[c.model, c.task, *(share(at_last(c, name)) for name in methods), _last_k(c), scores_in_words(c)]
+                for c in chosen]  # fmt: skip
+        parts.append(_table(["selection", "task", *methods.values(), "at k", "scores"], rows))
     if report.crossovers:
         parts.append(_table(_CROSS_HEADS, map(_cross_row, report.crossovers)))
     if report.limits:
@@ -195,9 +242,12 @@ _CROSS_HEADS = ("model", "baseline", "task", "crossover k", "baseline's one try"
 
 def _cell_row(cell: Cell) -> list[str]:
     first, last = (point(cell.coverage[0]), point(cell.coverage[-1])) if cell.coverage else (NONE, NONE)
-    largest = f"{cell.coverage[-1].k:,}" if cell.coverage else NONE
-    return [cell.model, cell.task, f"{cell.problems:,}", f"{cell.samples:,}", first, last, largest,
+    return [cell.model, cell.task, f"{cell.problems:,}", f"{cell.samples:,}", first, last, _last_k(cell),
             amount(cell.tokens), amount(cell.gpu_hours), amount(cell.usd, "$")]  # fmt: skip
+
+
+def _last_k(cell: Cell) -> str:
+    return f"{cell.coverage[-1].k:,}" if cell.coverage else NONE
 
 
 def _cross_row(cross: CrossoverReport) -> list[str]:

@@ -14,15 +14,16 @@ from jobs.report_data import build_report
 from jobs.report_page import write_report
 from jobs.report_samples import BrowserSample, most_of_each
 from jobs.report_schema import Report
-from jobs.report_text import crossing, share, shares
+from jobs.report_text import crossing, selected, share, shares
 from jobs.results import open_database, read_cells, undisturbed
 from jobs.runs import StoredRun
+from jobs.scores import read_scorers
 from jobs.store import DirectoryStore, Store
 
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
     """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
-    cells = read_cells(stored.run, stored.version)
+    cells = read_cells(stored.run, stored.version, stored.scores)
     report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored, cells))
     report = _with_predictions(report, stored.store)
     prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
@@ -59,6 +60,11 @@ def provenance(stored: StoredRun, cells: Sequence[CellCounts] = ()) -> dict[str,
         settings = [f"{key} {value}" for key, value in model.sampling.items() if value not in ([], False, 0)]
         said[f"model {model.name}"] = ", ".join([f"{model.distribution.get('path')} ({model.revision})", *settings])
     said |= {f"verdicts of {cell.model} on {cell.task}": f"verifiers {cell.version}" for cell in cells}
+    scored = [cell for cell in cells if cell.scores]
+    made = read_scorers(stored.run) if scored else {}
+    for cell in scored:
+        by = f": {made[cell.scores].words}" if cell.scores in made else ""
+        said[f"scores of {cell.model} on {cell.task}"] = cell.scores + by
     return said
 
 
@@ -120,6 +126,7 @@ def _told(report: Report, page: str, size: int) -> str:
         curve = [point for point in cell.coverage if str(point.k).strip("0") == "1" or point is cell.coverage[-1]]
         said = "  ".join(f"k={point.k:,} {share(point.value)} {shares(point.low, point.high)}" for point in curve)
         lines.append(f"  {cell.model} on {cell.task}, {cell.problems} problems: {said}")
+    lines += [f"  {selected(cell)}" for cell in report.cells if cell.scores]
     lines += [f"  {crossing(cross)}" for cross in report.crossovers]
     lines += [f"  note: {line}" for line in report.limits]
     return "\n".join(["coverage (95 % intervals):", *lines, f"report: {page} ({size / 1e6:.1f} MB)"])

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,18 +29,28 @@ from jobs.catalogue import (
     read_versions,
     with_merged,
 )
-from jobs.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredSamples
+from jobs.cells import OWN_SCORES, AnswerCounts, CellCounts, Copies, Counts, ScoredSamples
 from jobs.doubts import NEAR
 from jobs.layout import parse_key, under
 from jobs.remote import dataset_of
 from jobs.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
+from jobs.scores import (
+    VIEW,
+    CellScores,
+    ScoreRows,
+    choose_scores,
+    missing_scores,
+    of_these_samples,
+    read_score_versions,
+    scored_samples,
+    why_unscored,
+)
 from jobs.store import DirectoryStore, ObjectInfo
 from jobs.whole import check_schema, check_whole
 from sampling.errors import DamagedFile, NoSuchObject, StoreError
 
 _PARALLEL_REQUESTS = 16
 _TRIES = 3
-MOST_SCORES = 10_000_000
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # a file is gone: of a folder; of another store
 _QUERY_IS_WRONG = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException,
@@ -57,6 +68,8 @@ class _OpenCell:
     cell: Cell
     paths: tuple[str, ...]
     footers: tuple[Footer, ...]
+    scores: CellScores
+    score_paths: tuple[str, ...] = ()
 
     @property
     def names_others(self) -> bool:
@@ -70,12 +83,24 @@ class _OpenCell:
         """SQL for the rows of this cell."""
         return f"read_parquet({_list(self.paths)}, union_by_name=true, hive_partitioning=false)"
 
+    @property
+    def score_rows(self) -> ScoreRows | None:
+        """None where there are no scores, or none of the version that was asked for."""
+        if self.scores.version == OWN_SCORES:
+            return ScoreRows(self.verdicts, None)
+        read = f"read_parquet({_list(self.score_paths)}, union_by_name=true, hive_partitioning=false)"
+        return ScoreRows(self.verdicts, read) if self.score_paths else None
 
-def read_cells(run: Run, version: str | None = None) -> list[CellCounts]:
-    """The counts of every model on every task, of the problems that have at least one verdict."""
+
+def read_cells(run: Run, version: str | None = None, scores: str | None = None) -> list[CellCounts]:
+    """The counts of every model on every task, of the problems that have at least one verdict.
+
+    ``version`` is of the verifiers, ``scores`` of the scores; without them the rules of jobs.catalogue and jobs.scores
+    choose.
+    """
 
     def read() -> list[CellCounts]:
-        with _opened(run, version) as (db, cells):
+        with _opened(run, version, scores) as (db, cells):
             ids = _problem_ids(read_problems(run))
             return [_read_cell(db, cell, ids) for cell in cells]
 
@@ -97,27 +122,36 @@ def undisturbed(read: Callable[[], T]) -> T:
 
 
 @contextlib.contextmanager
-def open_database(run: Run, version: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the views ``verdicts``, ``samples`` and ``problems``, good inside the ``with``.
+def open_database(
+    run: Run, version: str | None = None, scores: str | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the views ``verdicts``, ``samples``, ``scores`` and ``problems``, good inside the ``with``.
 
     Files are read when a query asks for them; whoever queries a run that is still compacted does so ``undisturbed``.
     ``samples`` has the samples of committed units alone: what a lost attempt left behind is not seen.
     """
-    with _opened(run, version) as (db, cells), _explained(run, cells):
+    with _opened(run, version, scores) as (db, cells), _explained(run, cells):
         db.register("problems", read_problems(run))
         _union(db, "verdicts", _VERDICT_COLUMNS, [_verdict_rows(cell) for cell in cells])
         found = [select for i, cell in enumerate(cells) for select in _samples(db, run, cell, i)]
         _union(db, "samples", _SAMPLE_COLUMNS, found)
+        read = ((cell, rows) for cell in cells if (rows := cell.score_rows))
+        _union(db, "scores", VIEW, [rows.view(_constants(cell, cell.scores.version)) for cell, rows in read])
         yield db
 
 
 @contextlib.contextmanager
-def _opened(run: Run, version: str | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[_OpenCell]]]:
+def _opened(
+    run: Run, version: str | None, asked: str | None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[_OpenCell]]]:
+    chosen = choose_scores(read_score_versions(run), asked)  # listed first: what is scored is committed by then
     versions = read_versions(run)
     cells = choose_cells(versions, version)
+    scores = [chosen.get((cell.model, cell.task), missing_scores(asked)) for cell in cells]
     merged = merged_samples(run, _beside(versions, cells))
     with tempfile.TemporaryDirectory(prefix="troop-") as folder, _connected() as db:
-        yield db, [_open_cell(db, run, cell, Path(folder), merged) for cell in cells]
+        pairs = zip(cells, scores, strict=True)
+        yield db, [_open_cell(db, run, cell, of_it, Path(folder), merged) for cell, of_it in pairs]
 
 
 def _beside(versions: Sequence[Cell], chosen: Sequence[Cell]) -> list[VerdictFile]:
@@ -148,14 +182,28 @@ def _connected() -> duckdb.DuckDBPyConnection:
 
 
 def _open_cell(
-    db: duckdb.DuckDBPyConnection, run: Run, cell: Cell, folder: Path, merged: Mapping[str, Footer]
+    db: duckdb.DuckDBPyConnection,
+    run: Run,
+    cell: Cell,
+    scores: CellScores,
+    folder: Path,
+    merged: Mapping[str, Footer],
 ) -> _OpenCell:
-    paths = local_paths(run, [file.info for file in cell.files], folder)
+    said = _whole_files(db, run, cell.files, folder, "verdicts")
+    footers = tuple(with_merged(footer, merged) for footer in said.values())
+    scored = _whole_files(db, run, scores.files, folder, "scores") if scores.files else {}
+    return _OpenCell(cell, tuple(said), footers, scores, tuple(of_these_samples(scored, footers, merged)))
+
+
+def _whole_files(
+    db: duckdb.DuckDBPyConnection, run: Run, files: Sequence[VerdictFile], folder: Path, kind: str
+) -> dict[str, Footer]:
+    """Local paths of files that were found whole, and what each says of itself."""
+    paths = local_paths(run, [file.info for file in files], folder)
     with ThreadPoolExecutor() as pool:
-        for _ in pool.map(_check_whole, paths, [file.info.key for file in cell.files]):
+        for _ in pool.map(partial(_check_whole, kind), paths, [file.info.key for file in files]):
             pass
-    footers = (with_merged(parse_footer(said, path), merged) for path, said in _said(db, paths).items())
-    return _OpenCell(cell, tuple(paths), tuple(footers))
+    return {path: parse_footer(said, path, kind) for path, said in _said(db, paths).items()}
 
 
 def _said(db: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> dict[str, dict[bytes, bytes]]:
@@ -167,13 +215,13 @@ def _said(db: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> dict[str, dict
     return by_path
 
 
-def _check_whole(path: str, key: str) -> None:
+def _check_whole(kind: str, path: str, key: str) -> None:
     """DuckDB verifies no checksum: a flipped bit would be another number in a report."""
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise NoSuchObject(f"{key}: no such object") from error
-    check_whole(data, "verdicts", key)
+    check_whole(data, kind, key)
 
 
 def local_paths(run: Run, infos: Sequence[ObjectInfo], folder: Path) -> list[str]:
@@ -198,9 +246,12 @@ def _union(db: duckdb.DuckDBPyConnection, view: str, schema: pa.Schema, selects:
 
 
 def _verdict_rows(cell: _OpenCell) -> str:
-    names = {"model": cell.cell.model, "task": cell.cell.task, "version": cell.cell.version}
-    constants = ", ".join(f"{_text(value)} AS {name}" for name, value in names.items())
-    return f"SELECT {constants}, * FROM {cell.verdicts}"
+    return f"SELECT {_constants(cell, cell.cell.version)}, * FROM {cell.verdicts}"
+
+
+def _constants(cell: _OpenCell, version: str) -> str:
+    names = {"model": cell.cell.model, "task": cell.cell.task, "version": version}
+    return ", ".join(f"{_text(value)} AS {name}" for name, value in names.items())
 
 
 def _samples(db: duckdb.DuckDBPyConnection, run: Run, cell: _OpenCell, number: int) -> list[str]:
@@ -224,9 +275,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
     counts, statuses, tiers = _counted(db, cell)
     idx = counts["problem_idx"]
     task = cell.cell.task
-    scored, unscorable = _scored(db, cell, idx) if counts["scores"].any() else ((), "")
-    if counts["no_numbers"].any():
-        unscorable = f"{counts['no_numbers'].sum():,} samples have a score that is no number; they are no candidates"
+    scored, unscorable = _scored(db, cell, counts)
     exact, hashed = not counts["unhashed"].any(), counts["unhashed"].sum() < (counts["n"] + counts["faults"]).sum()
     return CellCounts(
         model=cell.cell.model,
@@ -246,9 +295,21 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         tiers=tiers,
         version=cell.cell.version,
         scored=scored,
+        scores=cell.scores.version if scored else "",
         unscorable=unscorable,
         copies=_copies(db, cell, exact) if hashed else None,
     )
+
+
+def _scored(
+    db: duckdb.DuckDBPyConnection, cell: _OpenCell, counts: Mapping[str, Counts]
+) -> tuple[tuple[ScoredSamples, ...], str]:
+    """The scored samples of each problem, where there are scores, and what they lack."""
+    rows = cell.score_rows
+    if rows is None or (rows.scores is None and not counts["scores"].any()):
+        return (), ""
+    scored, too_many = scored_samples(db, rows, counts["problem_idx"])
+    return scored, too_many or why_unscored(db, rows, int(counts["all"].sum()))
 
 
 def _counted(
@@ -262,8 +323,7 @@ def _counted(
         SELECT problem_idx, status, tier, count(*) AS "all", count(*) FILTER (passed) AS c,
             coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
             coalesce(sum(prompt_tokens), 0)::BIGINT AS billed,
-            count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores,
-            count(*) FILTER (NOT isfinite(score)) AS no_numbers
+            count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores
         FROM {cell.verdicts} GROUP BY problem_idx, status, tier ORDER BY problem_idx""").to_arrow_table()
     for name, wanted in (("faults", pc.equal), ("n", pc.not_equal)):
         parts = parts.append_column(name, pc.if_else(wanted(parts["status"], "fault"), parts["all"], 0))
@@ -316,23 +376,6 @@ def _answers(db: duckdb.DuckDBPyConnection, cell: _OpenCell, idx: Counts) -> tup
     starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
     n, right = _ints(found["n"]), np.asarray(found["is_right"], dtype=np.bool_)
     return tuple(AnswerCounts(n[a:b], right[a:b]) for a, b in zip(starts, ends, strict=True))
-
-
-def _scored(db: duckdb.DuckDBPyConnection, cell: _OpenCell, idx: Counts) -> tuple[tuple[ScoredSamples, ...], str]:
-    """The scored samples of each problem in ``idx``, or why there are none; a score that is no number is none."""
-    query = f"""SELECT problem_idx, score::DOUBLE AS score, answer, count(*) AS n, count(*) FILTER (passed) AS passed
-        FROM {cell.verdicts} WHERE isfinite(score) AND status <> 'fault' GROUP BY problem_idx, score, answer"""
-    distinct = int(db.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0])
-    if distinct > MOST_SCORES:
-        return (), f"{distinct:,} distinct scores are more than a report reads; there is no best-of-k"
-    found = db.execute(f"""
-        SELECT problem_idx, score, n, passed, CASE WHEN answer IS NULL THEN -1 ELSE
-            dense_rank() OVER (PARTITION BY problem_idx ORDER BY answer NULLS LAST) - 1 END AS answer
-        FROM ({query}) ORDER BY problem_idx, score, answer""").fetchnumpy()
-    starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
-    score, (answer, n, passed) = found["score"], (_ints(found[name]) for name in ("answer", "n", "passed"))
-    places = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
-    return tuple(ScoredSamples(np.asarray(score[at]), answer[at], n[at], passed[at]) for at in places), ""
 
 
 def _problem_ids(problems: pa.Table) -> dict[tuple[str, int], str]:

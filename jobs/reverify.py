@@ -8,45 +8,24 @@ what two versions say is never in one file.
 import json
 import signal
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing import get_context
 from os import cpu_count
 
-import numpy as np
-import pyarrow as pa
-
 from cluster.batches import Problems, SampleBatch
 from cluster.judging import JudgeWorker
-from jobs.catalogue import Cell, Run, VerdictFile, read_problems, read_versions
+from jobs.catalogue import Run, read_problems, read_versions
 from jobs.commit import RunSink
 from jobs.compact import compact_run
-from jobs.layout import final_verdicts_key, samples_prefixes, under
-from jobs.plan import planned_units
 from jobs.progress import counted
-from jobs.rows import Keys, SamplesReader, row_keys
 from jobs.run import current_version
-from jobs.runs import IMPORTED, StoredRun, open_run
-from jobs.schema import NO_VERIFIER, Footer, read_footer, samples_of
-from jobs.whole import read_table
-from sampling.errors import BadInput, StoreError
+from jobs.runs import StoredRun, open_run
+from jobs.schema import NO_VERIFIER
+from jobs.stored_units import StoredUnit, UnitReader, stored_units
 from sampling.problems import REFERENCES, Problem
-from sampling.samples import Sample, Unit
 from sampling.validate import parse
 
 _CHUNK = 8  # neighbours go to one process: they may lie in one compacted file
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One unit to judge again: the key of a file with its present verdicts, and where those are once compacted."""
-
-    unit: Unit
-    verdicts: str
-    final: str
-    version: str
 
 
 class _Process:
@@ -54,14 +33,15 @@ class _Process:
 
     run: Run
     worker: JudgeWorker
-    reader: SamplesReader
+    reader: UnitReader
+    version: str
 
 
 def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
     """Judges every committed unit that the present verifiers have not judged; says how many. Resumable."""
     stored, version = open_run(uri), current_version()
-    items = list(_items(stored, version))
-    changed = _judge_all(stored.run, items, tier, workers or cpu_count())
+    items = _items(stored, version)
+    changed = _judge_all(stored.run, version, items, tier, workers or cpu_count())
     done = f"{stored.store.uri}: {len(items)} units judged again (version {version}); {changed:,} verdicts changed"
     compacted = compact_run(stored.run)
     return f"{done}\n{compacted.as_text()}" if compacted.shards or compacted.failed else done
@@ -80,37 +60,19 @@ def stored_problems(run: Run) -> dict[str, dict[int, Problem]]:
     return found
 
 
-def _items(stored: StoredRun, version: str) -> Iterator[Item]:
-    """The units that other versions have and this one lacks, in the order in which they are stored."""
+def _items(stored: StoredRun, version: str) -> list[StoredUnit]:
+    """The units that other versions have and this one lacks."""
+    cells = read_versions(stored.run)
     done: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-    present: dict[tuple[str, str, int], VerdictFile] = {}
-    files = [file for cell in read_versions(stored.run) if _has_text(stored.run, cell) for file in cell.files]
-    for file in sorted(files, key=lambda file: file.compacted):  # a unit's own samples may be gone, a shard's are not
-        if file.version == version:
-            done[file.key.model, file.key.task].update(file.key.units)
-        else:
-            present |= {(file.key.model, file.key.task, number): file for number in file.key.units}
-    units = {(unit.model, unit.task, unit.number): unit for unit in planned_units(stored.layers)}
-    for place in sorted(place for place in present if place[2] not in done[place[:2]]):
-        if place not in units:
-            raise BadInput(f"{present[place].info.key}: holds unit {place[2]}, which the run's plan does not know")
-        yield _item(units[place], present[place], stored.run, version)
+    for cell in cells:
+        if cell.version == version:
+            done[cell.model, cell.task].update(number for file in cell.files for number in file.key.units)
+    return stored_units(stored.run, stored.layers, (cell for cell in cells if cell.version != version), done)
 
 
-def _has_text(run: Run, cell: Cell) -> bool:
-    """Imported outcomes have none, so there is nothing to judge again."""
-    places = (under(run.prefix, start) for start in samples_prefixes(cell.model, cell.task))
-    return cell.version != IMPORTED or any(True for place in places for _ in run.store.list(place))
-
-
-def _item(unit: Unit, file: VerdictFile, run: Run, version: str) -> Item:
-    final = under(run.prefix, final_verdicts_key(file.version, unit.model, unit.task, unit.shard))
-    return Item(unit, file.info.key, final, version)
-
-
-def _judge_all(run: Run, items: list[Item], tier: str | None, workers: int | None) -> int:
+def _judge_all(run: Run, version: str, items: list[StoredUnit], tier: str | None, workers: int | None) -> int:
     """How many verdicts changed; when interrupted, what is under way is still committed."""
-    arguments = (run, stored_problems(run), tier)
+    arguments = (run, version, stored_problems(run), tier)
     with ProcessPoolExecutor(workers, get_context("spawn"), _start, arguments) as pool:
         try:
             return sum(counted(pool.map(_judge, items, chunksize=_CHUNK), len(items), "units judged"))
@@ -118,48 +80,16 @@ def _judge_all(run: Run, items: list[Item], tier: str | None, workers: int | Non
             pool.shutdown(cancel_futures=True)
 
 
-def _start(run: Run, problems: Problems, tier: str | None) -> None:
+def _start(run: Run, version: str, problems: Problems, tier: str | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent hands out no more
-    _Process.run, _Process.worker, _Process.reader = run, JudgeWorker(problems, tier), SamplesReader(run)
+    _Process.run, _Process.version = run, version
+    _Process.worker, _Process.reader = JudgeWorker(problems, tier), UnitReader(run)
 
 
-def _judge(item: Item) -> int:
+def _judge(item: StoredUnit) -> int:
     """Judges and commits one unit; how many of its verdicts' statuses changed."""
-    try:
-        before, samples, footer = _read(item.verdicts, item.unit)
-    except StoreError:
-        if item.final == item.verdicts or _Process.run.store.head(item.final) is None:
-            raise
-        before, samples, footer = _read(item.final, item.unit)  # compacted since it was listed
+    before, samples, footer = _Process.reader.read(item)
     _, judged = _Process.worker.judge(SampleBatch(item.unit.task, tuple(samples)))
-    sink = RunSink(_Process.run.store, _Process.run.prefix, item.version)
+    sink = RunSink(_Process.run.store, _Process.run.prefix, _Process.version)
     sink.judge(item.unit, samples, judged.verdicts, footer)
     return sum(was != verdict.status for was, verdict in zip(before, judged.verdicts, strict=True))
-
-
-def _read(key: str, unit: Unit) -> tuple[list[str], list[Sample], Footer]:
-    """The statuses that the verdicts at ``key`` gave a unit, its samples, and the footer that names those."""
-    keys, statuses, footer = _verdicts(_Process.run, key)
-    if not footer.samples:
-        raise BadInput(f"{key}: verdicts without stored text cannot be verified again")
-    places = np.flatnonzero(_inside(unit, keys))
-    samples = samples_of(_Process.reader.rows(footer, keys[places]))
-    return statuses.take(places).to_pylist(), samples, footer
-
-
-@lru_cache(maxsize=1)
-def _verdicts(run: Run, key: str) -> tuple[Keys, pa.ChunkedArray, Footer]:
-    data = run.store.get(key)
-    table = read_table(data, "verdicts", key)
-    return row_keys(table), table.column("status"), read_footer(data, key)
-
-
-def _inside(unit: Unit, keys: Keys) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    problem, sample = keys >> 32, keys & 0xFFFFFFFF
-    inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = (
-        (problem >= unit.first_problem)
-        & (problem < unit.last_problem)
-        & (sample >= unit.first_sample)
-        & (sample < unit.last_sample)
-    )
-    return inside

@@ -26,6 +26,7 @@ class StoredRun:
     store: Store
     layers: tuple[Layer, ...]
     version: str | None = None  # of the verdicts to read; None: the most complete one, the newest of equals
+    scores: str | None = None  # of the scores to read; None: see jobs.scores
 
     @property
     def run(self) -> Run:
@@ -46,11 +47,11 @@ def sweep_of(layers: Sequence[Layer]) -> Sweep:
     return sweeps[-1].model_copy(update={"models": tuple(models.values()), "tasks": tuple(tasks.values())})
 
 
-def open_run(uri: str, version: str | None = None) -> StoredRun:
+def open_run(uri: str, version: str | None = None, scores: str | None = None) -> StoredRun:
     """The run at a path, an s3:// URI, or the one that a sweep file names; raises BadInput where there is none."""
     store = _store_of(uri)
     store.check()
-    return replace(stored_run(store), version=version)
+    return replace(stored_run(store), version=version, scores=scores)
 
 
 def stored_run(store: Store) -> StoredRun:

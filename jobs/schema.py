@@ -11,12 +11,15 @@ What is kept where:
   more it is kept only where it is divisible by 32: all copies of a text share that fate, so the share of duplicates
   among the kept rows estimates the share among all, for 0.2 bytes a row instead of 4.
 - ``toolchain`` names what a machine's own software judged with (Lean and mathlib); files without one lack the column.
+- **Scores** of a reward model lie beside the verdicts, by sample, in files of their own: another reward model replaces
+  neither a verdict nor a text.
 - Times and memory are rounded to two significant digits: more is noise, and noise does not compress.
 
 Columns are only ever added, nullable. A file says its kind and schema version in its footer; a version newer than this
 code knows is refused by name.
 """
 
+import contextlib
 import io
 import json
 import zlib
@@ -32,7 +35,8 @@ from numpy.typing import NDArray
 from jobs.seal import BLANK, seal
 from jobs.whole import SCHEMA_VERSION, check_schema, check_whole, read_table
 from sampling.errors import StoreError
-from sampling.problems import Problem
+from sampling.problems import Message, Problem
+from sampling.reward import Prompt, Score
 from sampling.samples import Provenance, Sample
 from verify.verdict import Verdict
 
@@ -80,6 +84,15 @@ SAMPLES = pa.schema(
         *(pa.field(name, pa.string(), nullable=name in _ADDED) for name in PROVENANCE),
     ]
 )
+SCORES = pa.schema(
+    [
+        pa.field("problem_idx", pa.int32(), nullable=False),
+        pa.field("sample_idx", pa.int32(), nullable=False),
+        pa.field("score", pa.float32()),
+        pa.field("reason", pa.string()),  # why there is no score
+        pa.field("tokens", pa.int32()),  # that the reward model read
+    ]
+)
 PROBLEMS = pa.schema(
     [
         pa.field("task", pa.string(), nullable=False),
@@ -96,18 +109,21 @@ _KEYS = {"problem_idx": _DELTA, "sample_idx": _DELTA}
 _ENCODINGS = {
     "verdicts": _KEYS | dict.fromkeys(["tokens", "verify_ms", "cpu_ms", "max_rss_mb"], _SPLIT) | {"text_hash": _SPLIT},
     "samples": _KEYS | {"tokens": _SPLIT, "seed": _DELTA, "gen_s": _SPLIT, "engine_s": _SPLIT, "logprob": _SPLIT},
+    "scores": _KEYS | {"score": _SPLIT, "tokens": _SPLIT},
     "problems": {"problem_idx": _DELTA},
 }
 _DICTIONARIES = {
     "verdicts": ["status", "prompt_tokens", "answer", "reason", "tier", "toolchain"],
     "samples": ["finish_reason", "prompt_tokens", *PROVENANCE],
+    "scores": ["reason"],
     "problems": ["task"],
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a verdicts file says of itself: which attempt wrote it, from which samples, and what those cost an engine.
+    """What a verdicts or scores file says of itself: which attempt wrote it, from which samples, and what it cost an
+    engine: to make those samples, or to score them.
 
     ``samples`` is the key of the samples file inside the run and ``samples_sha256`` its hash; both are "" where there
     is no text, as for outcomes imported from elsewhere. Of a compacted shard ``merged`` names the attempts whose
@@ -183,11 +199,29 @@ def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
 
     A ``toolchain`` that no row has is left out: even of nulls a column costs a unit's file 0.1 bytes a row.
     """
-    said = {name: value for name, value in asdict(footer).items() if value != ()}
     whole = conform(table, VERDICTS, "verdicts")
     if whole["toolchain"].null_count == len(whole):
         whole = whole.drop_columns("toolchain")
-    return write_table(whole, "verdicts", said, _VERDICT_GROUP_ROWS)
+    return write_table(whole, "verdicts", _said(footer), _VERDICT_GROUP_ROWS)
+
+
+def _said(footer: Footer) -> dict[str, Any]:
+    return {name: value for name, value in asdict(footer).items() if value != ()}
+
+
+def encode_scores(samples: Sequence[Sample], scores: Sequence[Score], footer: Footer) -> bytes:
+    """A scores file: ``scores[i]`` is that of ``samples[i]``, which are in key order."""
+    table = pa.table(
+        {
+            "problem_idx": [x.problem_idx for x in samples],
+            "sample_idx": [x.sample_idx for x in samples],
+            "score": [x.value for x in scores],
+            "reason": [_short(x.reason) if x.value is None else None for x in scores],
+            "tokens": [x.tokens for x in scores],
+        },
+        schema=SCORES,
+    )
+    return write_table(table, "scores", _said(footer), _VERDICT_GROUP_ROWS)
 
 
 def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
@@ -204,14 +238,14 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     return table.select(schema.names).cast(schema)
 
 
-def read_footer(data: bytes, where: str = "verdicts") -> Footer:
-    """What a verdicts file says of itself; raises StoreError, DamagedFile where a bit of the file has changed."""
-    return parse_footer(check_whole(data, "verdicts", where), where)
+def read_footer(data: bytes, where: str = "verdicts", kind: str = "verdicts") -> Footer:
+    """What a verdicts or scores file says of itself; raises StoreError, DamagedFile where a bit of it has changed."""
+    return parse_footer(check_whole(data, kind, where), where, kind)
 
 
-def parse_footer(metadata: dict[bytes, bytes], where: str) -> Footer:
+def parse_footer(metadata: dict[bytes, bytes], where: str, kind: str = "verdicts") -> Footer:
     """The same from a file's key-value pairs, which DuckDB can read of many files at once."""
-    said = check_schema(metadata, "verdicts", where)
+    said = check_schema(metadata, kind, where)
     known = {field.name: said[field.name] for field in fields(Footer) if field.name in said}
     return Footer(**known | {"merged": tuple(said.get("merged", ()))})
 
@@ -245,6 +279,14 @@ def prompt_text(problem: Problem) -> str:
     if problem.messages is None:
         return problem.prompt or ""
     return json.dumps([m.model_dump() for m in problem.messages], ensure_ascii=False)
+
+
+def prompt_of(text: str) -> Prompt:
+    """The reverse of ``prompt_text``."""
+    if text.startswith('[{"role": '):
+        with contextlib.suppress(ValueError):
+            return tuple(Message.model_validate(turn) for turn in json.loads(text))
+    return text
 
 
 def write_table(table: pa.Table, kind: str, footer: Mapping[str, Any], group_rows: int) -> bytes:

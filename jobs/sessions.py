@@ -21,7 +21,7 @@ SESSIONS = "sessions/"
 class Session(Plain):
     """Totals of one call. ``usd`` is by model, for services; units in flight count at their worst until they end.
 
-    ``verify_s`` are seconds of one verifier, ``ready_s`` those of ``elapsed_s`` before every engine was up.
+    ``verify_s`` are seconds of one verifier, ``ready_s`` those of ``elapsed_s`` before the first engine was up.
     ``engines`` is how many served each model, ``verifiers`` the size of the pool. Not ``ended``: it was killed, or
     still runs.
     """
@@ -60,7 +60,7 @@ class SessionLog:
         update = {
             "ended": True,
             "elapsed_s": tally.snapshot(engines_wait=False).elapsed_s,
-            "ready_s": max(0.0, tally.ready_s),
+            "ready_s": tally.ready_s,
             "samples": samples,
             "tokens": tally.tokens,
             "stored_bytes": tally.stored_bytes,

@@ -21,6 +21,7 @@ from sampling.weights import S3, S3Folder
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WHOLE_FILE = 64 << 20  # larger files are known by their size and ends
 END = 1 << 20
+HEAD = re.compile(r"(^|\.)(score|classifier|v_head)\.")  # names of a reward model's or classifier's head
 HUB_TIMEOUT_S = 10.0
 FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names of what an engine may load at another width
 SMALLER_CACHE = {
@@ -34,6 +35,8 @@ class ModelInfo:
 
     ``full_layers`` surely keep keys and values of the whole context. Of the weights, ``floats`` are numbers that an
     engine loads at the width it computes with, ``packed_bytes`` are bytes of anything else (quantised), loaded as is.
+    ``architecture`` and ``labels`` (of a classifier's head) are as the config names them; ``has_head`` is whether the
+    weights hold such a head.
     """
 
     revision: str
@@ -45,6 +48,9 @@ class ModelInfo:
     full_layers: int = 0
     floats: int | None = None
     packed_bytes: int = 0
+    architecture: str = ""
+    labels: int = 0
+    has_head: bool | None = None
 
 
 def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
@@ -142,6 +148,7 @@ class Weights:
     parameters: int | None = None
     floats: int | None = None
     packed_bytes: int = 0
+    has_head: bool | None = None
 
 
 def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelInfo:
@@ -158,6 +165,9 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
         full_layers=_full_layers(text),
         floats=weights.floats,
         packed_bytes=weights.packed_bytes,
+        architecture=next(iter(config.get("architectures") or ()), ""),
+        labels=len(config.get("id2label") or ()) or config.get("num_labels") or 2,  # 2: what transformers leaves out
+        has_head=weights.has_head,
     )
 
 
@@ -176,9 +186,11 @@ def _weigh(sizes: Mapping[str, int], read: Callable[[str, int, int], bytes]) -> 
     ``read(name, first, last)`` gives bytes of a file, both ends included. Other formats are known by their size alone.
     """
     parameters = floats = packed = 0
+    names: set[str] = set()
     for name in sorted(name for name in sizes if name.endswith(".safetensors")):
         length = struct.unpack("<Q", read(name, 0, 7))[0]
         header = json.loads(read(name, 8, 7 + length))
+        names |= header.keys()
         for entry in (entry for key, entry in header.items() if key != "__metadata__"):
             numbers = prod(entry["shape"])
             parameters += numbers
@@ -189,12 +201,14 @@ def _weigh(sizes: Mapping[str, int], read: Callable[[str, int, int], bytes]) -> 
     if not parameters:
         other = sum(size for name, size in sizes.items() if name.endswith((".bin", ".pt")))
         return Weights(floats=0, packed_bytes=other) if other else Weights()
-    return Weights(parameters, floats, packed)
+    return Weights(parameters, floats, packed, any(map(HEAD.search, names)))
 
 
 def _folder_digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".model", ".txt"}):
+    for path in sorted(
+        p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".model", ".txt", ".jinja"}
+    ):
         digest.update(path.name.encode() + _file_digest(path).digest())
     return digest.hexdigest()[:16]
 

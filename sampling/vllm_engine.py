@@ -29,22 +29,10 @@ class VllmEngine:
     and the prefix cache still pays for the prompt once."""
 
     def __init__(self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, room: Room) -> None:
-        check_build(prepare_environment(room.threads), room.share)
-        folder = local_weights(model.path, info.revision)
-        if info.floats is None:  # a model of the hub, until it is here
-            info = inspect_folder(folder, f"models.{model.name}")
-        arguments = engine_arguments(model, info, folder, seeds.engine, room.share)
-        import vllm
-
-        self.version = f"vllm {vllm.__version__}"
         self._settings, self._seeds, self._model = settings, seeds, model
-        try:
-            self._engine = in_turn(
-                arguments, room, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
-            )
-        except (RuntimeError, ValueError, OSError) as error:
-            raise EngineError(f"model {model.name}: vLLM does not start ({_last_line(error)})") from error
-        self.device = _device_name(room.share)
+        self._engine = new_llm_engine(model, info, seeds.engine, room)
+        self.version = vllm_version()
+        self.device = device_name(room.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
         self._longest: int = self._engine.vllm_config.model_config.max_model_len
         self._params: dict[tuple[str, ...], Any] = {}
@@ -67,7 +55,7 @@ class VllmEngine:
         try:
             outputs = self._engine.step()
         except Exception as error:  # whatever it raises here, it is dead
-            raise EngineError(f"model {self._model.name}: vLLM broke ({_last_line(error)})") from error
+            raise EngineError(f"model {self._model.name}: vLLM broke ({last_line(error)})") from error
         return [
             self._completion(output) for output in outputs if output.finished and output.request_id in self._pending
         ]
@@ -82,9 +70,7 @@ class VllmEngine:
             del self._pending[name]
 
     def close(self) -> None:
-        shutdown = getattr(self._engine.engine_core, "shutdown", None)
-        if shutdown is not None:
-            shutdown()
+        close_llm_engine(self._engine)
 
     def _prompt_tokens(self, problem: Problem) -> list[int]:
         if problem.messages is None:
@@ -124,6 +110,34 @@ class VllmEngine:
             gen_s=time.monotonic() - started,
             logprob=only.cumulative_logprob,
         )
+
+
+def new_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, room: Room) -> Any:
+    """vLLM's own engine, its model loaded; raises EngineError, EngineRefused where it can never run in this room."""
+    check_build(prepare_environment(room.threads), room.share)
+    folder = local_weights(model.path, info.revision)
+    if info.floats is None:  # a model of the hub, until it is here
+        info = inspect_folder(folder, f"models.{model.name}")
+    arguments = engine_arguments(model, info, folder, seed, room.share)
+    import vllm
+
+    try:
+        return in_turn(arguments, room, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments)))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise EngineError(f"model {model.name}: vLLM does not start ({last_line(error)})") from error
+
+
+def vllm_version() -> str:
+    import vllm
+
+    return f"vllm {vllm.__version__}"
+
+
+def close_llm_engine(engine: Any) -> None:
+    """Ends its processes, where it has any."""
+    shutdown = getattr(engine.engine_core, "shutdown", None)
+    if shutdown is not None:
+        shutdown()
 
 
 def prepare_environment(threads: int) -> bool:
@@ -221,14 +235,14 @@ def _too_long(request: Request, index: int, prompt_tokens: int, seed: int) -> Co
     return Completion(request.tag, request.problem_idx, index, "", "prompt_too_long", prompt_tokens, 0, seed, 0.0)
 
 
-def _device_name(share: GpuShare | None) -> str:
+def device_name(share: GpuShare | None) -> str:
     if share is None:
         return "cpu"
     import torch
 
-    return share.name or str(torch.cuda.get_device_name(0))
+    return share.name or str(torch.cuda.getdevice_name(0))
 
 
-def _last_line(error: BaseException) -> str:
+def last_line(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__

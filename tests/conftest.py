@@ -70,3 +70,14 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def reward_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two tiny reward models: ``outcome`` and ``process``."""
+    from tests.reward_models import outcome_model, process_model  # which import torch when they are called
+
+    root = tmp_path_factory.mktemp("reward-models")
+    outcome_model(root / "outcome")
+    process_model(root / "process")
+    return root

@@ -4,6 +4,7 @@ import pytest
 
 from jobs import report_text as text
 from jobs.report_data import build_report
+from jobs.report_schema import Cell
 from tests.made_cells import cell
 
 
@@ -41,3 +42,15 @@ def test_markdown_shows_hostile_names_as_they_are() -> None:
     assert "<script>" not in written.replace("\\<script\\>", "") and "\n# @" not in written
     row = next(line for line in written.splitlines() if "gsm8k" in line and line.startswith("| a"))
     assert row.replace("\\|", "").count("|") == 11
+
+
+def test_the_scores_that_selection_goes_by_are_named_once_a_version() -> None:
+    def scored(model: str, scores: str, weight: str | None) -> Cell:
+        return Cell(model=model, task="t", problems=1, samples=1, scores=scores, weighted_by=weight)
+
+    by = ("rm-last-1", "exp(score)")
+    cells = [scored("a/x", *by), scored("y", *by), scored("z", "verdicts", None)]
+    assert text.scores_of(cells) == [
+        "Selection of x, y goes by the scores rm-last-1; votes are weighted by exp(score).",
+        "Selection of z goes by the scores that its verdicts carry.",
+    ]

@@ -287,6 +287,6 @@ def test_scores_are_counted_by_answer_and_what_is_no_number_is_left_out(
     assert [first.score.tolist(), first.answer.tolist()] == [[0.5, 0.5, 2.0], [0, 1, -1]]
     assert [first.count.tolist(), first.right.tolist()] == [[2, 1, 1], [2, 0, 0]]
     assert [second.score.tolist(), second.count.tolist()] == [[1.0, 1.0], [1, 1]]
-    monkeypatch.setattr("jobs.results.MOST_SCORES", 4)
+    monkeypatch.setattr("jobs.scores.MOST_SCORES", 4)
     (cell,) = read_cells(Run(store))
     assert cell.scored == ()

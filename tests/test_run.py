@@ -75,7 +75,7 @@ def test_sql_that_is_wrong_is_told_in_one_line(troop: Troop, write_sweep: WriteS
     troop("run", write_sweep(), "--local", "--no-report")
     found = troop("sql", "runs/sums", "SELECT nothing FROM nowhere")
     assert found.code == 2
-    assert "views: samples, verdicts, problems" in found.err
+    assert "views: samples, verdicts, scores, problems" in found.err
 
 
 def test_a_table_shows_hostile_text_as_it_is(troop: Troop, write_sweep: WriteSweep) -> None:

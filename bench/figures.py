@@ -1,0 +1,30 @@
+"""What every benchmark gives: figures, each with its rounds, as a table of minimum, median and maximum."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table: what was measured, in which unit, round by round."""
+
+    what: str
+    unit: str
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+
+def as_markdown(figures: Sequence[Figure]) -> str:
+    """A table of minimum, median and maximum."""
+    head = ["| | | min | median | max |", "|---|---|---:|---:|---:|"]
+    return "\n".join([*head, *(_row(figure) for figure in figures)])
+
+
+def _row(figure: Figure) -> str:
+    values = (min(figure.values), figure.median, max(figure.values))
+    shown = " | ".join(f"{value:,.0f}" if value >= 100 else f"{value:,.3g}" for value in values)
+    return f"| {figure.what} | {figure.unit} | {shown} |"

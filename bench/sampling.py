@@ -1,0 +1,66 @@
+"""Troop, with verification and commits, against plain ``vllm.LLM.generate`` and Ray Data on the same prompts.
+
+All use the same engine arguments and settings. Rounds alternate, each in a process of its own (``bench.ways``).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.figures import Figure, as_markdown
+from bench.ways import WAYS, Measured
+from bench.workloads import WORKLOADS
+
+ROUNDS = 3
+HOME = Path(__file__).parent.parent
+PANDAS = Path(sys.prefix) / "ray-data"  # for Ray Data alone
+TROOP, RAY_DATA = "troop", "ray data"
+PLAIN = tuple(way for way in WAYS if way.startswith("plain"))
+Rounds = Mapping[str, Sequence[Measured]]
+
+
+def measure(workload: str, ways: Sequence[str] = tuple(WAYS), rounds: int = ROUNDS) -> list[Figure]:
+    """Alternating rounds of each way."""
+    found: dict[str, list[Measured]] = {way: [] for way in ways}
+    for number in range(rounds):
+        for way in ways:
+            print(f"bench: {workload}, round {number + 1} of {rounds}: {way}", file=sys.stderr, flush=True)
+            found[way].append(_in_own_process(workload, way))
+    return _figures(workload, found)
+
+
+def _figures(workload: str, found: Rounds) -> list[Figure]:
+    """Rates, and Troop's ratios round by round to the better plain way and to Ray Data."""
+    name = WORKLOADS[workload].about
+    best = max((way for way in PLAIN if way in found), key=lambda way: _rates(found, way).median)
+    rates = [_rates(found, way) for way in found]
+    samples = Figure("troop", "samples/s", tuple(one.samples / one.seconds for one in found[TROOP]))
+    ratios = [_ratio(found, way) for way in (best, RAY_DATA) if way in found]
+    return [replace(rates[0], what=f"{name}: {rates[0].what}"), *rates[1:], samples, *ratios]
+
+
+def _rates(found: Rounds, way: str) -> Figure:
+    return Figure(way, "tokens/s", tuple(one.rate for one in found[way]))
+
+
+def _ratio(found: Rounds, way: str) -> Figure:
+    rounds = zip(found[TROOP], found[way], strict=True)
+    return Figure(f"**troop ÷ {way}**", "", tuple(ours.rate / theirs.rate for ours, theirs in rounds))
+
+
+def _in_own_process(workload: str, way: str) -> Measured:
+    words = [sys.executable, "-m", "bench.ways", workload, way]
+    environment = {**os.environ, "PYTHONPATH": str(PANDAS)} if way == RAY_DATA else None
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=HOME, env=environment)
+    if done.returncode:
+        raise SystemExit(f"bench: {workload}, {way} failed:\n{done.stderr[-2000:]}")
+    return Measured(**json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+if __name__ == "__main__":
+    chosen = sys.argv[1:] or list(WORKLOADS)
+    print("\n\n".join(as_markdown(measure(name)) for name in chosen))

@@ -1,0 +1,161 @@
+"""One round of each way to sample a workload: plain vLLM, Ray Data's LLM stage, Troop. Each runs in a fresh process.
+
+Time runs from the moment when the engine is ready to the last completion, with Troop to the last commit.
+
+``python -m bench.ways WORKLOAD WAY`` prints one round as JSON.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.workloads import WORKLOADS
+from cluster.actors import RayActors
+from cluster.pipeline import Pipeline
+from cluster.placement import place
+from cluster.session import connected
+from cluster.tally import CellTally, Progress, Tally
+from jobs.commit import RunSink
+from jobs.resolve import Resolved
+from jobs.run import current_version, work_of, write_plan
+from jobs.runs import missing_units
+from jobs.store import open_store
+
+CORES = os.cpu_count() or 1
+BATCHES = 16  # of Ray Data on one engine: with its 32 rows each, twice what the engine holds
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One round: completion tokens, samples, and seconds from a ready engine to the end."""
+
+    tokens: int
+    samples: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        return self.tokens / self.seconds
+
+
+def troop(resolved: Resolved, folder: Path) -> Measured:
+    """The whole pipeline on a fresh local Ray, into a fresh folder."""
+    ready: list[float] = []
+
+    def show(progress: Progress) -> None:
+        sampling = [engine.state_s for engine in progress.engines if engine.state == "sampling"]
+        if sampling and not ready:
+            ready.append(time.monotonic() - max(sampling))
+
+    store = open_store(str(folder / "run"))
+    layers, version = write_plan(resolved, store), current_version()
+    work, sink = work_of(resolved, layers, missing_units(store, layers, version)), RunSink(store, "", version)
+    tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
+
+    async def run(cpus: float, gpus: float) -> None:
+        await Pipeline(work, RayActors(work, sink), place(work.models, cpus, gpus, None), tally).run(show)
+
+    with connected(None) as (cpus, gpus):
+        asyncio.run(run(cpus, gpus))
+        return Measured(tally.tokens, tally.committed, time.monotonic() - ready[0])
+
+
+def plain(threads: int) -> Callable[[Resolved, Path], Measured]:
+    """``LLM.generate`` with the engine arguments that Troop uses, and ``n`` samples of each prompt."""
+
+    def round_(resolved: Resolved, _: Path) -> Measured:
+        arguments, _on_gpu = _engine(resolved, threads)
+        from vllm import LLM
+
+        (problems,) = resolved.problems.values()
+        llm = LLM(**arguments)
+        settings = _settings(resolved)
+        settings.n = resolved.sweep.k_of(resolved.sweep.models[0])
+        started = time.monotonic()
+        outputs = llm.generate([problem.prompt for problem in problems], settings, use_tqdm=False)
+        seconds = time.monotonic() - started
+        completions = [completion for output in outputs for completion in output.outputs]
+        return Measured(sum(len(completion.token_ids) for completion in completions), len(completions), seconds)
+
+    return round_
+
+
+def ray_data(resolved: Resolved, _: Path) -> Measured:
+    """``ray.data.llm``: a row for every sample, as its stage keeps only the first of ``n``; nothing is verified."""
+    arguments, on_gpu = _engine(resolved, CORES)
+    import ray
+    from ray.data.llm import build_processor, vLLMEngineProcessorConfig
+
+    (problems,) = resolved.problems.values()
+    settings, model = _params(_settings(resolved)), arguments.pop("model")
+    variables = {name: value for name, value in os.environ.items() if name.startswith(("VLLM_", "OMP_"))}
+    config = vLLMEngineProcessorConfig(
+        model_source=model,
+        engine_kwargs={name: value for name, value in arguments.items() if name != "distributed_executor_backend"},
+        runtime_env={"env_vars": variables},
+        concurrency=1,
+        max_concurrent_batches=BATCHES,
+        chat_template_stage=False,
+        tokenize_stage=False,
+        detokenize_stage=False,
+        log_engine_metrics=on_gpu,
+        placement_group_config=None if on_gpu else {"bundles": [{"CPU": 1}]},
+    )
+    rows = [{"prompt": p.prompt} for p in problems for _ in range(resolved.sweep.k_of(resolved.sweep.models[0]))]
+    with connected(None):
+        processor = build_processor(
+            config,
+            preprocess=lambda row: {"prompt": row["prompt"], "sampling_params": dict(settings)},
+            postprocess=lambda row: {
+                "tokens": row["num_generated_tokens"], "ended": time.time(), "took": row["time_taken_llm"]
+            },
+        )  # fmt: skip
+        taken = processor(ray.data.from_items(rows)).take_all()
+    began = min(row["ended"] - row["took"] for row in taken)
+    return Measured(sum(row["tokens"] for row in taken), len(taken), max(row["ended"] for row in taken) - began)
+
+
+WAYS: Mapping[str, Callable[[Resolved, Path], Measured]] = {
+    "plain, 1 thread": plain(1),
+    f"plain, {CORES} threads": plain(CORES),
+    "ray data": ray_data,
+    "troop": troop,
+}
+
+
+def _engine(resolved: Resolved, threads: int) -> tuple[dict[str, Any], bool]:
+    """The engine arguments that Troop would use, and whether there is a GPU."""
+    from sampling.gpu_memory import GpuShare
+    from sampling.vllm_engine import engine_arguments, prepare_environment
+
+    model, on_gpu = resolved.sweep.models[0], prepare_environment(threads)
+    share = GpuShare(model.gpus) if on_gpu else None
+    return engine_arguments(model, resolved.infos[model.name], Path(model.path), 1, share), on_gpu
+
+
+def _settings(resolved: Resolved) -> Any:
+    from sampling.vllm_engine import sampling_params
+
+    (problems,) = resolved.problems.values()
+    return sampling_params(resolved.sweep.settings_of(resolved.sweep.models[0]), problems[0].stop)
+
+
+def _params(settings: Any) -> dict[str, Any]:
+    names = ("temperature", "top_p", "top_k", "max_tokens", "stop")
+    return {name: getattr(settings, name) for name in names}
+
+
+def main(workload: str, way: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="troop-bench-") as name:
+        print(json.dumps(asdict(WAYS[way](WORKLOADS[workload].make(Path(name)), Path(name)))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

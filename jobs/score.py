@@ -1,0 +1,168 @@
+"""``troop score RUN --model RM``: a reward model reads stored samples, and says of each how good it is.
+
+Nothing is sampled and no verdict is changed: scores get files of their own, by the version of what made them. A unit's
+scores are committed like its verdicts, with one create-only put at a key that all attempts share. So whoever is killed
+has lost the units that were under way and no more, and the same command goes on from there.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cluster.address import check_address
+from cluster.batches import SetAside
+from cluster.judging import WITHOUT_TEXT
+from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, score_here, score_on_ray
+from jobs.catalogue import Run, read_problems, read_versions
+from jobs.layout import scorer_key, scores_key, under
+from jobs.progress import count_display
+from jobs.run import Say, set_aside_lines
+from jobs.runs import StoredRun, open_run
+from jobs.schema import NO_VERIFIER, Footer, encode_scores, prompt_of
+from jobs.scores import Scorer, scored_numbers
+from jobs.stored_units import StoredUnit, UnitReader, stored_units
+from sampling.errors import BadInput
+from sampling.reward import Prompt, RewardModel, RewardSettings, Score, Text, inspect_reward
+from sampling.samples import Sample
+from sampling.settings import ModelSpec
+from sampling.validate import Plain
+
+Prompts = Mapping[str, Mapping[int, Prompt]]  # task -> problem_idx -> prompt
+
+
+class Scored(Plain):
+    """What ``troop score`` prints: the version, what this call wrote, and what has no score."""
+
+    run: str
+    version: str
+    model: str
+    written: int
+    already: int
+    without: dict[str, int]
+    set_aside: tuple[str, ...] = ()
+
+    def as_text(self) -> str:
+        there = f", {self.already:,} units were there" if self.already else ""
+        lines = [f"{self.run}: {self.written:,} samples scored{there}; scores {self.version}", f"  by {self.model}"]
+        lines += [f"  without a score: {count:,} ({reason})" for reason, count in self.without.items()]
+        lines += [f"  {line}" for line in self.set_aside]
+        if self.set_aside:
+            lines.append("  the same command tries these again")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class StoreScores:
+    """Reads units, has them scored and commits the scores; see cluster.scoring.ScoreSink.
+
+    ``scorer`` is kept beside the first scores: an engine that never starts leaves nothing behind.
+    """
+
+    run: Run
+    version: str
+    prompts: Prompts
+    scorer: bytes
+
+    def score(self, item: StoredUnit, engine: ScoreTexts) -> ScoreReceipt:
+        """Raises BadInput for a problem without a prompt, StoreError where samples cannot be read or scores written."""
+        _, samples, footer = _reader(self.run).read(item)
+        with_text = [sample for sample in samples if sample.finish_reason not in WITHOUT_TEXT]
+        texts = [Text((item.unit.task, s.problem_idx), self._prompt(item, s), s.text) for s in with_text]
+        found, engine_s = engine(texts)
+        by_sample = {id(sample): score for sample, score in zip(with_text, found, strict=True)}
+        scores = [by_sample.get(id(sample), _no_text(sample)) for sample in samples]
+        return self._commit(item, samples, scores, Footer(
+            uuid.uuid4().hex, footer.samples, footer.samples_sha256, engine_s))  # fmt: skip
+
+    def _commit(self, item: StoredUnit, samples: list[Sample], scores: list[Score], footer: Footer) -> ScoreReceipt:
+        _keep(self.run, self.version, self.scorer)
+        key = under(self.run.prefix, scores_key(self.version, item.unit))
+        won = self.run.store.put_new(key, encode_scores(samples, scores, footer), {"attempt": footer.attempt})
+        reasons = Counter(score.reason for score in scores if score.value is None)
+        return ScoreReceipt(item.unit, won, len(samples), tuple(reasons.items()))
+
+    def _prompt(self, item: StoredUnit, sample: Sample) -> Prompt:
+        prompt = self.prompts.get(item.unit.task, {}).get(sample.problem_idx)
+        if prompt is None:
+            raise BadInput(f"problem {sample.problem_idx} of {item.unit.task}: the run does not hold its prompt")
+        return prompt
+
+
+@lru_cache(maxsize=1)
+def _reader(run: Run) -> UnitReader:
+    """One a process, whose cache all units share."""
+    return UnitReader(run)
+
+
+@lru_cache(maxsize=1)
+def _keep(run: Run, version: str, scorer: bytes) -> None:
+    """Once a process."""
+    run.store.put_new(under(run.prefix, scorer_key(version)), scorer)
+
+
+def _no_text(sample: Sample) -> Score:
+    known = WITHOUT_TEXT.get(sample.finish_reason)
+    return Score(None, known.reason if known else "not scored")
+
+
+def score_run(
+    uri: str, spec: ModelSpec, settings: RewardSettings, *, address: str | None, local: bool, say: Say
+) -> Scored:
+    """Scores every committed unit that these scores lack. Raises BadInput, and then nothing is written."""
+    stored = open_run(uri)
+    model = inspect_reward(spec, settings)
+    if not local:
+        check_address(address)
+    done = scored_numbers(stored.run, model.version)
+    items = stored_units(stored.run, stored.layers, read_versions(stored.run), done)
+    already = sum(map(len, done.values()))
+    if not items:
+        if not already:
+            raise BadInput(f"{stored.store.uri}: holds no samples with their text yet; there is nothing to score")
+        return _told(stored, model, already, None)
+    sink = StoreScores(stored.run, model.version, prompts_of(stored.run), scorer_of(model).encode())
+    work = ScoreWork(model, sink, tuple(items))
+    rows = sum(item.unit.rows for item in items)
+    say(f"{stored.store.uri}: {len(items):,} units to score ({rows:,} samples); an engine starts, 10 to 50 s")
+    with count_display("samples scored") as show:
+        tally = score_here(work, show) if local else score_on_ray(work, show, address)
+    return _told(stored, model, already, tally)
+
+
+def scorer_of(model: RewardModel) -> Scorer:
+    """What made the scores of a version."""
+    return Scorer(
+        model=model.spec.path, revision=model.info.revision, words=model.words,
+        engine=model.spec.distribution, settings=model.settings.model_dump(),
+    )  # fmt: skip
+
+
+def prompts_of(run: Run) -> Prompts:
+    """The prompts as they are kept in the run: of imported problems they may not be known."""
+    found: dict[str, dict[int, Prompt]] = {}
+    for row in read_problems(run).to_pylist():
+        if row["verifier"] != NO_VERIFIER:
+            found.setdefault(row["task"], {})[row["problem_idx"]] = prompt_of(row["prompt"])
+    return found
+
+
+def _told(stored: StoredRun, model: RewardModel, already: int, tally: ScoreTally[StoredUnit] | None) -> Scored:
+    receipts = tally.receipts if tally else []
+    without: Counter[str] = Counter()
+    for receipt in receipts:
+        without.update(dict(receipt.reasons))
+    return Scored(
+        run=stored.store.uri,
+        version=model.version,
+        model=model.words,
+        written=sum(receipt.rows for receipt in receipts if receipt.won),
+        already=already,
+        without=dict(without.most_common()),
+        set_aside=tuple(_lines(tally.set_aside if tally else [])),
+    )
+
+
+def _lines(items: list[SetAside]) -> list[str]:
+    return set_aside_lines([(item.unit.model, item.unit.task, item.unit.number, item.error) for item in items])
