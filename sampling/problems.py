@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sampling.errors import BadInput
+from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact"]
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean"]
 
 
 class Message(Plain):
@@ -77,13 +78,32 @@ class AnswerReference(Plain):
     answer: str
 
 
-Reference = StdioReference | PythonReference | AnswerReference
-REFERENCES: dict[str, type[StdioReference] | type[PythonReference] | type[AnswerReference]] = {
+class LeanReference(Limits):
+    """A theorem to prove: ``statement`` is ``theorem NAME … : …``, a proof or ``sorry`` after it is left out.
+
+    ``header`` is what stands before it in a file (``import Mathlib``, ``open Real``, …). The limits are those of one
+    proof, beyond what the header needs.
+    """
+
+    header: str = ""
+    statement: str
+    time_limit_s: float = Field(default=60.0, gt=0)
+    memory_mb: int = Field(default=4096, ge=16)
+
+    @field_validator("statement")
+    @classmethod
+    def _a_theorem(cls, text: str) -> str:
+        return read_theorem(text).statement
+
+
+Reference = StdioReference | PythonReference | AnswerReference | LeanReference
+REFERENCES: dict[str, type[StdioReference] | type[PythonReference] | type[AnswerReference] | type[LeanReference]] = {
     "stdio": StdioReference,
     "python": PythonReference,
     "math": AnswerReference,
     "choice": AnswerReference,
     "exact": AnswerReference,
+    "lean": LeanReference,
 }
 
 

@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -26,9 +27,10 @@ from sampling.recipes import (
     template,
     with_limits,
 )
+from sampling.theorems import read_file
 from sampling.validate import Plain, parse
 
-TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests"]
+TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests", "minif2f"]
 KINDS: tuple[str, ...] = get_args(TaskKind)
 MAX_FILE = 4 << 30  # bytes of an unpacked .gz: more is a mistake or an attack
 R = TypeVar("R", Question, Problem)
@@ -37,14 +39,16 @@ R = TypeVar("R", Question, Problem)
 class TaskSpec(Plain):
     """One task of a sweep, as the user writes it.
 
-    ``skip`` and ``limit`` take a slice of the file's problems. ``few_shot`` is a file of the same kind from which
-    ``shots`` examples are drawn. ``prompt`` replaces the built-in template (see ``prompts/``), ``limits`` the time and
-    memory of a code task's candidates. ``style`` is ``base`` for text to continue, ``chat`` for messages.
+    ``only`` is a pattern of the ids that are asked (``mathd_*``), of which ``skip`` and ``limit`` take a slice.
+    ``few_shot`` is a file of the same kind from which ``shots`` examples are drawn. ``prompt`` replaces the built-in
+    template (see ``prompts/``), ``limits`` the time and memory of a candidate that is run. ``style`` is ``base`` for
+    text to continue, ``chat`` for messages.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] | None = None
     kind: TaskKind
     path: Path
+    only: Annotated[str, Field(min_length=1)] | None = None
     limit: int | None = Field(default=None, ge=1)
     skip: int = Field(default=0, ge=0)
     few_shot: Path | None = None
@@ -68,6 +72,7 @@ class TaskSpec(Plain):
         return load_task(
             self.kind,
             self.path,
+            only=self.only,
             limit=self.limit,
             skip=self.skip,
             few_shot=self.few_shot,
@@ -82,6 +87,7 @@ def load_task(
     kind: str,
     path: Path,
     *,
+    only: str | None = None,
     limit: int | None = None,
     skip: int = 0,
     few_shot: Path | None = None,
@@ -95,7 +101,8 @@ def load_task(
         raise BadInput(f"{kind!r} is no kind of task; allowed: {', '.join(KINDS)}")
     if kind == "jsonl":
         _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
-        problems = _slice(_unique(_own_problems(path, style)), skip, limit)
+        own = _unique(_own_problems(path, style))
+        problems = _slice([problem for problem in own if fnmatchcase(problem.id, only or "*")], skip, limit)
     else:
         recipe = RECIPES[kind]
         if not recipe.few_shot:
@@ -103,9 +110,10 @@ def load_task(
         text = template(kind, style, prompt)
         rows = _questions(recipe, path)
         examples = _Examples(kind, style, text, rows, few_shot, shots)
-        asked = _slice([row for row in rows if row.id not in recipe.reserved], skip, limit)
+        free = [row for row in rows if row.id not in recipe.reserved and not row.held_out]
+        asked = _slice([row for row in free if fnmatchcase(row.id, only or "*")], skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems(problems, str(path))
+    return check_problems(problems, str(path) if only is None else f"{path}, only {only!r}")
 
 
 class _Examples:
@@ -118,7 +126,7 @@ class _Examples:
         self.fixed = ""
         self.pool = [row for row in rows if row.id in recipe.own_pool]
         if few_shot:
-            self.pool = _questions(recipe, few_shot)
+            self.pool = [row for row in _questions(recipe, few_shot) if row.answer.strip()]
         self.shots = shots if shots is not None else recipe.shots if style == "base" or few_shot else 0
         if self.shots and not self.pool:
             if shots is not None or style == "chat":
@@ -176,7 +184,11 @@ def _unique(rows: Iterable[tuple[str, R]]) -> list[R]:
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """The rows of a .jsonl or .json (array) file, .gz or not, each with where it stands; raises BadInput."""
+    """The rows of a .jsonl or .json (array) file, .gz or not, or the theorems of a .lean file, each with where it
+    stands; raises BadInput."""
+    if path.suffix == ".lean":
+        yield from _theorems(path)
+        return
     text = _unpacked(path) if path.suffix == ".gz" else read_text(path)
     if path.name.removesuffix(".gz").endswith(".json"):
         data = _loaded(text, str(path))
@@ -187,6 +199,12 @@ def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield f"{path}:{number}", _loaded(line, f"{path}:{number}")
+
+
+def _theorems(path: Path) -> Iterator[tuple[str, Any]]:
+    for where, theorem, header in read_file(read_text(path), str(path)):
+        row = {"name": theorem.name, "formal_statement": theorem.statement, "header": header, "proof": theorem.proof}
+        yield where, row
 
 
 def _loaded(text: str, where: str) -> Any:
@@ -220,5 +238,6 @@ def _slice(rows: Sequence[R], skip: int, limit: int | None) -> Sequence[R]:
 def _refuse(kind: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
-            allowed = "gsm8k, math, mbpp" if name in ("few_shot", "shots") else ", ".join(RECIPES)
-            raise BadInput(f"{name}: not for tasks of kind {kind!r}; allowed for {allowed}")
+            few = [name for name, recipe in RECIPES.items() if recipe.few_shot]
+            allowed = few if name in ("few_shot", "shots") else list(RECIPES)
+            raise BadInput(f"{name}: not for tasks of kind {kind!r}; allowed for {', '.join(allowed)}")
