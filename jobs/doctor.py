@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 from sampling.validate import Plain
-from verify.tiers import probe
+from verify.lean import LeanVerifier
+from verify.tiers import TierUnavailable, probe
 
 
 class Finding(Plain):
@@ -30,7 +31,7 @@ class Examination(Plain):
 
 def examine() -> Examination:
     """Looks at the machine; starts no engine and no Ray."""
-    return Examination(findings=(_machine(), _gpus(), _engine(), *_sandbox(), _ray(), _store(), _browser()))
+    return Examination(findings=(_machine(), _gpus(), _engine(), *_sandbox(), _lean(), _ray(), _store(), _browser()))
 
 
 def _machine() -> Finding:
@@ -61,6 +62,16 @@ def _sandbox() -> list[Finding]:
         Finding(what=f"sandbox {found.tier}", usable=found.available, seen=found.reason or "tried, and it holds")
         for found in probe()
     ]
+
+
+def _lean() -> Finding:
+    """Starts the REPL with no library, which takes a moment: that it answers is what matters."""
+    try:
+        verifier = LeanVerifier()
+    except TierUnavailable as error:
+        return Finding(what="Lean", usable=False, seen=str(error))
+    verifier.close()
+    return Finding(what="Lean", usable=True, seen=f"{verifier.home.toolchain}, {' '.join(verifier.home.command)}")
 
 
 def _ray() -> Finding:

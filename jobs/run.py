@@ -13,7 +13,7 @@ from cluster.address import check_address
 from cluster.batches import ModelWork, SetAside, Work
 from cluster.spending import Spending
 from cluster.tally import CellTally, Tally
-from jobs.audit import check_gold
+from jobs.audit import check_gold, check_lean
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
@@ -63,7 +63,7 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
     layers = (*known, *filter(None, [added]))
     to_do = runnable(planned_units(layers).without(done), resolved, layers)
     if to_do:
-        _try_gold(resolved, say)
+        _try_verifiers(resolved, local, say)
     if not to_do:
         return _nothing_to_do(resolved, store, done, say)
     with opened(address, local=local) as place:
@@ -140,9 +140,12 @@ def _check_place(sweep: Sweep) -> None:
         raise BadInput(f"store: {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
 
 
-def _try_gold(resolved: Resolved, say: Say) -> None:
+def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
     """A task whose own solutions fail would burn hours for nothing: it is refused before any engine starts."""
     settings = resolved.sweep.verify
+    if local or settings.audit:
+        elsewhere = "" if local else "; --no-audit leaves Lean to the cluster's own machines"
+        check_lean(resolved.problems, settings.tier, else_do=elsewhere)
     if settings.audit:
         say(check_gold(resolved.problems, settings.audit, settings.tier))
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sampling.errors import BadInput
 from sampling.settings import TaskSampling
+from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "judge"]
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge"]
 
 
 class Message(Plain):
@@ -91,7 +92,25 @@ class JudgeReference(Plain):
         return self
 
 
-Reference = StdioReference | PythonReference | AnswerReference | JudgeReference
+class LeanReference(Limits):
+    """A theorem to prove: ``statement`` is ``theorem NAME … : …``, a proof or ``sorry`` after it is left out.
+
+    ``header`` is what stands before it in a file (``import Mathlib``, ``open Real``, …). The limits are those of one
+    proof, beyond what the header needs.
+    """
+
+    header: str = ""
+    statement: str
+    time_limit_s: float = Field(default=60.0, gt=0)
+    memory_mb: int = Field(default=4096, ge=16)
+
+    @field_validator("statement")
+    @classmethod
+    def _a_theorem(cls, text: str) -> str:
+        return read_theorem(text).statement
+
+
+Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference
 REFERENCES: dict[str, type[Reference]] = {
     "stdio": StdioReference,
     "python": PythonReference,
@@ -99,6 +118,7 @@ REFERENCES: dict[str, type[Reference]] = {
     "choice": AnswerReference,
     "exact": AnswerReference,
     "judge": JudgeReference,
+    "lean": LeanReference,
 }
 
 

@@ -32,7 +32,7 @@ from sampling.settings import TaskSampling
 from sampling.sources import under
 from sampling.validate import Plain, parse
 
-TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests"]
+TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests", "minif2f"]
 KINDS: tuple[str, ...] = get_args(TaskKind)
 R = TypeVar("R", Question, Problem)
 
@@ -97,6 +97,7 @@ class TaskSpec(Plain):
         problems = load_task(
             task.kind,
             task.path,
+            only=task.only,
             limit=task.limit,
             skip=task.skip,
             few_shot=task.few_shot,
@@ -104,7 +105,7 @@ class TaskSpec(Plain):
             style=task.style,
             prompt=task.prompt,
             limits=task.limits,
-            which=Which(task.only, task.without or (), bool(task.shuffle)),
+            which=Which(task.without or (), bool(task.shuffle)),
         )
         return (
             tuple(problem.model_copy(update={"sampling": sampling}) for problem in problems) if sampling else problems
@@ -115,12 +116,11 @@ class TaskSpec(Plain):
 class Which:
     """Which of a file's problems are asked, and in which order; fields as in ``TaskSpec``."""
 
-    only: str | None = None
     without: tuple[str, ...] = ()
     shuffle: bool = False
 
-    def of(self, rows: Iterable[R]) -> list[R]:
-        kept = [row for row in rows if fnmatchcase(row.id, self.only or "*") and not self.excludes(row)]
+    def of(self, rows: Iterable[R], only: str | None) -> list[R]:
+        kept = [row for row in rows if fnmatchcase(row.id, only or "*") and not self.excludes(row)]
         return sorted(kept, key=lambda row: hashlib.sha256(row.id.encode()).digest()) if self.shuffle else kept
 
     def excludes(self, row: Question | Problem) -> bool:
@@ -135,6 +135,7 @@ def load_task(
     kind: str,
     path: str | Path,
     *,
+    only: str | None = None,
     limit: int | None = None,
     skip: int = 0,
     few_shot: str | Path | None = None,
@@ -150,7 +151,7 @@ def load_task(
     place = str(path)
     if kind == "jsonl":
         _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
-        problems = _slice(which.of(_unique(_own_problems(place, style))), skip, limit)
+        problems = _slice(which.of(_unique(_own_problems(place, style)), only), skip, limit)
     else:
         recipe = RECIPES[kind]
         if not recipe.few_shot:
@@ -159,9 +160,10 @@ def load_task(
         rows = _questions(recipe, place)
         pool = _questions(recipe, str(few_shot)) if few_shot else None
         examples = _Examples(kind, style, text, rows, pool, shots, default_shots(kind, prompt), which)
-        asked = _slice(which.of(row for row in rows if row.id not in recipe.reserved), skip, limit)
+        free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
+        asked = _slice(which.of(free, only), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems(problems, f"{place}, only {which.only!r}" if which.only else place)
+    return check_problems(problems, f"{place}, only {only!r}" if only else place)
 
 
 class _Examples:
@@ -181,7 +183,7 @@ class _Examples:
         recipe = RECIPES[kind]
         self.fixed = ""
         pool = given if given is not None else [row for row in rows if row.id in recipe.own_pool]
-        self.pool = [row for row in pool if row.answer and not which.excludes(row)]
+        self.pool = [row for row in pool if row.answer.strip() and not which.excludes(row)]
         self.shots = shots if shots is not None else recipe.shots if style == "base" or given is not None else 0
         if self.shots and not pool:
             if shots is not None or style == "chat":

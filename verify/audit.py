@@ -87,7 +87,7 @@ def plan_audit(tasks: Mapping[str, Sequence[Problem]], most: int | None) -> Audi
     problems: dict[str, Problem] = {}
     trials: list[Trial] = []
     for task, given in tasks.items():
-        for problem in gold_problems(given, most):
+        for problem in spread([problem for problem in given if any(known_completions(problem))], most):
             problems[key := f"{task}/{problem.id}"] = problem
             trials += [Trial(task, problem.id, key, known) for known in known_completions(problem)]
         for limited, known in _breakers(given):

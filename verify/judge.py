@@ -1,7 +1,7 @@
 """The one place that knows which verifier judges which problem, and that does not judge the same candidate twice.
 
 A judge belongs to one thread. It owns its verifiers' processes: the sandbox is started with the first problem that runs
-code, the math worker with the first answer that needs one, and ``close`` ends them all.
+code, the math worker with the first answer that needs one, Lean with the first theorem, and ``close`` ends them all.
 """
 
 import hashlib
@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sampling.errors import BadInput, VerifierFault
-from sampling.problems import Problem, PythonReference, StdioReference
-from verify import extract
+from sampling.problems import LeanReference, Problem, PythonReference, StdioReference
+from verify import extract, lean_extract
 from verify.choice import ChoiceVerifier
 from verify.exact import ExactVerifier
+from verify.lean import LeanVerifier
 from verify.llm_judge import TRIES, JudgeSettings, LlmVerifier
 from verify.math import MathVerifier
 from verify.python import PythonVerifier
@@ -37,6 +38,7 @@ KINDS: Mapping[str, type[Verifier]] = {
     "choice": ChoiceVerifier,
     "exact": ExactVerifier,
     "judge": LlmVerifier,
+    "lean": LeanVerifier,
 }
 CODE = frozenset({"stdio", "python"})
 
@@ -147,6 +149,8 @@ class Judge:
             if self._llm is None:
                 raise BadInput(NO_JUDGE)
             return LlmVerifier(self._llm)
+        if kind == "lean":
+            return LeanVerifier(self.tier)
         self._sandbox = self._sandbox or Sandbox(self.tier or AUTO)
         return StdioVerifier(self._sandbox) if kind == "stdio" else PythonVerifier(self._sandbox)
 
@@ -159,12 +163,14 @@ class Judge:
 
 
 def judged_text(problem: Problem, completion: str) -> str | None:
-    """What of a completion its verdict depends on: the program that a code verifier would run, else all of it."""
+    """What of a completion its verdict depends on: the program that a verifier would run, or the proof; else all."""
     reference = problem.reference
     if isinstance(reference, PythonReference):
         return extract.extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
     if isinstance(reference, StdioReference):
         return extract.extract_code(completion)
+    if isinstance(reference, LeanReference):
+        return lean_extract.extract_proof(completion, reference)
     return completion
 
 

@@ -16,18 +16,21 @@ EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = 1, 2, 4, 8, 
 MAKE_DIR, MAKE_REG, MAKE_SYM, TRUNCATE = 1 << 7, 1 << 8, 1 << 12, 1 << 14
 READ = READ_FILE | READ_DIR
 WRITE = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SYM | TRUNCATE
-_ON_FILES = WRITE_FILE | READ_FILE | TRUNCATE
+_ON_FILES = WRITE_FILE | READ_FILE | TRUNCATE | EXECUTE
 
 _FS_BITS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many access rights each ABI knows; 16 from ABI 5 on
 _NET_TCP = 3  # bind and connect
 _SCOPED = 3  # abstract sockets and signals stay within
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
-    """Confines this process and its descendants for good. Needs no_new_privs; raises OSError."""
+def restrict(readable: Iterable[str], writable: Iterable[str], programs: bool = False) -> None:
+    """Confines this process and its descendants for good. Needs no_new_privs; raises OSError.
+
+    ``programs``: what lies in the readable trees may also be executed.
+    """
     ruleset, handled = _ruleset(landlock_abi())
     try:
-        for paths, access in ((readable, READ), (writable, WRITE)):
+        for paths, access in ((readable, READ | EXECUTE if programs else READ), (writable, WRITE)):
             for path in paths:
                 _allow(ruleset, path, access & handled)
         syscall("landlock_restrict_self", ctypes.c_int(ruleset), ctypes.c_uint32(0))

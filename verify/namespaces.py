@@ -37,11 +37,14 @@ def become_nobody() -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # /proc/self has to be our own to write the maps of a user namespace
 
 
-def enter(readable: Iterable[str], scratch_mb: int) -> None:
-    """Leaves this process in its new world; its next child is process 1 there. Raises OSError."""
+def enter(readable: Iterable[str], scratch_mb: int, program: str | None = None) -> None:
+    """Leaves this process in its new world; its next child is process 1 there. Raises OSError.
+
+    ``program`` is what ``/proc/self/exe`` names there, for programs that look for themselves.
+    """
     proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
     if os.geteuid() == 0 and _may_unshare():
-        _private_root(readable, scratch_mb)
+        _private_root(readable, scratch_mb, program)
         become_nobody()
         _own_users_if_possible(proc)
     else:
@@ -49,7 +52,7 @@ def enter(readable: Iterable[str], scratch_mb: int) -> None:
         uid, gid = os.geteuid(), os.getegid()
         kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | _SHARED)
         _map_users(proc, uid, gid)
-        _private_root(readable, scratch_mb)
+        _private_root(readable, scratch_mb, program)
     os.close(proc)
 
 
@@ -78,7 +81,7 @@ def _map_users(proc: int, uid: int, gid: int) -> None:
         os.close(descriptor)
 
 
-def _private_root(readable: Iterable[str], scratch_mb: int) -> None:
+def _private_root(readable: Iterable[str], scratch_mb: int, program: str | None) -> None:
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     sources = {path: os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for path in _outermost(readable)}
     links = {path: os.readlink(path) for path in sources if os.path.islink(path)}
@@ -86,6 +89,9 @@ def _private_root(readable: Iterable[str], scratch_mb: int) -> None:
     for path, source in sources.items():
         _place(path, source, links.get(path))
         os.close(source)
+    for name in ("self", "1") if program else ():
+        os.makedirs(f"{_BUILD_AT}/proc/{name}")
+        os.symlink(str(program), f"{_BUILD_AT}/proc/{name}/exe")
     _mount_scratch(_BUILD_AT + SCRATCH, scratch_mb)
     os.mkdir(f"{_BUILD_AT}/{_OLD}")
     os.chdir(_BUILD_AT)
