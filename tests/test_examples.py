@@ -33,7 +33,7 @@ def given(path: Path) -> list[str]:
 
 
 @pytest.mark.skipif(not TASKS.exists(), reason="the published files are not here")
-@pytest.mark.parametrize("name", ["gsm8k", "math", "codecontests", "humaneval", "mbpp", "gold"])
+@pytest.mark.parametrize("name", ["gsm8k", "math", "codecontests", "humaneval", "mbpp", "minif2f", "gold"])
 def test_an_example_is_planned(troop: Troop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     words = [word for assignment in given(EXAMPLES / f"{name}.yaml") for word in ("--set", assignment)]
