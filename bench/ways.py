@@ -77,7 +77,7 @@ def plain(threads: int) -> Callable[[Resolved, Path], Measured]:
         (problems,) = resolved.problems.values()
         llm = LLM(**arguments)
         settings = _settings(resolved)
-        settings.n = resolved.sweep.k_of(resolved.sweep.models[0])
+        settings.n = resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0])
         started = time.monotonic()
         outputs = llm.generate([problem.prompt for problem in problems], settings, use_tqdm=False)
         seconds = time.monotonic() - started
@@ -108,7 +108,11 @@ def ray_data(resolved: Resolved, _: Path) -> Measured:
         log_engine_metrics=on_gpu,
         placement_group_config=None if on_gpu else {"bundles": [{"CPU": 1}]},
     )
-    rows = [{"prompt": p.prompt} for p in problems for _ in range(resolved.sweep.k_of(resolved.sweep.models[0]))]
+    rows = [
+        {"prompt": p.prompt}
+        for p in problems
+        for _ in range(resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0]))
+    ]
     with connected(None):
         processor = build_processor(
             config,

@@ -22,6 +22,7 @@ from jobs.resolve import Resolved
 from jobs.results import open_database, read_cells, undisturbed
 from jobs.runs import StoredRun
 from jobs.sessions import Session, now, read_sessions
+from jobs.spec import Sweep
 from jobs.store import Store
 from sampling.settings import ModelSpec
 from sampling.validate import Plain, parse_json
@@ -49,9 +50,14 @@ def small_part(resolved: Resolved) -> Resolved:
     most = max(1, ROWS // max(len(given) for given in problems.values()))
     sweep = resolved.sweep
     models = [
-        m.model_copy(update={"k": min(sweep.k_of(m), PAID_K if _bills_tokens(m) else most)}) for m in sweep.models
+        m.model_copy(update={"k": min(least_k(sweep, m), PAID_K if _bills_tokens(m) else most)}) for m in sweep.models
     ]
     return replace(resolved, sweep=sweep.model_copy(update={"models": tuple(models)}), problems=problems)
+
+
+def least_k(sweep: Sweep, model: ModelSpec) -> int:
+    """Of all its tasks: more must not be drawn on any."""
+    return min(sweep.k_of(model, task) for task in sweep.tasks_of(model))
 
 
 def _spread(given: Sequence[Any]) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """``troop plan``: what a run would do, before it does anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jobs.calibrate import evidence, keep_prediction, predict_rest, small_part
 from jobs.costs import rates, samples_drawn
@@ -16,7 +17,7 @@ from jobs.schema import prompt_text
 from jobs.spec import Sweep
 from jobs.store import Store, open_store
 from sampling.errors import EngineError
-from sampling.prices import most_usd
+from sampling.settings import SamplingSettings, settings_on
 from sampling.validate import Plain
 
 BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # stored, at most: text is compressed
@@ -33,15 +34,29 @@ class CellPlan(Plain):
     samples: int
     units_to_do: int
     samples_to_do: int
+    sampling: SamplingSettings
 
 
 class TaskPlan(Plain):
-    """A task and the first prompt that a model would see."""
+    """A task and the first prompt that a model would see; ``preset`` is all that its preset stands for."""
 
     task: str
     problems: int
     verifiers: tuple[str, ...]
     first_prompt: str
+    stop: tuple[str, ...] = ()
+    preset: dict[str, Any] | None = None
+
+    def as_lines(self) -> list[str]:
+        stop = f", ends at {', '.join(map(repr, self.stop))}" if self.stop else ""
+        judged = f"{self.problems} problems, judged by {', '.join(self.verifiers)}{stop}"
+        lines = [
+            f"first prompt of {self.task} ({judged}):",
+            *(f"  | {line}" for line in self.first_prompt.splitlines()),
+        ]
+        if self.preset:
+            lines.insert(0, f"preset of {self.task}: {_settings(self.preset)}; the sweep's own keys go first")
+        return lines
 
 
 class PlanDescription(Plain):
@@ -64,12 +79,11 @@ class PlanDescription(Plain):
                 f"  {cell.model} on {cell.task}: {cell.problems} problems × k={cell.k:,} = {cell.samples:,} samples in "
                 f"{cell.units:,} units; {cell.samples_to_do:,} samples in {cell.units_to_do:,} units to do"
             )
+            lines.append(f"    with {_settings(cell.sampling.model_dump())}")
         dollars = f", {amount(self.most_usd, '$')} for tokens" if self.most_usd else ""
         lines.append(f"at most {self.most_tokens:,} tokens{dollars} and {self.most_bytes / 1e6:,.1f} MB to store")
         lines += self._predicted()
-        for task in self.tasks:
-            lines += [f"first prompt of {task.task} ({task.problems} problems, judged by {', '.join(task.verifiers)}):"]
-            lines += [f"  | {line}" for line in task.first_prompt.splitlines()]
+        lines += [line for task in self.tasks for line in task.as_lines()]
         return "\n".join(lines)
 
     def _predicted(self) -> list[str]:
@@ -112,8 +126,10 @@ def _describe(resolved: Resolved) -> PlanDescription:
     known = layers_to_extend(store)
     layer = next_layer(resolved, known)
     layers = (*known, layer) if layer else known
-    cells = _cells(resolved, layers, runnable(missing_units(store, layers, current_version()), resolved, layers))
-    most = sum(cell.samples_to_do * _max_tokens(resolved, cell.model) for cell in cells)
+    cells = _cells(
+        resolved, layers, runnable(missing_units(store, layers, current_version(sweep.judge)), resolved, layers)
+    )
+    most = sum(cell.samples_to_do * cell.sampling.max_tokens for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)
     measured, predicted = _predict(store, known, cells)
     return PlanDescription(
@@ -152,11 +168,19 @@ def _usd_so_far(stored: StoredRun) -> float | None:
 
 
 def _most_usd(resolved: Resolved, cell: CellPlan) -> float:
-    """What the tokens of a cell's missing samples cost at worst."""
+    """What the tokens of a cell's missing samples, and of a judge of theirs, cost at worst."""
     model = next(model for model in resolved.sweep.models if model.name == cell.model)
-    settings, problems = resolved.sweep.settings_of(model), resolved.problems[cell.task]
-    whole = sum(most_usd(model, settings, problem, 1) for problem in problems)
+    problems = resolved.problems[cell.task]
+    whole = sum(resolved.most_usd(model, problem, 1) for problem in problems)
     return whole / len(problems) * cell.samples_to_do
+
+
+def _settings(given: Mapping[str, Any]) -> str:
+    """``temperature 0.6, max_tokens 512``: those that say something."""
+    said = {
+        key: value for key, value in given.items() if value not in ((), False, None) and (key, value) != ("top_k", 0)
+    }
+    return ", ".join(f"{key} {value:,}" if type(value) is int else f"{key} {value}" for key, value in said.items())
 
 
 def _interval(row: Prediction) -> str:
@@ -164,8 +188,9 @@ def _interval(row: Prediction) -> str:
 
 
 def _cells(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> tuple[CellPlan, ...]:
-    cells = []
+    cells, models = [], {model.name: model for model in resolved.sweep.models}
     for (model, task), k in resolved.wanted.k.items():
+        settings = resolved.sweep.settings_of(models[model])
         planned, to_do = planned_units(layers).of(model, task), missing.of(model, task)
         cells.append(
             CellPlan(
@@ -177,6 +202,7 @@ def _cells(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> tuple
                 samples=planned.rows,
                 units_to_do=len(to_do),
                 samples_to_do=to_do.rows,
+                sampling=settings_on(models[model], settings, resolved.problems[task][0].sampling),
             )
         )
     return tuple(cells)
@@ -184,14 +210,12 @@ def _cells(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> tuple
 
 def _task(name: str, resolved: Resolved) -> TaskPlan:
     problems = resolved.problems[name]
+    preset = next(task for task in resolved.sweep.tasks if task.title == name).from_preset
     return TaskPlan(
         task=name,
         problems=len(problems),
         verifiers=tuple(sorted({problem.verifier for problem in problems})),
         first_prompt=prompt_text(problems[0]),
+        stop=problems[0].stop,
+        preset=preset.said if preset else None,
     )
-
-
-def _max_tokens(resolved: Resolved, name: str) -> int:
-    model = next(model for model in resolved.sweep.models if model.name == name)
-    return resolved.sweep.settings_of(model).max_tokens

@@ -252,13 +252,13 @@ def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) 
         known |= dict(zip(part.ids, zip(part.prompt_digests, part.reference_digests, strict=True), strict=True))
     for problem in given:
         prompt, reference = known.get(problem.id, (problem.prompt_digest, problem.reference_digest))
-        changed = "prompt" if prompt != problem.prompt_digest else "reference"
+        changed, hint = ("reference", "") if prompt == problem.prompt_digest else ("prompt", ", or its task's settings")
         if UNKNOWN not in (prompt, reference) and (prompt, reference) != (
             problem.prompt_digest,
             problem.reference_digest,
         ):
             raise BadInput(
-                f"task {task}: the {changed} of problem {problem.id!r} has changed; give the sweep a new name"
+                f"task {task}: the {changed} of problem {problem.id!r} has changed{hint}; give the sweep a new name"
             )
     new = [problem for problem in given if problem.id not in known]
     if not new:

@@ -10,9 +10,11 @@ from jobs.plan import PlannedModel, Wanted
 from jobs.spec import Sweep
 from sampling.errors import BadInput
 from sampling.models import ModelInfo, inspect_model, prompt_too_long
-from sampling.prices import most_unit_rows
+from sampling.openai_check import check_service
+from sampling.prices import most_unit_rows, most_usd, rows_for
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
+from verify.judge import NO_JUDGE
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,21 @@ class Resolved:
     def wanted(self) -> Wanted:
         """What the plan has to hold."""
         models = tuple(self._planned(model) for model in self.sweep.models)
-        k = {(m.name, task): self.sweep.k_of(m) for m in self.sweep.models for task in self.problems}
+        k = {(m.name, t.title): self.sweep.k_of(m, t) for m in self.sweep.models for t in self.sweep.tasks_of(m)}
         rows = {model.name: self._most_unit_rows(model) for model in self.sweep.models}
         return Wanted(models, self.problems, k, {name: most for name, most in rows.items() if most is not None})
 
     def _most_unit_rows(self, model: ModelSpec) -> int | None:
-        problems = (problem for given in self.problems.values() for problem in given)
-        return most_unit_rows(model, self.sweep.settings_of(model), problems)
+        problems = [problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title]]
+        rows = [most_unit_rows(model, self.sweep.settings_of(model), problems)]
+        if judge := self.sweep.judge:
+            rows.append(rows_for(max(map(judge.most_usd, problems), default=0.0), judge.service.cap_usd))
+        return min((most for most in rows if most is not None), default=None)
+
+    def most_usd(self, model: ModelSpec, problem: Problem, samples: int) -> float:
+        """What these samples could cost at worst, with what judges them."""
+        judging = self.sweep.judge.most_usd(problem) if self.sweep.judge else 0.0
+        return most_usd(model, self.sweep.settings_of(model), problem, samples) + samples * judging
 
     def sampling_hash(self, model: ModelSpec) -> str:
         """Names the distribution of a model's samples."""
@@ -56,15 +66,25 @@ class Resolved:
 def resolve(sweep: Sweep) -> Resolved:
     """Raises BadInput for a model or a task that cannot be used, or a prompt that no model here could take."""
     infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
-    problems = {task.title: task.load() for task in sweep.tasks}
+    problems = {task.title: task.load(sweep.sampling_on(task)) for task in sweep.tasks}
     for name in [*infos, *problems]:
         quote(name)
     for model in sweep.models:
-        for task, given in problems.items():
-            trouble = prompt_too_long(model, infos[model.name], given)
+        for task in sweep.tasks_of(model):
+            trouble = prompt_too_long(model, infos[model.name], problems[task.title])
             if trouble is not None:
-                raise BadInput(f"task {task}, {trouble}; shorten it, or raise max_model_len")
+                raise BadInput(f"task {task.title}, {trouble}; shorten it, or raise max_model_len")
+    _check_judge(sweep, problems)
     return Resolved(sweep, infos, problems)
+
+
+def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+    """A judge that is needed is there, and takes the key."""
+    needing = [task for task, given in problems.items() if any(problem.verifier == "judge" for problem in given)]
+    if needing and sweep.judge is None:
+        raise BadInput(f"task {needing[0]}: {NO_JUDGE}")
+    if needing and sweep.judge and sweep.judge.service.check:
+        check_service(sweep.judge, "judge")
 
 
 def code_version() -> str:

@@ -29,6 +29,7 @@ from jobs.store import Store, open_store, probe_store
 from sampling.errors import BadInput, StoreError, TroopError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
+from verify.llm_judge import JudgeSettings
 
 Say = Callable[[str], None]
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
@@ -50,7 +51,7 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
 
 def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: Say) -> Outcome:
     """The same with models that were looked at and problems that were loaded."""
-    sweep, version = resolved.sweep, current_version()
+    sweep, version = resolved.sweep, current_version(resolved.sweep.judge)
     _check_place(sweep)
     if not local:
         check_address(address)
@@ -85,7 +86,7 @@ def _carry_out(resolved: Resolved, store: Store, done: Committed, place: Place, 
     to_do = runnable(missing, resolved, layers)
     say(_opening(store, layers, missing, to_do))
     work = replace(work_of(resolved, layers, to_do), open_shards=open_shards(layers, missing))
-    sink = RunSink(store, "", current_version())
+    sink = RunSink(store, "", current_version(resolved.sweep.judge))
     tally, session = Tally(_cells(layers, missing)), new_session(store)
     spending = Spending(work, spent_before(read_sessions(store)), session.spent)
     before = tally.committed
@@ -122,7 +123,7 @@ def is_complete(sweep: Sweep) -> bool:
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
     known = layers_to_extend(store)
-    missing = planned_units(known).without(committed_numbers(store, current_version()))
+    missing = planned_units(known).without(committed_numbers(store, current_version(sweep.judge)))
     return next_layer(resolved, known) is None and not runnable(missing, resolved, known)
 
 
@@ -173,9 +174,9 @@ def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -
                 write_problems(store, "", part.task, first, [by_id[name] for name in part.ids])
 
 
-def current_version() -> str:
+def current_version(judge: JudgeSettings | None = None) -> str:
     """Of all verifiers together, so that a run keeps its version when a task of another kind joins it."""
-    return verifier_version(KINDS)
+    return verifier_version(KINDS, judge)
 
 
 def runnable(missing: Units, resolved: Resolved, layers: Sequence[Layer]) -> Units:
@@ -203,8 +204,9 @@ def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> Work
         if units:
             models.append(ModelWork(model, info, settings, resolved.sampling_hash(model), units))
     problems = problem_tables(resolved, layers)
-    verify = sweep.verify
-    return Work(tuple(models), problems, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)
+    verify, judge = sweep.verify, sweep.judge and sweep.judge.share(sweep.verify.workers or 1)
+    work = Work(tuple(models), problems, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)
+    return replace(work, judge=judge)
 
 
 def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:

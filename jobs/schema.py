@@ -123,7 +123,7 @@ _DICTIONARIES = {
 @dataclass(frozen=True, slots=True)
 class Footer:
     """What a verdicts or scores file says of itself: which attempt wrote it, from which samples, and what it cost an
-    engine: to make those samples, or to score them.
+    engine: to make those samples, or to score them. ``judge_usd`` is what a judge that is paid asked for the verdicts.
 
     ``samples`` is the key of the samples file inside the run and ``samples_sha256`` its hash; both are "" where there
     is no text, as for outcomes imported from elsewhere. Of a compacted shard ``merged`` names the attempts whose
@@ -135,6 +135,7 @@ class Footer:
     samples_sha256: str = ""
     engine_s: float = 0.0
     merged: tuple[str, ...] = ()
+    judge_usd: float = 0.0
 
 
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
@@ -206,7 +207,7 @@ def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
 
 
 def _said(footer: Footer) -> dict[str, Any]:
-    return {name: value for name, value in asdict(footer).items() if value != ()}
+    return {name: value for name, value in asdict(footer).items() if value not in ((), 0.0)}
 
 
 def encode_scores(samples: Sequence[Sample], scores: Sequence[Score], footer: Footer) -> bytes:

@@ -10,10 +10,12 @@ from pydantic import AwareDatetime, Field, model_validator
 from jobs.store import StoreOptions
 from sampling.errors import BadInput
 from sampling.problems import read_text
-from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks import TaskSpec
 from sampling.validate import Plain, parse
+from verify.llm_judge import JudgeSettings
 
+DEFAULT_K = 100
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -40,16 +42,20 @@ class Stop(Plain):
 
 
 class Sweep(Plain):
-    """Models × tasks × sampling settings. ``k`` is samples per problem, unless a model says otherwise."""
+    """Models × tasks × sampling settings. ``k`` is samples per problem, ``sampling`` how they are drawn.
+
+    Of both, what a model says itself goes first, then a task, then the sweep, then the task's preset.
+    """
 
     name: Annotated[str, Field(pattern=NAME)]
     store: str = "runs"
     models: tuple[ModelSpec, ...] = Field(min_length=1)
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
-    k: int = Field(default=100, ge=1)
+    k: int | None = Field(default=None, ge=1)
     sampling: SamplingSettings = SamplingSettings()
     seed: int = Field(default=0, ge=0)
     verify: VerifySettings = VerifySettings()
+    judge: JudgeSettings | None = None
     stop: Stop = Stop()
     store_options: StoreOptions = StoreOptions()
 
@@ -62,10 +68,29 @@ class Sweep(Plain):
         return self
 
     @model_validator(mode="after")
+    def _the_judge_is_told_apart(self) -> "Sweep":
+        judge = self.judge
+        if judge and any(model.name == judge.name for model in self.models):
+            raise ValueError(f"judge.name: a model is called {judge.name!r} too, and dollars are counted by name")
+        limited = judge and (judge.service.requests_per_minute or judge.service.tokens_per_minute)
+        if limited and self.verify.workers is None:
+            raise ValueError("judge.service: a rate limit is shared among the verifiers; say how many: verify.workers")
+        return self
+
+    @model_validator(mode="after")
     def _dollars_need_a_price(self) -> "Sweep":
-        prices = (model.prices for model in self.models)
+        prices = [model.prices for model in self.models] + ([self.judge.prices] if self.judge else [])
         if self.stop.usd and not any(price.per_engine_hour or price.per_million_tokens for price in prices):
             raise ValueError("stop.usd: no model has prices.per_engine_hour or prices.per_million_tokens to count by")
+        return self
+
+    @model_validator(mode="after")
+    def _models_name_tasks(self) -> "Sweep":
+        titles = [task.title for task in self.tasks]
+        for model in self.models:
+            unknown = next((name for name in model.tasks or () if name not in titles), None)
+            if unknown is not None:
+                raise ValueError(f"models.{model.name}.tasks: no task {unknown!r}; there are: {', '.join(titles)}")
         return self
 
     @property
@@ -73,11 +98,23 @@ class Sweep(Plain):
         """Where the run is stored: a folder or an s3:// prefix."""
         return f"{self.store.rstrip('/')}/{self.name}"
 
-    def k_of(self, model: ModelSpec) -> int:
-        return model.k or self.k
+    def tasks_of(self, model: ModelSpec) -> tuple[TaskSpec, ...]:
+        """Those that a model is asked."""
+        return tuple(task for task in self.tasks if model.tasks is None or task.title in model.tasks)
+
+    def k_of(self, model: ModelSpec, task: TaskSpec) -> int:
+        preset = task.from_preset
+        return model.k or task.k or self.k or (preset.k if preset else DEFAULT_K)
 
     def settings_of(self, model: ModelSpec) -> SamplingSettings:
+        """What holds on every task that says nothing else."""
         return model.sampling or self.sampling
+
+    def sampling_on(self, task: TaskSpec) -> TaskSampling | None:
+        """What a task says of sampling; its preset leaves alone what the sweep says itself."""
+        preset, own = task.from_preset, task.sampling or TaskSampling()
+        filled = preset.sampling.model_dump(exclude_none=True, exclude=self.sampling.model_fields_set) if preset else {}
+        return TaskSampling(**filled | own.model_dump(exclude_none=True)) if preset or task.sampling else None
 
 
 def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:

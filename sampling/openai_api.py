@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from sampling.problems import Problem
-from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings import ModelSpec, SamplingSettings, settings_on
 
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 REFUSED = {400, 413, 422}
@@ -102,7 +102,7 @@ def request_of(
     model: ModelSpec, settings: SamplingSettings, problem: Problem, samples: int, seed: int | None
 ) -> tuple[str, dict[str, Any]]:
     """The path below the base URL and the body. A server may have defaults of its own."""
-    service = model.service
+    service, settings = model.service, settings_on(model, settings, problem.sampling)
     body: dict[str, Any] = {"model": model.path, "temperature": settings.temperature, "top_p": settings.top_p}
     body[service.max_tokens_key] = settings.max_tokens
     optional = {

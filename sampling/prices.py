@@ -7,7 +7,7 @@ prompt by its bytes, since no byte-level tokenizer makes more than one token of 
 from collections.abc import Iterable
 
 from sampling.problems import Problem
-from sampling.settings import ModelSpec, Prices, SamplingSettings
+from sampling.settings import ModelSpec, Prices, SamplingSettings, settings_on
 
 MILLION = 1_000_000
 TOKENS_PER_TURN = 16  # a role, its marks, and what a template adds
@@ -29,12 +29,17 @@ def most_prompt_tokens(problem: Problem) -> int:
 
 def most_usd(model: ModelSpec, settings: SamplingSettings, problem: Problem, samples: int) -> float:
     """The most that these samples could cost, each with a prompt of its own."""
-    return samples * usd(model.prices, most_prompt_tokens(problem), settings.max_tokens)
+    most_tokens = settings_on(model, settings, problem.sampling).max_tokens
+    return samples * usd(model.prices, most_prompt_tokens(problem), most_tokens)
 
 
 def most_unit_rows(model: ModelSpec, settings: SamplingSettings, problems: Iterable[Problem]) -> int | None:
     """How many samples a unit may have where tokens cost money, as a lost one is paid twice; else None."""
     each = max((most_usd(model, settings, problem, 1) for problem in problems), default=0.0)
-    cap = model.service.cap_usd
+    return rows_for(each, model.service.cap_usd)
+
+
+def rows_for(each: float, cap: float | None) -> int | None:
+    """How many samples of so many dollars ``each`` a unit may have; None where they cost nothing."""
     unit = UNIT_USD if cap is None else min(UNIT_USD, cap / UNITS_PER_CAP)
     return max(1, int(min(unit / each, MILLION))) if each else None

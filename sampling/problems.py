@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from sampling.errors import BadInput
+from sampling.settings import TaskSampling
 from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean"]
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge"]
 
 
 class Message(Plain):
@@ -78,6 +79,19 @@ class AnswerReference(Plain):
     answer: str
 
 
+class JudgeReference(Plain):
+    """What a language model judges by: the right answer, a rubric (what makes an answer right), or both."""
+
+    answer: str = ""
+    rubric: str = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "JudgeReference":
+        if not (self.answer or self.rubric):
+            raise ValueError("at least one of answer, rubric is needed")
+        return self
+
+
 class LeanReference(Limits):
     """A theorem to prove: ``statement`` is ``theorem NAME … : …``, a proof or ``sorry`` after it is left out.
 
@@ -96,13 +110,14 @@ class LeanReference(Limits):
         return read_theorem(text).statement
 
 
-Reference = StdioReference | PythonReference | AnswerReference | LeanReference
-REFERENCES: dict[str, type[StdioReference] | type[PythonReference] | type[AnswerReference] | type[LeanReference]] = {
+Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference
+REFERENCES: dict[str, type[Reference]] = {
     "stdio": StdioReference,
     "python": PythonReference,
     "math": AnswerReference,
     "choice": AnswerReference,
     "exact": AnswerReference,
+    "judge": JudgeReference,
     "lean": LeanReference,
 }
 
@@ -111,6 +126,7 @@ class Problem(Plain):
     """One question. Exactly one of ``prompt`` (text to continue) and ``messages`` (a chat) is given.
 
     ``stop`` are stop strings that belong to the prompt's format; ``solution`` is a gold completion, if there is one.
+    ``sampling`` is what its task samples with in place of the sweep's settings.
     """
 
     id: Annotated[str, Field(min_length=1)]
@@ -120,6 +136,7 @@ class Problem(Plain):
     reference: Reference
     solution: str | None = None
     stop: tuple[str, ...] = ()
+    sampling: TaskSampling | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -137,9 +154,15 @@ class Problem(Plain):
         return self
 
     @property
+    def asked(self) -> str:
+        """What a model is asked, as text: the prompt, or the turns of a chat."""
+        return "\n\n".join(turn.content for turn in self.messages) if self.messages else self.prompt or ""
+
+    @property
     def prompt_digest(self) -> str:
         """Hash of all that changes the distribution of this problem's samples."""
-        return _digest([self.prompt, [m.model_dump() for m in self.messages or ()], list(self.stop)])
+        said: list[object] = [self.prompt, [m.model_dump() for m in self.messages or ()], list(self.stop)]
+        return _digest(said + ([self.sampling.model_dump(exclude_none=True)] if self.sampling else []))
 
     @property
     def reference_digest(self) -> str:

@@ -14,9 +14,11 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from sampling.boxed import boxed_answer
 from sampling.errors import BadInput
 from sampling.problems import (
     AnswerReference,
+    JudgeReference,
     LeanReference,
     Limits,
     PythonReference,
@@ -53,7 +55,8 @@ class Recipe:
     """What there is to know about one kind of task. ``read`` turns a parsed row into a question.
 
     ``shots`` is how many few-shot examples a base prompt shows by default; ``own_pool`` are the ids of rows that the
-    data set itself reserves for that, which are never asked.
+    data set itself reserves for that, which are never asked. ``columns`` are all that ``read`` looks at, where a
+    published file has others that are large.
     """
 
     read: Callable[[Any, str, int], Question]
@@ -63,6 +66,7 @@ class Recipe:
     shots: int = 0
     own_pool: tuple[str, ...] = ()
     reserved: frozenset[str] = frozenset()
+    columns: frozenset[str] | None = None
 
 
 class Row(Plain):
@@ -79,7 +83,7 @@ class Gsm8kRow(Row):
 class MathRow(Row):
     problem: str
     solution: str
-    answer: str
+    answer: str | None = None  # only the 500 of PRM800K have it apart; elsewhere it is boxed in the solution
     unique_id: str | None = None
 
 
@@ -103,6 +107,34 @@ class CodeContestsRow(Row):
     id: int | str
     content: str
     test: str
+
+
+class _Tests(Row):
+    input: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+
+
+class _Solutions(Row):
+    language: tuple[int, ...] = ()
+    solution: tuple[str, ...] = ()
+
+
+class _Duration(Row):
+    seconds: int = 0
+    nanos: int = 0
+
+
+class ContestRow(Row):
+    """As ``deepmind/code_contests`` publishes it, in Parquet or as the same in JSON."""
+
+    name: str
+    description: str
+    public_tests: _Tests = _Tests()
+    private_tests: _Tests = _Tests()
+    generated_tests: _Tests = _Tests()
+    solutions: _Solutions = _Solutions()
+    time_limit: _Duration | None = None
+    memory_limit_bytes: int | None = None
 
 
 class MiniF2FRow(Row):
@@ -142,8 +174,11 @@ def _gsm8k(data: Any, where: str, index: int) -> Question:
 
 def _math(data: Any, where: str, index: int) -> Question:
     row = parse(MathRow, data, where)
-    shown = f"{row.solution}\nFinal Answer: The final answer is ${row.answer}$. I hope it is correct."
-    reference = AnswerReference(answer=row.answer)
+    answer = row.answer or boxed_answer(row.solution)
+    if answer is None:
+        raise BadInput(f"{where}: answer: Field required, or a solution with a \\boxed answer")
+    shown = f"{row.solution}\nFinal Answer: The final answer is ${answer}$. I hope it is correct."
+    reference = AnswerReference(answer=answer)
     return Question(row.unique_id or f"math/{index}", {"question": row.problem}, shown, "math", reference, row.solution)
 
 
@@ -178,6 +213,44 @@ def _tested_function(code: str, test: str) -> str | None:
 
 
 def _codecontests(data: Any, where: str, index: int) -> Question:
+    return _contest(data, where) if isinstance(data, dict) and "public_tests" in data else _sandboxed(data, where)
+
+
+PYTHON3 = 3  # among the dataset's languages
+CONTEST_LIMITS = Limits()  # the memory limits are those of C++: more than ours is kept, less is not
+
+
+def _contest(data: Any, where: str) -> Question:
+    row = parse(ContestRow, data, where)
+    seconds = row.time_limit.seconds + row.time_limit.nanos / 1e9 if row.time_limit else 0.0
+    memory = (row.memory_limit_bytes or 0) >> 20
+    reference = {
+        "cases": [
+            case for tests in ("public", "private", "generated") for case in _cases(row, f"{tests}_tests", where)
+        ],
+        "time_limit_s": seconds or CONTEST_LIMITS.time_limit_s,
+        "memory_mb": max(memory, CONTEST_LIMITS.memory_mb),
+    }
+    program = _python_solution(row.solutions)
+    checked = parse(StdioReference, reference, where)
+    return Question(f"codecontests/{row.name}", {"question": row.description}, program or "", "stdio", checked, program)
+
+
+def _cases(row: ContestRow, name: str, where: str) -> list[dict[str, str]]:
+    tests: _Tests = getattr(row, name)
+    if len(tests.input) != len(tests.output):
+        raise BadInput(f"{where}: {name}: {len(tests.input)} inputs, but {len(tests.output)} outputs")
+    return [{"stdin": given, "stdout": wanted} for given, wanted in zip(tests.input, tests.output, strict=True)]
+
+
+def _python_solution(solutions: _Solutions) -> str | None:
+    """The first that is right and in Python 3; its authors say so, and all of its characters are ASCII."""
+    pairs = zip(solutions.language, solutions.solution, strict=False)
+    return next((text.strip() for language, text in pairs if language == PYTHON3 and text.isascii()), None)
+
+
+def _sandboxed(data: Any, where: str) -> Question:
+    """A row of SandboxFusion's sample: the statement in ``content``, the cases as JSON in ``test``."""
     row = parse(CodeContestsRow, data, where)
     cases = parse(_Cases, {"test": load_json(row.test, f"{where}: test")}, where).test
     reference = StdioReference.model_validate(
@@ -210,7 +283,12 @@ RECIPES: dict[str, Recipe] = {
         own_pool=("mbpp/2", "mbpp/3", "mbpp/4"),
         reserved=_MBPP_RESERVED,
     ),
-    "codecontests": Recipe(_codecontests, stop=("\n```",)),
+    "codecontests": Recipe(
+        _codecontests,
+        stop=("\n```",),
+        few_shot=True,
+        columns=frozenset({*ContestRow.model_fields, *CodeContestsRow.model_fields}),
+    ),
     "minif2f": Recipe(_minif2f, stop=("\n\n", "\ntheorem", "\n/-", "\n#", "\n```"), few_shot=True, shots=5),
 }
 
@@ -226,9 +304,13 @@ def template(kind: str, style: Style, path: Path | None) -> str:
     return text
 
 
-def default_shots(kind: str) -> str:
-    """The worked examples that a base prompt starts with when no pool is given; empty where a kind has none."""
-    path = PROMPTS / f"{kind}_base_shots.txt"
+def default_shots(kind: str, prompt: Path | None) -> str:
+    """The worked examples that a base prompt starts with when no pool is given; empty where a kind has none.
+
+    They stand in ``<name>_shots.txt`` beside the template ``<name>.txt``, be it ours or the user's.
+    """
+    own = prompt.with_name(f"{prompt.stem}_shots.txt") if prompt else None
+    path = own if own and own.exists() else PROMPTS / f"{kind}_base_shots.txt"
     return read_text(path).strip() + "\n\n" if path.exists() else ""
 
 
@@ -261,6 +343,6 @@ def choose_shots(question: Question, pool: Sequence[Question], shots: int) -> li
 
 def with_limits(reference: Reference, limits: Limits | None) -> Reference:
     """``reference`` with the time and memory that a task asks for; answers have none."""
-    if limits is None or isinstance(reference, AnswerReference):
+    if limits is None or isinstance(reference, AnswerReference | JudgeReference):
         return reference
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))

@@ -32,6 +32,16 @@ class SamplingSettings(Plain):
     logprobs: bool = False
 
 
+class TaskSampling(Plain):
+    """What a task samples with in place of a model's settings; a key that is not given leaves those."""
+
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    stop: tuple[str, ...] | None = None
+
+
 class Prices(Plain):
     """US dollars: per hour of one engine (its GPUs together), or per million tokens of a service."""
 
@@ -72,11 +82,12 @@ class ModelSpec(Plain):
     """One model of a sweep and the engine that serves it.
 
     ``path`` is a local folder, a Hugging Face id, an ``s3://`` folder, the model name at a service (``openai``), or a
-    samples file (``replay``). ``k`` is samples per problem. ``gpus`` is what one engine holds: 0.25 of a GPU, or 2 GPUs
-    of one node for tensor parallelism. ``engines_per_gpu`` says a share as a number of engines; ``auto`` packs several
-    engines of a small model where they fit. On a machine without a GPU an engine gets CPU cores instead. ``vllm``
-    passes further engine arguments through as they are. ``weight`` is its share of the cluster beside other models. An
-    engine that has work and gives nothing for ``stall_timeout_s`` seconds is killed and replaced.
+    samples file (``replay``). ``k`` is samples per problem, ``tasks`` those that it is asked (all, where none is
+    named). A model with ``sampling`` of its own keeps to it on every task. ``gpus`` is what one engine holds: 0.25 of a
+    GPU, or 2 GPUs of one node for tensor parallelism. ``engines_per_gpu`` says a share as a number of engines; ``auto``
+    packs several engines of a small model where they fit. On a machine without a GPU an engine gets CPU cores instead.
+    ``vllm`` passes further engine arguments through as they are. ``weight`` is its share of the cluster beside other
+    models. An engine that has work and gives nothing for ``stall_timeout_s`` seconds is killed and replaced.
     """
 
     name: str = Field(min_length=1)
@@ -84,6 +95,7 @@ class ModelSpec(Plain):
     engine: Literal["vllm", "openai", "replay"] = "vllm"
     revision: str | None = None
     k: int | None = Field(default=None, ge=1)
+    tasks: tuple[str, ...] | None = Field(default=None, min_length=1)
     baseline: bool = False
     sampling: SamplingSettings | None = None
     engines: int | Literal["auto"] = "auto"
@@ -158,9 +170,17 @@ class ModelSpec(Plain):
         """What changes the model's samples; the rest (how many engines, prices) may change between runs."""
         kept = self.model_dump(mode="json", include={"engine", "revision", "dtype", "max_model_len", "base_url"})
         local = Path(self.path).exists()  # then the hash of its content tells, not where it lies
-        said = {"endpoint": self.service.endpoint, "extra": self.service.extra}
-        kept |= {name: value for name, value in said.items() if value not in ("auto", {})}
+        own = "own" if self.sampling else None  # then a task's settings do not hold for it, though they look the same
+        said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own}
+        kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
         return {"path": Path(self.path).name if local else self.path, **kept, "vllm": self.vllm}
+
+
+def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling | None) -> SamplingSettings:
+    """What a model samples with on a problem whose task says ``task``; see ``jobs.spec.Sweep`` for who goes first."""
+    if task is None or model.sampling is not None:
+        return settings
+    return settings.model_copy(update=task.model_dump(exclude_none=True))
 
 
 def distribution_digest(model: ModelSpec, settings: SamplingSettings, revision: str) -> str:

@@ -14,7 +14,7 @@ from sampling.models import ModelInfo, inspect_folder
 from sampling.node import one_first, only_one
 from sampling.problems import Problem
 from sampling.seeds import Seeds, sample_seed
-from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
 from sampling.weights import local_weights
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class VllmEngine:
         self.device = device_name(room.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
         self._longest: int = self._engine.vllm_config.model_config.max_model_len
-        self._params: dict[tuple[str, ...], Any] = {}
+        self._params: dict[tuple[TaskSampling | None, tuple[str, ...]], Any] = {}
         self._pending: dict[str, tuple[Request, int, float, int]] = {}  # request id -> request, sample, start, seed
         self._refused: list[Completion] = []
 
@@ -83,17 +83,19 @@ class VllmEngine:
 
     def _add_one(self, request: Request, index: int, tokens: list[int]) -> None:
         name = f"{request.tag}-{request.problem_idx}-{index}"
-        seed, params = self._seeds.engine, self._sampling_params(request.problem.stop)
+        seed, params = self._seeds.engine, self._sampling_params(request.problem)
         if self._settings.seed == "per_sample":
             params = params.clone()
             params.seed = seed = sample_seed(self._seeds.run, self._model.name, request.problem.id, index)
         self._pending[name] = (request, index, time.monotonic(), seed)
         self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
 
-    def _sampling_params(self, stop: tuple[str, ...]) -> Any:
-        if stop not in self._params:
-            self._params[stop] = sampling_params(self._settings, stop)
-        return self._params[stop]
+    def _sampling_params(self, problem: Problem) -> Any:
+        """Those of all problems that say the same, made once."""
+        if (problem.sampling, problem.stop) not in self._params:
+            settings = settings_on(self._model, self._settings, problem.sampling)
+            self._params[problem.sampling, problem.stop] = sampling_params(settings, problem.stop)
+        return self._params[problem.sampling, problem.stop]
 
     def _completion(self, output: Any) -> Completion:
         request, index, started, seed = self._pending.pop(output.request_id)

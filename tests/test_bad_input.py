@@ -82,6 +82,19 @@ def test_a_prompt_that_the_model_cannot_take_is_named(troop: Troop, write_sweep:
     assert "at most" in found.err
 
 
+def test_what_a_task_samples_with_cannot_change_between_two_runs(troop: Troop, write_sweep: WriteSweep) -> None:
+    """Nor who says so: a model that gets settings of its own leaves those of its tasks."""
+    task = {"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "sampling": {"temperature": 0.5}}
+    gold = {"name": "gold", "path": "gold", "engine": "replay", "k": 4}
+    first = troop("run", write_sweep(models=[gold], tasks=[task]), "--local", "--no-report")
+    assert first.code == 0, first.err
+    assert "with temperature 0.5, top_p 1.0, max_tokens 512" in troop("plan", write_sweep(tasks=[task])).out
+    found = troop("run", write_sweep(models=[gold], tasks=[{**task, "sampling": {"top_p": 0.5}}]), "--local")
+    assert (found.code, "of problem 'one' has changed, or its task's settings" in found.err) == (2, True)
+    found = troop("run", write_sweep(models=[{**gold, "sampling": {}}], tasks=[task]), "--local")
+    assert (found.code, "settings was None, is 'own'" in found.err) == (2, True)
+
+
 def test_a_spec_changed_between_two_runs_is_refused_with_the_difference(troop: Troop, write_sweep: WriteSweep) -> None:
     assert troop("run", write_sweep(), "--local", "--no-report").code == 0
     found = troop("run", write_sweep(sampling={"temperature": 0.5}), "--local", "--no-report")

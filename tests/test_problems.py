@@ -46,11 +46,11 @@ def test_every_kind_is_read(tmp_path: Path) -> None:
         ({**GOOD, "id": 7}, "id: Input should be a valid string, got 7"),
         (
             {**GOOD, "weight": 1},
-            "weight: unknown key; allowed: id, messages, prompt, reference, solution, stop, verifier",
+            "weight: unknown key; allowed: id, messages, prompt, reference, sampling, solution, stop, verifier",
         ),
         (
             {**GOOD, "verifier": "vibes"},
-            "verifier: Input should be 'stdio', 'python', 'math', 'choice', 'exact' or 'lean'",
+            "verifier: Input should be 'stdio', 'python', 'math', 'choice', 'exact'",
         ),
         ({**GOOD, "messages": [CHAT]}, "exactly one of prompt, messages is needed"),
         (without(GOOD, "prompt"), "exactly one of prompt, messages is needed"),

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sampling.errors import BadInput
@@ -202,7 +204,12 @@ def test_bad_files_and_options_are_named(tmp_path: Path) -> None:
         ("jsonl", tmp_path / "latin.jsonl", {}, "cannot be read as UTF-8"),
         ("math", tmp_path / "object.json", {}, "a JSON array of rows is needed, got dict"),
         ("jsonl", own, {"skip": 1}, "no problems"),
-        ("jsonl", own, {"shots": 2}, "shots: not for tasks of kind 'jsonl'; allowed for gsm8k, math, mbpp"),
+        (
+            "jsonl",
+            own,
+            {"shots": 2},
+            "shots: not for tasks of kind 'jsonl'; allowed for gsm8k, math, mbpp, codecontests",
+        ),
         ("humaneval", own, {"few_shot": own}, "few_shot: not for tasks of kind 'humaneval'"),
         ("gsm8k", gsm8k, {"shots": 2}, "no few_shot file is given"),
         ("gsm8k", gsm8k, {"few_shot": gsm8k}, "5 few-shot examples asked for, but the pool holds 0"),
@@ -235,7 +242,7 @@ def test_a_task_of_a_sweep(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ({"kind": "gsm8k", "path": "a", "shot": 1}, "sweep.yaml: shot: unknown key; allowed: few_shot, kind, limit"),
+        ({"kind": "gsm8k", "path": "a", "shot": 1}, "sweep.yaml: shot: unknown key; allowed: few_shot, k, kind, limit"),
         ({"kind": "gsm9k", "path": "a"}, "sweep.yaml: kind: Input should be 'jsonl', 'gsm8k'"),
         ({"kind": "gsm8k", "path": "a", "name": "../up"}, "sweep.yaml: name: "),
         ({"kind": "gsm8k", "path": "a", "limit": 0}, "sweep.yaml: limit: "),
@@ -246,6 +253,113 @@ def test_a_bad_task_of_a_sweep(data: dict[str, object], said: str) -> None:
     with pytest.raises(BadInput) as refused:
         parse(TaskSpec, data, "sweep.yaml")
     assert str(refused.value).startswith(said)
+
+
+CONTEST = {
+    "name": "1_A. Twice",
+    "description": "Print twice the number.",
+    "public_tests": {"input": ["1\n"], "output": ["2\n"]},
+    "private_tests": {"input": ["2\n", "3\n"], "output": ["4\n", "6\n"]},
+    "generated_tests": {"input": ["5\n"], "output": ["10\n"]},
+    "solutions": {"language": [2, 3, 3], "solution": ["int main() {}", "# dö\nprint(0)", "print(2 * int(input()))\n"]},
+    "incorrect_solutions": {"language": [3], "solution": ["print(1)"]},
+    "time_limit": {"seconds": 1, "nanos": 500_000_000},
+    "memory_limit_bytes": 1 << 30,
+}
+
+
+def parquet(folder: Path, *rows: dict[str, Any], name: str = "own.parquet") -> Path:
+    pq.write_table(pa.Table.from_pylist(list(rows)), folder / name)
+    return folder / name
+
+
+def test_contests_as_they_are_published(tmp_path: Path, judge: Judge) -> None:
+    """Public, private and generated tests, from Parquet and from JSONL; the gold solution is the first in Python 3."""
+    pictured = {**CONTEST, "name": "2_B. Seen", "description": "As <image> shows."}
+    problems = load_task("codecontests", parquet(tmp_path, CONTEST, pictured))
+    assert problems == load_task("codecontests", written(tmp_path, CONTEST, pictured))
+    reference = problems[0].reference
+    assert isinstance(reference, StdioReference)
+    assert [case.stdin for case in reference.cases] == ["1\n", "2\n", "3\n", "5\n"]
+    assert (reference.time_limit_s, reference.memory_mb) == (1.5, 1024)
+    assert problems[0].solution == "print(2 * int(input()))"
+    assert judge.verify(problems[0], problems[0].solution).status is Status.PASS
+    assert judge.verify(problems[0], "```python\nprint(2)\n```").status is Status.FAIL
+
+
+def test_a_contest_without_limits_has_ours(tmp_path: Path) -> None:
+    (problem,) = load_task("codecontests", parquet(tmp_path, {**CONTEST, "time_limit": None, "memory_limit_bytes": 1}))
+    assert isinstance(problem.reference, StdioReference)
+    assert (problem.reference.time_limit_s, problem.reference.memory_mb) == (5, 512)
+
+
+def test_contest_examples_are_programs_and_show_no_picture(tmp_path: Path) -> None:
+    rows = [{**CONTEST, "name": str(i), "description": f"Task {i}."} for i in range(3)]
+    unsolved = {**CONTEST, "name": "3", "solutions": {"language": [2], "solution": ["int main() {}"]}}
+    pool = parquet(tmp_path, *rows, unsolved, {**CONTEST, "name": "4", "description": "<image>"}, name="pool.parquet")
+    spec = {"kind": "codecontests", "path": str(written(tmp_path, CONTEST)), "few_shot": str(pool), "preset": "monkeys"}
+    (problem,) = parse(TaskSpec, spec, "s").load()
+    assert (problem.prompt or "").count("print(2 * int(input()))") == 2
+    with pytest.raises(BadInput, match="4 few-shot examples asked for, but the pool holds 3"):
+        parse(TaskSpec, {**spec, "shots": 4}, "s").load()
+
+
+def test_math_keeps_its_answer_in_the_solution(tmp_path: Path) -> None:
+    row = {"problem": "1/2?", "solution": "It is $\\boxed{\\frac{1}{2}}$.", "level": "Level 1", "type": "Algebra"}
+    (problem,) = load_task("math", parquet(tmp_path, row))
+    assert problem.id == "math/0" and problem.reference == AnswerReference(answer="\\frac{1}{2}")
+
+
+def test_monkeys_is_the_papers_way_and_own_keys_go_first() -> None:
+    path, pool = TASKS / PUBLISHED["gsm8k"][0], TASKS / "gsm8k_train_first512.jsonl"
+    if not path.exists():
+        pytest.skip("the published files are not here")
+    spec = {"kind": "gsm8k", "path": str(path), "few_shot": str(pool), "preset": "monkeys"}
+    problems = parse(TaskSpec, spec, "s").load()
+    assert len(problems) == 128 and all((problem.prompt or "").count("####") == 5 for problem in problems)
+    numbers = [int(problem.id.partition("/")[2]) for problem in problems]
+    assert numbers != sorted(numbers) and max(numbers) > 1000
+    fewer = parse(TaskSpec, {**spec, "limit": 20, "shots": 1}, "s").load()
+    assert [problem.id for problem in fewer] == [problem.id for problem in problems[:20]]
+    assert (fewer[0].prompt or "").count("####") == 1
+    assert parse(TaskSpec, {**spec, "shuffle": False, "limit": 2}, "s").load()[1].id == "gsm8k/1"
+    with pytest.raises(BadInput, match="no few_shot file is given"):
+        parse(TaskSpec, {**spec, "few_shot": None}, "s").load()
+
+
+def test_problems_are_chosen_by_their_ids_and_words(tmp_path: Path) -> None:
+    path = str(written(tmp_path, *({**OWN, "id": name, "prompt": f"{name}?"} for name in ("a1", "a2", "b1"))))
+    spec = {"kind": "jsonl", "path": path}
+    assert [p.id for p in parse(TaskSpec, {**spec, "only": "a*"}, "s").load()] == ["a1", "a2"]
+    assert [p.id for p in parse(TaskSpec, {**spec, "only": "?1", "without": ["b1"]}, "s").load()] == ["a1"]
+    with pytest.raises(BadInput, match=r"only 'c\*': no problems"):
+        parse(TaskSpec, {**spec, "only": "c*"}, "s").load()
+
+
+def test_own_examples_stand_beside_an_own_template(tmp_path: Path) -> None:
+    path = written(tmp_path, {"question": "?", "answer": "#### 1"})
+    (tmp_path / "own.txt").write_text("Q {question} A {answer}")
+    ours = load_task("gsm8k", path, prompt=tmp_path / "own.txt")[0].prompt or ""
+    (tmp_path / "own_shots.txt").write_text("Q 1+1 A 2\n")
+    assert "bakery" in ours
+    assert load_task("gsm8k", path, prompt=tmp_path / "own.txt")[0].prompt == "Q 1+1 A 2\n\nQ ? A"
+
+
+def test_bad_tables_and_presets_are_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 none PAR1")
+    uneven = {**CONTEST, "public_tests": {"input": ["1"], "output": []}}
+    unboxed = {"problem": "?", "solution": "It is 5."}
+    refusals: list[tuple[str, Path, str]] = [
+        ("codecontests", tmp_path / "broken.parquet", "cannot be read as Parquet"),
+        ("codecontests", tmp_path / "none.parquet", "none.parquet: no such file"),
+        ("codecontests", parquet(tmp_path, uneven), "row 1: public_tests: 1 inputs, but 0 outputs"),
+        ("math", written(tmp_path, unboxed), "own.jsonl:1: answer: Field required, or a solution with a"),
+    ]
+    for kind, path, said in refusals:
+        with pytest.raises(BadInput, match=said):
+            load_task(kind, path)
+    with pytest.raises(BadInput, match="preset 'monkeys' has no tasks of kind 'humaneval'; it has: gsm8k, math"):
+        parse(TaskSpec, {"kind": "humaneval", "path": "a", "preset": "monkeys"}, "sweep.yaml")
 
 
 def test_every_kind_has_its_templates() -> None:

@@ -9,16 +9,15 @@ import re
 from collections import deque
 from fractions import Fraction
 
+from sampling.boxed import MAX_ANSWER, boxed_answer
 from verify.extract import after_thinking
 
 MAX_TEXT = 1_000_000  # characters; of a longer text its end is read
-MAX_ANSWER = 1_000  # characters; anything longer is no answer
 
 _HASHES = re.compile(
     r"####[ \t]*(?P<number>[-+]?\$?[ \t]?-?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+))(?P<rest>[^\n]{0,60})"
 )
 _HEADING = re.compile(r"[.):]?[ \t]+[A-Z(*]|[.)][ \t]|[^\n]*[0-9]|[^\n]{40}")  # "#### 1. First step" gives no answer
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 _FINAL = re.compile(r"final answer is:?", re.IGNORECASE)
 _STATED = re.compile(r"\banswer(?:\*\*)?[ \t]*(?::|is\b|=)(?:\*\*)?[ \t]*:?[ \t]*", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\.(?=\s|$|\*)|\n")
@@ -60,13 +59,6 @@ def minerva_answer(text: str) -> str | None:
         return None
     end = text.find("I hope", found.end(), found.end() + MAX_ANSWER)
     return None if end < 0 else _unboxed(text[found.end() : end].strip().removesuffix("."))
-
-
-def boxed_answer(text: str) -> str | None:
-    """The content of the last ``\\boxed{…}`` with balanced braces (of the last twenty; ``\\boxed 5`` counts too)."""
-    boxes = deque(_BOX.finditer(text), maxlen=20)
-    contents = (_group(text, box.end()) for box in reversed(boxes))
-    return next((content for content in contents if content is not None), None)
 
 
 def stated_answer(text: str) -> str | None:
@@ -117,24 +109,6 @@ def _unboxed(said: str) -> str:
     return boxed_answer(said) or said
 
 
-def _group(text: str, at: int) -> str | None:
-    """The balanced ``{…}`` that starts at ``at`` (blanks before it allowed) or the word there; None if unclosed."""
-    while text[at : at + 1] == " ":
-        at += 1
-    if text[at : at + 1] != "{":
-        word = re.compile(r"[^\s$.,;]{1,100}").match(text, at)
-        return word[0] if word else None
-    depth = 0
-    for position in range(at, min(len(text), at + MAX_ANSWER + 2)):
-        if text[position] == "{" and text[position - 1] != "\\":
-            depth += 1
-        elif text[position] == "}" and text[position - 1] != "\\":
-            depth -= 1
-            if depth == 0:
-                return text[at + 1 : position]
-    return None
-
-
 _CHOICE_STATED = re.compile(
     r"\banswer(?:\*\*)?[ \t]*(?::|is\b|=)(?:\*\*)?[ \t]*:?[ \t]*"
     r"(?:(?:option|choice)[ \t]+)?[*$(\[{]{0,4}(?P<choice>[A-Za-z0-9])"
@@ -166,6 +140,12 @@ _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s*\{(
 _UNIT = re.compile(r"(?<=[0-9})])\s*\\(?:text|mathrm|mbox)\s*\{\s*[A-Za-z .^0-9]{0,40}\}(?:\^\{?[23]\}?)?$")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(?P<top>\{[^{}]{0,100}\}|[0-9])\s*(?P<bottom>\{[^{}]{0,100}\}|[0-9A-Za-z])")
 _SHORT_ROOT = re.compile(r"\\sqrt\s*(?P<of>[0-9A-Za-z])")
+_TYPED_ROOT = re.compile(
+    r"(?:(?<![\\A-Za-z])sqrt ?|√ ?)(?:\((?P<inner>[^()]{1,100})\)|(?P<of>[0-9]{1,30}|[a-z](?![a-z])))"
+)
+_TYPED_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])")
+_TYPED_TIMES = re.compile(r"(?<=[0-9]) ?\* ?(?=\\(?:sqrt|pi))")
+_TYPED_MIXED = re.compile(r"\A(?P<whole>-?[0-9]{1,100}) (?P<top>[0-9]{1,100})/(?P<bottom>[0-9]{1,100})\Z")
 _NUMERIC_FRACTION = re.compile(
     r"(?P<sign>-?)(?P<whole>[0-9]{1,100})?\\frac\{(?P<top>-?[0-9]{1,100})\}\{(?P<bottom>[0-9]{1,100})\}"
 )
@@ -192,9 +172,16 @@ def unwrapped(answer: str) -> str:
     return answer
 
 
+def as_latex(answer: str) -> str:
+    """Mathematics as one types it (``2*sqrt(13)``, ``pi/6``, ``√2``, ``1 4/5``) in LaTeX."""
+    text = _TYPED_ROOT.sub(lambda found: f"\\sqrt{{{found['inner'] or found['of']}}}", answer)
+    text = _TYPED_TIMES.sub("", _TYPED_PI.sub(r"\\pi ", text))
+    return _TYPED_MIXED.sub(r"\g<whole>\\frac{\g<top>}{\g<bottom>}", text)
+
+
 def normalise(answer: str) -> str:
     """One spelling for answers that differ in notation only: what majority votes count."""
-    text = unwrapped(clean(answer)[:MAX_ANSWER]).translate(_SPOKEN)
+    text = as_latex(unwrapped(clean(answer)[:MAX_ANSWER]).translate(_SPOKEN))
     text = _UNIT.sub("", text.replace("dfrac", "frac").replace("tfrac", "frac").replace("cfrac", "frac"))
     text = _TEXT.sub(lambda found: found["content"], _DROPPED.sub("", text))
     text = _SHORT_FRACTION.sub(lambda found: f"\\frac{_braced(found['top'])}{_braced(found['bottom'])}", text)

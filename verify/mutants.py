@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from sampling.problems import AnswerReference, LeanReference, Problem, PythonReference, StdioReference
+from sampling.problems import AnswerReference, JudgeReference, LeanReference, Problem, PythonReference, StdioReference
 from sampling.theorems import theorem_name
 from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
@@ -71,8 +71,13 @@ class Known:
 
 
 def known_completions(problem: Problem) -> Iterator[Known]:
-    """The gold solution, then its mutants. Without a gold solution only a theorem has some, which prove nothing."""
+    """The gold solution, then its mutants; nothing of what a judge is paid for.
+
+    Without a gold solution only a theorem has some, which prove nothing.
+    """
     reference = problem.reference
+    if isinstance(reference, JudgeReference):
+        return
     if problem.solution is not None:
         yield Known(GOLD, problem.solution, frozenset({Status.PASS}))
     if isinstance(reference, LeanReference):
@@ -91,7 +96,7 @@ def known_completions(problem: Problem) -> Iterator[Known]:
 def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
     """Programs that sleep, eat memory or print without end, each with the problem under limits that it meets soon."""
     reference = problem.reference
-    if isinstance(reference, AnswerReference | LeanReference):
+    if isinstance(reference, AnswerReference | LeanReference | JudgeReference):
         return
     for status, body in _BREAKERS.items():
         seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
