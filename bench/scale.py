@@ -37,7 +37,7 @@ ROUNDS = 3
 PLANNED = 1_000_000
 ENGINES, VERIFIERS = 10_000, 1_000  # in the driver's own process
 UNITS = 40_000  # of those planned, that the driver alone is watched for
-ACTORS, JUDGES = 200, 4  # processes on a real Ray
+ACTORS, JUDGES = 24, 4  # processes on a real Ray
 ACTOR_UNITS, ACTOR_ROWS = 2_000, 8
 BATCHES = 8  # of a unit: 256 samples each
 UNIT_S = (60, 180)  # an engine's time for a unit
@@ -118,7 +118,7 @@ def driver_alone(batches: int, engines: int = ENGINES) -> Drive:
 
 
 def on_ray(batches: int, engines: int = ACTORS) -> Drive:
-    """Hundreds of actors on this machine, and commits with fsync into a folder, of small units."""
+    """Dozens of actors on this machine, and commits with fsync into a folder, of small units."""
     work = replace(planned_work(10 * ACTOR_UNITS // batches, ACTOR_ROWS, batches), open_shards={}, verifiers=JUDGES)
     with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connected(None):
         actors = SimulatedOnRay(work, RunSink(DirectoryStore(Path(folder)), "", "v1"))

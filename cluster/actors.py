@@ -64,7 +64,9 @@ class RayActors:
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         actor: Any = ray.remote(JudgeWorker)
         where = NodeAffinitySchedulingStrategy(node_id, soft=False) if node_id else "DEFAULT"
-        return actor.options(num_cpus=cpus, scheduling_strategy=where).remote(self._problems, self._work.tier)
+        return actor.options(num_cpus=cpus, scheduling_strategy=where).remote(
+            self._problems, self._work.tier, self._work.judge
+        )
 
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
         receipt: Awaitable[Receipt] = self._commit.remote(self._sink, unit, provenance, *batches)

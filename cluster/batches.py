@@ -7,6 +7,7 @@ from sampling.models import ModelInfo
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
+from verify.llm_judge import JudgeSettings
 from verify.verdict import Verdict
 
 Problems = Mapping[str, Mapping[int, Problem]]  # task -> problem_idx -> problem
@@ -35,6 +36,7 @@ class Work:
     code_version: str
     verifier_nodes: str | None = None  # a label, key=value, or a custom resource, of the nodes that verifiers go to
     open_shards: Mapping[Shard, int] = field(default_factory=dict)  # how many units each still lacks
+    judge: JudgeSettings | None = None  # what one verifier may ask of it
 
 
 @dataclass(frozen=True, slots=True)

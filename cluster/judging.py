@@ -9,6 +9,7 @@ from cluster.sink import Receipt, Sink
 from sampling.errors import TroopError
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.judge import Judge
+from verify.llm_judge import JudgeSettings
 from verify.verdict import Status, Verdict
 
 # Samples without a completion: there is nothing to verify, and an engine's failure is no wrong answer.
@@ -22,8 +23,8 @@ NO_VERDICT = Verdict(Status.FAULT, reason="not verified")
 class JudgeWorker:
     """Owns a Judge, and with it a sandbox."""
 
-    def __init__(self, problems: Problems, tier: str | None) -> None:
-        self._problems, self._judge = problems, Judge(tier=tier)
+    def __init__(self, problems: Problems, tier: str | None, llm: JudgeSettings | None = None) -> None:
+        self._problems, self._judge = problems, Judge(tier=tier, llm=llm)
 
     def prepare(self) -> None:
         """Opens what the problems' verifiers need; raises BadInput where this machine cannot give it."""
@@ -33,8 +34,11 @@ class JudgeWorker:
         """A verdict for every sample of the batch."""
         started = time.monotonic()
         verdicts = [WITHOUT_TEXT.get(sample.finish_reason, NO_VERDICT) for sample in batch.samples]
-        for problem_idx, places in _by_problem(batch.samples).items():
-            problem = self._problems[batch.task][problem_idx]
+        table = self._problems[batch.task]
+        asked = [(table[idx], places) for idx, places in _by_problem(batch.samples).items()]
+        for problem, places in asked:
+            self._judge.announce(problem, [batch.samples[place].text for place in places])
+        for problem, places in asked:
             texts = [batch.samples[place].text for place in places]
             for place, verdict in zip(places, self._judge.verify_many(problem, texts), strict=True):
                 verdicts[place] = verdict

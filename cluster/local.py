@@ -26,7 +26,7 @@ def run_local(
 
     Raises EngineError where the pipeline would retry.
     """
-    judge, shards = JudgeWorker(work.problems, work.tier), OpenShards(work.open_shards)
+    judge, shards = JudgeWorker(work.problems, work.tier, work.judge), OpenShards(work.open_shards)
     spending = spending or Spending(work, {}, lambda _: None)
     try:
         judge.prepare()
@@ -65,7 +65,7 @@ def _run_model(
                 continue
             batches = _sample_and_judge(unit, sampler, judge, engine, tally)
             receipt = commit_unit(sink, unit, ready.provenance, *batches)
-            spending.settle(unit, receipt.usd)
+            spending.settle(unit, receipt.usd, receipt.judge_usd)
             tally.add_receipt(receipt)
             on_progress(tally.snapshot(engines_wait=False))
             yield unit

@@ -97,7 +97,7 @@ class Pipeline:
         self._tasks.create_task(self._follow(unit, sampler))
 
     async def _follow(self, unit: Unit, sampler: SamplerHandle) -> None:
-        life, losses, usd = sampler.life, self._fleet.census.losses, None
+        life, losses, receipt = sampler.life, self._fleet.census.losses, None
         if not await self._may_start(unit, sampler):
             sampler.unit_sampled(unit, life)
             sampler.unit_ended()
@@ -115,14 +115,13 @@ class Pipeline:
             if not sampler.queue.put_back(unit, charged=charged):
                 self._tally.set_aside.append(SetAside(unit, one_line(error)))
         else:
-            usd = receipt.usd
             self._tally.add_receipt(receipt)
             sampler.unit_committed()
             sampler.queue.close_one()
             if self._open_shards.filled_by(unit):
                 self._tasks.create_task(self._compact(unit.in_shard))
         finally:
-            self._spending.settle(unit, usd)
+            self._spending.settle(unit, *((receipt.usd, receipt.judge_usd) if receipt else (None,)))
             sampler.unit_ended()
 
     async def _may_start(self, unit: Unit, sampler: SamplerHandle) -> bool:

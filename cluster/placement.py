@@ -1,7 +1,7 @@
 """How many engines and verifiers, with what share of the machine: pure arithmetic over what the cluster has."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 
 from cluster.batches import ModelWork
@@ -13,17 +13,23 @@ from sampling.settings import ModelSpec
 MOST_CPU_ENGINES = 4  # per model, on a machine without a GPU
 ENGINES_SHARE = 0.5  # of the cores, where engines have no GPU of their own
 SERVICE_CPUS = 0.01  # an engine that only waits for a service
+BATCHES_PER_S = 400  # of all engines: a driver follows them with a third of a core (docs/scale.md)
+BATCH_S = (1.0, 20.0)  # a slow engine's samples are judged and seen while the unit still runs
 EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class EnginePlace:
-    """What one engine of a model gets; ``threads`` are its CPU threads where it has no GPU."""
+    """What one engine of a model gets; ``threads`` are its CPU threads where it has no GPU.
+
+    ``batch_s`` is after how many seconds it hands samples over at the latest.
+    """
 
     count: int
     cpus: float
     gpus: float
     threads: int
+    batch_s: float = BATCH_S[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +69,18 @@ def place(
         else _on_cpus(work, len(models), cpus)
         for work in models
     )
+    wait = batch_s(sum(engine.count for engine in engines))
+    engines = tuple(replace(engine, batch_s=wait) for engine in engines)
     left = max(0.0, cpus - sum(place.count * place.cpus for place in engines))
     # Without GPUs the cores are shared anyway: once the engines are done, verifiers should have them all.
     count = verifiers or max(1, int(left if gpus else cpus))
     return Placement(engines, count, min(1.0, left / count))
+
+
+def batch_s(engines: int) -> float:
+    """Seconds after which an engine hands over what it has: the more engines, the fewer batches the driver may see."""
+    least, most = BATCH_S
+    return min(max(least, engines / BATCHES_PER_S), most)
 
 
 def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EnginePlace:

@@ -19,7 +19,6 @@ from sampling.seeds import Seeds, engine_seed
 
 BATCH_ROWS = 256
 BATCH_BYTES = 2**20  # of text, in characters
-BATCH_S = 1.0  # a slow engine's samples are judged and seen while the unit still runs
 
 
 class Sampler:
@@ -59,7 +58,7 @@ class Sampler:
         for samples in self._loop.submit(self._requests(unit)):
             waiting += samples
             size = sum(len(sample.text) for sample in waiting)
-            if len(waiting) >= BATCH_ROWS or size >= BATCH_BYTES or time.monotonic() - since >= BATCH_S:
+            if len(waiting) >= BATCH_ROWS or size >= BATCH_BYTES or time.monotonic() - since >= self._place.batch_s:
                 yield from self._batch(unit, waiting)
                 waiting, since = [], time.monotonic()
         if waiting:

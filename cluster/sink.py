@@ -13,8 +13,8 @@ class Receipt:
     """What the driver learns of a committed unit.
 
     ``won`` is False where another attempt had committed this unit first (then ours is dropped, and the counts are what
-    we would have written). ``usd`` is what services asked for it. ``passed`` holds (problem_idx, decided, passed) for
-    every problem of the unit.
+    we would have written). ``usd`` is what a service asked for its samples, ``judge_usd`` what the judge did for its
+    verdicts. ``passed`` holds (problem_idx, decided, passed) for every problem of the unit.
     """
 
     unit: Unit
@@ -25,6 +25,7 @@ class Receipt:
     passed: tuple[tuple[int, int, int], ...]
     status_counts: tuple[tuple[str, int], ...]
     usd: float = 0.0
+    judge_usd: float = 0.0
 
 
 class Sink(Protocol):

@@ -5,7 +5,7 @@ cost is known when it is committed; one that failed counts at its worst, since n
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
 from cluster.batches import Work
@@ -13,11 +13,12 @@ from sampling.prices import most_usd
 from sampling.samples import Unit
 from sampling.settings import Prices
 
-Save = Callable[[Mapping[str, float]], None]
+Dollars = Mapping[str, float]  # by who asks for them
+Save = Callable[[Dollars], None]
 
 
 class Spending:
-    """Dollars by model. ``before`` is what earlier sessions of the run have spent.
+    """Dollars by who asks for them: models by name, and the judge. ``before`` is what earlier sessions have spent.
 
     ``save`` keeps what this session has spent or reserved; it is called before the first request of a unit, so that a
     driver that dies leaves behind at least what it owes.
@@ -25,67 +26,81 @@ class Spending:
 
     def __init__(self, work: Work, before: Mapping[str, float], save: Save) -> None:
         self._models = {model.model.name: model for model in work.models}
+        self._judge, self._payees = work.judge, {model.model.name: model.model for model in work.models}
+        if work.judge:
+            self._payees[work.judge.name] = work.judge
         self._problems, self._before, self._save = work.problems, before, save
-        self.spent: Counter[str] = Counter()
-        self._reserved: dict[Unit, float] = {}
+        self.spent: defaultdict[str, float] = defaultdict(float)
+        self._reserved: dict[Unit, Dollars] = {}
         self._changed, self._saving = asyncio.Event(), asyncio.Lock()
 
     async def start(self, unit: Unit) -> bool:
         """Reserves a unit's money, when others have given back enough; False where it will never fit."""
-        while not self.fits(unit):
-            if not self._waits_for(unit.model):
+        while (payee := self._short_of(unit)) is not None:
+            if not self._waits_for(payee):
                 return False
             self._changed.clear()
             await self._changed.wait()
         self.reserve(unit)
-        if self._cap(unit.model) is not None:
+        if any(self._cap(payee) is not None for payee in self._reserved[unit]):
             async with self._saving:
                 await asyncio.to_thread(self.save)
         return True
 
-    def fits(self, unit: Unit) -> bool:
-        cap = self._cap(unit.model)
-        return cap is None or self._owed(unit.model) + self._worst(unit) <= cap
-
     def reserve(self, unit: Unit) -> None:
         self._reserved[unit] = self._worst(unit)
 
-    def settle(self, unit: Unit, usd: float | None) -> None:
-        """The unit has ended: what it cost, or None where that is not known."""
+    def settle(self, unit: Unit, usd: float | None, judge_usd: float = 0.0) -> None:
+        """The unit has ended: what its samples and their verdicts cost, or None where that is not known."""
         worst = self._reserved.pop(unit)
-        self.spent[unit.model] += worst if usd is None else usd  # type: ignore[assignment]
+        for payee, most in worst.items():
+            cost = usd if payee == unit.model else judge_usd
+            self.spent[payee] += most if usd is None or cost is None else cost
         self._changed.set()
 
     def save(self) -> None:
         """Keeps what is spent and reserved now."""
-        amounts = Counter(self.spent)
-        for unit, usd in list(self._reserved.items()):
-            amounts[unit.model] += usd  # type: ignore[assignment]
+        amounts = Counter[str]()
+        for part in (self.spent, *list(self._reserved.values())):
+            amounts.update(part)
         if any(amounts.values()):
-            self._save({model: usd for model, usd in amounts.items() if usd})
+            self._save({payee: usd for payee, usd in amounts.items() if usd})
 
     def refusal(self, unit: Unit) -> str:
         """Why this unit was not started, for a person."""
-        owed, cap, worst = self._owed(unit.model), self._cap(unit.model), self._worst(unit)
+        payee = self._short_of(unit) or unit.model
+        owed, cap, worst = self._owed(payee), self._cap(payee), self._worst(unit)[payee]
+        who, key = (f"model {payee}", f"models.{payee}") if payee == unit.model else ("the judge", "judge")
         return (
-            f"spending cap of model {unit.model}: ${owed:.4f} of ${cap:g} are spent or owed and this unit could cost "
-            f"${worst:.4f}; raise models.{unit.model}.service.cap_usd to go on"
+            f"spending cap of {who}: ${owed:.4f} of ${cap:g} are spent or owed and this unit could cost "
+            f"${worst:.4f}; raise {key}.service.cap_usd to go on"
         )
 
-    def _owed(self, model: str) -> float:
-        reserved = sum(usd for unit, usd in self._reserved.items() if unit.model == model)
-        return self._before.get(model, 0.0) + self.spent[model] + reserved
+    def _short_of(self, unit: Unit) -> str | None:
+        """Whose cap has no room for the unit."""
+        for payee, worst in self._worst(unit).items():
+            cap = self._cap(payee)
+            if cap is not None and self._owed(payee) + worst > cap:
+                return payee
+        return None
 
-    def _waits_for(self, model: str) -> bool:
-        return any(unit.model == model for unit in self._reserved)
+    def _owed(self, payee: str) -> float:
+        reserved = sum(worst.get(payee, 0.0) for worst in self._reserved.values())
+        return self._before.get(payee, 0.0) + self.spent[payee] + reserved
 
-    def _cap(self, model: str) -> float | None:
-        return self._models[model].model.service.cap_usd
+    def _waits_for(self, payee: str) -> bool:
+        return any(worst.get(payee) for worst in self._reserved.values())
 
-    def _worst(self, unit: Unit) -> float:
-        work, problems = self._models[unit.model], self._problems[unit.task]
-        if work.model.prices == Prices():
-            return 0.0
+    def _cap(self, payee: str) -> float | None:
+        return self._payees[payee].service.cap_usd
+
+    def _worst(self, unit: Unit) -> Dollars:
+        """What the unit could cost, by who asks for it; its model is always there."""
+        work, table = self._models[unit.model], self._problems[unit.task]
         samples = unit.last_sample - unit.first_sample
-        each = (problems[idx] for idx in range(unit.first_problem, unit.last_problem))
-        return sum(most_usd(work.model, work.settings, problem, samples) for problem in each)
+        problems = [table[idx] for idx in range(unit.first_problem, unit.last_problem)]
+        priced = work.model.prices != Prices()
+        worst = {unit.model: sum(most_usd(work.model, work.settings, p, samples) for p in problems) if priced else 0.0}
+        if self._judge and (judging := samples * sum(map(self._judge.most_usd, problems))):
+            worst[self._judge.name] = judging
+        return worst

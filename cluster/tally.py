@@ -70,6 +70,7 @@ class Progress:
     set_aside: int
     tokens: int
     idle: float = 0.0
+    judge_usd: float = 0.0
 
 
 OnProgress = Callable[[Progress], None]
@@ -177,7 +178,7 @@ class Tally:
         self.engines: list[EngineTally] = []
         self.set_aside: list[SetAside] = []
         self.sampled = self.verified = self.shared = self.tokens = self.stored_bytes = 0
-        self.verifier_busy_s = 0.0
+        self.verifier_busy_s = self.judge_usd = 0.0
         self.verifiers = 1  # in the pool
         self.statuses: Counter[str] = Counter()
         self._started = time.monotonic()
@@ -209,6 +210,7 @@ class Tally:
         self.cells[receipt.unit.model, receipt.unit.task].add(receipt)
         self.tokens += receipt.tokens
         self.stored_bytes += receipt.stored_bytes
+        self.judge_usd += receipt.judge_usd
         self.statuses.update(dict(receipt.status_counts))
 
     def snapshot(self, *, engines_wait: bool) -> Progress:
@@ -233,6 +235,7 @@ class Tally:
             set_aside=len(self.set_aside),
             tokens=self.tokens,
             idle=self._idle(),
+            judge_usd=self.judge_usd,
         )
 
     def _idle(self) -> float:

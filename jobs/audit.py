@@ -14,6 +14,7 @@ from sampling.problems import Problem
 from sampling.validate import Plain
 from verify.audit import Audit, gold_problems, is_gold, plan_audit
 from verify.judge import Judge
+from verify.lean import LeanVerifier
 from verify.patch import check_patches
 from verify.tiers import TierUnavailable
 from verify.verdict import Status
@@ -84,7 +85,7 @@ def _table(findings: Sequence[Finding]) -> str:
 
 def _about(task: TaskAudit) -> str:
     if not task.gold:
-        limits = "; only its limits were tried" if task.completions else ""
+        limits = "; only wrong ones and its limits were tried" if task.completions else ""
         return f"task {task.task}: no gold solutions: nothing proven{limits}"
     return (
         f"task {task.task}: {task.tried} of {task.gold:,} gold solutions ({task.problems:,} problems), "
@@ -107,6 +108,7 @@ def audit_sweep(
     if address and not local:
         nodes = audit_cluster(audit, repeats, sweep.verify.tier, show, address)
     else:
+        check_lean(tasks, sweep.verify.tier)
         nodes = audit_here(audit, repeats, sweep.verify.tier, show)
     return _report(tasks, audit, nodes)
 
@@ -143,6 +145,17 @@ def _findings(node: NodeAudit, audit: Audit) -> list[Finding]:
         )
         for found in node.surprises(audit)
     ]
+
+
+def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else_do: str = "") -> None:
+    """Raises BadInput where theorems are to be judged by a machine without Lean: most have no gold proof to find it."""
+    for task, problems in tasks.items():
+        if any(problem.verifier == "lean" for problem in problems):
+            try:
+                LeanVerifier(tier).close()
+            except TierUnavailable as error:
+                raise BadInput(f"task {task}: {error}{else_do}") from error
+            return
 
 
 def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | None) -> str:

@@ -47,9 +47,9 @@ class Budget:
         usd = (model.prices.per_engine_hour or 0.0) * hours + (model.prices.per_million_tokens or 0.0) * tokens
         return Spent(usd, self.gpus.get(model.name, 0.0) * hours)
 
-    def reached(self, engines: Iterable[EngineProgress], now: datetime) -> str | None:
+    def reached(self, engines: Iterable[EngineProgress], now: datetime, judge_usd: float = 0.0) -> str | None:
         """The limit that is reached, in words; None while there is none."""
-        spent = self.before + self.spent(engines)
+        spent = self.before + self.spent(engines) + Spent(judge_usd)
         if self.stop.usd is not None and spent.usd >= self.stop.usd:
             return f"stop.usd: {spent.usd:.2f} of {self.stop.usd:g} dollars are spent"
         if self.stop.gpu_hours is not None and spent.gpu_hours >= self.stop.gpu_hours:
@@ -67,7 +67,7 @@ class Watch:
         self.reached = budget.reached((), datetime.now(UTC))
 
     def __call__(self, progress: Progress) -> bool:
-        self.reached = self.reached or self.budget.reached(progress.engines, datetime.now(UTC))
+        self.reached = self.reached or self.budget.reached(progress.engines, datetime.now(UTC), progress.judge_usd)
         return self.reached is not None
 
 

@@ -64,7 +64,8 @@ class CellCounts:
 
     ``n`` counts decided verdicts, ``c`` passes among them, ``faults`` verdicts our side failed to give (in neither),
     ``timeouts`` the decided ones that ran out of time. ``tokens`` and ``prompt_tokens`` are totals (a prompt is counted
-    once per problem; in ``billed_prompt_tokens`` once per request), ``engine_s`` seconds of one engine.
+    once per problem; in ``billed_prompt_tokens`` once per request), ``engine_s`` seconds of one engine,
+    ``judge_usd`` the dollars of a judge that is paid.
     ``duplicate_rate`` is the share of samples whose text equals an earlier sample of the same problem. ``answers`` is
     empty, or holds one entry per problem. ``version`` names the verifiers, ``scores`` what ``scored`` comes from.
     ``copies`` is None where no texts can be compared.
@@ -81,6 +82,7 @@ class CellCounts:
     tokens: int = 0
     prompt_tokens: int = 0
     engine_s: float = 0.0
+    judge_usd: float = 0.0
     billed_prompt_tokens: int = 0
     duplicate_rate: float | None = None
     answers: tuple[AnswerCounts, ...] = ()

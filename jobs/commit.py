@@ -49,7 +49,8 @@ class RunSink:
         attempt = uuid.uuid4().hex
         data, key = encode_samples(samples, provenance), samples_key(unit, attempt)
         self.store.put_new(under(self.prefix, key), data, {"attempt": attempt})
-        footer = Footer(attempt, key, hashlib.sha256(data).hexdigest(), sum(sample.engine_s for sample in samples))
+        engine_s, judge_usd = sum(sample.engine_s for sample in samples), sum(verdict.usd for verdict in verdicts)
+        footer = Footer(attempt, key, hashlib.sha256(data).hexdigest(), engine_s, judge_usd=judge_usd)
         receipt = self._judged(unit, samples, verdicts, footer, len(data))
         if receipt.won and self.store.head(under(self.prefix, key)) is None:
             self.store.put_new(under(self.prefix, key), data, {"attempt": attempt})
@@ -58,7 +59,8 @@ class RunSink:
     def judge(self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], judged: Footer) -> Receipt:
         """Writes new verdicts on samples that are committed already: ``judged`` is the footer of their verdicts."""
         engine_s = sum(sample.engine_s for sample in samples)  # not the footer's: it may be a whole shard's
-        footer = Footer(uuid.uuid4().hex, judged.samples, judged.samples_sha256, engine_s)
+        judge_usd = sum(verdict.usd for verdict in verdicts)
+        footer = Footer(uuid.uuid4().hex, judged.samples, judged.samples_sha256, engine_s, judge_usd=judge_usd)
         return self._judged(unit, samples, verdicts, footer, 0)
 
     def compact(self, shard: Shard) -> None:
@@ -87,6 +89,7 @@ class RunSink:
             passed=_passed(samples, verdicts),
             status_counts=tuple(sorted(Counter(verdict.status.value for verdict in verdicts).items())),
             usd=sum(sample.usd for sample in samples),
+            judge_usd=footer.judge_usd,
         )
 
 

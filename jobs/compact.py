@@ -138,19 +138,19 @@ def _samples_of_shard(
     pool: ThreadPoolExecutor,
 ) -> Footer:
     """Puts the samples of all parts into one file, unless they are in one already or there are none."""
-    engine_s = sum(part.footer.engine_s for part in parts)
+    costs = {name: sum(getattr(part.footer, name) for part in parts) for name in ("engine_s", "judge_usd")}
     named = {(part.footer.samples, part.footer.samples_sha256) for part in parts}
     if len(named) == 1:  # of another version that was compacted before, or outcomes without text
         (key, digest), *_ = named
         taken_in = tuple(sorted(name for name, footer in merged.items() if footer.samples == key))
-        return Footer(attempt, key, digest, engine_s, taken_in)
+        return Footer(attempt, key, digest, merged=taken_in, **costs)
     reader, with_text = SamplesReader(run), [part for part in parts if part.footer.samples]
     tables = ahead(pool, lambda part: reader.rows(part.footer, part.keys), with_text)
     data, key = merge_samples(in_key_order(tables)), final_samples_key(shard.model, shard.task, shard.number, attempt)
     run.store.put_new(under(run.prefix, key), data, {"attempt": attempt})
     own = (parse_key(part.footer.samples) for part in with_text)
     taken_in = tuple(unit.attempt for unit in own if unit and unit.number is not None and unit.attempt)
-    return Footer(attempt, key, hashlib.sha256(data).hexdigest(), engine_s, taken_in)
+    return Footer(attempt, key, hashlib.sha256(data).hexdigest(), merged=taken_in, **costs)
 
 
 def _delete_units(run: Run, version: str, shard: Shard, pool: ThreadPoolExecutor) -> None:

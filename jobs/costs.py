@@ -50,7 +50,7 @@ def rates(cell: CellCounts, facts: ModelFacts) -> Rates:
     return Rates(
         prompt=Spend(prompt, prompt_flops(facts, prompt), 0.0, 0.0 if billed else _prompt_usd(facts, prompt)),
         sample=Spend(tokens, sample_flops(facts, prompt, tokens), _gpu_hours(facts, seconds),
-                     _sample_usd(facts, billed, tokens, seconds)),
+                     _with_judge(_sample_usd(facts, billed, tokens, seconds), cell.judge_usd / samples)),
     )  # fmt: skip
 
 
@@ -98,6 +98,11 @@ def _sample_usd(facts: ModelFacts, billed: float, tokens: float, seconds: float)
         return None
     by_tokens = (by_token or 0.0) * tokens / MILLION + _prompt_usd(facts, billed)
     return (by_hour or 0.0) * seconds / SECONDS_AN_HOUR + by_tokens
+
+
+def _with_judge(usd: float | None, judge_usd: float) -> float | None:
+    """A judge's dollars are known even where those of an engine are not."""
+    return (usd or 0.0) + judge_usd if judge_usd else usd
 
 
 def _combined(parts: Rates, prompts: float, samples: float) -> Spend:

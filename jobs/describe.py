@@ -17,7 +17,6 @@ from jobs.schema import prompt_text
 from jobs.spec import Sweep
 from jobs.store import Store, open_store
 from sampling.errors import EngineError
-from sampling.prices import most_usd
 from sampling.settings import SamplingSettings, settings_on
 from sampling.validate import Plain
 
@@ -127,7 +126,9 @@ def _describe(resolved: Resolved) -> PlanDescription:
     known = layers_to_extend(store)
     layer = next_layer(resolved, known)
     layers = (*known, layer) if layer else known
-    cells = _cells(resolved, layers, runnable(missing_units(store, layers, current_version()), resolved, layers))
+    cells = _cells(
+        resolved, layers, runnable(missing_units(store, layers, current_version(sweep.judge)), resolved, layers)
+    )
     most = sum(cell.samples_to_do * cell.sampling.max_tokens for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)
     measured, predicted = _predict(store, known, cells)
@@ -167,10 +168,10 @@ def _usd_so_far(stored: StoredRun) -> float | None:
 
 
 def _most_usd(resolved: Resolved, cell: CellPlan) -> float:
-    """What the tokens of a cell's missing samples cost at worst."""
+    """What the tokens of a cell's missing samples, and of a judge of theirs, cost at worst."""
     model = next(model for model in resolved.sweep.models if model.name == cell.model)
-    settings, problems = resolved.sweep.settings_of(model), resolved.problems[cell.task]
-    whole = sum(most_usd(model, settings, problem, 1) for problem in problems)
+    problems = resolved.problems[cell.task]
+    whole = sum(resolved.most_usd(model, problem, 1) for problem in problems)
     return whole / len(problems) * cell.samples_to_do
 
 

@@ -8,7 +8,8 @@ import sys
 
 from sampling.validate import Plain
 from verify.containers import NoContainer, find_engine
-from verify.tiers import probe
+from verify.lean import LeanVerifier
+from verify.tiers import TierUnavailable, probe
 
 
 class Finding(Plain):
@@ -31,9 +32,8 @@ class Examination(Plain):
 
 def examine() -> Examination:
     """Looks at the machine; starts no engine and no Ray."""
-    return Examination(
-        findings=(_machine(), _gpus(), _engine(), *_sandbox(), *_patches(), _ray(), _store(), _browser())
-    )
+    verifiers = (*_sandbox(), *_patches(), _lean())
+    return Examination(findings=(_machine(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser()))
 
 
 def _machine() -> Finding:
@@ -79,6 +79,16 @@ def _patches() -> list[Finding]:
         Finding(what="git", usable=bool(found), seen=seen),
         Finding(what="containers", usable=usable, seen=engine),
     ]
+
+
+def _lean() -> Finding:
+    """Starts the REPL with no library, which takes a moment: that it answers is what matters."""
+    try:
+        verifier = LeanVerifier()
+    except TierUnavailable as error:
+        return Finding(what="Lean", usable=False, seen=str(error))
+    verifier.close()
+    return Finding(what="Lean", usable=True, seen=f"{verifier.home.toolchain}, {' '.join(verifier.home.command)}")
 
 
 def _ray() -> Finding:

@@ -94,7 +94,9 @@ class OnRay:
         watch = Watch(job.limits(self._held(job.work)))
         if watch.reached:
             return (), watch.reached
-        metrics = Metrics(job.sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd)
+        metrics = Metrics(
+            job.sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd + progress.judge_usd
+        )
         pipeline = Pipeline(job.work, RayActors(job.work, job.sink), self._placement, job.tally, job.spending)
 
         def tell(progress: Progress) -> None:

@@ -145,6 +145,9 @@ def _limits(cell: CellCounts, facts: ModelFacts, held: Ints) -> list[str]:
         lines.append(f"{cell.faults.sum():,} verdicts are missing by our fault; see the bounds on coverage.")
     if facts.usd_per_million_tokens is not None and facts.usd_per_million_prompt_tokens is None:
         lines.append("prompt tokens have no price; dollars leave them out.")
+    priced = facts.usd_per_engine_hour is not None or facts.usd_per_million_tokens is not None
+    if cell.judge_usd and not priced:
+        lines.append("dollars are the judge's alone: the model has no price.")
     if facts.parameters is not None and (facts.layers is None or facts.hidden is None):
         lines.append("the model's shape is unknown; FLOPs leave attention out.")
     return lines

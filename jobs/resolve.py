@@ -10,9 +10,11 @@ from jobs.plan import PlannedModel, Wanted
 from jobs.spec import Sweep
 from sampling.errors import BadInput
 from sampling.models import ModelInfo, inspect_model, prompt_too_long
-from sampling.prices import most_unit_rows
+from sampling.openai_check import check_service
+from sampling.prices import most_unit_rows, most_usd, rows_for
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
+from verify.judge import NO_JUDGE
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,16 @@ class Resolved:
         return Wanted(models, self.problems, k, {name: most for name, most in rows.items() if most is not None})
 
     def _most_unit_rows(self, model: ModelSpec) -> int | None:
-        problems = (problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title])
-        return most_unit_rows(model, self.sweep.settings_of(model), problems)
+        problems = [problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title]]
+        rows = [most_unit_rows(model, self.sweep.settings_of(model), problems)]
+        if judge := self.sweep.judge:
+            rows.append(rows_for(max(map(judge.most_usd, problems), default=0.0), judge.service.cap_usd))
+        return min((most for most in rows if most is not None), default=None)
+
+    def most_usd(self, model: ModelSpec, problem: Problem, samples: int) -> float:
+        """What these samples could cost at worst, with what judges them."""
+        judging = self.sweep.judge.most_usd(problem) if self.sweep.judge else 0.0
+        return most_usd(model, self.sweep.settings_of(model), problem, samples) + samples * judging
 
     def sampling_hash(self, model: ModelSpec) -> str:
         """Names the distribution of a model's samples."""
@@ -64,7 +74,17 @@ def resolve(sweep: Sweep) -> Resolved:
             trouble = prompt_too_long(model, infos[model.name], problems[task.title])
             if trouble is not None:
                 raise BadInput(f"task {task.title}, {trouble}; shorten it, or raise max_model_len")
+    _check_judge(sweep, problems)
     return Resolved(sweep, infos, problems)
+
+
+def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+    """A judge that is needed is there, and takes the key."""
+    needing = [task for task, given in problems.items() if any(problem.verifier == "judge" for problem in given)]
+    if needing and sweep.judge is None:
+        raise BadInput(f"task {needing[0]}: {NO_JUDGE}")
+    if needing and sweep.judge and sweep.judge.service.check:
+        check_service(sweep.judge, "judge")
 
 
 def code_version() -> str:

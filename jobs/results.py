@@ -289,6 +289,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: _OpenCell, ids: Mapping[tupl
         tokens=int(counts["tokens"].sum()),
         prompt_tokens=int(counts["prompt_tokens"].sum()),
         engine_s=sum(footer.engine_s for footer in cell.footers),
+        judge_usd=sum(footer.judge_usd for footer in cell.footers),
         duplicate_rate=_duplicate_rate(db, cell, exact),
         billed_prompt_tokens=int(counts["billed"].sum()),
         answers=_answers(db, cell, idx) if counts["answers"].any() else (),

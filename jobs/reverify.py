@@ -8,9 +8,13 @@ what two versions say is never in one file.
 import json
 import signal
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from os import cpu_count
+from pathlib import Path
 
 from cluster.batches import Problems, SampleBatch
 from cluster.judging import JudgeWorker
@@ -21,9 +25,14 @@ from jobs.progress import counted
 from jobs.run import current_version
 from jobs.runs import StoredRun, open_run
 from jobs.schema import NO_VERIFIER
+from jobs.sessions import new_session, read_sessions, spent_before
+from jobs.spec import load_sweep
 from jobs.stored_units import StoredUnit, UnitReader, stored_units
+from sampling.errors import BadInput
 from sampling.problems import REFERENCES, Problem
+from sampling.samples import Unit
 from sampling.validate import parse
+from verify.llm_judge import JudgeSettings
 from verify.patch import check_patches
 
 _CHUNK = 8  # neighbours go to one process: they may lie in one compacted file
@@ -40,12 +49,24 @@ class _Process:
 
 def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
     """Judges every committed unit that the present verifiers have not judged; says how many. Resumable."""
-    stored, version = open_run(uri), current_version()
+    stored = open_run(uri)
+    judge, problems, workers = _judge_of(uri, stored), stored_problems(stored.run), workers or cpu_count() or 1
+    version = current_version(judge)
     items = _items(stored, version)
-    changed = _judge_all(stored.run, version, items, tier, workers or cpu_count())
+    if items:
+        check_patches(problem for table in problems.values() for problem in table.values())
+    with _paid(stored, judge, problems, items) as paid:
+        arguments = (stored.run, version, problems, tier, judge and judge.share(workers))
+        results = _judge_all(arguments, items, workers)
+        changed, paid.usd = sum(each for each, _ in results), sum(usd for _, usd in results)
     done = f"{stored.store.uri}: {len(items)} units judged again (version {version}); {changed:,} verdicts changed"
     compacted = compact_run(stored.run)
     return f"{done}\n{compacted.as_text()}" if compacted.shards or compacted.failed else done
+
+
+def _judge_of(uri: str, stored: StoredRun) -> JudgeSettings | None:
+    """Of a sweep's file the judge that it names now, which may be another one or cost more; else the run's own."""
+    return load_sweep(Path(uri)).judge if uri.endswith((".yaml", ".yml")) else stored.sweep.judge
 
 
 def stored_problems(run: Run) -> dict[str, dict[int, Problem]]:
@@ -71,29 +92,61 @@ def _items(stored: StoredRun, version: str) -> list[StoredUnit]:
     return stored_units(stored.run, stored.layers, (cell for cell in cells if cell.version != version), done)
 
 
-def _judge_all(run: Run, version: str, items: list[StoredUnit], tier: str | None, workers: int | None) -> int:
-    """How many verdicts changed; when interrupted, what is under way is still committed."""
-    problems = stored_problems(run)
-    if items:
-        check_patches(problem for table in problems.values() for problem in table.values())
-    arguments = (run, version, problems, tier)
+@dataclass(slots=True)
+class _Paid:
+    """What a judge asked for this call, once that is known."""
+
+    usd: float | None = None
+
+
+@contextmanager
+def _paid(
+    stored: StoredRun, judge: JudgeSettings | None, problems: Problems, items: list[StoredUnit]
+) -> Iterator[_Paid]:
+    """Keeps what a judge is paid: at its worst from the start, until it is known. Raises BadInput beyond its cap."""
+    paid = _Paid()
+    worst = sum(_most_usd(judge, problems, item.unit) for item in items) if judge else 0.0
+    if judge is None or not worst:
+        yield paid
+        return
+    before, cap = spent_before(read_sessions(stored.store)).get(judge.name, 0.0), judge.service.cap_usd
+    if cap is not None and before + worst > cap:
+        raise BadInput(f"judge.service.cap_usd: ${before:.4f} of ${cap:g} are spent, and to judge {len(items)} units "
+                       f"again could cost ${worst:.4f}; raise it in the sweep's file and verify that")  # fmt: skip
+    session = new_session(stored.store)
+    session.spent({judge.name: worst})
+    yield paid
+    session.spent({judge.name: worst if paid.usd is None else paid.usd})
+
+
+def _most_usd(judge: JudgeSettings, problems: Problems, unit: Unit) -> float:
+    table, samples = problems[unit.task], unit.last_sample - unit.first_sample
+    return samples * sum(judge.most_usd(table[idx]) for idx in range(unit.first_problem, unit.last_problem))
+
+
+Arguments = tuple[Run, str, Problems, str | None, JudgeSettings | None]
+
+
+def _judge_all(arguments: Arguments, items: list[StoredUnit], workers: int) -> list[tuple[int, float]]:
+    """What ``_judge`` says of each unit; when interrupted, what is under way is still committed."""
     with ProcessPoolExecutor(workers, get_context("spawn"), _start, arguments) as pool:
         try:
-            return sum(counted(pool.map(_judge, items, chunksize=_CHUNK), len(items), "units judged"))
+            return list(counted(pool.map(_judge, items, chunksize=_CHUNK), len(items), "units judged"))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _start(run: Run, version: str, problems: Problems, tier: str | None) -> None:
+def _start(run: Run, version: str, problems: Problems, tier: str | None, judge: JudgeSettings | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent hands out no more
     _Process.run, _Process.version = run, version
-    _Process.worker, _Process.reader = JudgeWorker(problems, tier), UnitReader(run)
+    _Process.worker, _Process.reader = JudgeWorker(problems, tier, judge), UnitReader(run)
 
 
-def _judge(item: StoredUnit) -> int:
-    """Judges and commits one unit; how many of its verdicts' statuses changed."""
+def _judge(item: StoredUnit) -> tuple[int, float]:
+    """Judges and commits one unit; how many of its verdicts' statuses changed, and a judge's dollars."""
     before, samples, footer = _Process.reader.read(item)
     _, judged = _Process.worker.judge(SampleBatch(item.unit.task, tuple(samples)))
     sink = RunSink(_Process.run.store, _Process.run.prefix, _Process.version)
-    sink.judge(item.unit, samples, judged.verdicts, footer)
-    return sum(was != verdict.status for was, verdict in zip(before, judged.verdicts, strict=True))
+    receipt = sink.judge(item.unit, samples, judged.verdicts, footer)
+    changed = sum(was != verdict.status for was, verdict in zip(before, judged.verdicts, strict=True))
+    return changed, receipt.judge_usd

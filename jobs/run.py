@@ -13,7 +13,7 @@ from cluster.address import check_address
 from cluster.batches import ModelWork, SetAside, Work
 from cluster.spending import Spending
 from cluster.tally import CellTally, Tally
-from jobs.audit import check_gold
+from jobs.audit import check_gold, check_lean
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.catalogue import Run, write_problems
 from jobs.commit import RunSink
@@ -29,6 +29,7 @@ from jobs.store import Store, open_store, probe_store
 from sampling.errors import BadInput, StoreError, TroopError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
+from verify.llm_judge import JudgeSettings
 from verify.patch import check_patches
 
 Say = Callable[[str], None]
@@ -51,7 +52,7 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
 
 def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: Say) -> Outcome:
     """The same with models that were looked at and problems that were loaded."""
-    sweep, version = resolved.sweep, current_version()
+    sweep, version = resolved.sweep, current_version(resolved.sweep.judge)
     _check_place(sweep)
     if not local:
         check_address(address)
@@ -63,7 +64,7 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
     layers = (*known, *filter(None, [added]))
     to_do = runnable(planned_units(layers).without(done), resolved, layers)
     if to_do:
-        _try_gold(resolved, say)
+        _try_verifiers(resolved, local, say)
     if not to_do:
         return _nothing_to_do(resolved, store, done, say)
     with opened(address, local=local) as place:
@@ -86,7 +87,7 @@ def _carry_out(resolved: Resolved, store: Store, done: Committed, place: Place, 
     to_do = runnable(missing, resolved, layers)
     say(_opening(store, layers, missing, to_do))
     work = replace(work_of(resolved, layers, to_do), open_shards=open_shards(layers, missing))
-    sink = RunSink(store, "", current_version())
+    sink = RunSink(store, "", current_version(resolved.sweep.judge))
     tally, session = Tally(_cells(layers, missing)), new_session(store)
     spending = Spending(work, spent_before(read_sessions(store)), session.spent)
     before = tally.committed
@@ -123,7 +124,7 @@ def is_complete(sweep: Sweep) -> bool:
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
     known = layers_to_extend(store)
-    missing = planned_units(known).without(committed_numbers(store, current_version()))
+    missing = planned_units(known).without(committed_numbers(store, current_version(sweep.judge)))
     return next_layer(resolved, known) is None and not runnable(missing, resolved, known)
 
 
@@ -140,9 +141,12 @@ def _check_place(sweep: Sweep) -> None:
         raise BadInput(f"store: {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
 
 
-def _try_gold(resolved: Resolved, say: Say) -> None:
+def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
     """A task whose own solutions fail would burn hours for nothing: it is refused before any engine starts."""
     settings = resolved.sweep.verify
+    if local or settings.audit:
+        elsewhere = "" if local else "; --no-audit leaves Lean to the cluster's own machines"
+        check_lean(resolved.problems, settings.tier, else_do=elsewhere)
     if settings.audit:
         check_patches(problem for problems in resolved.problems.values() for problem in problems)
         say(check_gold(resolved.problems, settings.audit, settings.tier))
@@ -172,9 +176,9 @@ def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -
                 write_problems(store, "", part.task, first, [by_id[name] for name in part.ids])
 
 
-def current_version() -> str:
+def current_version(judge: JudgeSettings | None = None) -> str:
     """Of all verifiers together, so that a run keeps its version when a task of another kind joins it."""
-    return verifier_version(KINDS)
+    return verifier_version(KINDS, judge)
 
 
 def runnable(missing: Units, resolved: Resolved, layers: Sequence[Layer]) -> Units:
@@ -202,8 +206,9 @@ def work_of(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> Work
         if units:
             models.append(ModelWork(model, info, settings, resolved.sampling_hash(model), units))
     problems = problem_tables(resolved, layers)
-    verify = sweep.verify
-    return Work(tuple(models), problems, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)
+    verify, judge = sweep.verify, sweep.judge and sweep.judge.share(sweep.verify.workers or 1)
+    work = Work(tuple(models), problems, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)
+    return replace(work, judge=judge)
 
 
 def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:

@@ -10,6 +10,7 @@ What is kept where:
 - ``text_hash`` (CRC-32 of the completion) finds equal texts of one problem across units. In a unit of 1,024 rows or
   more it is kept only where it is divisible by 32: all copies of a text share that fate, so the share of duplicates
   among the kept rows estimates the share among all, for 0.2 bytes a row instead of 4.
+- ``toolchain`` names what a machine's own software judged with (Lean and mathlib); files without one lack the column.
 - **Scores** of a reward model lie beside the verdicts, by sample, in files of their own: another reward model replaces
   neither a verdict nor a text.
 - Times and memory are rounded to two significant digits: more is noise, and noise does not compress.
@@ -63,6 +64,7 @@ VERDICTS = pa.schema(
         pa.field("max_rss_mb", pa.int32()),
         pa.field("tier", pa.string()),
         pa.field("shared", pa.bool_()),
+        pa.field("toolchain", pa.string()),
     ]
 )
 PROVENANCE = tuple(field.name for field in fields(Provenance))
@@ -111,7 +113,7 @@ _ENCODINGS = {
     "problems": {"problem_idx": _DELTA},
 }
 _DICTIONARIES = {
-    "verdicts": ["status", "prompt_tokens", "answer", "reason", "tier"],
+    "verdicts": ["status", "prompt_tokens", "answer", "reason", "tier", "toolchain"],
     "samples": ["finish_reason", "prompt_tokens", *PROVENANCE],
     "scores": ["reason"],
     "problems": ["task"],
@@ -121,7 +123,7 @@ _DICTIONARIES = {
 @dataclass(frozen=True, slots=True)
 class Footer:
     """What a verdicts or scores file says of itself: which attempt wrote it, from which samples, and what it cost an
-    engine: to make those samples, or to score them.
+    engine: to make those samples, or to score them. ``judge_usd`` is what a judge that is paid asked for the verdicts.
 
     ``samples`` is the key of the samples file inside the run and ``samples_sha256`` its hash; both are "" where there
     is no text, as for outcomes imported from elsewhere. Of a compacted shard ``merged`` names the attempts whose
@@ -133,6 +135,7 @@ class Footer:
     samples_sha256: str = ""
     engine_s: float = 0.0
     merged: tuple[str, ...] = ()
+    judge_usd: float = 0.0
 
 
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
@@ -186,18 +189,25 @@ def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.
             "max_rss_mb": _two_digits([x.max_rss_mb for x in v]),
             "tier": [x.tier for x in v],
             "shared": [x.shared for x in v],
+            "toolchain": [x.toolchain or None for x in v],
         },
         schema=VERDICTS,
     )
 
 
 def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
-    """A verdicts file from a table with the columns of ``VERDICTS``; those it lacks are filled with nulls."""
-    return write_table(conform(table, VERDICTS, "verdicts"), "verdicts", _said(footer), _VERDICT_GROUP_ROWS)
+    """A verdicts file from a table with the columns of ``VERDICTS``; those it lacks are filled with nulls.
+
+    A ``toolchain`` that no row has is left out: even of nulls a column costs a unit's file 0.1 bytes a row.
+    """
+    whole = conform(table, VERDICTS, "verdicts")
+    if whole["toolchain"].null_count == len(whole):
+        whole = whole.drop_columns("toolchain")
+    return write_table(whole, "verdicts", _said(footer), _VERDICT_GROUP_ROWS)
 
 
 def _said(footer: Footer) -> dict[str, Any]:
-    return {name: value for name, value in asdict(footer).items() if value != ()}
+    return {name: value for name, value in asdict(footer).items() if value not in ((), 0.0)}
 
 
 def encode_scores(samples: Sequence[Sample], scores: Sequence[Score], footer: Footer) -> bytes:

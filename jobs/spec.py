@@ -13,6 +13,7 @@ from sampling.problems import read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks import TaskSpec
 from sampling.validate import Plain, parse
+from verify.llm_judge import JudgeSettings
 
 DEFAULT_K = 100
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -54,6 +55,7 @@ class Sweep(Plain):
     sampling: SamplingSettings = SamplingSettings()
     seed: int = Field(default=0, ge=0)
     verify: VerifySettings = VerifySettings()
+    judge: JudgeSettings | None = None
     stop: Stop = Stop()
     store_options: StoreOptions = StoreOptions()
 
@@ -66,8 +68,18 @@ class Sweep(Plain):
         return self
 
     @model_validator(mode="after")
+    def _the_judge_is_told_apart(self) -> "Sweep":
+        judge = self.judge
+        if judge and any(model.name == judge.name for model in self.models):
+            raise ValueError(f"judge.name: a model is called {judge.name!r} too, and dollars are counted by name")
+        limited = judge and (judge.service.requests_per_minute or judge.service.tokens_per_minute)
+        if limited and self.verify.workers is None:
+            raise ValueError("judge.service: a rate limit is shared among the verifiers; say how many: verify.workers")
+        return self
+
+    @model_validator(mode="after")
     def _dollars_need_a_price(self) -> "Sweep":
-        prices = (model.prices for model in self.models)
+        prices = [model.prices for model in self.models] + ([self.judge.prices] if self.judge else [])
         if self.stop.usd and not any(price.per_engine_hour or price.per_million_tokens for price in prices):
             raise ValueError("stop.usd: no model has prices.per_engine_hour or prices.per_million_tokens to count by")
         return self

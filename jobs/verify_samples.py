@@ -23,7 +23,7 @@ from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
 from sampling.tasks import KINDS, TaskSpec
 from sampling.validate import parse
-from verify.judge import Judge
+from verify.judge import NO_JUDGE, Judge
 from verify.patch import check_patches
 from verify.processes import JudgeProcesses
 from verify.verdict import Status, Verdict
@@ -113,6 +113,8 @@ def verify_samples(
 ) -> Summary:
     """Verifies all ``samples`` and writes ``out`` (.jsonl or .parquet); raises BadInput before anything is written."""
     started = time.monotonic()
+    if any(problem.verifier == "judge" for problem in problems):
+        raise BadInput(f"--task: {NO_JUDGE}")
     _check_out(samples, out)
     check_patches(problems)
     by_id = {problem.id: problem for problem in problems}

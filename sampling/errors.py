@@ -49,4 +49,8 @@ class EngineRefused(BadInput):
 
 
 class VerifierFault(TroopError):
-    """Our side failed while it judged a sample: never a wrong answer, always retried."""
+    """Our side failed while it judged a sample: never a wrong answer, always retried. ``usd`` is what it cost."""
+
+    def __init__(self, message: str, usd: float = 0.0) -> None:
+        super().__init__(message)
+        self.usd = usd

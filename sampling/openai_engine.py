@@ -57,6 +57,7 @@ class OpenAIEngine:
         self._done: queue.Queue[Completion | EngineError] = queue.Queue()
         self._tasks: dict[tuple[int, int, int], Future[None]] = {}
         self._purses: dict[int, float] = {}  # by tag: dollars that may still be spent
+        self._granted: dict[int, float] = {}  # by tag: dollars that might be spent from the first
         self._requests, self._tokens = Pace(model.service.requests_per_minute), Pace(model.service.tokens_per_minute)
         self._not_before = self._last_success = float("-inf")
         self._rng = random.Random()
@@ -69,7 +70,8 @@ class OpenAIEngine:
     def add(self, request: Request) -> None:
         samples = range(request.first_sample, request.last_sample)
         worst = most_usd(self._model, self._settings, request.problem, len(samples))
-        self._purses[request.tag] = self._purses.get(request.tag, 0.0) + worst
+        for account in (self._purses, self._granted):
+            account[request.tag] = account.get(request.tag, 0.0) + worst
         each = 1 if self._settings.seed == "per_sample" else self._model.service.n_per_request
         for first in range(0, len(samples), each):
             part = list(samples[first : first + each])
@@ -96,6 +98,10 @@ class OpenAIEngine:
     def abort(self, tag: int) -> None:
         for key in [key for key in self._tasks if key[0] == tag]:
             self._tasks.pop(key).cancel()
+
+    def settle(self, tag: int) -> float:
+        """Forgets the account of a tag: at most this many dollars were spent on it."""
+        return self._granted.pop(tag, 0.0) - self._purses.pop(tag, 0.0)
 
     def close(self) -> None:
         for task in self._tasks.values():
@@ -242,7 +248,8 @@ class OpenAIEngine:
 
     def _settle(self, draw: Draw, spent: float) -> None:
         """Gives back what a try was reserved and has not spent."""
-        self._purses[draw.request.tag] += self._worst(draw) - spent
+        if draw.request.tag in self._purses:
+            self._purses[draw.request.tag] += self._worst(draw) - spent
 
     def _broken(self, said: str) -> EngineError:
         clean = said.replace(self._key, "[key]") if self._key else said

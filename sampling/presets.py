@@ -13,7 +13,7 @@ from typing import Literal
 from sampling.settings import TaskSampling
 
 PresetName = Literal["monkeys"]
-OF_PROBLEMS = ("limit", "shuffle", "shots", "ids", "without")
+OF_PROBLEMS = ("limit", "shuffle", "shots", "only", "without")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Preset:
     limit: int | None = None
     shuffle: bool = False
     shots: int | None = None
-    ids: str | None = None
+    only: str | None = None
     without: tuple[str, ...] = ()
 
     @property
@@ -46,7 +46,7 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
         "gsm8k": Preset(10_000, _settings(0.6, 512), limit=128, shuffle=True, shots=5),
         "math": Preset(10_000, _settings(0.6, 512), limit=128, shuffle=True),
         "codecontests": Preset(10_000, _settings(0.6, 1024, top_p=0.95), shots=2, without=("<image>", "[Image]")),
-        "minif2f": Preset(10_000, _settings(0.5, 200), ids="mathd_"),
+        "minif2f": Preset(10_000, _settings(0.5, 200), only="mathd_*"),
         "swebench": Preset(250, _settings(1.6, None)),
     },
 }

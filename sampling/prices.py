@@ -36,6 +36,10 @@ def most_usd(model: ModelSpec, settings: SamplingSettings, problem: Problem, sam
 def most_unit_rows(model: ModelSpec, settings: SamplingSettings, problems: Iterable[Problem]) -> int | None:
     """How many samples a unit may have where tokens cost money, as a lost one is paid twice; else None."""
     each = max((most_usd(model, settings, problem, 1) for problem in problems), default=0.0)
-    cap = model.service.cap_usd
+    return rows_for(each, model.service.cap_usd)
+
+
+def rows_for(each: float, cap: float | None) -> int | None:
+    """How many samples of so many dollars ``each`` a unit may have; None where they cost nothing."""
     unit = UNIT_USD if cap is None else min(UNIT_USD, cap / UNITS_PER_CAP)
     return max(1, int(min(unit / each, MILLION))) if each else None

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sampling.errors import BadInput
 from sampling.settings import TaskSampling
+from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "patch"]
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
 
 
 class Message(Plain):
@@ -122,14 +123,47 @@ class PatchReference(Limits):
         return self
 
 
-Reference = StdioReference | PythonReference | AnswerReference | PatchReference
-REFERENCES: dict[str, type[StdioReference] | type[PythonReference] | type[AnswerReference] | type[PatchReference]] = {
+class JudgeReference(Plain):
+    """What a language model judges by: the right answer, a rubric (what makes an answer right), or both."""
+
+    answer: str = ""
+    rubric: str = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "JudgeReference":
+        if not (self.answer or self.rubric):
+            raise ValueError("at least one of answer, rubric is needed")
+        return self
+
+
+class LeanReference(Limits):
+    """A theorem to prove: ``statement`` is ``theorem NAME … : …``, a proof or ``sorry`` after it is left out.
+
+    ``header`` is what stands before it in a file (``import Mathlib``, ``open Real``, …). The limits are those of one
+    proof, beyond what the header needs.
+    """
+
+    header: str = ""
+    statement: str
+    time_limit_s: float = Field(default=60.0, gt=0)
+    memory_mb: int = Field(default=4096, ge=16)
+
+    @field_validator("statement")
+    @classmethod
+    def _a_theorem(cls, text: str) -> str:
+        return read_theorem(text).statement
+
+
+Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference | PatchReference
+REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,
     "math": AnswerReference,
     "choice": AnswerReference,
     "exact": AnswerReference,
+    "judge": JudgeReference,
+    "lean": LeanReference,
 }
 
 

@@ -16,8 +16,19 @@ from pydantic import ConfigDict, Field
 
 from sampling.boxed import boxed_answer
 from sampling.errors import BadInput
-from sampling.problems import AnswerReference, Limits, PythonReference, Reference, StdioReference, load_json, read_text
+from sampling.problems import (
+    AnswerReference,
+    JudgeReference,
+    LeanReference,
+    Limits,
+    PythonReference,
+    Reference,
+    StdioReference,
+    load_json,
+    read_text,
+)
 from sampling.swebench import SweBenchRow, read_row
+from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
 Style = Literal["base", "chat"]
@@ -26,7 +37,10 @@ PROMPTS = Path(__file__).with_name("prompts")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row, read: ``fields`` fill the template, ``answer`` is what a few-shot example shows after it."""
+    """One row, read: ``fields`` fill the template, ``answer`` is what a few-shot example shows after it.
+
+    A row without an ``answer`` is no few-shot example; one that is ``held_out`` is of a split that is never asked.
+    """
 
     id: str
     fields: Mapping[str, str]
@@ -34,6 +48,7 @@ class Question:
     verifier: str
     reference: Reference
     solution: str | None = None
+    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,17 @@ class ContestRow(Row):
     solutions: _Solutions = _Solutions()
     time_limit: _Duration | None = None
     memory_limit_bytes: int | None = None
+
+
+class MiniF2FRow(Row):
+    """A row of DeepSeek's JSONL, or a theorem of a ``.lean`` file."""
+
+    name: str
+    split: Literal["test", "valid"] = "test"
+    informal_prefix: str = ""
+    formal_statement: str
+    header: str
+    proof: str | None = None
 
 
 class _Stdin(Row):
@@ -239,6 +265,16 @@ def _swebench(data: Any, where: str, index: int) -> Question:
     return Question(row.instance_id, row.fields, row.patch, "patch", row.reference(where), row.patch)
 
 
+def _minif2f(data: Any, where: str, index: int) -> Question:
+    row = parse(MiniF2FRow, data, where)
+    reference = parse(LeanReference, {"header": row.header, "statement": row.formal_statement}, where)
+    if read_theorem(row.formal_statement).name != row.name:
+        raise BadInput(f"{where}: name {row.name!r} is not the theorem that formal_statement declares")
+    fields = {"question": row.informal_prefix + reference.statement, "header": row.header}
+    held_out = row.split != "test"
+    return Question(row.name, fields, row.proof or "", "lean", reference, row.proof, held_out)
+
+
 _MBPP_RESERVED = frozenset(f"mbpp/{number}" for number in range(1, 11))
 RECIPES: dict[str, Recipe] = {
     "gsm8k": Recipe(_gsm8k, stop=("\nQuestion:", "\nQ:"), few_shot=True, shots=5),
@@ -265,6 +301,7 @@ RECIPES: dict[str, Recipe] = {
         stop=("\n```",),
         columns=frozenset(field.alias or name for name, field in SweBenchRow.model_fields.items()),
     ),
+    "minif2f": Recipe(_minif2f, stop=("\n\n", "\ntheorem", "\n/-", "\n#", "\n```"), few_shot=True, shots=5),
 }
 
 
@@ -318,6 +355,6 @@ def choose_shots(question: Question, pool: Sequence[Question], shots: int) -> li
 
 def with_limits(reference: Reference, limits: Limits | None) -> Reference:
     """``reference`` with the time and memory that a task asks for; answers have none."""
-    if limits is None or isinstance(reference, AnswerReference):
+    if limits is None or isinstance(reference, AnswerReference | JudgeReference):
         return reference
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))

@@ -1,4 +1,4 @@
-"""The rows of a task's file: JSONL, a JSON array or Parquet, packed or not, each with where it stands."""
+"""The rows of a task's file: JSONL, a JSON array, Parquet or Lean, packed or not, each with where it stands."""
 
 import gzip
 import io
@@ -10,6 +10,7 @@ from typing import Any
 from sampling.errors import BadInput
 from sampling.problems import load_json
 from sampling.sources import HUB, hub_rows, read_bytes
+from sampling.theorems import read_file
 
 MAX_FILE = 4 << 30  # bytes of an unpacked .gz: more is a mistake or an attack
 PARQUET_ROWS = 64  # at a time
@@ -21,6 +22,8 @@ def read_rows(place: str, columns: Container[str] | None = None) -> Rows:
     if place.startswith(HUB):
         return ((f"{place}: row {number}", row) for number, row in enumerate(hub_rows(place), start=1))
     data = read_bytes(place)
+    if place.endswith(".lean"):
+        return _theorems(_text(data, place), place)
     if place.endswith(".parquet"):
         return _parquet(data, place, columns)
     text = _unpacked(data, place) if place.endswith(".gz") else _text(data, place)
@@ -38,6 +41,12 @@ def _jsonl(text: str, place: str) -> Rows:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield f"{place}:{number}", _loaded(line, f"{place}:{number}")
+
+
+def _theorems(text: str, place: str) -> Rows:
+    for where, theorem, header in read_file(text, place):
+        row = {"name": theorem.name, "formal_statement": theorem.statement, "header": header, "proof": theorem.proof}
+        yield where, row
 
 
 def _parquet(data: bytes, place: str, columns: Container[str] | None) -> Rows:

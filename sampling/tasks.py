@@ -4,13 +4,13 @@
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from sampling.errors import BadInput
 from sampling.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -33,7 +33,7 @@ from sampling.sources import under
 from sampling.swebench import placed
 from sampling.validate import Plain, parse
 
-TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests", "swebench"]
+TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests", "minif2f", "swebench"]
 KINDS: tuple[str, ...] = get_args(TaskKind)
 R = TypeVar("R", Question, Problem)
 
@@ -41,12 +41,12 @@ R = TypeVar("R", Question, Problem)
 class TaskSpec(Plain):
     """One task of a sweep, as the user writes it. See ``sampling.sources`` for what ``path`` and ``few_shot`` may be.
 
-    Of the file's problems, those whose id has a match of ``ids`` and whose question holds none of ``without`` are
-    taken; ``shuffle`` puts them into a random order, always the same one, before ``skip`` and ``limit`` take a slice.
-    ``few_shot`` is a file of the same kind from which ``shots`` examples are drawn. ``prompt`` replaces the built-in
-    template (see ``prompts/``), ``limits`` the time and memory of a code task's candidates. ``style`` is ``base`` for
-    text to continue, ``chat`` for messages. ``k`` and ``sampling`` hold for this task, on models without their own.
-    ``preset`` fills in what is not given.
+    Of the file's problems, those whose id fits the pattern ``only`` (``mathd_*``) and whose question holds none of
+    ``without`` are taken; ``shuffle`` puts them into a random order, always the same one, before ``skip`` and ``limit``
+    take a slice. ``few_shot`` is a file of the same kind from which ``shots`` examples are drawn. ``prompt`` replaces
+    the built-in template (see ``prompts/``), ``limits`` the time and memory of a code task's candidates. ``style`` is
+    ``base`` for text to continue, ``chat`` for messages. ``k`` and ``sampling`` hold for this task, on models without
+    their own. ``preset`` fills in what is not given.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] | None = None
@@ -58,22 +58,13 @@ class TaskSpec(Plain):
     limit: int | None = Field(default=None, ge=1)
     skip: int = Field(default=0, ge=0)
     shuffle: bool | None = None
-    ids: str | None = None
+    only: Annotated[str, Field(min_length=1)] | None = None
     without: tuple[str, ...] | None = None
     few_shot: str | None = None
     shots: int | None = Field(default=None, ge=0, le=64)
     style: Style = "base"
     prompt: Path | None = None
     limits: Limits | None = None
-
-    @field_validator("ids")
-    @classmethod
-    def _is_a_pattern(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except re.error as error:
-            raise ValueError(f"no regular expression ({error})") from error
-        return value
 
     @model_validator(mode="after")
     def _preset_has_the_kind(self) -> "TaskSpec":
@@ -107,6 +98,7 @@ class TaskSpec(Plain):
         problems = load_task(
             task.kind,
             task.path,
+            only=task.only,
             limit=task.limit,
             skip=task.skip,
             few_shot=task.few_shot,
@@ -114,7 +106,7 @@ class TaskSpec(Plain):
             style=task.style,
             prompt=task.prompt,
             limits=task.limits,
-            which=Which(task.ids, task.without or (), bool(task.shuffle)),
+            which=Which(task.without or (), bool(task.shuffle)),
         )
         return (
             tuple(problem.model_copy(update={"sampling": sampling}) for problem in problems) if sampling else problems
@@ -125,13 +117,11 @@ class TaskSpec(Plain):
 class Which:
     """Which of a file's problems are asked, and in which order; fields as in ``TaskSpec``."""
 
-    ids: str | None = None
     without: tuple[str, ...] = ()
     shuffle: bool = False
 
-    def of(self, rows: Iterable[R]) -> list[R]:
-        pattern = re.compile(self.ids or "")
-        kept = [row for row in rows if pattern.search(row.id) and not self.excludes(row)]
+    def of(self, rows: Iterable[R], only: str | None) -> list[R]:
+        kept = [row for row in rows if fnmatchcase(row.id, only or "*") and not self.excludes(row)]
         return sorted(kept, key=lambda row: hashlib.sha256(row.id.encode()).digest()) if self.shuffle else kept
 
     def excludes(self, row: Question | Problem) -> bool:
@@ -146,6 +136,7 @@ def load_task(
     kind: str,
     path: str | Path,
     *,
+    only: str | None = None,
     limit: int | None = None,
     skip: int = 0,
     few_shot: str | Path | None = None,
@@ -161,7 +152,7 @@ def load_task(
     place = str(path)
     if kind == "jsonl":
         _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
-        problems = _slice(which.of(_unique(_own_problems(place, style))), skip, limit)
+        problems = _slice(which.of(_unique(_own_problems(place, style)), only), skip, limit)
     else:
         recipe = RECIPES[kind]
         if not recipe.few_shot:
@@ -170,9 +161,12 @@ def load_task(
         rows = _questions(recipe, place)
         pool = _questions(recipe, str(few_shot)) if few_shot else None
         examples = _Examples(kind, style, text, rows, pool, shots, default_shots(kind, prompt), which)
-        asked = _slice(which.of(row for row in rows if row.id not in recipe.reserved), skip, limit)
+        free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
+        asked = _slice(which.of(free, only), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems((placed(problem, place) for problem in problems), place)
+    return check_problems(
+        (placed(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
+    )
 
 
 class _Examples:
@@ -192,7 +186,7 @@ class _Examples:
         recipe = RECIPES[kind]
         self.fixed = ""
         pool = given if given is not None else [row for row in rows if row.id in recipe.own_pool]
-        self.pool = [row for row in pool if row.answer and not which.excludes(row)]
+        self.pool = [row for row in pool if row.answer.strip() and not which.excludes(row)]
         self.shots = shots if shots is not None else recipe.shots if style == "base" or given is not None else 0
         if self.shots and not pool:
             if shots is not None or style == "chat":

@@ -38,6 +38,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers ``<prompt>`` to every prompt that no fault takes."""
 
     server: SpeakingServer
+    prompt = ""
 
     def do_GET(self) -> None:
         if self.server.wants_key and self.headers["Authorization"] != f"Bearer {KEY}":
@@ -48,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        prompt = body.get("prompt") or body["messages"][-1]["content"]
+        self.prompt = prompt = body.get("prompt") or body["messages"][-1]["content"]
         with self.server.lock:
             self.server.seen.append({"path": self.path, "auth": self.headers["Authorization"], **body})
             self.server.times[prompt] += 1

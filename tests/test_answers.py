@@ -103,6 +103,10 @@ def test_last_number(text: str, number: str | None) -> None:
         (r"\left( 3, \frac{\pi}{2} \right)", r"(3,\frac{\pi}{2})"),
         (r"\sqrt2", r"\sqrt{2}"),
         ("**5**", "5"),
+        ("2*sqrt(13)", r"2\sqrt{13}"),
+        ("√2", r"\sqrt{2}"),
+        ("2*pi", "2π"),
+        ("-137 1/2", "-137.5"),
     ],
 )
 def test_one_spelling(left: str, right: str) -> None:

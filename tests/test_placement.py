@@ -1,9 +1,11 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.batches import ModelWork
-from cluster.placement import Node, place
+from cluster.placement import Node, batch_s, place
 from sampling.errors import BadInput
 from sampling.models import ModelInfo
 from sampling.samples import Unit
@@ -67,12 +69,19 @@ def test_engines_never_wait_for_cores_that_no_node_has() -> None:
 
 def test_auto_goes_by_the_smallest_gpu_and_the_cores() -> None:
     small = ModelInfo("r", 4096, 500_000_000, 24, 896, 128, 24, 500_000_000)
-    given = replace(work(engines_per_gpu="auto"), info=small)
-    assert place([given], 64, 2, None, [Node(32, 1, 80 << 30), Node(32, 1, 80 << 30)]).engines[0].gpus == 0.25
-    assert place([given], 64, 2, None, [Node(32, 1, 80 << 30), Node(32, 1)]).engines[0].gpus == 1
-    assert place([given], 4, 1, None, [Node(2, 1, 80 << 30)]).engines[0].gpus == 0.5
+    packed = replace(work(engines_per_gpu="auto"), info=small)
+    assert place([packed], 64, 2, None, [Node(32, 1, 80 << 30), Node(32, 1, 80 << 30)]).engines[0].gpus == 0.25
+    assert place([packed], 64, 2, None, [Node(32, 1, 80 << 30), Node(32, 1)]).engines[0].gpus == 1
+    assert place([packed], 4, 1, None, [Node(2, 1, 80 << 30)]).engines[0].gpus == 0.5
 
 
 def test_a_share_is_said_once() -> None:
     with pytest.raises(ValueError, match="give gpus or engines_per_gpu, not both"):
         work(gpus=0.5, engines_per_gpu=2)
+
+
+@given(st.integers(1, 100_000), st.integers(1, 100_000))
+def test_more_engines_hand_over_less_often(one: int, other: int) -> None:
+    few, many = sorted((one, other))
+    assert 1 <= batch_s(few) <= batch_s(many) <= 20
+    assert batch_s(100) == 1 and batch_s(4000) == 10 and batch_s(10_000) == 20

@@ -61,7 +61,7 @@ def test_stored_samples_are_judged_again_beside_the_old_verdicts(
     troop: Troop, write_sweep: WriteSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     troop("run", write_sweep(), "--local", "--no-report")
-    monkeypatch.setattr("jobs.reverify.current_version", lambda: "fixed")
+    monkeypatch.setattr("jobs.reverify.current_version", lambda *_: "fixed")
     found = troop("verify", "runs/sums", "--workers", "1")
     assert found.code == 0, found.err
     assert "1 units judged again (version fixed)" in found.out

@@ -105,7 +105,7 @@ def test_compacted_shards_are_judged_again_beside_the_old_verdicts(
     run(troop, write_sweep(**gold(K)))
     (old,) = {key.split("/")[2] for key in files("final/verdicts/")}
     before = files("final/samples/")
-    monkeypatch.setattr("jobs.reverify.current_version", lambda: "fixed")
+    monkeypatch.setattr("jobs.reverify.current_version", lambda *_: "fixed")
     found = troop("verify", RUN, "--workers", "2")
     assert found.code == 0, found.err
     assert "258 units judged again (version fixed); 0 verdicts changed" in found.out
@@ -135,7 +135,7 @@ def killed_soon(items, total, what):
             os.killpg(0, signal.SIGKILL)
         yield item
 
-jobs.reverify.current_version, jobs.reverify.counted = lambda: "fixed", killed_soon
+jobs.reverify.current_version, jobs.reverify.counted = lambda *_: "fixed", killed_soon
 if __name__ == "__main__":
     jobs.reverify.reverify_run(sys.argv[1], tier=None, workers=1)
 """
@@ -152,7 +152,7 @@ def test_verifying_again_goes_on_where_it_was_killed(
     assert done >= 8
     assert counts() == (3 * K, 3 * K, 3 * K)
     assert counts("fixed") == (2 * done, 2 * done, 2 * done)
-    monkeypatch.setattr("jobs.reverify.current_version", lambda: "fixed")
+    monkeypatch.setattr("jobs.reverify.current_version", lambda *_: "fixed")
     assert f"{258 - done} units judged again" in troop("verify", RUN, "--workers", "1").out
     assert counts("fixed") == (3 * K, 3 * K, 3 * K)
 

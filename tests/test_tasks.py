@@ -242,7 +242,7 @@ def test_a_task_of_a_sweep(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ({"kind": "gsm8k", "path": "a", "shot": 1}, "sweep.yaml: shot: unknown key; allowed: few_shot, ids, k, kind"),
+        ({"kind": "gsm8k", "path": "a", "shot": 1}, "sweep.yaml: shot: unknown key; allowed: few_shot, k, kind, limit"),
         ({"kind": "gsm9k", "path": "a"}, "sweep.yaml: kind: Input should be 'jsonl', 'gsm8k'"),
         ({"kind": "gsm8k", "path": "a", "name": "../up"}, "sweep.yaml: name: "),
         ({"kind": "gsm8k", "path": "a", "limit": 0}, "sweep.yaml: limit: "),
@@ -330,10 +330,10 @@ def test_monkeys_is_the_papers_way_and_own_keys_go_first() -> None:
 def test_problems_are_chosen_by_their_ids_and_words(tmp_path: Path) -> None:
     path = str(written(tmp_path, *({**OWN, "id": name, "prompt": f"{name}?"} for name in ("a1", "a2", "b1"))))
     spec = {"kind": "jsonl", "path": path}
-    assert [p.id for p in parse(TaskSpec, {**spec, "ids": "^a"}, "s").load()] == ["a1", "a2"]
-    assert [p.id for p in parse(TaskSpec, {**spec, "ids": "1$", "without": ["b1"]}, "s").load()] == ["a1"]
-    with pytest.raises(BadInput, match="ids: no regular expression"):
-        parse(TaskSpec, {**spec, "ids": "("}, "s")
+    assert [p.id for p in parse(TaskSpec, {**spec, "only": "a*"}, "s").load()] == ["a1", "a2"]
+    assert [p.id for p in parse(TaskSpec, {**spec, "only": "?1", "without": ["b1"]}, "s").load()] == ["a1"]
+    with pytest.raises(BadInput, match=r"only 'c\*': no problems"):
+        parse(TaskSpec, {**spec, "only": "c*"}, "s").load()
 
 
 def test_own_examples_stand_beside_an_own_template(tmp_path: Path) -> None:

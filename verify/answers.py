@@ -140,6 +140,12 @@ _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s*\{(
 _UNIT = re.compile(r"(?<=[0-9})])\s*\\(?:text|mathrm|mbox)\s*\{\s*[A-Za-z .^0-9]{0,40}\}(?:\^\{?[23]\}?)?$")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(?P<top>\{[^{}]{0,100}\}|[0-9])\s*(?P<bottom>\{[^{}]{0,100}\}|[0-9A-Za-z])")
 _SHORT_ROOT = re.compile(r"\\sqrt\s*(?P<of>[0-9A-Za-z])")
+_TYPED_ROOT = re.compile(
+    r"(?:(?<![\\A-Za-z])sqrt ?|√ ?)(?:\((?P<inner>[^()]{1,100})\)|(?P<of>[0-9]{1,30}|[a-z](?![a-z])))"
+)
+_TYPED_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])")
+_TYPED_TIMES = re.compile(r"(?<=[0-9]) ?\* ?(?=\\(?:sqrt|pi))")
+_TYPED_MIXED = re.compile(r"\A(?P<whole>-?[0-9]{1,100}) (?P<top>[0-9]{1,100})/(?P<bottom>[0-9]{1,100})\Z")
 _NUMERIC_FRACTION = re.compile(
     r"(?P<sign>-?)(?P<whole>[0-9]{1,100})?\\frac\{(?P<top>-?[0-9]{1,100})\}\{(?P<bottom>[0-9]{1,100})\}"
 )
@@ -166,9 +172,16 @@ def unwrapped(answer: str) -> str:
     return answer
 
 
+def as_latex(answer: str) -> str:
+    """Mathematics as one types it (``2*sqrt(13)``, ``pi/6``, ``√2``, ``1 4/5``) in LaTeX."""
+    text = _TYPED_ROOT.sub(lambda found: f"\\sqrt{{{found['inner'] or found['of']}}}", answer)
+    text = _TYPED_TIMES.sub("", _TYPED_PI.sub(r"\\pi ", text))
+    return _TYPED_MIXED.sub(r"\g<whole>\\frac{\g<top>}{\g<bottom>}", text)
+
+
 def normalise(answer: str) -> str:
     """One spelling for answers that differ in notation only: what majority votes count."""
-    text = unwrapped(clean(answer)[:MAX_ANSWER]).translate(_SPOKEN)
+    text = as_latex(unwrapped(clean(answer)[:MAX_ANSWER]).translate(_SPOKEN))
     text = _UNIT.sub("", text.replace("dfrac", "frac").replace("tfrac", "frac").replace("cfrac", "frac"))
     text = _TEXT.sub(lambda found: found["content"], _DROPPED.sub("", text))
     text = _SHORT_FRACTION.sub(lambda found: f"\\frac{_braced(found['top'])}{_braced(found['bottom'])}", text)

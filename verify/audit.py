@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sampling.problems import AnswerReference, Problem
+from sampling.problems import AnswerReference, JudgeReference, Problem
 from verify.judge import Judge
 from verify.limits import time_scale
 from verify.mutants import GOLD, Known, known_completions, limit_breakers
@@ -68,8 +68,11 @@ class Surprise:
 
 
 def gold_problems(problems: Sequence[Problem], most: int | None) -> list[Problem]:
-    """At most ``most`` of the problems that have a gold solution, evenly spread over them: the same every time."""
-    return spread([problem for problem in problems if problem.solution is not None], most)
+    """At most ``most`` of the problems that have a gold solution, evenly spread over them: the same every time.
+
+    A judge that is paid is not asked: what it says would prove nothing of the next answer.
+    """
+    return spread([p for p in problems if p.solution is not None and p.verifier != "judge"], most)
 
 
 def spread(items: Sequence[T], most: int | None) -> list[T]:
@@ -84,11 +87,11 @@ def plan_audit(tasks: Mapping[str, Sequence[Problem]], most: int | None) -> Audi
     problems: dict[str, Problem] = {}
     trials: list[Trial] = []
     for task, given in tasks.items():
-        for problem in gold_problems(given, most):
+        for problem in spread([problem for problem in given if any(known_completions(problem))], most):
             problems[key := f"{task}/{problem.id}"] = problem
             trials += [Trial(task, problem.id, key, known) for known in known_completions(problem)]
         for limited, known in _breakers(given):
-            assert not isinstance(limited.reference, AnswerReference)
+            assert not isinstance(limited.reference, AnswerReference | JudgeReference)
             problems[key := f"{task}/{limited.id}/{known.check}"] = limited
             trials.append(Trial(task, limited.id, key, known, limited.reference.time_limit_s))
     return Audit(problems, tuple(trials))

@@ -153,7 +153,7 @@ def _does_something(nodes: list[ast.stmt]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     label: str
     code: str
 
@@ -163,7 +163,7 @@ class _Block:
 
 
 def _best_block(text: str, entry_point: str | None) -> str | None:
-    blocks = _blocks(text)
+    blocks = fenced_blocks(text)
     if not blocks:
         return None
     defining = [block for block in blocks if _defines(block.code, entry_point)]
@@ -180,9 +180,9 @@ def _begun_in_prompt(text: str) -> str | None:
     return before if nodes and _does_something(nodes) else None
 
 
-def _blocks(text: str) -> list[_Block]:
+def fenced_blocks(text: str) -> list[Block]:
     """The fenced blocks that hold something. A labelled fence inside a block ends it and opens the next."""
-    blocks: list[_Block] = []
+    blocks: list[Block] = []
     opened: re.Match[str] | None = None
     for fence in _FENCE.finditer(text):
         if opened is None:
@@ -195,13 +195,13 @@ def _blocks(text: str) -> list[_Block]:
     return [block for block in blocks if block.code.strip()]
 
 
-def _block(text: str, opened: re.Match[str], end: int) -> _Block:
+def _block(text: str, opened: re.Match[str], end: int) -> Block:
     """The text between two fences, less the indentation that the opening fence has itself (a block in a list)."""
     code = text[opened.end() + 1 : end]
     indent = opened[0][: len(opened[0]) - len(opened[0].lstrip())]
     if indent:
         code = "\n".join(line.removeprefix(indent) for line in code.split("\n"))
-    return _Block(opened["label"].lower().strip("{}.:"), code)
+    return Block(opened["label"].lower().strip("{}.:"), code)
 
 
 def _defines(code: str, entry_point: str | None) -> bool:

@@ -62,11 +62,20 @@ _FORK_SERVER = "kill tgkill prctl seccomp pidfd_open chmod fchmod fchmodat"
 
 def zygote_program(scratch: bool, arch: str | None = None) -> bytes:
     """The allow-list of the zygote and, through it, of every child; ``scratch``: some directory is writable."""
+    return _program(_of_a_zygote(scratch), ENOSYS, arch or machine())
+
+
+def tool_program(scratch: bool, arch: str | None = None) -> bytes:
+    """The allow-list of a program that is executed with it: threads, but no process of its own, and no fork server."""
+    return _program(_of_a_zygote(scratch) | _of_a_child() | {"execve": ALLOW}, ENOSYS, arch or machine())
+
+
+def _of_a_zygote(scratch: bool) -> dict[str, Rule]:
     rules = _each(_PLAIN, ALLOW)
     rules |= _each(_CHANGES_FILES, ALLOW if scratch else EROFS)
     rules |= _each(_REFUSED, EPERM)
     rules |= _each(_FORK_SERVER, ALLOW)
-    rules |= {
+    return rules | {
         "clone": _bits(0, required=0, forbidden=_CLONE_NEW_ANY),
         "ioctl": _one_of(1, _IOCTL),
         "fcntl": _one_of(1, _FCNTL),
@@ -75,19 +84,20 @@ def zygote_program(scratch: bool, arch: str | None = None) -> bytes:
         "open": _no_silent_truncation(1),
         "openat": _no_silent_truncation(2),
     }
-    return _program(rules, ENOSYS, arch or machine())
 
 
 def child_program(arch: str | None = None) -> bytes:
     """What a child gives up on top of ``zygote_program``; the kernel takes the strictest answer."""
-    rules = _each(_FORK_SERVER, EPERM)
-    rules |= {
+    return _program(_of_a_child(), ALLOW, arch or machine())
+
+
+def _of_a_child() -> dict[str, Rule]:
+    return _each(_FORK_SERVER, EPERM) | {
         "clone": _bits(0, required=_CLONE_THREAD, forbidden=_CLONE_NEW_ANY),
         "kill": _one_of(0, (OWN_PID,)),
         "tgkill": _one_of(0, (OWN_PID,)),
         "prctl": _one_of(0, _PRCTL),
     }
-    return _program(rules, ALLOW, arch or machine())
 
 
 def command_program(arch: str | None = None) -> bytes:

@@ -1,21 +1,24 @@
 """The one place that knows which verifier judges which problem, and that does not judge the same candidate twice.
 
 A judge belongs to one thread. It owns its verifiers' processes: the sandbox is started with the first problem that runs
-code, the math worker with the first answer that needs one, and ``close`` ends them all.
+code, the math worker with the first answer that needs one, Lean with the first theorem, and ``close`` ends them all.
 """
 
 import hashlib
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from sampling.errors import VerifierFault
-from sampling.problems import PatchReference, Problem, PythonReference, StdioReference
-from verify import extract
+from sampling.errors import BadInput, VerifierFault
+from sampling.problems import LeanReference, PatchReference, Problem, PythonReference, StdioReference
+from verify import extract, lean_extract
 from verify.choice import ChoiceVerifier
 from verify.diff import extract_diff
 from verify.exact import ExactVerifier
+from verify.lean import LeanVerifier
+from verify.llm_judge import TRIES, JudgeSettings, LlmVerifier
 from verify.math import MathVerifier
 from verify.patch import PatchVerifier
 from verify.python import PythonVerifier
@@ -27,7 +30,8 @@ from verify.verdict import UNREPEATABLE, Status, Verdict, Verifier
 MATH_LIMIT_S = 5.0
 MATH_MEMORY_MB = 2048
 REMEMBERED = 50_000  # verdicts kept across calls
-FAULT_RETRIES = 2
+FAULT_RETRIES = TRIES - 1
+NO_JUDGE = "verifier judge: no judge is given; a sweep says in `judge:` which service is asked"
 
 KINDS: Mapping[str, type[Verifier]] = {
     "stdio": StdioVerifier,
@@ -36,6 +40,8 @@ KINDS: Mapping[str, type[Verifier]] = {
     "choice": ChoiceVerifier,
     "exact": ExactVerifier,
     "patch": PatchVerifier,
+    "judge": LlmVerifier,
+    "lean": LeanVerifier,
 }
 CODE = frozenset({"stdio", "python"})
 
@@ -48,7 +54,10 @@ class _Candidate(NamedTuple):
 
 
 class Judge:
-    """Verdicts for any problem. ``tier`` is the sandbox tier to require (None: the strongest that works here)."""
+    """Verdicts for any problem. ``tier`` is the sandbox tier to require (None: the strongest that works here).
+
+    ``llm`` is the sweep's own judge, asked about problems of the verifier ``judge``.
+    """
 
     def __init__(
         self,
@@ -58,8 +67,9 @@ class Judge:
         math_memory_mb: int = MATH_MEMORY_MB,
         remembered: int = REMEMBERED,
         verifiers: Mapping[str, Verifier] | None = None,
+        llm: JudgeSettings | None = None,
     ) -> None:
-        self.tier = tier
+        self.tier, self._llm = tier, llm
         self._math_limit_s, self._math_memory_mb, self._remembered = math_limit_s, math_memory_mb, remembered
         self._verifiers: dict[str, Verifier] = dict(verifiers or {})
         self._sandbox: Sandbox | None = None
@@ -85,6 +95,14 @@ class Judge:
                 self._known.popitem(last=False)
         return verdict
 
+    def announce(self, problem: Problem, completions: Iterable[str]) -> None:
+        """These will be judged next: a judge that has to be waited for is asked about all of them at once."""
+        if problem.verifier == "judge":
+            verifier = self._verifier("judge")
+            assert isinstance(verifier, LlmVerifier)
+            new = [text for text in completions if self._candidate(problem, text) not in self._known]
+            verifier.expect(problem, new)
+
     def verify_many(self, problem: Problem, completions: Sequence[str]) -> list[Verdict]:
         """Verdicts in the order of ``completions``: equal candidates are judged once, the others are marked copies."""
         return [self.verify(problem, completion) for completion in completions]
@@ -104,18 +122,19 @@ class Judge:
         self.close()
 
     def _decide(self, problem: Problem, completion: str) -> Verdict:
-        verdict = self._once(problem, completion)
+        verdict, usd = self._once(problem, completion), 0.0
         for _ in range(FAULT_RETRIES):
             if verdict.status is not Status.FAULT:
                 break
+            usd += verdict.usd
             verdict = self._once(problem, completion)
-        return verdict
+        return replace(verdict, usd=verdict.usd + usd) if usd else verdict
 
     def _once(self, problem: Problem, completion: str) -> Verdict:
         try:
             return self._verifier(problem.verifier).verify(problem, completion)
         except VerifierFault as error:
-            return Verdict(Status.FAULT, reason=str(error))
+            return Verdict(Status.FAULT, reason=str(error), usd=error.usd)
 
     def _verifier(self, kind: str) -> Verifier:
         if kind not in self._verifiers:
@@ -131,6 +150,12 @@ class Judge:
             return ExactVerifier()
         if kind == "patch":
             return PatchVerifier()
+        if kind == "judge":
+            if self._llm is None:
+                raise BadInput(NO_JUDGE)
+            return LlmVerifier(self._llm)
+        if kind == "lean":
+            return LeanVerifier(self.tier)
         self._sandbox = self._sandbox or Sandbox(self.tier or AUTO)
         return StdioVerifier(self._sandbox) if kind == "stdio" else PythonVerifier(self._sandbox)
 
@@ -143,7 +168,7 @@ class Judge:
 
 
 def judged_text(problem: Problem, completion: str) -> str | None:
-    """What of a completion its verdict depends on: the program that a code verifier would run, else all of it."""
+    """What of a completion its verdict depends on: the program that a verifier would run, or the proof; else all."""
     reference = problem.reference
     if isinstance(reference, PythonReference):
         return extract.extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
@@ -151,11 +176,17 @@ def judged_text(problem: Problem, completion: str) -> str | None:
         return extract.extract_code(completion)
     if isinstance(reference, PatchReference):
         return extract_diff(completion)
+    if isinstance(reference, LeanReference):
+        return lean_extract.extract_proof(completion, reference)
     return completion
 
 
 def verifier_version(
-    kinds: Iterable[str], *, math_limit_s: float = MATH_LIMIT_S, math_memory_mb: int = MATH_MEMORY_MB
+    kinds: Iterable[str],
+    llm: JudgeSettings | None = None,
+    *,
+    math_limit_s: float = MATH_LIMIT_S,
+    math_memory_mb: int = MATH_MEMORY_MB,
 ) -> str:
     """A short hash of all that changes verdicts besides the problems: the ``v=`` part of stored verdicts' keys.
 
@@ -167,4 +198,6 @@ def verifier_version(
         parts.append(f"math limits {math_limit_s:g} {math_memory_mb}")
     if CODE & set(kinds):
         parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
+    if llm is not None:
+        parts.append(f"judge {llm.identity}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]

@@ -24,16 +24,18 @@ _NET_TCP = 3  # bind and connect
 _SCOPED = 3  # abstract sockets and signals stay within
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str], *, commands: bool = False) -> None:
+def restrict(
+    readable: Iterable[str], writable: Iterable[str], *, programs: bool = False, commands: bool = False
+) -> None:
     """Confines this process and its descendants for good. Needs no_new_privs; raises OSError.
 
-    ``commands`` may be executed from both, may make any kind of file in ``writable``, and may talk among themselves by
-    TCP: for a process in a network of its own.
+    ``programs``: what lies in the readable trees may also be executed. ``commands``: what lies in both; any kind of
+    file may be made in ``writable``, and they may talk by TCP: for processes in a network of their own.
     """
     ruleset, handled = _ruleset(landlock_abi(), network=not commands)
-    read, write = (READ | EXECUTE, ALL) if commands else (READ, WRITE)
+    read = READ | EXECUTE if programs or commands else READ
     try:
-        for paths, access in ((readable, read), (writable, write)):
+        for paths, access in ((readable, read), (writable, ALL if commands else WRITE)):
             for path in paths:
                 _allow(ruleset, path, access & handled)
         syscall("landlock_restrict_self", ctypes.c_int(ruleset), ctypes.c_uint32(0))

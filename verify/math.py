@@ -11,7 +11,7 @@ from importlib.metadata import version as installed_version
 from sampling.boxed import MAX_ANSWER
 from sampling.errors import VerifierFault
 from sampling.problems import AnswerReference, Problem
-from verify.answers import as_number, clean, math_answer, normalise, unwrapped
+from verify.answers import as_latex, as_number, clean, math_answer, normalise, unwrapped
 from verify.math_process import Died, MathProcess, OutOfMemory, TimedOut
 from verify.verdict import Status, Verdict
 
@@ -22,7 +22,7 @@ TOLERANCE = Fraction(1, 2_000_000)  # a decimal is taken for a fraction that it 
 class MathVerifier:
     """``answer`` in the reference is compared with the final answer of the completion."""
 
-    version = f"math/1 math-verify={installed_version('math-verify')}"
+    version = f"math/2 math-verify={installed_version('math-verify')}"
 
     def __init__(self, *, limit_s: float = 5.0, memory_mb: int = 2048) -> None:
         self._process = MathProcess(limit_s=limit_s, memory_mb=memory_mb)
@@ -57,7 +57,7 @@ class MathVerifier:
     def _ask(self, gold: str, written: str, answer: str) -> Verdict:
         started = time.monotonic()
         try:
-            equal = self._process.equal([(_formula(unwrapped(gold)), _formula(unwrapped(written)))])
+            equal = self._process.equal([(_formula(unwrapped(gold)), _formula(as_latex(unwrapped(written))))])
         except TimedOut:
             return _undecided(Status.TIMEOUT, "comparing the answer took too long", answer, started)
         except OutOfMemory:

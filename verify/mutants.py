@@ -13,7 +13,16 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from sampling.problems import AnswerReference, PatchReference, Problem, PythonReference, StdioReference
+from sampling.problems import (
+    AnswerReference,
+    JudgeReference,
+    LeanReference,
+    PatchReference,
+    Problem,
+    PythonReference,
+    StdioReference,
+)
+from sampling.theorems import theorem_name
 from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
 from verify.diff import extract_diff
@@ -71,11 +80,20 @@ class Known:
 
 
 def known_completions(problem: Problem) -> Iterator[Known]:
-    """The gold solution, then its mutants; nothing where a problem has no gold solution."""
+    """The gold solution, then its mutants; nothing of what a judge is paid for.
+
+    Without a gold solution only a theorem has some, which prove nothing.
+    """
+    reference = problem.reference
+    if isinstance(reference, JudgeReference):
+        return
+    if problem.solution is not None:
+        yield Known(GOLD, problem.solution, frozenset({Status.PASS}))
+    if isinstance(reference, LeanReference):
+        yield from _wrong_proofs(reference)
+        return
     if problem.solution is None:
         return
-    yield Known(GOLD, problem.solution, frozenset({Status.PASS}))
-    reference = problem.reference
     if isinstance(reference, AnswerReference):
         yield from _wrong_answers(problem.verifier, reference.answer)
     elif isinstance(reference, StdioReference):
@@ -89,7 +107,7 @@ def known_completions(problem: Problem) -> Iterator[Known]:
 def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
     """Programs that sleep, eat memory or print without end, each with the problem under limits that it meets soon."""
     reference = problem.reference
-    if isinstance(reference, AnswerReference | PatchReference):
+    if isinstance(reference, AnswerReference | LeanReference | JudgeReference | PatchReference):
         return
     for status, body in _BREAKERS.items():
         seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
@@ -108,6 +126,15 @@ def _function_that(body: str, solution: str | None, reference: PythonReference) 
         return with_bodies(program, body, names) if names else None
     name = reference.entry_point or ""
     return f"def {name}(*args, **named):\n{indent(body, '    ')}" if name.isidentifier() else None
+
+
+def _wrong_proofs(reference: LeanReference) -> Iterator[Known]:
+    """They are judged after the theorem itself was elaborated: one that is no Lean is a fault, and found here."""
+    name = theorem_name(reference.statement)
+    yield Known("no proof", "", WRONG)
+    yield Known("sorry", "  sorry\n", WRONG)
+    yield Known("unfinished", "  have trivially : True := True.intro\n", WRONG)
+    yield Known("another theorem", f"```lean4\ntheorem {name} : True := True.intro\n```\n", WRONG)
 
 
 def _wrong_answers(verifier: str, answer: str) -> Iterator[Known]:

@@ -42,16 +42,24 @@ def become_nobody() -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # /proc/self has to be our own to write the maps of a user namespace
 
 
-def enter(readable: Iterable[str], scratch_mb: int, *, commands: bool = False, tree: str | None = None) -> None:
+def enter(
+    readable: Iterable[str],
+    scratch_mb: int,
+    program: str | None = None,
+    *,
+    commands: bool = False,
+    tree: str | None = None,
+) -> None:
     """Leaves this process in its new world; its next child is process 1 there. Raises OSError.
 
-    ``commands``: a world for several processes, with room for many files and a loopback. ``tree`` appears at ``TREE``,
-    where it can be changed; the tree itself stays as it is (overlayfs; for an ordinary user this takes Linux 5.11).
+    ``program`` is what ``/proc/self/exe`` names there, for programs that look for themselves. ``commands``: a world for
+    several processes, with room for many files and a loopback. ``tree`` appears at ``TREE``, where it can be changed;
+    the tree itself stays as it is (overlayfs; for an ordinary user this takes Linux 5.11).
     """
     files = MAX_COMMAND_FILES if commands else MAX_SCRATCH_FILES
     proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
     if os.geteuid() == 0 and _may_unshare():
-        _private_root(readable, scratch_mb, files, tree)
+        _private_root(readable, scratch_mb, files, tree, program)
         if commands:
             _raise_loopback()
         become_nobody()
@@ -61,7 +69,7 @@ def enter(readable: Iterable[str], scratch_mb: int, *, commands: bool = False, t
         uid, gid = os.geteuid(), os.getegid()
         kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | _SHARED)
         _map_users(proc, uid, gid)
-        _private_root(readable, scratch_mb, files, tree)
+        _private_root(readable, scratch_mb, files, tree, program)
         if commands:
             _raise_loopback()
     os.close(proc)
@@ -92,7 +100,7 @@ def _map_users(proc: int, uid: int, gid: int) -> None:
         os.close(descriptor)
 
 
-def _private_root(readable: Iterable[str], scratch_mb: int, files: int, tree: str | None) -> None:
+def _private_root(readable: Iterable[str], scratch_mb: int, files: int, tree: str | None, program: str | None) -> None:
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     lower = os.open(tree, os.O_PATH | os.O_CLOEXEC) if tree else -1
     sources = {path: os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for path in _outermost(readable)}
@@ -101,6 +109,9 @@ def _private_root(readable: Iterable[str], scratch_mb: int, files: int, tree: st
     for path, source in sources.items():
         _place(path, source, links.get(path))
         os.close(source)
+    for name in ("self", "1") if program else ():
+        os.makedirs(f"{_BUILD_AT}/proc/{name}")
+        os.symlink(str(program), f"{_BUILD_AT}/proc/{name}/exe")
     _mount_scratch(_BUILD_AT + SCRATCH, scratch_mb, files)
     if tree:
         _mount_tree(lower, scratch_mb, files)

@@ -30,7 +30,8 @@ class Verdict:
 
     ``wall_s`` and ``cpu_s`` in seconds and ``max_rss_mb`` in megabytes are measured by the parent, from the kernel;
     ``tier`` is the sandbox tier that ran it ("" where none was needed); ``shared`` marks a verdict copied from an equal
-    candidate of the same problem.
+    candidate of the same problem; ``toolchain`` names the versions of what judged it, where these may change verdicts
+    and are a machine's own ("Lean 4.9.0, mathlib 3bec2b2"; "" elsewhere); ``usd`` is what a judge that is paid asked.
     """
 
     status: Status
@@ -42,6 +43,8 @@ class Verdict:
     max_rss_mb: float = 0.0
     tier: str = ""
     shared: bool = False
+    toolchain: str = ""
+    usd: float = 0.0
 
     @property
     def passed(self) -> bool | None:
@@ -49,7 +52,7 @@ class Verdict:
         return None if self.status is Status.FAULT else self.status is Status.PASS
 
     def as_copy(self) -> "Verdict":
-        return replace(self, shared=True)
+        return replace(self, shared=True, usd=0.0)
 
 
 class Verifier(Protocol):
