@@ -15,6 +15,7 @@ from sampling.validate import Plain
 from verify.audit import Audit, gold_problems, is_gold, plan_audit
 from verify.judge import Judge
 from verify.lean import LeanVerifier
+from verify.patch import check_patches
 from verify.tiers import TierUnavailable
 from verify.verdict import Status
 
@@ -101,6 +102,8 @@ def audit_sweep(
     """
     tasks = {task.title: task.load() for task in sweep.tasks}
     audit = plan_audit(tasks, most)
+    if local or not (address or os.environ.get("RAY_ADDRESS")):
+        check_patches(audit.problems.values())
     address = address or os.environ.get("RAY_ADDRESS")
     if address and not local:
         nodes = audit_cluster(audit, repeats, sweep.verify.tier, show, address)

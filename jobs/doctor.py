@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from sampling.validate import Plain
+from verify.containers import NoContainer, find_engine
 from verify.lean import LeanVerifier
 from verify.tiers import TierUnavailable, probe
 
@@ -31,7 +32,8 @@ class Examination(Plain):
 
 def examine() -> Examination:
     """Looks at the machine; starts no engine and no Ray."""
-    return Examination(findings=(_machine(), _gpus(), _engine(), *_sandbox(), _lean(), _ray(), _store(), _browser()))
+    verifiers = (*_sandbox(), *_patches(), _lean())
+    return Examination(findings=(_machine(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser()))
 
 
 def _machine() -> Finding:
@@ -61,6 +63,21 @@ def _sandbox() -> list[Finding]:
     return [
         Finding(what=f"sandbox {found.tier}", usable=found.available, seen=found.reason or "tried, and it holds")
         for found in probe()
+    ]
+
+
+def _patches() -> list[Finding]:
+    """What patches are judged with: git for snapshots, a container engine for images."""
+    git = shutil.which("git")
+    found = subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout if git else ""
+    seen = found.strip() or "none: patches cannot be judged on snapshots"
+    try:
+        engine, usable = f"{find_engine()} answers", True
+    except NoContainer as error:
+        engine, usable = f"{error}: patches can be judged on snapshots only", False
+    return [
+        Finding(what="git", usable=bool(found), seen=seen),
+        Finding(what="containers", usable=usable, seen=engine),
     ]
 
 

@@ -33,6 +33,7 @@ from sampling.problems import REFERENCES, Problem
 from sampling.samples import Unit
 from sampling.validate import parse
 from verify.llm_judge import JudgeSettings
+from verify.patch import check_patches
 
 _CHUNK = 8  # neighbours go to one process: they may lie in one compacted file
 
@@ -52,6 +53,8 @@ def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
     judge, problems, workers = _judge_of(uri, stored), stored_problems(stored.run), workers or cpu_count() or 1
     version = current_version(judge)
     items = _items(stored, version)
+    if items:
+        check_patches(problem for table in problems.values() for problem in table.values())
     with _paid(stored, judge, problems, items) as paid:
         arguments = (stored.run, version, problems, tier, judge and judge.share(workers))
         results = _judge_all(arguments, items, workers)

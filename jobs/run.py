@@ -30,6 +30,7 @@ from sampling.errors import BadInput, StoreError, TroopError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
 from verify.llm_judge import JudgeSettings
+from verify.patch import check_patches
 
 Say = Callable[[str], None]
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
@@ -147,6 +148,7 @@ def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
         elsewhere = "" if local else "; --no-audit leaves Lean to the cluster's own machines"
         check_lean(resolved.problems, settings.tier, else_do=elsewhere)
     if settings.audit:
+        check_patches(problem for problems in resolved.problems.values() for problem in problems)
         say(check_gold(resolved.problems, settings.audit, settings.tier))
 
 

@@ -24,6 +24,7 @@ from sampling.problems import Problem
 from sampling.tasks import KINDS, TaskSpec
 from sampling.validate import parse
 from verify.judge import NO_JUDGE, Judge
+from verify.patch import check_patches
 from verify.processes import JudgeProcesses
 from verify.verdict import Status, Verdict
 
@@ -115,6 +116,7 @@ def verify_samples(
     if any(problem.verifier == "judge" for problem in problems):
         raise BadInput(f"--task: {NO_JUDGE}")
     _check_out(samples, out)
+    check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
     summary = Summary(check_samples(samples, by_id))
     partial = out.with_name(out.name + ".partial")

@@ -14,7 +14,7 @@ from sampling.settings import TaskSampling
 from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge"]
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
 
 
 class Message(Plain):
@@ -79,6 +79,50 @@ class AnswerReference(Plain):
     answer: str
 
 
+# Files that decide which tests run and what their results are; a patch that touches one is refused.
+DECIDES_HOW_TESTS_RUN = (
+    *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg"),
+    *("tox.ini", "noxfile.py", "sitecustomize.py", "usercustomize.py", "*.pth", "*.pyc", "*.egg-info", "*.dist-info"),
+    *("pytest.py", "pytest/*", "_pytest/*", "unittest.py", "unittest/*"),
+)
+
+
+class PatchReference(Limits):
+    """A repository at a commit, tests that a patch has to make pass, and tests that it must not break.
+
+    The repository is a ``snapshot`` (a git repository or bundle, on every node) or lies at ``/testbed`` in a container
+    ``image``. ``test_command`` is shell text that runs the tests at the root of the tree; its output is read as that of
+    ``results``. ``environment`` is a prefix or virtual environment for it (default: Troop's own). ``control`` appends a
+    file of tests whose endings are known to the command. Each test has to pass in most of ``repeats`` runs.
+    ``time_limit_s`` is for one run, ``memory_mb`` for all its processes together.
+    """
+
+    time_limit_s: float = Field(default=600.0, gt=0)
+    memory_mb: int = Field(default=4096, ge=16)
+    snapshot: str | None = Field(default=None, min_length=1)
+    image: str | None = Field(default=None, pattern=r"^[a-z0-9][\w.:/@-]*$")
+    base_commit: str = Field(pattern=r"^[0-9a-f]{40}$")
+    test_patch: str = Field(pattern=r"\S")
+    fail_to_pass: tuple[str, ...] = Field(min_length=1)
+    pass_to_pass: tuple[str, ...] = ()
+    test_command: str = Field(pattern=r"\S")
+    results: Literal["pytest", "unittest", "sympy"] = "pytest"
+    control: bool = True
+    environment: str | None = None
+    protected: tuple[str, ...] = DECIDES_HOW_TESTS_RUN
+    repeats: int = Field(default=1, ge=1, le=99)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "PatchReference":
+        if (self.snapshot is None) == (self.image is None):
+            raise ValueError("exactly one of snapshot, image is needed")
+        if self.repeats % 2 == 0:
+            raise ValueError(f"repeats: {self.repeats} runs can be a tie; an odd number is needed")
+        if self.control and self.results == "sympy":
+            raise ValueError("control: not with results of sympy, whose runner takes no file of ours; set it to false")
+        return self
+
+
 class JudgeReference(Plain):
     """What a language model judges by: the right answer, a rubric (what makes an answer right), or both."""
 
@@ -110,8 +154,9 @@ class LeanReference(Limits):
         return read_theorem(text).statement
 
 
-Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference
+Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference | PatchReference
 REFERENCES: dict[str, type[Reference]] = {
+    "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,
     "math": AnswerReference,
@@ -166,8 +211,9 @@ class Problem(Plain):
 
     @property
     def reference_digest(self) -> str:
-        """Hash of all that changes this problem's verdicts."""
-        return _digest([self.verifier, self.reference.model_dump(mode="json")])
+        """Hash of all that changes this problem's verdicts; where a snapshot lies does not, its commit does."""
+        values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment"})
+        return _digest([self.verifier, values])
 
 
 def read_jsonl(path: Path) -> list[Problem]:

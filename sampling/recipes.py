@@ -27,6 +27,7 @@ from sampling.problems import (
     load_json,
     read_text,
 )
+from sampling.swebench import SweBenchRow, read_row
 from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
 
@@ -259,6 +260,11 @@ def _sandboxed(data: Any, where: str) -> Question:
     return Question(f"codecontests/{row.id}", {"question": row.content}, "", "stdio", reference)
 
 
+def _swebench(data: Any, where: str, index: int) -> Question:
+    row = read_row(data, where)
+    return Question(row.instance_id, row.fields, row.patch, "patch", row.reference(where), row.patch)
+
+
 def _minif2f(data: Any, where: str, index: int) -> Question:
     row = parse(MiniF2FRow, data, where)
     reference = parse(LeanReference, {"header": row.header, "statement": row.formal_statement}, where)
@@ -288,6 +294,12 @@ RECIPES: dict[str, Recipe] = {
         stop=("\n```",),
         few_shot=True,
         columns=frozenset({*ContestRow.model_fields, *CodeContestsRow.model_fields}),
+    ),
+    "swebench": Recipe(
+        _swebench,
+        needs=(),
+        stop=("\n```",),
+        columns=frozenset(field.alias or name for name, field in SweBenchRow.model_fields.items()),
     ),
     "minif2f": Recipe(_minif2f, stop=("\n\n", "\ntheorem", "\n/-", "\n#", "\n```"), few_shot=True, shots=5),
 }

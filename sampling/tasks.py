@@ -30,9 +30,10 @@ from sampling.recipes import (
 from sampling.rows import read_rows
 from sampling.settings import TaskSampling
 from sampling.sources import under
+from sampling.swebench import placed
 from sampling.validate import Plain, parse
 
-TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests", "minif2f"]
+TaskKind = Literal["jsonl", "gsm8k", "math", "humaneval", "mbpp", "codecontests", "minif2f", "swebench"]
 KINDS: tuple[str, ...] = get_args(TaskKind)
 R = TypeVar("R", Question, Problem)
 
@@ -163,7 +164,9 @@ def load_task(
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.of(free, only), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems(problems, f"{place}, only {only!r}" if only else place)
+    return check_problems(
+        (placed(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
+    )
 
 
 class _Examples:

@@ -5,7 +5,17 @@ import os
 
 import pytest
 
-from verify.filters import ALLOW, EPERM, EROFS, ERRNO, OWN_PID, child_program, simulate, zygote_program
+from verify.filters import (
+    ALLOW,
+    EPERM,
+    EROFS,
+    ERRNO,
+    OWN_PID,
+    child_program,
+    command_program,
+    simulate,
+    zygote_program,
+)
 from verify.syscalls import AARCH64, X86_64, numbers
 
 ARCHES = ["x86_64", "aarch64"]
@@ -66,6 +76,21 @@ def test_arguments_decide(arch: str) -> None:
     assert answer(program, arch, "fcntl", 3, 1031) == EPERM
     assert answer(program, arch, "openat", 0, 0, os.O_RDONLY | os.O_TRUNC) == EROFS
     assert answer(program, arch, "openat", 0, 0, os.O_WRONLY | os.O_TRUNC | os.O_CREAT) == ALLOW
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_commands_may_start_others_but_no_worlds(arch: str) -> None:
+    program = command_program(arch)
+    for call in ("execve", "linkat", "utimensat", "fchmodat", "bind", "kill", "wait4", "mkdirat", "flock"):
+        assert answer(program, arch, call) == ALLOW, call
+    assert answer(program, arch, "ptrace") == EPERM
+    assert answer(program, arch, "clone", FORK) == ALLOW
+    assert answer(program, arch, "clone", FORK | 0x10000000) == EPERM
+    for call in ("clone3", "seccomp", "pivot_root", "landlock_create_ruleset"):
+        assert answer(program, arch, call) == ERRNO | errno.ENOSYS, call
+    assert [answer(program, arch, "socket", family) for family in (1, 2, 10, 16, 17, 40)] == [ALLOW] * 3 + [EPERM] * 3
+    assert answer(program, arch, "prlimit64", 1) == EPERM
+    assert answer(program, arch, "prctl", 22) == EPERM
 
 
 @pytest.mark.parametrize("arch", ARCHES)

@@ -128,3 +128,21 @@ def test_programs_for_each_limit() -> None:
     assert (asleep.reference.time_limit_s, function.reference.time_limit_s) == (1, 60)  # type: ignore[union-attr]
     assert extract_code(sleeper.text, entry_point="f").startswith("def f(*args, **named):\n")  # type: ignore[union-attr]
     assert list(limit_breakers(problem("math", {"answer": "1"}, "1"))) == []
+
+
+def test_patches_that_prove_nothing_or_repair_nothing() -> None:
+    gold = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-x\n+y\n"
+    reference = {
+        "snapshot": "r",
+        "base_commit": "1" * 40,
+        "test_patch": "TESTS",
+        "fail_to_pass": ["t"],
+        "test_command": "t",
+    }
+    found = checks("patch", reference, f"```diff\n{gold}```")
+    assert list(found) == [GOLD, "no diff", "the tests changed", "applied nowhere", "nothing repaired"]
+    assert found["the tests changed"].text == "TESTS"
+    assert found["applied nowhere"].text.startswith(
+        "diff --git a/no/such/a.py b/a.py\n--- a/no/such/a.py\n+++ b/no/such/a"
+    )
+    assert list(limit_breakers(problem("patch", reference, gold))) == []

@@ -52,6 +52,18 @@ def test_attacks_fail_for_an_ordinary_user() -> None:
     assert "100%" in out
 
 
+def test_an_ordinary_user_has_jails_too() -> None:
+    chosen = ["the_tree_can_be_changed_and_stays_as_it_is", "no_network_but_a_loopback", "nothing_is_written_outside"]
+    names = [f"tests/test_commands.py::test_{name}" for name in chosen]
+    assert "100%" in run(AS_USER, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names)
+
+
+def test_without_user_namespaces_there_is_no_jail() -> None:
+    ask = "from verify.patch import check_patches; from verify.commands import Jail; from verify.limits import Quota\n"
+    ask += "try: Jail().run('true', Quota(9, 99))\nexcept Exception as error: print(type(error).__name__, error)"
+    assert run(WITHOUT_NAMESPACES, "-c", ask).startswith("VerifierFault the jail for test suites: making the jail")
+
+
 def test_without_user_namespaces_the_weaker_tier_is_given_and_the_reason_named() -> None:
     isolated, confined = run(WITHOUT_NAMESPACES, "-c", PROBE).splitlines()
     assert isolated.startswith("isolated=False")

@@ -48,10 +48,7 @@ def test_every_kind_is_read(tmp_path: Path) -> None:
             {**GOOD, "weight": 1},
             "weight: unknown key; allowed: id, messages, prompt, reference, sampling, solution, stop, verifier",
         ),
-        (
-            {**GOOD, "verifier": "vibes"},
-            "verifier: Input should be 'stdio', 'python', 'math', 'choice', 'exact'",
-        ),
+        ({**GOOD, "verifier": "vibes"}, "verifier: Input should be 'stdio', 'python', 'math', 'choice', 'exact'"),
         ({**GOOD, "messages": [CHAT]}, "exactly one of prompt, messages is needed"),
         (without(GOOD, "prompt"), "exactly one of prompt, messages is needed"),
         ({**without(GOOD, "prompt"), "messages": [{**CHAT, "role": "robot"}]}, "messages.0.role: "),

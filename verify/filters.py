@@ -48,6 +48,15 @@ _CHANGES_FILES = "mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 
 # EPERM tells more than ENOSYS. Not sendmsg: a descriptor that is under way in a ring of sockets outlives its process.
 # Not setsockopt: larger socket buffers are memory that nobody counts.
 _REFUSED = "socket connect execve ptrace fork vfork link truncate sendmsg setsockopt"
+# What commands of several processes need beyond, in namespaces of their own: there is nobody else to reach.
+_COMMANDS = """fork vfork execve link linkat truncate sendmsg setsockopt connect bind listen accept accept4 sendmmsg
+recvmmsg sendfile setpgid setsid setrlimit msync chmod fchmod fchmodat chown lchown fchown fchownat utime utimes
+futimesat utimensat fallocate copy_file_range getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
+inotify_init1 inotify_add_watch inotify_rm_watch timer_create timer_settime timer_gettime timer_getoverrun timer_delete
+timerfd_create timerfd_settime timerfd_gettime signalfd4 eventfd epoll_create sched_setaffinity setpriority preadv
+pwritev splice tee creat capget sync_file_range kill tgkill fcntl"""
+_SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
+_COMMANDS_PRCTL = (1, 3, *_PRCTL, 38)  # and the parent's death, dumpable, no_new_privs
 _FORK_SERVER = "kill tgkill prctl seccomp pidfd_open chmod fchmod fchmodat"
 
 
@@ -89,6 +98,22 @@ def _of_a_child() -> dict[str, Rule]:
         "tgkill": _one_of(0, (OWN_PID,)),
         "prctl": _one_of(0, _PRCTL),
     }
+
+
+def command_program(arch: str | None = None) -> bytes:
+    """The allow-list of commands of several processes in namespaces of their own: no tracing, mounts or namespaces."""
+    rules = _each(_PLAIN, ALLOW) | _each(_CHANGES_FILES, ALLOW) | _each("ptrace", EPERM) | _each(_COMMANDS, ALLOW)
+    rules |= {
+        "clone": _bits(0, required=0, forbidden=_CLONE_NEW_ANY),
+        "ioctl": _one_of(1, _IOCTL),
+        "prlimit64": _one_of(0, (0,)),
+        "prctl": _one_of(0, _COMMANDS_PRCTL),
+        "socket": _one_of(0, _SOCKETS),
+        "socketpair": _one_of(0, _SOCKETS[:1]),
+        "open": _no_silent_truncation(1),
+        "openat": _no_silent_truncation(2),
+    }
+    return _program(rules, ENOSYS, arch or machine())
 
 
 class Filter:

@@ -12,13 +12,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sampling.errors import BadInput, VerifierFault
-from sampling.problems import LeanReference, Problem, PythonReference, StdioReference
+from sampling.problems import LeanReference, PatchReference, Problem, PythonReference, StdioReference
 from verify import extract, lean_extract
 from verify.choice import ChoiceVerifier
+from verify.diff import extract_diff
 from verify.exact import ExactVerifier
 from verify.lean import LeanVerifier
 from verify.llm_judge import TRIES, JudgeSettings, LlmVerifier
 from verify.math import MathVerifier
+from verify.patch import PatchVerifier
 from verify.python import PythonVerifier
 from verify.sandbox import Sandbox
 from verify.stdio import StdioVerifier
@@ -37,6 +39,7 @@ KINDS: Mapping[str, type[Verifier]] = {
     "math": MathVerifier,
     "choice": ChoiceVerifier,
     "exact": ExactVerifier,
+    "patch": PatchVerifier,
     "judge": LlmVerifier,
     "lean": LeanVerifier,
 }
@@ -145,6 +148,8 @@ class Judge:
             return ChoiceVerifier()
         if kind == "exact":
             return ExactVerifier()
+        if kind == "patch":
+            return PatchVerifier()
         if kind == "judge":
             if self._llm is None:
                 raise BadInput(NO_JUDGE)
@@ -169,6 +174,8 @@ def judged_text(problem: Problem, completion: str) -> str | None:
         return extract.extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
     if isinstance(reference, StdioReference):
         return extract.extract_code(completion)
+    if isinstance(reference, PatchReference):
+        return extract_diff(completion)
     if isinstance(reference, LeanReference):
         return lean_extract.extract_proof(completion, reference)
     return completion

@@ -91,3 +91,8 @@ def tidy_heap() -> None:
 def fcntl(descriptor: int, command: int, argument: int) -> int:
     """As in the standard library, whose module would be one library more for every fork to map."""
     return _checked(_libc.fcntl(descriptor, command, argument), "fcntl")
+
+
+def ioctl(descriptor: int, request: int, argument: bytes) -> None:
+    """With an argument that the kernel reads and does not answer in."""
+    _checked(_libc.ioctl(descriptor, ctypes.c_ulong(request), ctypes.c_char_p(argument)), f"ioctl {request:#x}")

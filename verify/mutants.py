@@ -13,10 +13,19 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from sampling.problems import AnswerReference, JudgeReference, LeanReference, Problem, PythonReference, StdioReference
+from sampling.problems import (
+    AnswerReference,
+    JudgeReference,
+    LeanReference,
+    PatchReference,
+    Problem,
+    PythonReference,
+    StdioReference,
+)
 from sampling.theorems import theorem_name
 from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
+from verify.diff import extract_diff
 from verify.extract import extract_code
 from verify.verdict import Status
 
@@ -89,6 +98,8 @@ def known_completions(problem: Problem) -> Iterator[Known]:
         yield from _wrong_answers(problem.verifier, reference.answer)
     elif isinstance(reference, StdioReference):
         yield from _wrong_programs(problem.solution, reference)
+    elif isinstance(reference, PatchReference):
+        yield from _wrong_patches(problem.solution, reference)
     else:
         yield from _wrong_functions(problem.solution, reference)
 
@@ -96,7 +107,7 @@ def known_completions(problem: Problem) -> Iterator[Known]:
 def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
     """Programs that sleep, eat memory or print without end, each with the problem under limits that it meets soon."""
     reference = problem.reference
-    if isinstance(reference, AnswerReference | LeanReference | JudgeReference):
+    if isinstance(reference, AnswerReference | LeanReference | JudgeReference | PatchReference):
         return
     for status, body in _BREAKERS.items():
         seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
@@ -157,6 +168,21 @@ def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]
         yield Known("empty program", fenced("pass"), WRONG)
         yield Known("early exit", fenced(_EXIT + program), WRONG)
     yield Known("changed output", fenced("print('no such output')\n" + program), WRONG)
+
+
+_NEW_FILE = "diff --git a/{0} b/{0}\nnew file mode 100644\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+\n"
+
+
+def _wrong_patches(solution: str, reference: PatchReference) -> Iterator[Known]:
+    """No tests run for the first three; the last repairs nothing, so what has to be repaired still fails."""
+    gold = extract_diff(solution)
+    yield Known("no diff", "", WRONG)
+    yield Known("the tests changed", reference.test_patch, WRONG)
+    if gold is not None:
+        yield Known(
+            "applied nowhere", re.sub(r"^([-+]{3} [ab]/|diff --git a/)", r"\1no/such/", gold, flags=re.M), WRONG
+        )
+    yield Known("nothing repaired", _NEW_FILE.format("troop-mutant.txt"), WRONG)
 
 
 def _wrong_functions(solution: str, reference: PythonReference) -> Iterator[Known]:

@@ -1,0 +1,134 @@
+"""Which diff a completion offers, and whether what it changes may be changed. Pure: nothing is applied or run here.
+
+What a diff changes is never read from its text, which two readers may understand differently, but from what git did
+when it applied it (``git diff-index --raw -z``).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from verify.extract import after_thinking
+
+VERSION = "diff/1"  # changes with every rule below
+MAX_DIFF = 1_000_000  # characters
+_FENCE = re.compile(r"^(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`~]{0,40})[ \t]*$", re.MULTILINE)
+_HEAD = re.compile(r"^(?:diff --git [^\n]+|--- [^\n]+\n\+\+\+ [^\n]+)$", re.MULTILINE)
+_PATCH, _PATCH_END = re.compile(r"^<patch>[ \t]*$", re.MULTILINE), re.compile(r"^</patch>", re.MULTILINE)
+_LABELS = frozenset({"diff", "patch", "udiff"})
+_LINK, _SUBMODULE = "120000", "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One file that a diff makes, changes or removes; a rename is one of each. Modes as git writes them."""
+
+    path: str
+    old_mode: str
+    new_mode: str
+
+
+class NotRaw(Exception):
+    """Text that is no output of ``git diff-index --raw -z``."""
+
+
+def extract_diff(text: str) -> str | None:
+    """The unified diff that ``text`` offers, or None where it offers none.
+
+    1. What a model thought before ``</think>`` is not looked at; where a ``<patch>`` holds a diff, only the last such.
+    2. *Fences*: the last block labelled ``diff`` or ``patch`` that holds a diff, else the last unlabelled one that
+       does; an unclosed one runs to the end. Only what stands in the first column opens or closes: within a diff every
+       line of a file has a sign before it.
+    3. *Plain text*: from the first file header to the end. What follows a complete diff is git's to ignore or refuse.
+
+    Not one character in it is changed, but that its last line ends. Of over ``MAX_DIFF`` characters, with a NUL or with
+    half of a surrogate pair: none.
+    """
+    answer = _marked(after_thinking(text))
+    blocks = [(label, body) for label, body in _blocks(answer) if _HEAD.search(body)]
+    for wanted in (_LABELS, frozenset({""})):
+        chosen = [body for label, body in blocks if label.lower() in wanted]
+        if chosen:
+            return _usable(chosen[-1])
+    head = _HEAD.search(answer)
+    return _usable(answer[head.start() :]) if head and not blocks else None
+
+
+def _marked(text: str) -> str:
+    """What stands between the last marks around a diff; the whole text where there are none."""
+    parts = (_PATCH_END.split(part, 1)[0] for part in reversed(_PATCH.split(text)[1:]))
+    return next((part for part in parts if _HEAD.search(part)), text)
+
+
+def _blocks(text: str) -> Iterable[tuple[str, str]]:
+    """Label and content of every fenced block."""
+    opened: re.Match[str] | None = None
+    for found in _FENCE.finditer(text):
+        if opened is None:
+            opened = found
+        elif found["mark"].startswith(opened["mark"]) and not found["label"]:
+            yield opened["label"], text[opened.end() + 1 : found.start()]
+            opened = None
+    if opened is not None:
+        yield opened["label"], text[opened.end() + 1 :]
+
+
+def _usable(diff: str) -> str | None:
+    if len(diff) > MAX_DIFF or "\0" in diff:
+        return None
+    try:
+        diff.encode()
+    except UnicodeEncodeError:
+        return None
+    return diff if diff.endswith("\n") else diff + "\n"
+
+
+def read_changes(raw: str) -> tuple[Change, ...]:
+    """What ``git diff-index --raw -z --no-renames`` says; raises NotRaw."""
+    fields = raw.split("\0")
+    if fields.pop() or len(fields) % 2:
+        raise NotRaw(f"{raw[:80]!r}")
+    changes = []
+    for about, path in zip(fields[::2], fields[1::2], strict=True):
+        words = about.split()
+        if len(words) != 5 or not about.startswith(":"):
+            raise NotRaw(f"{about[:80]!r}")
+        changes.append(Change(path, words[0].removeprefix(":"), words[1]))
+    return tuple(changes)
+
+
+def refusal(changes: Sequence[Change], tests: Iterable[str], protected: Sequence[str]) -> str | None:
+    """Why a diff is refused although it applies; None where it may be judged.
+
+    ``tests`` are the paths of the tests' own files, ``protected`` patterns (``fnmatch``) of what decides how tests
+    run: those without a slash match a file or folder of that name anywhere, those with one the whole path.
+    """
+    if not changes:
+        return "the diff changes nothing"
+    known = tuple(tests)
+    for change in changes:
+        if _LINK in (change.old_mode, change.new_mode):
+            return f"the diff makes or changes a symbolic link ({change.path!r})"
+        if _SUBMODULE in (change.old_mode, change.new_mode):
+            return f"the diff makes or changes a submodule ({change.path!r})"
+        if any(_touches(change.path, test) for test in known):
+            return f"the diff touches {change.path!r}, a file of the tests or one that could stand in for it"
+        for pattern in protected:
+            if _matches(change.path, pattern):
+                return f"the diff touches {change.path!r}, which decides how tests run ({pattern})"
+    return None
+
+
+def _touches(path: str, test: str) -> bool:
+    """Also what Python would import in a module's place: a package or a compiled module of its name beside it."""
+    module = test.removesuffix(".py")
+    return path == test or test.startswith(path + "/") or path.startswith((test + "/", module + "/", module + "."))
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Case is ignored: a file system may do so too."""
+    path, pattern = path.lower(), pattern.lower()
+    if "/" in pattern:
+        return fnmatchcase(path, pattern)
+    return any(fnmatchcase(part, pattern) for part in path.split("/"))
