@@ -24,7 +24,7 @@ from jobs.compact import compact_run
 from jobs.progress import counted
 from jobs.run import current_version
 from jobs.runs import StoredRun, open_run
-from jobs.schema import NO_VERIFIER
+from jobs.schema import NO_VERIFIER, prompt_of
 from jobs.sessions import new_session, read_sessions, spent_before
 from jobs.spec import load_sweep
 from jobs.stored_units import StoredUnit, UnitReader, stored_units
@@ -76,7 +76,9 @@ def stored_problems(run: Run) -> dict[str, dict[int, Problem]]:
         if row["verifier"] == NO_VERIFIER:
             continue
         reference = REFERENCES[row["verifier"]].model_validate(json.loads(row["reference"]))
-        data = {"id": row["problem_id"], "prompt": row["prompt"], "verifier": row["verifier"], "reference": reference}
+        asked = prompt_of(row["prompt"])
+        data = {"id": row["problem_id"], "prompt" if isinstance(asked, str) else "messages": asked}
+        data |= {"verifier": row["verifier"], "reference": reference}
         problem = parse(Problem, data, f"{run.store.uri}: problem {row['problem_id']!r}")
         found.setdefault(row["task"], {})[row["problem_idx"]] = problem
     return found

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.query import run_query
+from jobs.reverify import stored_problems
 from jobs.runs import open_run
 from tests.conftest import PROBLEMS, Troop, WriteSweep
 
@@ -69,6 +70,13 @@ def test_stored_samples_are_judged_again_beside_the_old_verdicts(
     assert len(versions) == 2
     assert counts() == (12, 12)
     assert "0 units" in troop("verify", "runs/sums", "--workers", "1").out
+
+
+def test_a_chat_is_kept_as_it_was_asked(troop: Troop, write_sweep: WriteSweep) -> None:
+    task = {"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "style": "chat"}
+    assert troop("run", write_sweep(tasks=[task]), "--local", "--no-report").code == 0
+    (table,) = stored_problems(open_run("runs/sums").run).values()
+    assert [problem.messages and problem.messages[0].content for problem in table.values()] == ["1+1=", "2+2=", "3+3="]
 
 
 def test_sql_that_is_wrong_is_told_in_one_line(troop: Troop, write_sweep: WriteSweep) -> None:
