@@ -67,6 +67,12 @@ def test_the_papers_experiment_is_planned(troop: Troop, monkeypatch: pytest.Monk
     assert "with temperature 0.6, top_p 0.95, max_tokens 1,024" in found.out
 
 
+@pytest.mark.parametrize("name", ["monkeys", "swebench"])
+def test_what_needs_data_that_is_nowhere_here_is_a_sweep(name: str) -> None:
+    (task,) = [task for task in load_sweep(EXAMPLES / f"{name}.yaml").tasks if task.kind == "swebench"]
+    assert task.from_preset and task.from_preset.k == 250
+
+
 def test_a_judged_sweep_is_one() -> None:
     judge = load_sweep(EXAMPLES / "judged.yaml").judge
     assert judge and judge.service.cap_usd == 5
