@@ -96,7 +96,7 @@ class Repl:
             raise VerifierFault(f"the header does not elaborate: {reply.error}")
         self._header = reply.env
         name = f"{self._nonce}_true"
-        told = self._run(f"theorem {name} : True := True.intro\n{_print_axioms(name)}", self._header, HEADER)
+        told = self._run(_true(name), self._header, HEADER)
         if told.error is not None or told.axioms(name) != frozenset():
             raise VerifierFault(f"`#print axioms` of this Lean is not understood: {told.error or told.messages}")
         self._tool.remember_size()
@@ -110,8 +110,9 @@ class Repl:
             return
         ours = f"{self._nonce}_{len(self._theorems)}"
         axiom = re.sub(rf"\A\s*(?:theorem|lemma)\s+{NAME}", f"axiom {ours}", statement)
-        reply = self._run(f"{axiom}\n{_same(ours, ours)}", self._header, HEADER)
-        if reply.error is not None or reply.axioms(f"{ours}_check") != frozenset({ours}):
+        check = f"{ours}_check"
+        reply = self._run(f"{axiom}\n{_same(ours, ours, check)}", self._header, HEADER)
+        if reply.error is not None or reply.axioms(check) != frozenset({ours}):
             raise VerifierFault(
                 f"theorem {theorem_name(statement)} does not elaborate: {reply.error or reply.messages}"
             )
@@ -123,11 +124,19 @@ class Repl:
         ours, env = self._theorems[statement]
         self.wall_s, self.used = 0.0, Usage()
         self.served += 1
-        proved = self._run(source, env, quota)
-        if proved.error is not None:
-            return proved, None
-        reply = self._run(_same(ours, theorem_name(statement)), proved.env, quota)
-        return reply, reply.axioms(f"{ours}_check")
+        reply, axioms, check = self._run(source, env, quota), None, f"{ours}_check_{self.served}"
+        if reply.error is None:
+            reply = self._run(_same(ours, theorem_name(statement), check), reply.env, quota)
+            axioms = reply.axioms(check)
+        if axioms is None:  # else the answer was to our last command: nobody else knows the name in it
+            self._keep_step(quota)
+        return reply, axioms
+
+    def _keep_step(self, quota: Quota) -> None:
+        """A candidate that has the process say more than it was asked would answer for the next one: that ends it."""
+        name = f"{self._nonce}_step_{self.served}"
+        if self._run(_true(name), self._header, quota).axioms(name) != frozenset():
+            raise Stopped(Status.CRASH, "the process said more than it was asked")
 
     def _run(self, command: str, env: int | None, quota: Quota) -> Reply:
         """Raises Stopped; whatever is no reply counts as the process's end, as nothing it says later can be trusted."""
@@ -145,9 +154,14 @@ class Repl:
             raise Stopped(Status.CRASH, f"no reply of a REPL: {_line(said.decode('utf-8', 'replace'))}") from error
 
 
-def _same(ours: str, theirs: str | None) -> str:
-    """That a theorem has the type of ours, stated and proven by it, and what that takes."""
-    return f"theorem {ours}_check : type_of% @{ours} := @_root_.{theirs}\n{_print_axioms(f'{ours}_check')}"
+def _same(ours: str, theirs: str | None, check: str) -> str:
+    """That a theorem has the type of ours, stated and proven by it under the name ``check``, and what that takes."""
+    return f"theorem {check} : type_of% @{ours} := @_root_.{theirs}\n{_print_axioms(check)}"
+
+
+def _true(name: str) -> str:
+    """A theorem that takes no axiom, and the question which it takes."""
+    return f"theorem {name} : True := True.intro\n{_print_axioms(name)}"
 
 
 def _print_axioms(name: str) -> str:
