@@ -147,8 +147,8 @@ def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
     if local or settings.audit:
         elsewhere = "" if local else "; --no-audit leaves Lean to the cluster's own machines"
         check_lean(resolved.problems, settings.tier, else_do=elsewhere)
-    if settings.audit:
         check_patches(problem for problems in resolved.problems.values() for problem in problems)
+    if settings.audit:
         say(check_gold(resolved.problems, settings.audit, settings.tier))
 
 

@@ -229,3 +229,11 @@ def test_measures_are_the_kernels() -> None:
 def test_a_script_that_cannot_start_is_our_fault(tmp_path: Path) -> None:
     with pytest.raises(VerifierFault, match=r"making the jail: .*gone"):
         Jail(tree=str(tmp_path / "gone")).run("true", QUOTA)
+
+
+def test_a_machine_with_lower_limits_has_a_jail() -> None:
+    source = "from verify.commands import Jail; from verify.limits import Quota; import sys; sys.exit("
+    source += "Jail().run('exit 7', Quota(wall_s=30.0, memory_mb=256)).code)"
+    words = ["sh", "-c", 'ulimit -n 400; exec "$0" -c "$1"', sys.executable, source]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 7, done.stderr

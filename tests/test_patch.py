@@ -392,6 +392,16 @@ def test_what_is_missing_is_told_before_anything_starts(
     assert not (sweep.parent / "runs").exists()
 
 
+def test_a_local_run_without_an_audit_is_told_too(
+    troop: Troop, made: dict[str, Made], write_sweep: WriteSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweep_of(made["heap"], write_sweep, snapshot="nowhere")
+    monkeypatch.setenv("TROOP_CACHE", str(sweep.parent / "cache"))
+    done = troop("run", sweep, "--local", "--no-audit")
+    assert done.code == 2 and "no such repository or bundle" in done.err
+    assert not (sweep.parent / "runs").exists()
+
+
 def test_checks_name_the_problem(made: dict[str, Made]) -> None:
     check_patches([problem(one) for one in made.values()])
     broken = problem(made["calc"], snapshot="/nowhere", base_commit="2" * 40)

@@ -79,9 +79,7 @@ def _limit() -> None:
         (resource.RLIMIT_NOFILE, 4096),
         (resource.RLIMIT_MEMLOCK, 0),
     ):
-        hard = resource.getrlimit(what)[1]
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (most, most))
+        kernel.lower_limit(what, value)
 
 
 def _confine(readable: list[str], scratch: bool) -> None:

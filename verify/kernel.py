@@ -6,6 +6,7 @@ a tier that cannot be had is explained to a person by exactly these words.
 
 import ctypes
 import os
+import resource
 import struct
 
 from verify.syscalls import machine, numbers, supported
@@ -96,3 +97,10 @@ def fcntl(descriptor: int, command: int, argument: int) -> int:
 def ioctl(descriptor: int, request: int, argument: bytes) -> None:
     """With an argument that the kernel reads and does not answer in."""
     _checked(_libc.ioctl(descriptor, ctypes.c_ulong(request), ctypes.c_char_p(argument)), f"ioctl {request:#x}")
+
+
+def lower_limit(what: int, value: int) -> None:
+    """Sets a resource limit for good, or the one that this process was given where that is lower."""
+    hard = resource.getrlimit(what)[1]
+    most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (most, most))

@@ -17,7 +17,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,9 +30,6 @@ from sampling.settings import ModelSpec, Prices, SamplingSettings
 from verify.answers import clean
 from verify.extract import after_thinking
 from verify.verdict import Status, Verdict
-
-if TYPE_CHECKING:
-    pass
 
 TRIES = 3  # of a candidate, as verify.judge tries a fault again; each may be paid for
 LONGEST = 20_000  # bytes of a candidate
