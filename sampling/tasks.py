@@ -190,7 +190,7 @@ class _Examples:
         self.shots = shots if shots is not None else recipe.shots if style == "base" or given is not None else 0
         if self.shots and not pool:
             if shots is not None or style == "chat":
-                raise BadInput(f"shots: {self.shots} few-shot examples asked for, but no few_shot file is given")
+                raise BadInput(f"shots: {self.shots} examples of {kind} asked for, but no few_shot file is given")
             self.fixed, self.shots = fixed, 0
         self.text = text
 

@@ -65,7 +65,7 @@ def _be_init(config: dict[str, Any], errors: int) -> NoReturn:
         script = os.fork()
         if script == 0:
             os.execve(SHELL[0], SHELL, config["environment"])
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001  whatever it is, it is no word of the script's
         os.write(errors, f"confining the script: {error}".encode())
         os._exit(1)
     os.close(errors)

@@ -261,7 +261,7 @@ def _limits_of_all(file_size: int) -> None:
         (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
         (resource.RLIMIT_MEMLOCK, 0),
     ):
-        resource.setrlimit(what, (value, value))
+        kernel.lower_limit(what, value)
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     stack = STACK if hard == resource.RLIM_INFINITY else min(STACK, hard)
     resource.setrlimit(resource.RLIMIT_STACK, (max(soft, stack) if soft != resource.RLIM_INFINITY else stack, stack))
