@@ -57,11 +57,11 @@ class Sampler:
         since = time.monotonic()
         for samples in self._loop.submit(self._requests(unit)):
             waiting += samples
-            while len(waiting) > BATCH_ROWS:  # an engine that gives many at once must not fill one verifier for minutes
+            while len(waiting) >= BATCH_ROWS:  # many at once must not fill one verifier for minutes
                 yield from self._batch(unit, waiting[:BATCH_ROWS])
                 waiting, since = waiting[BATCH_ROWS:], time.monotonic()
             size = sum(len(sample.text) for sample in waiting)
-            if len(waiting) >= BATCH_ROWS or size >= BATCH_BYTES or time.monotonic() - since >= self._place.batch_s:
+            if waiting and (size >= BATCH_BYTES or time.monotonic() - since >= self._place.batch_s):
                 yield from self._batch(unit, waiting)
                 waiting, since = [], time.monotonic()
         if waiting:

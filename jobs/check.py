@@ -109,11 +109,8 @@ def set_aside(run: Run, damage: Sequence[Damage]) -> tuple[str, ...]:
 
 def _move(run: Run, stored: Stored) -> str | None:
     """Copies, then removes; where it is killed in between the next check does the same again."""
-    try:
-        data = run.store.get(stored.key)
-    except NoSuchObject:
-        return None
-    if _sha256(data) != stored.sha256:
+    found, data = _fetched(run, stored.key)
+    if found != stored:
         return None
     place = under(run.prefix, quarantine_key(within(run.prefix, stored.key), stored.sha256))
     run.store.put_new(place, data)
@@ -121,14 +118,21 @@ def _move(run: Run, stored: Stored) -> str | None:
     return place
 
 
-def _check_verdicts(run: Run, file: VerdictFile) -> _Verdicts | None:
-    """None for a file that has gone since it was listed."""
-    key = file.info.key
+def _fetched(run: Run, key: str) -> tuple[Stored | None, bytes]:
+    """An object with its digest; None for one that has gone."""
     try:
         data = run.store.get(key)
     except NoSuchObject:
+        return None, b""
+    return Stored(key, _sha256(data)), data
+
+
+def _check_verdicts(run: Run, file: VerdictFile) -> _Verdicts | None:
+    """None for a file that has gone since it was listed."""
+    key = file.info.key
+    stored, data = _fetched(run, key)
+    if stored is None:
         return None
-    stored = Stored(key, _sha256(data))
     try:
         read_table(data, "verdicts", key)
         footer = read_footer(data, key)
@@ -144,9 +148,8 @@ def _check_verdicts(run: Run, file: VerdictFile) -> _Verdicts | None:
 def _check_samples(run: Run, name: str, naming: Sequence[_Verdicts]) -> Damage | None:
     """Samples are whole if they are what the verdicts were made from; verdicts that name others are not theirs."""
     key = under(run.prefix, name)
-    try:
-        found = Stored(key, _sha256(run.store.get(key)))
-    except NoSuchObject:
+    found, _ = _fetched(run, key)
+    if found is None:
         users = ", ".join(item.stored.key for item in naming)
         return Damage(key, f"{key}: no such object, but {users} was made from it", tuple(v.stored for v in naming))
     wrong = [item for item in naming if item.footer and item.footer.samples_sha256 != found.sha256]
@@ -160,11 +163,9 @@ def _check_samples(run: Run, name: str, naming: Sequence[_Verdicts]) -> Damage |
 
 def _check_scores(run: Run, key: str, merged: Mapping[str, Footer], whole: Container[str]) -> Damage | None:
     """Scores count for nothing once the samples that they are of have gone, and would keep new ones from being made."""
-    try:
-        data = run.store.get(key)
-    except NoSuchObject:
+    stored, data = _fetched(run, key)
+    if stored is None:
         return None
-    stored = Stored(key, _sha256(data))
     try:
         read_table(data, "scores", key)
         footer = with_merged(read_footer(data, key, "scores"), merged)

@@ -63,13 +63,11 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
     done = committed_numbers(store, version)
     layers = (*known, *filter(None, [added]))
     to_do = runnable(planned_units(layers).without(done), resolved, layers)
-    if to_do:
-        _try_verifiers(resolved, local, say)
     if not to_do:
         return _nothing_to_do(resolved, store, done, say)
+    _try_verifiers(resolved, local, say)
     with opened(address, local=local) as place:
         place.check(work_of(resolved, layers, to_do), sweep.stop)
-        probe_store(store)
         return _carry_out(resolved, store, done, place, say)
 
 
@@ -160,7 +158,8 @@ def next_layer(resolved: Resolved, layers: Sequence[Layer]) -> Layer | None:
 
 
 def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
-    """Adds to the plan what the sweep asks for beyond it, and keeps the problems."""
+    """Adds to the plan what the sweep asks for beyond it, and keeps the problems; first asks what the store honours."""
+    probe_store(store)
     layers = extend_plan(store, read_layers, partial(next_layer, resolved))
     _write_problems(resolved, store, layers)
     return layers

@@ -30,7 +30,8 @@ from sampling.errors import VerifierFault
 from verify import namespaces
 from verify.channels import Stream, memory_file, result_pipe
 from verify.limits import MEGABYTE, Quota
-from verify.supervisor import base_interpreter
+from verify.process_tree import tree
+from verify.supervisor import HOME, base_interpreter
 from verify.verdict import Status
 
 SCRATCH_MB = 1024
@@ -41,7 +42,6 @@ HEADROOM = 2 << 30  # address space that interpreters and their libraries map an
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 _PAGE, _PSS = os.sysconf("SC_PAGE_SIZE"), re.compile(r"^Pss: +(\d+) kB", re.MULTILINE)
-_HOME = str(Path(__file__).resolve().parent.parent)
 _START = (
     "import marshal, sys; sys.path.insert(0, sys.argv[1]); from verify.jail import main; "
     "main(int(sys.argv[2]), int(sys.argv[3]), marshal.loads(bytes.fromhex(sys.argv[4])))"
@@ -80,7 +80,7 @@ class Jail:
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, report)
             keep = stack.enter_context(contextlib.closing(_Descriptor(control_in)))
-            words = [base_interpreter(), "-I", "-S", "-B", "-c", _START, _HOME, str(control), str(report_in)]
+            words = [base_interpreter(), "-I", "-S", "-B", "-c", _START, HOME, str(control), str(report_in)]
             words.append(marshal.dumps(self._config(quota)).hex())
             try:
                 attended = attend(words, script, quota, stop=keep.close, used_mb=tree_mb, pass_fds=(control, report_in))
@@ -224,11 +224,7 @@ def tree_mb(pid: int, enough_mb: float = 0.0) -> float:
 
     Pages that forks share count once (``Pss``); as this is costly, only where the plain count is over ``enough_mb``.
     """
-    below, found = [], _children(pid)
-    while found:
-        below.append(found.pop())
-        found += _children(below[-1])
-    resident = {child: _resident_mb(child) for child in below}
+    resident = {child: _resident_mb(child) for child in tree(pid)[1:]}
     if sum(resident.values()) <= enough_mb:
         return sum(resident.values())
     return sum(_proportional_mb(child, most) for child, most in resident.items())
@@ -249,12 +245,3 @@ def _proportional_mb(pid: int, otherwise: float) -> float:
         return otherwise
     except (OSError, IndexError):  # it has ended
         return 0.0
-
-
-def _children(pid: int) -> list[int]:
-    """Of every thread of the process: any of them may have started some."""
-    words: list[str] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            words += (task / "children").read_text(encoding="ascii").split()
-    return [int(word) for word in words]

@@ -27,7 +27,7 @@ KILL_S = 10.0  # how long the kernel may take to end a killed process
 PATIENCE_MS = 5
 SCRATCH_MB = 16
 MAX_PROCESSES_ISOLATED = 256
-_HOME = str(Path(__file__).resolve().parent.parent)
+HOME = str(Path(__file__).resolve().parent.parent)
 _INLINE = MAX_REQUEST - 1024  # larger requests travel in a memfd
 _START = (
     "import marshal, sys; sys.path.insert(0, sys.argv[1]); from verify.zygote import main; "
@@ -82,7 +82,7 @@ class Supervisor:
             "scratch_mb": SCRATCH_MB,
             "max_processes": _max_processes(tier),
         }
-        arguments = [_HOME, str(theirs.fileno()), str(kill_reader), marshal.dumps(config).hex()]
+        arguments = [HOME, str(theirs.fileno()), str(kill_reader), marshal.dumps(config).hex()]
         self._process = subprocess.Popen(
             [base_interpreter(), "-s", "-S", "-B", "-P", "-c", _START, *arguments],
             pass_fds=[theirs.fileno(), kill_reader],

@@ -11,12 +11,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from verify.confine import MAX_WRITTEN
 from verify.limits import Quota
 from verify.process_tree import Usage, end, has_ended, memory_mb, usage
-from verify.supervisor import SCRATCH_MB, base_interpreter
+from verify.supervisor import HOME, SCRATCH_MB, base_interpreter
 from verify.tiers import AUTO, TierUnavailable, candidates
 from verify.verdict import Status
 
@@ -24,7 +23,6 @@ START_S = 30.0
 _TICK_S = 0.02  # between two looks at the memory
 _NEAR_LIMIT = 0.9
 _ENDED = (Status.CRASH, "the process ended")
-_HOME = str(Path(__file__).resolve().parent.parent)
 _START = (
     "import json, sys; sys.path.insert(0, sys.argv[1]); from verify.confine import main; "
     "main(int(sys.argv[2]), json.loads(sys.argv[3]))"
@@ -58,7 +56,7 @@ class Tool:
         report, theirs = os.pipe2(os.O_CLOEXEC)
         try:
             self._process = subprocess.Popen(
-                [base_interpreter(), "-s", "-S", "-B", "-P", "-c", _START, _HOME, str(theirs), json.dumps(config)],
+                [base_interpreter(), "-s", "-S", "-B", "-P", "-c", _START, HOME, str(theirs), json.dumps(config)],
                 pass_fds=[theirs],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
