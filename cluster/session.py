@@ -10,8 +10,14 @@ from cluster.address import check_address
 from sampling.errors import BadInput
 
 LOOPBACK = "127.0.0.1"
-# Ray's usage report is of no use to a run; its token authentication stays on.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Ray's usage report is of no use to a run; its token authentication stays on. A Ray of our own keeps the processes that
+# commit: each that is started anew costs a second of a core, and commits come seldom.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_idle_worker_killing_time_threshold_ms": "600000",
+}
 
 
 @contextmanager

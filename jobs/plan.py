@@ -19,7 +19,8 @@ from sampling.problems import Problem
 from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 from sampling.validate import Plain, parse
 
-UNIT_ROWS = 2048  # samples of a unit: one to three minutes of a small model's engine
+UNIT_ROWS = 2048  # samples of a unit at most: one to three minutes of a small model's engine
+LEAST_ROWS, SMALL_RUN_UNITS = 256, 16  # a run of few samples is cut finer, so that it too keeps many engines busy
 UNKNOWN = ""  # in place of a digest: of an imported problem only the id may be known
 
 
@@ -280,10 +281,15 @@ def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted:
         missing = [k - have if name in asked else 0 for name, have in zip(ids, drawn, strict=True)]
         next_unit = sum(block.unit_count for block in before)
         for first, last in _runs_of_equal(drawn, missing):
-            rows = min(UNIT_ROWS, wanted.most_unit_rows.get(model, UNIT_ROWS))
+            rows = _unit_rows((last - first) * (k - drawn[first]), wanted.most_unit_rows.get(model, UNIT_ROWS))
             block = make_block(model, task, next_unit, (first, last), (drawn[first], k), rows)
             next_unit += block.unit_count
             yield block
+
+
+def _unit_rows(rows: int, most: int) -> int:
+    """Samples of each unit of ``rows`` in all."""
+    return min(UNIT_ROWS, most, max(LEAST_ROWS, -(-rows // SMALL_RUN_UNITS)))
 
 
 def _samples_planned(blocks: Sequence[Block], problems: int) -> list[int]:

@@ -23,6 +23,8 @@ WHOLE_FILE = 64 << 20  # larger files are known by their size and ends
 END = 1 << 20
 HEAD = re.compile(r"(^|\.)(score|classifier|v_head)\.")  # names of a reward model's or classifier's head
 HUB_TIMEOUT_S = 10.0
+BLOCK_WEIGHTS = 12  # of a transformer's block, times the square of its width
+MOST_OF_LITTLE = 4e6  # weights in blocks; measured on two cores, two engines win up to 3 million and lose from 11
 FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names of what an engine may load at another width
 SMALLER_CACHE = {
     "kv_lora_rank", "full_attention_interval", "attn_layer_period", "hybrid_override_pattern", "num_kv_shared_layers",
@@ -51,6 +53,12 @@ class ModelInfo:
     architecture: str = ""
     labels: int = 0
     has_head: bool | None = None
+
+    @property
+    def computes_little(self) -> bool:
+        """Whether an engine without GPU is busier with its own Python than with arithmetic, so that threads help less
+        than engines."""
+        return 0 < BLOCK_WEIGHTS * self.layers * self.hidden**2 <= MOST_OF_LITTLE
 
 
 def inspect_model(model: ModelSpec, where: str) -> ModelInfo:

@@ -28,6 +28,15 @@ def test_everything_fits_on_a_machine_without_a_gpu(cpus: float, models: int) ->
     assert all(p.count >= 1 and p.threads >= 1 for p in placement.engines)
 
 
+@pytest.mark.parametrize(("layers", "hidden", "engines"), [(2, 128, 2), (5, 192, 2), (12, 768, 1), (0, 0, 1)])
+def test_without_a_gpu_tiny_models_get_an_engine_a_core_and_others_threads(
+    layers: int, hidden: int, engines: int
+) -> None:
+    shaped = replace(work(), info=ModelInfo("r", layers=layers, hidden=hidden))
+    (engine,) = place([shaped], 2, 0, None).engines
+    assert (engine.count, engine.count * engine.threads) == (engines, 2)
+
+
 def test_each_engine_holds_one_gpu_by_default() -> None:
     placement = place([work(), work()], 64, 8, None)
     assert [(p.count, p.gpus) for p in placement.engines] == [(4, 1.0), (4, 1.0)]

@@ -76,6 +76,14 @@ def test_units_have_names_of_their_own_that_never_change() -> None:
     assert max(unit.rows for unit in after) <= UNIT_ROWS
 
 
+@pytest.mark.parametrize(
+    ("problems", "k", "units"), [(1, 10, 1), (128, 16, 8), (164, 100, 17), (32, 400, 16), (100, 10_000, 500)]
+)
+def test_a_small_run_has_units_for_many_engines(problems: int, k: int, units: int) -> None:
+    layers = grow([], wanted([problem(f"p{i}") for i in range(problems)], k))
+    assert len(planned_units(layers)) == units
+
+
 def test_the_same_sweep_again_adds_nothing() -> None:
     want = wanted([problem("a"), problem("b")], 10)
     assert grow(grow([], want), want) == grow([], want)
