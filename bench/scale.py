@@ -36,7 +36,7 @@ from sampling.settings import ModelSpec, SamplingSettings
 ROUNDS = 3
 PLANNED = 1_000_000
 ENGINES, VERIFIERS = 10_000, 1_000  # in the driver's own process
-UNITS = 40_000  # of those planned, that the driver alone is watched for
+UNITS = 15_000  # of those planned, that the driver alone is watched for
 ACTORS, JUDGES = 24, 4  # processes on a real Ray
 ACTOR_UNITS, ACTOR_ROWS = 2_000, 8
 BATCHES = 8  # of a unit: 256 samples each

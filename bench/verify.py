@@ -129,11 +129,11 @@ def measure(ways: list[str], slices: int = SLICES) -> dict[str, list[Measured]]:
     return found
 
 
-def scaling(way: str) -> float:
+def scaling(way: str, slices: int) -> float:
     """How much two workers on two cores do against one, median over slices."""
     first, second = (Worker(way, core) for core in sorted(os.sched_getaffinity(0))[:2])
     ratios = []
-    for _ in range(SLICES):
+    for _ in range(slices):
         alone = first.measure().rate
         first.begin()
         second.begin()
@@ -239,7 +239,8 @@ def report(slices: int = SLICES) -> tuple[str, list[Figure]]:
         f"Verdict after a limit of {LIMIT_S} s: at most {1000 * lateness_s(tier):.0f} ms late (20 sleepers, {tier})."
     ]
     if len(os.sched_getaffinity(0)) > 1:
-        notes.append(f"Two workers on two cores do {scaling(f'Troop, {tier}, cases'):.2f} × what one does (cases).")
+        times = scaling(f"Troop, {tier}, cases", slices)
+        notes.append(f"Two workers on two cores do {times:.2f} × what one does (cases).")
     rates = [Figure(way, "per second and core", tuple(one.rate for one in taken)) for way, taken in found.items()]
     return "\n\n".join([as_markdown(found), *notes]), rates
 

@@ -25,7 +25,7 @@ class Workload:
 
 def functions(_: Path) -> Resolved:
     """The demo's small model: about ten tokens a sample, and a program to run for each."""
-    sweep = demo_sweep(("tasks.functions.limit=32", "models.small.k=400"))
+    sweep = demo_sweep(("tasks.functions.limit=32", "models.small.k=200"))
     return resolve(sweep.model_copy(update={"models": sweep.models[:1]}))
 
 
@@ -46,7 +46,7 @@ WORKLOADS = {
     "words": Workload(
         "words", "128 few-shot word problems × 16 samples, up to 256 tokens, judged as math", word_problems
     ),
-    "functions": Workload("functions", "32 demo problems × 400 samples of about 10 tokens, a program each", functions),
+    "functions": Workload("functions", "32 demo problems × 200 samples of about 10 tokens, a program each", functions),
 }
 
 

@@ -159,3 +159,20 @@ def test_what_cannot_be_verified_is_told_in_one_line_and_writes_nothing(
     assert all(word in line for word in named), line
     assert {path.name for path in tmp_path.iterdir()} == {"problems.jsonl", "samples.jsonl"}
     assert (tmp_path / "samples.jsonl").read_bytes() == samples
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], ["Usage: troop"]),
+        (["nope"], ["troop: ", "'nope'", "`troop --help`"]),
+        (["run"], ["troop run: ", "'SWEEP'", "`troop run --help`"]),
+        (["plan", "--jsn", "s.yaml"], ["troop plan: ", "--jsn", "--json"]),
+        (["verify", "--tier", "none"], ["'--tier'", "'isolated', 'confined'"]),
+    ],
+)
+def test_words_that_no_command_knows(troop: Troop, words: list[str], named: list[str]) -> None:
+    done = troop(*words)
+    if words:
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert all(name in done.out + done.err for name in named), done
