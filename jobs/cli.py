@@ -4,6 +4,7 @@ Heavy packages are imported by the functions that need them, so that ``troop --h
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -356,6 +357,8 @@ def scores_option(function: F) -> F:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
 def report(run_uri: str, version: str | None, scores: str | None, out: Path | None) -> None:
     """Write report.html, report.json, report.md and charts."""
+    # Its matrices are small: BLAS's further threads would only wait for work, and that on a core each.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from jobs.reporting import report_run
     from jobs.runs import open_run
 
