@@ -1,11 +1,12 @@
 """The report of a stored run: counts to numbers to page."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs.artist import Artist
 from jobs.catalogue import read_problems
 from jobs.cells import CellCounts, ModelFacts
 from jobs.layout import REPORT
@@ -24,18 +25,15 @@ from jobs.store import DirectoryStore, Store
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
     """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
-    cells, engines = read_cells(stored.run, stored.version, stored.scores), read_engines(stored)
-    facts, said = model_facts(stored, engines), provenance(stored, engines, cells)
-    report = build_report(cells, facts, run=stored.store.uri, provenance=said)
-    report = _with_predictions(report, stored.store)
-    prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
-    samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
-    if out is not None:
-        page = write_report(report, samples, out, prompts)
-        return _told(report, str(page), page.stat().st_size)
-    with tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
-        page = write_report(report, samples, Path(folder), prompts)
-        return _told(report, _stored(page, stored.store), page.stat().st_size)
+    with Artist() as artist, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
+        cells, engines = read_cells(stored.run, stored.version, stored.scores), read_engines(stored)
+        facts, said = model_facts(stored, engines), provenance(stored, engines, cells)
+        report = build_report(cells, facts, run=stored.store.uri, provenance=said)
+        report = _with_predictions(report, stored.store)
+        prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
+        samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
+        page = write_report(report, samples, out or Path(folder), artist, prompts)
+        return _told(report, str(page) if out else _stored(page, stored.store), page.stat().st_size)
 
 
 def _with_predictions(report: Report, store: Store) -> Report:
@@ -88,8 +86,8 @@ def provenance(stored: StoredRun, engines: Sequence[EngineUsed], cells: Sequence
     return said
 
 
-def browser_samples(stored: StoredRun, per_problem: int) -> list[BrowserSample]:
-    """The first samples of every problem, with their verdicts."""
+def browser_samples(stored: StoredRun, per_problem: int) -> Iterator[BrowserSample]:
+    """The first samples of every problem, with their verdicts; read when the first is asked for."""
     query = """
         SELECT s.model, s.task, p.problem_id, s.sample_idx, v.status, s.text, coalesce(v.reason, ''), v.answer,
             s.tokens, s.finish_reason
@@ -97,7 +95,7 @@ def browser_samples(stored: StoredRun, per_problem: int) -> list[BrowserSample]:
         JOIN verdicts v USING (model, task, problem_idx, sample_idx)
         JOIN problems p USING (task, problem_idx)
         WHERE s.sample_idx < ? AND v.sample_idx < ? ORDER BY s.task, s.problem_idx, s.model, s.sample_idx"""
-    return [BrowserSample(*row) for row in _rows(stored, query, [per_problem, per_problem])]
+    yield from (BrowserSample(*row) for row in _rows(stored, query, [per_problem, per_problem]))
 
 
 def _facts(model: PlannedModel, engines: Sequence[EngineUsed], stored: StoredRun) -> ModelFacts:
