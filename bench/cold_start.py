@@ -34,7 +34,7 @@ PARTS = (
 
 
 def one_run() -> dict[str, float]:
-    """Seconds of each part, and of all of it."""
+    """Seconds of each part, of all of it, and of a report once the run is done."""
     with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, _started(Path(folder)) as process:
         began, seen = time.monotonic(), dict[str, float]()
         assert process.stderr is not None
@@ -47,13 +47,14 @@ def one_run() -> dict[str, float]:
         process.wait()
         listener.join()
         marks = [began, *(seen[word] for _, word in PARTS), first]
+        report_s = _timed(["report", str(run)])
     parts = {name: end - start for (name, _), start, end in zip(PARTS, marks, marks[1:], strict=False)}
     parts["samples, verifies and commits the first unit"] = first - marks[-2]
-    return parts | {"all of it": first - began}
+    return parts | {"all of it": first - began, "`troop report` of the run's 4,096 samples": report_s}
 
 
 def measure() -> list[Figure]:
-    """The parts of a cold start, and what it takes to be helped."""
+    """The parts of a cold start, what a report takes, and what it takes to be helped."""
     runs = [one_run() for _ in range(ROUNDS)]
     figures = [Figure(name, "s", tuple(run[name] for run in runs)) for name in runs[0]]
     return [*figures, Figure("`troop --help`", "s", tuple(_timed(["--help"]) for _ in range(ROUNDS)))]
@@ -76,7 +77,7 @@ def _listen(lines: Iterator[str], seen: dict[str, float]) -> None:
 
 def _timed(words: list[str]) -> float:
     started = time.monotonic()
-    subprocess.run([*TROOP, *words], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([*TROOP, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return time.monotonic() - started
 
 

@@ -1,4 +1,4 @@
-"""A few problems of a sweep for real, what the rest will take by them, and afterwards what it took.
+"""A few problems of a sweep for real, and what the rest will take by them.
 
 The few are the sweep itself made small (problems spread over each task, a small k) under its own name: a run only ever
 grows, so they are its first samples and nothing is thrown away.
@@ -21,27 +21,15 @@ from jobs.report_schema import Prediction
 from jobs.resolve import Resolved
 from jobs.results import open_database, read_cells, undisturbed
 from jobs.runs import StoredRun
-from jobs.sessions import Session, now, read_sessions
+from jobs.sessions import read_sessions
 from jobs.spec import Sweep
-from jobs.store import Store
 from sampling.settings import ModelSpec
-from sampling.validate import Plain, parse_json
 
-PREDICTIONS = "predictions/"
 PROBLEMS, ROWS, PAID_K = (
     16,
     2048,
     4,
 )  # of each task; of each (model, task), at most; a model that bills tokens has fewer
-
-
-class StoredPrediction(Plain):
-    """What was expected of the ``samples`` that were missing at ``created``; ``usd_before`` is what the others cost."""
-
-    created: str
-    samples: int
-    usd_before: float | None
-    rows: tuple[Prediction, ...]
 
 
 def small_part(resolved: Resolved) -> Resolved:
@@ -98,40 +86,6 @@ def predict_rest(found: Evidence, to_do: Mapping[tuple[str, str], int]) -> tuple
     if any(count and cell not in known for cell, count in to_do.items()):
         return ()
     return predict(found.measured, to_do, found.place)
-
-
-def keep_prediction(store: Store, samples: int, usd_before: float | None, rows: Sequence[Prediction]) -> None:
-    """One object of its own for every prediction, never changed."""
-    kept = StoredPrediction(created=now(), samples=samples, usd_before=usd_before, rows=tuple(rows))
-    store.put_new(f"{PREDICTIONS}{kept.created}.json", kept.model_dump_json(indent=1).encode())
-
-
-def predicted_and_actual(store: Store, usd: float | None) -> tuple[tuple[Prediction, ...], str | None]:
-    """The newest prediction with what it came to, and what cannot be said of it. ``usd`` is what the run has cost."""
-    keys = sorted(info.key for info in store.list(PREDICTIONS))
-    if not keys:
-        return (), None
-    kept = parse_json(StoredPrediction, store.get(keys[-1]), f"{store.uri}/{keys[-1]}")
-    later = [session for session in read_sessions(store) if session.started > kept.created]
-    drawn = sum(session.samples for session in later)
-    if drawn != kept.samples or not all(session.ended for session in later):
-        said = f"{drawn:,} of the {kept.samples:,} predicted samples were drawn by calls of `troop run` that ended"
-        return kept.rows, f"Predicted and actual cannot be compared: {said} since."
-    actual = _actual(later)
-    if usd is not None and kept.usd_before is not None:
-        actual["dollars"] = usd - kept.usd_before
-    return tuple(row.model_copy(update={"actual": actual.get(row.what)}) for row in kept.rows), None
-
-
-def _actual(sessions: Sequence[Session]) -> dict[str, float]:
-    elapsed = sum(session.elapsed_s for session in sessions)
-    sampling = elapsed - sum(session.ready_s for session in sessions)
-    return {
-        "tokens": float(sum(session.tokens for session in sessions)),
-        "hours": elapsed / SECONDS_AN_HOUR,
-        "stored": sum(session.stored_bytes for session in sessions) / 1e6,
-        "busy verifiers": sum(session.verify_s for session in sessions) / max(sampling, 1e-9),
-    }
 
 
 def _measure(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> tuple[Measured, ...]:

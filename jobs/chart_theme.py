@@ -1,4 +1,4 @@
-"""Colours and sizes of charts, and how a chart becomes a picture.
+"""Colours and sizes of charts, and what all of them have in common.
 
 Charts are described in Vega-Lite as it is written down, JSON: a library between would take a second to import and
 validate every layer again. A chart is drawn once per width rather than scaled, so that its letters stay readable on a
@@ -20,7 +20,6 @@ Spec = dict[str, Any]  # a piece of Vega-Lite
 SERIES, HEAT_COLOURS = 5, 7
 INK, REST = "ink", "rest"
 FONT = "Roboto, DejaVu Sans, sans-serif"
-_VEGA_LITE = "6.1"
 
 _SERIES_NAMES = tuple(f"s{i}" for i in range(SERIES))
 _HEAT_NAMES = tuple(f"h{i}" for i in range(HEAT_COLOURS))
@@ -116,22 +115,11 @@ def _axis(size: Size, theme: Theme) -> Spec:
     }  # fmt: skip
 
 
-def svg(described: Spec) -> str:
-    """The chart as SVG, in the page's variables where the theme is VARIABLES."""
-    import vl_convert
-
-    drawn: str = vl_convert.vegalite_to_svg(described, vl_version=_VEGA_LITE)
+def in_variables(drawn: str) -> str:
+    """A drawn SVG with the page's CSS variables in place of what stands for them."""
     return re.sub("#fe01[0-9a-f]{2}", lambda found: _VARIABLE[found[0]], drawn)
 
 
 def in_light(drawn: str) -> str:
     """An SVG of the page with the light colours in place of variables, for a file of its own."""
     return re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], drawn)
-
-
-def png(drawn: str) -> bytes:
-    """A drawn SVG as PNG, at two pixels for one so that it is sharp on any screen."""
-    import vl_convert
-
-    picture: bytes = vl_convert.svg_to_png(drawn, scale=2)
-    return picture

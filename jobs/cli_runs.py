@@ -1,6 +1,7 @@
 """The commands on a run: what is stored, judged again, read, kept in order."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -164,6 +165,8 @@ def import_(
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
 def report(run_uri: str, version: str | None, scores: str | None, out: Path | None) -> None:
     """Write report.html, report.json, report.md and charts."""
+    # Its matrices are small: BLAS's further threads would only wait for work, and that on a core each.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from jobs.reporting import report_run
     from jobs.runs import open_run
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.calibrate import evidence, keep_prediction, predict_rest, small_part
+from jobs.calibrate import evidence, predict_rest, small_part
 from jobs.costs import rates, samples_drawn
 from jobs.plan import Layer, Units, planned_units
+from jobs.predictions import keep_prediction
 from jobs.report_schema import Prediction
 from jobs.report_text import amount, between
-from jobs.reporting import model_facts
+from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
 from jobs.results import read_cells
 from jobs.run import Say, current_version, next_layer, run_resolved, runnable, set_aside_lines
@@ -151,7 +152,7 @@ def _predict(store: Store, layers: Sequence[Layer], cells: Sequence[CellPlan]) -
     if not layers or not any(to_do.values()):
         return 0, ()
     stored = stored_run(store)
-    found = evidence(stored, model_facts(stored))
+    found = evidence(stored, model_facts(stored, read_engines(stored)))
     if found is None:
         return 0, ()
     return found.samples, predict_rest(found, to_do)
@@ -159,7 +160,7 @@ def _predict(store: Store, layers: Sequence[Layer], cells: Sequence[CellPlan]) -
 
 def _usd_so_far(stored: StoredRun) -> float | None:
     """What the run has cost; None where a price is missing."""
-    facts = model_facts(stored)
+    facts = model_facts(stored, read_engines(stored))
     costs = [
         rates(cell, facts[cell.model]).total(len(cell.problem_ids), samples_drawn(cell)).usd
         for cell in read_cells(stored.run, stored.version)

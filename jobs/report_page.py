@@ -8,6 +8,7 @@ rather than by a chart library in the page, which would weigh a megabyte and eva
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ import jinja2
 from markupsafe import Markup
 
 from jobs import report_text as text
-from jobs.chart_theme import NARROW, NARROW_LOW, REST, WIDE, WIDE_LOW, Size, Spec, in_light, png, svg
+from jobs.artist import Artist
+from jobs.chart_theme import NARROW, NARROW_LOW, REST, WIDE, WIDE_LOW, Size, Spec, in_light
 from jobs.charts import (
     AXES,
     Axis,
@@ -43,11 +45,19 @@ MOST_ROWS = 2_000  # of the table behind a strip of problems
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart drawn for wide and for narrow screens, and what it says in words."""
+    """A chart for wide and for narrow screens, as it is drawn, and what it says in words."""
 
-    wide: Markup
-    narrow: Markup
+    drawn: Future[str]
+    drawn_narrow: Future[str]
     words: str
+
+    @property
+    def wide(self) -> Markup:
+        return Markup(self.drawn.result())
+
+    @property
+    def narrow(self) -> Markup:
+        return Markup(self.drawn_narrow.result())
 
 
 @dataclass(frozen=True)
@@ -85,22 +95,25 @@ def write_report(
     report: Report,
     samples: Iterable[BrowserSample],
     out_dir: Path,
+    artist: Artist,
     prompts: Mapping[tuple[str, str], str] | None = None,
 ) -> Path:
     """Writes report.html, report.json, report.md and every chart as PNG and SVG. Returns the page's path.
 
-    Charts are called coverage (coverage-tokens and so on against a cost), selection and problems; those of a second
-    task end in -2 and so on.
+    ``samples`` are gone through while charts are drawn. Those are called coverage (coverage-tokens and so on against
+    a cost), selection and problems; of a second task they end in -2 and so on.
     """
     _make(out_dir)
-    tasks = [_task(name, report) for name in dict.fromkeys(cell.task for cell in report.cells)]
+    tasks = [_task(name, report, artist) for name in dict.fromkeys(cell.task for cell in report.cells)]
+    files = _files(tasks, artist)
+    pictures = {name: artist.png(drawn) for name, drawn in files.items()}
     page = out_dir / "report.html"
     page.write_text(_page(report, tasks, for_page(samples), prompts or {}), encoding="utf-8")
     (out_dir / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
     (out_dir / "report.md").write_text(text.summary_markdown(report), encoding="utf-8")
-    for name, drawn in _files(tasks).items():
-        (out_dir / f"{name}.svg").write_text(drawn, encoding="utf-8")
-        (out_dir / f"{name}.png").write_bytes(png(drawn))
+    for name, drawn in files.items():
+        (out_dir / f"{name}.svg").write_text(in_light(drawn.result()), encoding="utf-8")
+        (out_dir / f"{name}.png").write_bytes(pictures[name].result())
     return page
 
 
@@ -140,13 +153,13 @@ def _digest(source: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 
-def _task(name: str, report: Report) -> TaskView:
+def _task(name: str, report: Report, artist: Artist) -> TaskView:
     cells, crossovers, paint = _part(name, report)
     strip = make_strip(cells)
     selection = None
     if any(text.methods_of(cell) for cell in cells):
         draw = partial(selection_chart, cells, paint=paint)
-        selection = _picture(draw, text.selection_in_words(cells), (WIDE_LOW, NARROW_LOW))
+        selection = _picture(artist, draw, text.selection_in_words(cells), (WIDE_LOW, NARROW_LOW))
     return TaskView(
         name=name,
         cells=cells,
@@ -154,14 +167,14 @@ def _task(name: str, report: Report) -> TaskView:
         colours=paint,
         charts={
             axis: _picture(
-                partial(coverage_chart, cells, crossovers, axis, paint=paint), _words(cells, crossovers, axis)
+                artist, partial(coverage_chart, cells, crossovers, axis, paint=paint), _words(cells, crossovers, axis)
             )
             for axis in _drawn_axes(cells)
         },
         caption=how_to_read(cells, crossovers),
         selection_caption=how_to_select(cells),
         strip=strip,
-        heat=_picture(lambda size: strip_chart(strip, size.width), text.strip_in_words(cells)),
+        heat=_picture(artist, lambda size: strip_chart(strip, size.width), text.strip_in_words(cells)),
         selection=selection,
     )
 
@@ -183,8 +196,10 @@ def _words(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport], axis: A
     return text.coverage_in_words(cells, crossovers, axis, place)
 
 
-def _picture(describe: Callable[[Size], Spec], words: str, sizes: tuple[Size, Size] = (WIDE, NARROW)) -> Picture:
-    wide, narrow = (Markup(svg(describe(size))) for size in sizes)
+def _picture(
+    artist: Artist, describe: Callable[[Size], Spec], words: str, sizes: tuple[Size, Size] = (WIDE, NARROW)
+) -> Picture:
+    wide, narrow = (artist.svg(describe(size)) for size in sizes)
     return Picture(wide, narrow, words)
 
 
@@ -196,17 +211,17 @@ def _hover(task: TaskView) -> dict[str, Any]:
     return {"task": task.name, "problems": strip.problems, "models": names, "counts": counts}
 
 
-def _files(tasks: Sequence[TaskView]) -> dict[str, str]:
-    """Every chart as SVG in light colours, by file name, of the tasks that have a curve."""
-    drawn: dict[str, str] = {}
+def _files(tasks: Sequence[TaskView], artist: Artist) -> dict[str, Future[str]]:
+    """Every chart by file name, of the tasks that have a curve."""
+    drawn: dict[str, Future[str]] = {}
     for i, task in enumerate(task for task in tasks if task.charts):
         end = f"-{i + 1}" if i else ""
         for axis, picture in task.charts.items():
             kind = "coverage" if axis == "samples" else f"coverage-{axis}"
-            drawn[kind + end] = in_light(picture.wide)
+            drawn[kind + end] = picture.drawn
         if task.selection:
-            drawn[f"selection{end}"] = in_light(task.selection.wide)
-        drawn[f"problems{end}"] = svg(strip_picture(task.strip))
+            drawn[f"selection{end}"] = task.selection.drawn
+        drawn[f"problems{end}"] = artist.svg(strip_picture(task.strip))
     return drawn
 
 

@@ -1,15 +1,17 @@
 """The report of a stored run: counts to numbers to page."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.calibrate import predicted_and_actual
+from jobs.artist import Artist
 from jobs.catalogue import read_problems
 from jobs.cells import CellCounts, ModelFacts
 from jobs.layout import REPORT
 from jobs.plan import PlannedModel
+from jobs.predictions import predicted_and_actual
 from jobs.report_data import build_report
 from jobs.report_page import write_report
 from jobs.report_samples import BrowserSample, most_of_each
@@ -23,17 +25,15 @@ from jobs.store import DirectoryStore, Store
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
     """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
-    cells = read_cells(stored.run, stored.version, stored.scores)
-    report = build_report(cells, model_facts(stored), run=stored.store.uri, provenance=provenance(stored, cells))
-    report = _with_predictions(report, stored.store)
-    prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
-    samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
-    if out is not None:
-        page = write_report(report, samples, out, prompts)
-        return _told(report, str(page), page.stat().st_size)
-    with tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
-        page = write_report(report, samples, Path(folder), prompts)
-        return _told(report, _stored(page, stored.store), page.stat().st_size)
+    with Artist() as artist, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
+        cells, engines = read_cells(stored.run, stored.version, stored.scores), read_engines(stored)
+        facts, said = model_facts(stored, engines), provenance(stored, engines, cells)
+        report = build_report(cells, facts, run=stored.store.uri, provenance=said)
+        report = _with_predictions(report, stored.store)
+        prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
+        samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
+        page = write_report(report, samples, out or Path(folder), artist, prompts)
+        return _told(report, str(page) if out else _stored(page, stored.store), page.stat().st_size)
 
 
 def _with_predictions(report: Report, store: Store) -> Report:
@@ -43,19 +43,37 @@ def _with_predictions(report: Report, store: Store) -> Report:
     return report.model_copy(update={"predicted": rows, "limits": limits})
 
 
-def model_facts(stored: StoredRun) -> dict[str, ModelFacts]:
+@dataclass(frozen=True, slots=True)
+class EngineUsed:
+    """What drew a model's first samples; ``gpus`` is the largest share that it had, None where that is not known."""
+
+    model: str
+    device: str
+    version: str
+    gpus: float | None
+
+
+def read_engines(stored: StoredRun) -> list[EngineUsed]:
+    """Each kind once, by the samples of the first problem."""
+    query = """SELECT model, device, engine_version, max(gpus::DOUBLE) FROM samples WHERE problem_idx = 0
+        GROUP BY model, device, engine_version ORDER BY ALL"""
+    return [EngineUsed(*row) for row in _rows(stored, query)]
+
+
+def model_facts(stored: StoredRun, engines: Sequence[EngineUsed]) -> dict[str, ModelFacts]:
     """Sizes as they were planned, prices as the sweep gives them now; an engine without a GPU costs no GPU hours."""
     planned = {model.name: model for layer in stored.layers for model in layer.models}
-    devices = {model: device for model, device, *_ in _engines(stored)}
-    shares = dict(_rows(stored, "SELECT model, max(gpus::DOUBLE) FROM samples WHERE problem_idx = 0 GROUP BY model"))
-    return {name: _facts(model, devices.get(name, "cpu"), shares.get(name), stored) for name, model in planned.items()}
+    return {
+        name: _facts(model, [engine for engine in engines if engine.model == name], stored)
+        for name, model in planned.items()
+    }
 
 
-def provenance(stored: StoredRun, cells: Sequence[CellCounts] = ()) -> dict[str, str]:
+def provenance(stored: StoredRun, engines: Sequence[EngineUsed], cells: Sequence[CellCounts]) -> dict[str, str]:
     """Where the numbers come from: code, engines, models, sampling, verifiers."""
     first, last = stored.layers[0], stored.layers[-1]
     said = {"run": stored.store.uri, "started": first.created, "code": last.code_version}
-    said |= {f"engine of {model}": f"{engine} on {device}" for model, device, engine in _engines(stored)}
+    said |= {f"engine of {engine.model}": f"{engine.version} on {engine.device}" for engine in engines}
     for model in (model for layer in stored.layers for model in layer.models):
         settings = [f"{key} {value}" for key, value in model.sampling.items() if value not in ([], False, 0)]
         said[f"model {model.name}"] = ", ".join([f"{model.distribution.get('path')} ({model.revision})", *settings])
@@ -68,8 +86,8 @@ def provenance(stored: StoredRun, cells: Sequence[CellCounts] = ()) -> dict[str,
     return said
 
 
-def browser_samples(stored: StoredRun, per_problem: int) -> list[BrowserSample]:
-    """The first samples of every problem, with their verdicts."""
+def browser_samples(stored: StoredRun, per_problem: int) -> Iterator[BrowserSample]:
+    """The first samples of every problem, with their verdicts; read when the first is asked for."""
     query = """
         SELECT s.model, s.task, p.problem_id, s.sample_idx, v.status, s.text, coalesce(v.reason, ''), v.answer,
             s.tokens, s.finish_reason
@@ -77,10 +95,12 @@ def browser_samples(stored: StoredRun, per_problem: int) -> list[BrowserSample]:
         JOIN verdicts v USING (model, task, problem_idx, sample_idx)
         JOIN problems p USING (task, problem_idx)
         WHERE s.sample_idx < ? AND v.sample_idx < ? ORDER BY s.task, s.problem_idx, s.model, s.sample_idx"""
-    return [BrowserSample(*row) for row in _rows(stored, query, [per_problem, per_problem])]
+    yield from (BrowserSample(*row) for row in _rows(stored, query, [per_problem, per_problem]))
 
 
-def _facts(model: PlannedModel, device: str, gpus: float | None, stored: StoredRun) -> ModelFacts:
+def _facts(model: PlannedModel, engines: Sequence[EngineUsed], stored: StoredRun) -> ModelFacts:
+    device = engines[-1].device if engines else "cpu"
+    gpus = max((engine.gpus or 0.0 for engine in engines), default=0.0)
     spec = next((spec for spec in stored.sweep.models if spec.name == model.name), None)
     prices = spec.prices if spec else None
     return ModelFacts(
@@ -93,13 +113,6 @@ def _facts(model: PlannedModel, device: str, gpus: float | None, stored: StoredR
         usd_per_million_prompt_tokens=prices.per_million_prompt_tokens if prices else None,
         usd_per_million_tokens=prices.per_million_tokens if prices else None,
         baseline=bool(spec and spec.baseline),
-    )
-
-
-def _engines(stored: StoredRun) -> list[tuple[str, str, str]]:
-    """(model, device, engine version) of each model's first samples."""
-    return _rows(
-        stored, "SELECT DISTINCT model, device, engine_version FROM samples WHERE problem_idx = 0 ORDER BY ALL"
     )
 
 

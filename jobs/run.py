@@ -220,12 +220,12 @@ def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
 
 
 def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:
-    from jobs.reporting import model_facts
+    from jobs.reporting import model_facts, read_engines
     from jobs.results import read_cells
 
     stored = StoredRun(store, tuple(layers))
     cells = read_cells(stored.run)
-    return committed_spend(cells, model_facts(stored)) if cells else Spent()
+    return committed_spend(cells, model_facts(stored, read_engines(stored))) if cells else Spent()
 
 
 def _opening(store: Store, layers: Sequence[Layer], missing: Units, to_do: Units) -> str:

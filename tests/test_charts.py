@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import charts, strip
+from jobs import artist_worker, charts, strip
 from jobs.cells import AnswerCounts
 from jobs.chart_frame import spread, ticks, top_of
-from jobs.chart_theme import INK, LIGHT, NAMES, NARROW, REST, SERIES, WIDE, in_light, svg
+from jobs.chart_theme import INK, LIGHT, NAMES, NARROW, REST, SERIES, WIDE, Spec, in_light, in_variables
 from jobs.report_data import build_report
 from jobs.report_schema import Report
 from tests.made_cells import FACTS, LARGE, cell, two_models
+
+
+def svg(described: Spec) -> str:
+    return in_variables(artist_worker.svg(described))
 
 
 @pytest.fixture(scope="module")
