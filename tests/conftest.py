@@ -10,6 +10,8 @@ import yaml
 
 from jobs.cli import main
 
+pytest_plugins = ["tests.store_fixtures"]  # here, before any module imports from it: its asserts are rewritten
+
 PROBLEMS = [
     {"id": "one", "prompt": "1+1=", "verifier": "exact", "reference": {"answer": "2"}, "solution": "2"},
     {"id": "two", "prompt": "2+2=", "verifier": "exact", "reference": {"answer": "4"}, "solution": "4"},

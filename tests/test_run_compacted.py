@@ -19,8 +19,6 @@ from tests.conftest import Troop, WriteSweep
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.s3_server import S3Server
 
-pytest_plugins = ["tests.store_fixtures"]
-
 RUN = "runs/sums"
 K = 172  # 86 units of each of the three problems: 258, so that the second shard is open
 
