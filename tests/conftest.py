@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from jobs.cli import main
+from tests.ray_ports import take_any_port
 
 pytest_plugins = ["tests.store_fixtures"]  # here, before any module imports from it: its asserts are rewritten
 
@@ -30,6 +31,12 @@ class Finished:
 
 Troop = Callable[..., Finished]
 WriteSweep = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rays_of_many_workers() -> None:
+    """Each worker of pytest-xdist may start a Ray."""
+    take_any_port()
 
 
 @pytest.fixture
