@@ -38,6 +38,12 @@ from verify.verdict import Verdict
 PROBLEMS, SAMPLES, PER_UNIT = 4, 60, 20
 
 
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.pipeline.TICK_S", 0.2)
+    monkeypatch.setattr("cluster.actors.COMMIT_TRIES", 1)  # Ray waits a second before each further one
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[float, float]]:
     with connected(None) as resources:
