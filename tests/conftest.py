@@ -29,8 +29,17 @@ class Finished:
     err: str
 
 
+LONG = {  # half a minute and more by themselves: begun first, so that no worker of pytest-xdist has one left at the end
+    "test_audit", "test_chaos", "test_compact", "test_demo", "test_elastic", "test_independence", "test_pipeline",
+    "test_run_compacted", "test_submit", "test_twelve_cases", "test_vllm_server",
+}  # fmt: skip
+
 Troop = Callable[..., Finished]
 WriteSweep = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)  # which keeps the order of all else
 
 
 @pytest.fixture(scope="session", autouse=True)
