@@ -35,10 +35,9 @@ $(STAMP): requirements/$(GPU).txt pyproject.toml
 demo: $(STAMP) ## the whole chain on this machine, ending with a report (about three minutes)
 	@$(BIN)/troop demo
 
-test: $(STAMP) ## the test suite (some twenty minutes on two cores)
+test: $(STAMP) ## the test suite (some eleven minutes on two cores)
 	@echo "test: pytest, with a real engine, a real Ray, a real S3 server and a real browser where the machine has one"
-	@$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1
 	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED)"

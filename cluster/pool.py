@@ -134,6 +134,7 @@ class VerifierPool:
             try:
                 await actor.prepare.remote()
             except RayTaskError as error:
+                self._makers.end(actor)  # the error keeps its handle, and that its cores
                 if isinstance(error.cause, BadInput):
                     raise error.cause from error
                 raise

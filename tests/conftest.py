@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from jobs.cli import main
+from tests.ray_ports import take_any_port
+
+pytest_plugins = ["tests.store_fixtures"]  # here, before any module imports from it: its asserts are rewritten
 
 PROBLEMS = [
     {"id": "one", "prompt": "1+1=", "verifier": "exact", "reference": {"answer": "2"}, "solution": "2"},
@@ -26,8 +29,23 @@ class Finished:
     err: str
 
 
+LONG = {  # half a minute and more by themselves: begun first, so that no worker of pytest-xdist has one left at the end
+    "test_audit", "test_chaos", "test_compact", "test_demo", "test_elastic", "test_independence", "test_pipeline",
+    "test_run_compacted", "test_submit", "test_twelve_cases", "test_vllm_server",
+}  # fmt: skip
+
 Troop = Callable[..., Finished]
 WriteSweep = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)  # which keeps the order of all else
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rays_of_many_workers() -> None:
+    """Each worker of pytest-xdist may start a Ray."""
+    take_any_port()
 
 
 @pytest.fixture

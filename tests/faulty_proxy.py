@@ -37,6 +37,8 @@ class FaultyProxy:
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # what overflows it waits for seconds
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that was killed is no news."""
         if not isinstance(sys.exception(), ConnectionError):

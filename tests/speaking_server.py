@@ -18,6 +18,7 @@ class SpeakingServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # of the 5 by default an engine's requests overflow it, and TCP tries again after seconds
 
     def __init__(self, faults: "dict[str, Fault]", most_choices: int, wants_key: bool) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -1,4 +1,4 @@
-"""Fixtures: a store of each kind, and the servers behind them. A module asks for them with ``pytest_plugins``."""
+"""Fixtures: a store of each kind, and the servers behind them. ``conftest.py`` names this plugin, for all."""
 
 import contextlib
 from collections.abc import Iterator

@@ -186,7 +186,7 @@ def test_every_node_of_a_cluster_is_audited(two_nodes: str) -> None:
 
 
 def test_a_verifier_that_dies_is_a_fault_of_its_node(two_nodes: str) -> None:
-    slow = "import time\ndef f(x):\n    time.sleep(1)\n    return 2 * x"
+    slow = "import time\ndef f(x):\n    time.sleep(0.5)\n    return 2 * x"
     audit = plan_audit({"t": problems(*SOUND[-2:], *(function(f"slow {n}", slow) for n in range(12)))}, None)
     killed: list[int] = []
 

@@ -20,8 +20,6 @@ from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.faulty_proxy import faulty_proxy
 from tests.s3_server import READER_KEY, READER_SECRET, S3Server
 
-pytest_plugins = ["tests.store_fixtures"]
-
 GOLD = {"path": "gold", "engine": "replay", "k": 4}
 
 

@@ -14,8 +14,6 @@ from tests.conftest import Troop, WriteSweep
 from tests.store_fixtures import committed_units
 from tests.test_commit import UNIT, commit, keys, samples_of, verdicts_of
 
-pytest_plugins = ["tests.store_fixtures"]
-
 
 def flip(store: Store, key: str, place: int) -> bytes:
     """Flips one bit of an object; what it held before."""

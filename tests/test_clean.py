@@ -17,8 +17,6 @@ from sampling.samples import Unit
 from tests.conftest import Troop, WriteSweep
 from tests.test_commit import UNIT, commit, committed_text, keys
 
-pytest_plugins = ["tests.store_fixtures"]
-
 OTHER = Unit("org/m", "gsm8k", 4, 0, 2, 0, 4)
 
 

@@ -30,8 +30,6 @@ from tests.s3_server import S3Server
 from tests.store_fixtures import committed_units
 from verify.verdict import Status, Verdict
 
-pytest_plugins = ["tests.store_fixtures"]
-
 UNIT = Unit("org/m", "gsm8k", 3, 0, 2, 0, 4)
 PROVENANCE = Provenance("org/m", "main", "vllm", "0.30", "ab12", "cd34", "node-1", "H100")
 

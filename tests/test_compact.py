@@ -33,8 +33,6 @@ from sampling.samples import Provenance, Sample, Shard, Unit
 from tests.s3_server import S3Server
 from verify.verdict import Status, Verdict
 
-pytest_plugins = ["tests.store_fixtures"]
-
 MODEL, TASK = "org/m", "gsm8k"
 PROVENANCE = Provenance(MODEL, "main", "vllm", "0.30", "ab12", "cd34", "node-1", "H100")
 FEW = 4  # units in a shard of these tests, so that a kill can come at every step

@@ -11,18 +11,22 @@ from pathlib import Path
 import pytest
 
 from jobs.query import run_query
+from tests.chaos.troop import UNIT_ROWS
 
-SWEEP = Path(__file__).parent.parent / "examples" / "demo" / "sweep.yaml"
-SMALLER = ("models.small.k=256", "models.large.k=64", "tasks.functions.limit=32")
-PLANNED, UNITS = 32 * (256 + 64), 5
+ROOT = Path(__file__).parent.parent
+SWEEP = ROOT / "examples" / "demo" / "sweep.yaml"
+SMALLER = ("models.small.k=128", "models.large.k=32", "tasks.functions.limit=16")
+PLANNED = 16 * (128 + 32)
+UNITS = PLANNED // UNIT_ROWS  # small ones, so that the first is soon there, and many are missing then
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 
 def start(folder: Path) -> "subprocess.Popen[str]":
     words = [word for assignment in SMALLER for word in ("--set", assignment)]
-    command = [sys.executable, "-m", "jobs", "run", str(SWEEP), *words]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.chaos.troop", "run", str(SWEEP), *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def committed(folder: Path) -> int:

@@ -21,8 +21,6 @@ from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.s3_server import S3Server
 from tests.test_fits import OUTCOMES as PAPER
 
-pytest_plugins = ["tests.store_fixtures"]
-
 ROWS = [
     {"who": model, "nr": str(problem), "try": sample + 1, "right": (problem * sample + len(model)) % 3 == 0}
     for model in ("a", "bb")

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,12 @@ from tests.speaking_server import TOKENS, speaking
 from verify.verdict import Verdict
 
 PROBLEMS, SAMPLES, PER_UNIT = 4, 60, 20
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.pipeline.TICK_S", 0.2)
+    monkeypatch.setattr("cluster.actors.COMMIT_TRIES", 1)  # Ray waits a second before each further one
 
 
 @pytest.fixture(scope="module")
@@ -246,8 +253,11 @@ def test_a_full_shard_is_compacted_on_the_way(
 def test_a_sandbox_that_is_not_to_be_had_is_told_before_any_sampling(
     cluster: tuple[float, float], tmp_path: Path
 ) -> None:
-    with pytest.raises(BadInput, match="nonsense"):
+    with pytest.raises(BadInput, match="nonsense") as refused:
         run(replace(work(tmp_path), tier="nonsense"), tmp_path, cluster)
+    while living("ray::JudgeWorker"):  # until then its cores are nobody else's
+        time.sleep(0.05)
+    assert refused.value.__cause__ is not None  # the error, which knows the verifier, has been kept all the time
 
 
 def test_a_spending_cap_stops_a_service_and_not_the_others(cluster: tuple[float, float], tmp_path: Path) -> None:

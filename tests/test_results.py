@@ -26,8 +26,6 @@ from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Unit
 from verify.verdict import Status, Verdict
 
-pytest_plugins = ["tests.store_fixtures"]
-
 MODEL, TASK = "org/it's a model", "gsm8k=1"
 PROBLEMS, PER_UNIT = 5, 8
 SHARES = {

@@ -19,8 +19,6 @@ from tests.conftest import Troop, WriteSweep
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.s3_server import S3Server
 
-pytest_plugins = ["tests.store_fixtures"]
-
 RUN = "runs/sums"
 K = 172  # 86 units of each of the three problems: 258, so that the second shard is open
 
@@ -170,21 +168,28 @@ def test_resuming_asks_for_listing_pages_only(
 ) -> None:
     """The requests of a second start are the same for three units as for 258, in unit files or compacted."""
     store = moto.new_store(monkeypatch)
-    seen = {}
+
+    def sweep(k: int, endpoint: str = moto.endpoint) -> Path:
+        options = {**store.options.model_dump(), "endpoint_url": endpoint}
+        return write_sweep(name=f"k{k}", store=store.uri, store_options=options, **gold(k))
+
+    def asked_again(k: int) -> tuple[int, int]:
+        requests(proxy)
+        assert "nothing to sample" in run(troop, sweep(k, proxy.endpoint))
+        return requests(proxy)
+
     with faulty_proxy(moto.endpoint) as proxy:
-        for name, k, compacts in (("few", 2, True), ("many", K, False), ("compacted", K, True)):
-            with monkeypatch.context() as patch:
-                if not compacts:
-                    patch.setattr("jobs.compact.UNITS_PER_SHARD", 10**6)
-                    patch.setattr("jobs.plan.UNITS_PER_SHARD", 10**6)
-                run(troop, write_sweep(name=name, store=store.uri, store_options=store.options.model_dump(), **gold(k)))
-                through = {**store.options.model_dump(), "endpoint_url": proxy.endpoint}
-                requests(proxy)
-                said = run(troop, write_sweep(name=name, store=store.uri, store_options=through, **gold(k)))
-            assert "nothing to sample" in said
-            seen[name] = requests(proxy)
-    assert seen["few"] == seen["many"] == seen["compacted"]
-    assert seen["many"][1] < 20
+        run(troop, sweep(2))
+        few = asked_again(2)
+        with monkeypatch.context() as patch:
+            patch.setattr("jobs.compact.UNITS_PER_SHARD", 10**6)
+            patch.setattr("jobs.plan.UNITS_PER_SHARD", 10**6)
+            run(troop, sweep(K))
+            many = asked_again(K)
+        assert "1 full shards compacted" in run(troop, sweep(K))
+        compacted = asked_again(K)
+    assert few == many == compacted
+    assert many[1] < 20
 
 
 def test_a_page_of_listing_per_thousand_compacted_shards(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,6 @@ import pytest
 from jobs.store import Store
 from tests.conftest import Troop, WriteSweep
 
-pytest_plugins = ["tests.store_fixtures"]
-
 
 def test_a_run_is_written_continued_and_read_where_it_lies(
     troop: Troop, write_sweep: WriteSweep, store: Store, monkeypatch: pytest.MonkeyPatch

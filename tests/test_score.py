@@ -29,7 +29,6 @@ from sampling.samples import UNITS_PER_SHARD, Provenance, Sample, Unit
 from tests.conftest import Troop
 from verify.verdict import Status, Verdict
 
-pytest_plugins = ["tests.store_fixtures"]
 MODEL, TASK = "org/m", "sums"
 PROBLEMS, SAMPLES = 3, 4
 BY = Provenance(MODEL, "r", "vllm", "0", "h", "c", "n", "cpu")

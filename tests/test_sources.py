@@ -11,8 +11,6 @@ from sampling.sources import HubPlace, is_remote, under
 from sampling.tasks import load_task
 from tests.s3_server import S3Server
 
-pytest_plugins = ["tests.store_fixtures"]
-
 ROW = {"question": "1+1?", "answer": "#### 2"}
 
 

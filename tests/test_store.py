@@ -16,8 +16,6 @@ from sampling.errors import BadInput, StoreError
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.s3_server import S3Server
 
-pytest_plugins = ["tests.store_fixtures"]
-
 KEY = "samples/model=org%2Fname%20x/task=é/s=00000/u0000003-abc.parquet"
 
 

@@ -19,8 +19,6 @@ from tests.conftest import Troop, WriteSweep
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[str]:

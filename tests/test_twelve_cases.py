@@ -52,8 +52,6 @@ from tests.store_fixtures import committed_units
 from tests.test_commit import commit, committed_text, keys
 from tests.test_run import counts
 
-pytest_plugins = ["tests.store_fixtures"]
-
 REPOSITORY = Path(__file__).parent.parent
 GOLD = {"name": "gold", "path": "gold", "engine": "replay"}
 

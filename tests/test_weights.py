@@ -14,8 +14,6 @@ from sampling.weights import S3Folder, local_weights
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.s3_server import S3Server
 
-pytest_plugins = ["tests.store_fixtures"]
-
 DEMO = Path(__file__).parent.parent / "examples/demo/models/small"
 SPAWN = multiprocessing.get_context("spawn")
 URI = "s3://weights/small"

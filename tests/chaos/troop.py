@@ -2,9 +2,11 @@
 
 import jobs.plan
 from jobs.cli import main
+from tests.ray_ports import take_any_port
 
 UNIT_ROWS = 64
 
 if __name__ == "__main__":
     jobs.plan.UNIT_ROWS = UNIT_ROWS
+    take_any_port()  # the Ray of a killed driver lives on for a while
     main()
