@@ -27,7 +27,7 @@ sampling: {{temperature: 1.0, max_tokens: 24}}
 TROOP = [sys.executable, "-m", "jobs"]
 # What is said at the end of each part, by a word of the line.
 PARTS = (
-    ("reads the sweep, looks at models, tries gold solutions, starts Ray", "units planned"),
+    ("reads the sweep, looks at models, tries gold solutions, starts Ray", " planned, "),
     ("plans, starts verifiers and engines' actors", "starting"),
     ("an engine starts", "sampling,"),
 )

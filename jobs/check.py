@@ -22,6 +22,7 @@ from jobs.layout import PROBLEMS, QUARANTINE, parse_key, parse_problems_key, qua
 from jobs.schema import Footer, read_footer
 from jobs.scores import read_score_versions
 from jobs.whole import read_table
+from jobs.words import many
 from sampling.errors import DamagedFile, NoSuchObject
 from sampling.validate import Plain
 
@@ -66,8 +67,8 @@ class CheckReport(Plain):
             return f"{self.run}: whole; every verdict has its samples, and all are the bytes that were written"
         lines = [f"{what}" for what in self.damage.values()]
         if not self.quarantined:
-            return "\n".join([*lines, f"{self.run}: {len(lines)} files damaged; --quarantine sets them aside"])
-        moved = f"{len(self.quarantined)} files moved to {QUARANTINE}"
+            return "\n".join([*lines, f"{self.run}: {many(len(lines), 'file')} damaged; --quarantine sets them aside"])
+        moved = f"{many(len(self.quarantined), 'file')} moved to {QUARANTINE}"
         again = "`troop run` makes again what is missing, `troop score` its scores"
         return "\n".join([*lines, f"{self.run}: {moved}; {again}"])
 

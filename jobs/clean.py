@@ -18,6 +18,7 @@ from jobs.commit import result_files
 from jobs.layout import FINAL, SAMPLES, VERDICTS, ResultKey, under
 from jobs.schema import read_footer
 from jobs.store import PROBE, DirectoryStore, ObjectInfo
+from jobs.words import many
 from sampling.errors import BadInput, NoSuchObject
 from sampling.validate import Plain
 
@@ -45,7 +46,7 @@ class CleanReport(Plain):
     def as_text(self) -> str:
         done = "would delete" if self.dry_run else "deleted"
         kept = f"kept: {self.too_young} younger than the grace period, {self.uncommitted} of units not committed yet"
-        total = f"{self.run}: {done} {len(self.deleted)} orphans ({self.freed_bytes / 1e6:.1f} MB); {kept}"
+        total = f"{self.run}: {done} {many(len(self.deleted), 'orphan')} ({self.freed_bytes / 1e6:.1f} MB); {kept}"
         return "\n".join([*(f"{done} {key}" for key in self.deleted), total])
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs.cli_options import cluster_options, if_incomplete_option, say, sweep_command
+from jobs.words import many
 from sampling.errors import BadInput
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _list_set_aside(outcome: "Outcome") -> None:
     for line in set_aside_lines(items)[:LISTED]:
         say(line)
     if outcome.set_aside:
-        say(f"{len(outcome.set_aside)} units set aside (`troop status` lists them); the same command tries them again")
+        aside = many(len(outcome.set_aside), "unit")
+        say(f"{aside} set aside (`troop status` lists them); the same command tries them again")
 
 
 COMMANDS = (demo, plan, run, submit, audit, doctor)

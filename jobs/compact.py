@@ -38,6 +38,7 @@ from jobs.rows import Keys, SamplesReader, are_in, in_key_order, key_columns, ro
 from jobs.schema import VERDICTS as VERDICT_COLUMNS
 from jobs.schema import Footer, conform, encode_verdicts, merge_samples, read_footer
 from jobs.whole import read_table
+from jobs.words import many
 from sampling.errors import StoreError
 from sampling.samples import UNITS_PER_SHARD, Shard
 from sampling.validate import Plain
@@ -55,8 +56,8 @@ class Compacted(Plain):
     failed: tuple[str, ...]
 
     def as_text(self) -> str:
-        said = f"{self.run}: {self.shards} full shards compacted" if self.shards else f"{self.run}: nothing to compact"
-        return "\n".join([said, *(f"  not compacted: {line}" for line in self.failed)])
+        said = f"{many(self.shards, 'full shard')} compacted" if self.shards else "nothing to compact"
+        return "\n".join([f"{self.run}: {said}", *(f"  not compacted: {line}" for line in self.failed)])
 
 
 def compact_run(run: Run) -> Compacted:

@@ -17,6 +17,7 @@ from jobs.runs import StoredRun, layers_to_extend, missing_units, stored_run
 from jobs.schema import prompt_text
 from jobs.spec import Sweep
 from jobs.store import Store, open_store
+from jobs.words import many
 from sampling.errors import EngineError
 from sampling.settings import SamplingSettings, settings_on
 from sampling.validate import Plain
@@ -50,7 +51,7 @@ class TaskPlan(Plain):
 
     def as_lines(self) -> list[str]:
         stop = f", ends at {', '.join(map(repr, self.stop))}" if self.stop else ""
-        judged = f"{self.problems} problems, judged by {', '.join(self.verifiers)}{stop}"
+        judged = f"{many(self.problems, 'problem')}, judged by {', '.join(self.verifiers)}{stop}"
         lines = [
             f"first prompt of {self.task} ({judged}):",
             *(f"  | {line}" for line in self.first_prompt.splitlines()),
@@ -74,11 +75,12 @@ class PlanDescription(Plain):
     predicted: tuple[Prediction, ...] = ()
 
     def as_text(self) -> str:
-        lines = [f"{self.run}: {self.samples_to_do:,} samples to draw"]
+        lines = [f"{self.run}: {many(self.samples_to_do, 'sample')} to draw"]
         for cell in self.cells:
             lines.append(
-                f"  {cell.model} on {cell.task}: {cell.problems} problems × k={cell.k:,} = {cell.samples:,} samples in "
-                f"{cell.units:,} units; {cell.samples_to_do:,} samples in {cell.units_to_do:,} units to do"
+                f"  {cell.model} on {cell.task}: {many(cell.problems, 'problem')} × k={cell.k:,} = "
+                f"{many(cell.samples, 'sample')} in {many(cell.units, 'unit')}; "
+                f"{many(cell.samples_to_do, 'sample')} in {many(cell.units_to_do, 'unit')} to do"
             )
             lines.append(f"    with {_settings(cell.sampling.model_dump())}")
         dollars = f", {amount(self.most_usd, '$')} for tokens" if self.most_usd else ""

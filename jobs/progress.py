@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.tally import CellProgress, EngineProgress, OnProgress, Progress
+from jobs.words import many
 
 LINE_EVERY_S = 10.0
 OnCount = Callable[[int, int], None]  # how many are done, of how many
@@ -106,7 +107,7 @@ def live_view(progress: Progress) -> Group:
         f" · bottleneck: {bottleneck(progress)}"
         f" · {duration(progress.elapsed_s)} gone"
         + (f" · {duration(progress.left_s)} left" if progress.left_s is not None else "")
-        + (f" · {progress.set_aside} units set aside" if progress.set_aside else "")
+        + (f" · {many(progress.set_aside, 'unit')} set aside" if progress.set_aside else "")
     )
     return Group(_cells(progress), _engines(progress), total)
 

@@ -28,6 +28,7 @@ from jobs.schema import NO_VERIFIER, prompt_of
 from jobs.sessions import new_session, read_sessions, spent_before
 from jobs.spec import load_sweep
 from jobs.stored_units import StoredUnit, UnitReader, stored_units
+from jobs.words import many
 from sampling.errors import BadInput
 from sampling.problems import REFERENCES, Problem
 from sampling.samples import Unit
@@ -59,7 +60,8 @@ def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
         arguments = (stored.run, version, problems, tier, judge and judge.share(workers))
         results = _judge_all(arguments, items, workers)
         changed, paid.usd = sum(each for each, _ in results), sum(usd for _, usd in results)
-    done = f"{stored.store.uri}: {len(items)} units judged again (version {version}); {changed:,} verdicts changed"
+    judged, new = many(len(items), "unit"), many(changed, "verdict")
+    done = f"{stored.store.uri}: {judged} judged again (version {version}); {new} changed"
     compacted = compact_run(stored.run)
     return f"{done}\n{compacted.as_text()}" if compacted.shards or compacted.failed else done
 

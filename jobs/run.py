@@ -26,6 +26,7 @@ from jobs.runs import SET_ASIDE, Committed, StoredRun, committed_numbers, extend
 from jobs.sessions import new_session, read_sessions, spent_before
 from jobs.spec import Sweep
 from jobs.store import Store, open_store, probe_store
+from jobs.words import many
 from sampling.errors import BadInput, StoreError, TroopError
 from sampling.problems import Problem
 from verify.judge import KINDS, verifier_version
@@ -234,7 +235,8 @@ def _opening(store: Store, layers: Sequence[Layer], missing: Units, to_do: Units
         return f"{store.uri}: all {planned:,} units are committed; nothing to sample"
     left = len(missing) - len(to_do)
     tail = f"; {left:,} more need a model or problems that this sweep no longer names" if left else ""
-    return f"{store.uri}: {planned:,} units planned, {len(to_do):,} to do ({to_do.rows:,} samples){tail}"
+    rows = many(to_do.rows, "sample")
+    return f"{store.uri}: {many(planned, 'unit')} planned, {len(to_do):,} to do ({rows}){tail}"
 
 
 def _closing(store: Store, tally: Tally, before: int) -> str:
@@ -250,8 +252,8 @@ def set_aside_lines(items: Sequence[tuple[str, str, int, str]]) -> list[str]:
         groups.setdefault((model, task, error), []).append(number)
     lines = []
     for (model, task, error), numbers in groups.items():
-        many = f" and {len(numbers) - 1:,} more units" if len(numbers) > 1 else ""
-        lines.append(f"set aside: {model}/{task}/{numbers[0]}{many}: {error}")
+        others = f" and {many(len(numbers) - 1, 'more unit')}" if len(numbers) > 1 else ""
+        lines.append(f"set aside: {model}/{task}/{numbers[0]}{others}: {error}")
     return lines
 
 

@@ -125,7 +125,7 @@ def test_what_was_imported_is_compacted(troop: Troop, tmp_path: Path, monkeypatc
     rows = [{"model": "m", "task": "t", "problem": i, "n": 2, "c": i % 3} for i in range(260)]
     run, table = tmp_path / "run", write(tmp_path / "t.csv", rows)
     assert troop("import", run, "--counts", table).code == 0
-    assert "1 full shards compacted" in troop("compact", run).out
+    assert "1 full shard compacted" in troop("compact", run).out
     assert len(list((run / "final").rglob("*.parquet"))) == 1 and len(list((run / "verdicts").rglob("*.parquet"))) == 4
     assert counted(run) == {"m": {str(row["problem"]): (2, row["c"]) for row in rows}}
     assert "0 samples imported" in troop("import", run, "--counts", table).out and troop("check", run).code == 0

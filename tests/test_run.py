@@ -65,7 +65,7 @@ def test_stored_samples_are_judged_again_beside_the_old_verdicts(
     monkeypatch.setattr("jobs.reverify.current_version", lambda *_: "fixed")
     found = troop("verify", "runs/sums", "--workers", "1")
     assert found.code == 0, found.err
-    assert "1 units judged again (version fixed)" in found.out
+    assert "1 unit judged again (version fixed)" in found.out
     versions = {path.name for path in Path("runs/sums/verdicts").iterdir()}
     assert len(versions) == 2
     assert counts() == (12, 12)

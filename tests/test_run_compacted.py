@@ -93,7 +93,7 @@ def test_what_was_killed_before_it_was_compacted_is_compacted_by_the_next_run(
         patch.setattr("jobs.commit.RunSink.compact", interrupt)
         assert troop("run", write_sweep(**gold(K)), "--local", "--no-report").code == 130
     assert files("final/") == []
-    assert "1 full shards compacted" in run(troop, write_sweep(**gold(K)))
+    assert "1 full shard compacted" in run(troop, write_sweep(**gold(K)))
     assert counts() == (3 * K, 3 * K, 3 * K)
 
 
@@ -186,7 +186,7 @@ def test_resuming_asks_for_listing_pages_only(
             patch.setattr("jobs.plan.UNITS_PER_SHARD", 10**6)
             run(troop, sweep(K))
             many = asked_again(K)
-        assert "1 full shards compacted" in run(troop, sweep(K))
+        assert "1 full shard compacted" in run(troop, sweep(K))
         compacted = asked_again(K)
     assert few == many == compacted
     assert many[1] < 20
