@@ -45,7 +45,7 @@ def test_a_flipped_bit_is_found_set_aside_and_made_again(
     assert (found.code, [key.removeprefix("sums/")]) == (3, list(json.loads(found.out)["damage"]))
     assert store.get(key) == broken, "without --quarantine nothing is touched"
     found = troop("check", run, "--quarantine")
-    assert (found.code, "files moved to quarantine/" in found.out) == (3, True)
+    assert (found.code, " moved to quarantine/" in found.out) == (3, True)
     assert store.head(key) is None
     assert broken in [store.get(kept) for kept in keys(store, "sums/quarantine/")]
     assert troop("run", sweep, *words).code == 0
