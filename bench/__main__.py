@@ -54,9 +54,14 @@ def main() -> None:
     tables = [f"{about}\n\n{as_markdown(found)}" for about, found in figures.items()]
     text = "\n\n".join(["# Measured", _machine(), f"{VERIFY}\n\n{verified}", *tables]) + "\n"
     OUT.write_text(text, encoding="utf-8")
-    raw = {about.split("`")[-2]: [asdict(one) for one in found] for about, found in {**figures, VERIFY: rates}.items()}
+    raw = {_module(about): [asdict(one) for one in found] for about, found in {**figures, VERIFY: rates}.items()}
     RAW.write_text(json.dumps({"about": _machine(), **raw}, indent=1) + "\n", encoding="utf-8")
     print(text)
+
+
+def _module(about: str) -> str:
+    """The file that a table is from, as its heading names it."""
+    return next(part for part in about.split("`") if part.startswith("bench/"))
 
 
 def _machine() -> str:
