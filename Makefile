@@ -32,7 +32,7 @@ $(STAMP): requirements/$(GPU).txt pyproject.toml
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true  # importing vLLM: 17 s without, 7 s with
 	@rm -f $(VENV)/.installed-*; touch $@
 
-demo: $(STAMP) ## the whole chain on this machine, ending with a report (about three minutes)
+demo: $(STAMP) ## the whole chain on this machine, ending with a report (about two minutes)
 	@$(BIN)/troop demo
 
 test: $(STAMP) ## the test suite (some eleven minutes on two cores)

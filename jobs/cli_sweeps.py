@@ -21,7 +21,7 @@ LISTED = 10  # units that were set aside, in so many words
 @cluster_options
 @click.option("--set", "assignments", multiple=True, metavar="A.B=C", help="Set a key of the demo's sweep.")
 def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None:
-    """The whole chain on this machine in about three minutes, ending with a report."""
+    """The whole chain on this machine in about two minutes, ending with a report."""
     from jobs.demo import demo_sweep
 
     sweep = demo_sweep(assignments)
