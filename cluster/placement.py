@@ -123,8 +123,8 @@ def _on_cpus(work: ModelWork, models: int, cpus: float) -> EnginePlace:
     asked = None if model.engines == "auto" else model.engines
     if model.engine != "vllm":
         return EnginePlace(min(asked or 1, most), SERVICE_CPUS, 0, 1)
-    cores = cpus / models if work.info.computes_little else cpus * ENGINES_SHARE / models
-    count = min(asked or max(1, min(MOST_CPU_ENGINES, int(cores))), most)
-    share = cpus * ENGINES_SHARE / models / count
-    # Cores are lent, not divided: verifiers rarely need their half, and an engine alone is a third faster on both.
-    return EnginePlace(count, share, 0, max(1, int(cpus / models / count)))
+    cores = cpus / models
+    wanted = int(cores if work.info.computes_little else cores * ENGINES_SHARE)
+    count = min(asked or max(1, min(MOST_CPU_ENGINES, wanted)), most)
+    # Cores are lent, not divided: verifiers rarely need their half, and a larger model is a third faster on both.
+    return EnginePlace(count, cores * ENGINES_SHARE / count, 0, max(1, int(cores / count)))

@@ -12,7 +12,7 @@ from sampling.errors import BadInput
 LOOPBACK = "127.0.0.1"
 # Ray's usage report is of no use to a run; its token authentication stays on. A Ray of our own keeps the processes that
 # commit: each that is started anew costs a second of a core, and commits come seldom.
-QUIET = {
+DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -28,7 +28,7 @@ def connected(address: str | None) -> Iterator[tuple[float, float]]:
     fresh one on this machine, which ends with the run.
     """
     check_address(address)
-    for name, value in QUIET.items():
+    for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     import ray
 

@@ -9,6 +9,8 @@ import json
 import sys
 from typing import Any
 
+import vl_convert
+
 NOTHING = {"mark": "point", "data": {"values": []}}
 _VEGA_LITE = "6.1"
 
@@ -24,16 +26,12 @@ def serve() -> None:
 
 def svg(described: dict[str, Any]) -> str:
     """A chart described in Vega-Lite, as SVG."""
-    import vl_convert
-
     drawn: str = vl_convert.vegalite_to_svg(described, vl_version=_VEGA_LITE)
     return drawn
 
 
 def png(drawn: str) -> bytes:
     """An SVG as PNG, at two pixels for one so that it is sharp on any screen."""
-    import vl_convert
-
     picture: bytes = vl_convert.svg_to_png(drawn, scale=2)
     return picture
 

@@ -33,7 +33,7 @@ PROBLEMS, ROWS, PAID_K = (
 
 
 def small_part(resolved: Resolved) -> Resolved:
-    """The sweep with PROBLEMS problems of each task, evenly spread, and a k that makes about a unit of each cell."""
+    """The sweep with PROBLEMS problems of each task, evenly spread, and a k that makes at most ROWS samples a cell."""
     problems = {task: _spread(given) for task, given in resolved.problems.items()}
     most = max(1, ROWS // max(len(given) for given in problems.values()))
     sweep = resolved.sweep

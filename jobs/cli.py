@@ -8,6 +8,7 @@ import sys
 import click
 
 from jobs import cli_runs, cli_sweeps
+from jobs.cli_options import say
 from sampling.errors import TroopError
 
 INTERRUPTED = 130
@@ -24,10 +25,10 @@ def main() -> None:
         print(_one_line(error), file=sys.stderr)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        print("troop: interrupted; what was committed stays, the same command continues from there", file=sys.stderr)
+        say("interrupted; what was committed stays, the same command continues from there")
         sys.exit(INTERRUPTED)
     except TroopError as error:
-        print(f"troop: {error}", file=sys.stderr)
+        say(str(error))
         sys.exit(error.exit_code)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from jobs.words import many
 from sampling.errors import BadInput
 from verify.verdict import Status
 
@@ -212,8 +213,7 @@ def _refuse(
         columns = f"{shown}, {_row(table.kind)}" if shown else _row(table.kind)
         query = f"SELECT {columns} FROM {source} WHERE {condition} LIMIT 1"
         *values, place = db.execute(query).fetchall()[0]
-        rows = "1 row" if count == 1 else f"{count:,} rows"
-        raise BadInput(f"{table.path}: {says.format(*values)}; so in {rows}, the first of {place}")
+        raise BadInput(f"{table.path}: {says.format(*values)}; so in {many(count, 'row')}, the first of {place}")
 
 
 def _row(kind: Kind) -> str:
