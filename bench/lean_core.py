@@ -4,7 +4,7 @@
 
 Neither mathlib nor the REPL is needed: the theorems are about a few definitions of our own (``INIT``, compiled by that
 Lean), and ``lean_core_repl.py`` speaks the REPL's protocol. So real are Lean's parser, elaborator, kernel and messages;
-the process that is kept warm and the sandbox are tested elsewhere (tests/test_lean.py).
+the process that is kept warm and the sandbox are tested elsewhere (tests/verify/lean/test_verifier.py).
 """
 
 import subprocess
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from sampling.errors import VerifierFault
 from sampling.problems import LeanReference, Problem
-from verify.lean import LeanVerifier
-from verify.lean_home import find_lean
-from verify.supervisor import base_interpreter
+from verify.lean.home import find_lean
+from verify.lean.verifier import LeanVerifier
+from verify.sandbox.supervisor import base_interpreter
 
 INIT = """prelude
 set_option genCtorIdx false

@@ -29,8 +29,8 @@ ROOT = Path(__file__).parent.parent
 
 def writing(folder: Path) -> list[Figure]:
     """Encoding and committing units into a folder, by one process."""
-    from jobs.commit import RunSink
-    from jobs.store import DirectoryStore
+    from jobs.store.commit import RunSink
+    from jobs.store.store import DirectoryStore
 
     units, rows, text, wall, cpu, stored = list(made_units(UNITS)), 0, 0, [], [], 0
     for number in range(ROUNDS):
@@ -54,9 +54,9 @@ def writing(folder: Path) -> list[Figure]:
 
 def reading(folder: Path) -> list[Figure]:
     """Pass counts over a hundred million verdicts, in compacted shards of a folder, on two threads."""
-    from jobs.catalogue import Run
-    from jobs.results import read_cells
-    from jobs.store import DirectoryStore
+    from jobs.store.catalogue import Run
+    from jobs.store.results import read_cells
+    from jobs.store.store import DirectoryStore
 
     store = DirectoryStore(folder / "run")
     started = time.perf_counter()
@@ -80,7 +80,7 @@ def reading(folder: Path) -> list[Figure]:
 
 def reporting(folder: Path) -> list[Figure]:
     """``troop report`` of a hundred million verdicts on two cores, from the command to the page."""
-    from jobs.store import DirectoryStore
+    from jobs.store.store import DirectoryStore
 
     store = DirectoryStore(folder / "run")
     write_shards(store, SHARDS)
@@ -152,9 +152,9 @@ def drive(sweep_file: Path) -> None:
     from cluster.handle import UnitQueue
     from jobs.resolve import resolve
     from jobs.run import current_version, runnable, work_of, write_plan
-    from jobs.runs import missing_units
-    from jobs.spec import load_sweep
-    from jobs.store import open_store
+    from jobs.store.store import open_store
+    from jobs.store.stored_run import missing_units
+    from jobs.sweep import load_sweep
 
     sweep = load_sweep(sweep_file)
     resolved, store = resolve(sweep), open_store(sweep.run_uri)
@@ -167,8 +167,8 @@ def drive(sweep_file: Path) -> None:
 
 def resuming(folder: Path) -> list[Figure]:
     """Requests of a run of a million units, 3,906 compacted shards and 64 unit files, with nothing left to do."""
-    from tests.faulty_proxy import faulty_proxy
-    from tests.s3_server import swift_server
+    from tests.support.faulty_proxy import faulty_proxy
+    from tests.support.s3_server import swift_server
 
     with swift_server(folder / "s3") as server, faulty_proxy(server.endpoint) as proxy:
         os.environ |= {**server.environment(), "AWS_ENDPOINT_URL": server.endpoint}
@@ -190,11 +190,11 @@ def _fill(folder: Path) -> None:
     """The plan, and an object of a few bytes where each verdicts file lies: nobody reads them, all are listed."""
     import boto3.session
 
-    from jobs.layout import final_verdicts_key, verdicts_key
     from jobs.resolve import resolve
     from jobs.run import current_version, write_plan
-    from jobs.spec import load_sweep
-    from jobs.store import open_store
+    from jobs.store.layout import final_verdicts_key, verdicts_key
+    from jobs.store.store import open_store
+    from jobs.sweep import load_sweep
     from sampling.samples import UNITS_PER_SHARD, Unit
 
     boto3.session.Session().client("s3").create_bucket(Bucket="bench")

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import jobs.plan
+import jobs.planning
 from bench.figures import Figure, as_markdown
 from bench.results import ROOT
 from bench.simulated import InThisProcess, SimulatedOnRay
@@ -27,9 +27,9 @@ from cluster.pipeline import Pipeline
 from cluster.placement import EnginePlace, Placement
 from cluster.session import connected
 from cluster.tally import CellTally, Progress, Tally
-from jobs.commit import RunSink
-from jobs.store import DirectoryStore
-from sampling.models import ModelInfo
+from jobs.store.commit import RunSink
+from jobs.store.store import DirectoryStore
+from sampling.engines.model_info import ModelInfo
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings
 
@@ -65,17 +65,17 @@ class Drive:
 
 def planned_work(units: int, rows: int, batches: int) -> Work:
     """A planned run of one problem: the product's own planner cuts it into units of ``rows`` samples."""
-    jobs.plan.UNIT_ROWS = rows
+    jobs.planning.UNIT_ROWS = rows
     problem = Problem.model_validate({"id": "p", "prompt": "?", "verifier": "exact", "reference": {"answer": "1"}})
-    planned = jobs.plan.PlannedModel(name="m", distribution={}, sampling={}, revision="main", sampling_hash="h")
-    wanted = jobs.plan.Wanted((planned,), {"t": [problem]}, {("m", "t"): units * rows})
-    layer = jobs.plan.extend([], wanted, created="", code_version="bench", sweep={})
+    planned = jobs.planning.PlannedModel(name="m", distribution={}, sampling={}, revision="main", sampling_hash="h")
+    wanted = jobs.planning.Wanted((planned,), {"t": [problem]}, {("m", "t"): units * rows})
+    layer = jobs.planning.extend([], wanted, created="", code_version="bench", sweep={})
     assert layer is not None
-    todo = jobs.plan.planned_units([layer])
+    todo = jobs.planning.planned_units([layer])
     assert len(todo) == units
     spec = ModelSpec(name="m", path=str(batches), engine="replay")
     model = ModelWork(spec, ModelInfo("main"), SamplingSettings(), "h", todo)
-    return Work((model,), {"t": {0: problem}}, 0, None, None, "bench", None, jobs.plan.open_shards([layer], todo))
+    return Work((model,), {"t": {0: problem}}, 0, None, None, "bench", None, jobs.planning.open_shards([layer], todo))
 
 
 def drive(work: Work, actors: Actors, place: EnginePlace, verifiers: int, units: int) -> Drive:

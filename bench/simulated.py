@@ -23,10 +23,10 @@ from cluster.batches import (
     Work,
 )
 from cluster.census import NodeState
-from cluster.judging import JudgeWorker
 from cluster.placement import EnginePlace
 from cluster.sampler import Sampler
 from cluster.sink import Receipt, Sink
+from cluster.verifier import VerifierWorker
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
 
@@ -68,7 +68,7 @@ class HollowSampler(SimulatedSampler):
         return ()
 
 
-class SimulatedJudge(JudgeWorker):
+class SimulatedJudge(VerifierWorker):
     """Passes everything at once, without a sandbox."""
 
     def __init__(self, problems: Problems, tier: str | None) -> None:

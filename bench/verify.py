@@ -22,11 +22,11 @@ from bench import others
 from bench.figures import Figure
 from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, serve
 from sampling.problems import CallCase, Problem, PythonReference, StdioCase, StdioReference
-from verify.limits import Quota
 from verify.python import PythonVerifier
-from verify.sandbox import Code, Sandbox
+from verify.sandbox.limits import Quota
+from verify.sandbox.sandbox import Code, Sandbox
+from verify.sandbox.tiers import probe
 from verify.stdio import StdioVerifier
-from verify.tiers import probe
 from verify.verdict import Status
 
 SLICES = 24

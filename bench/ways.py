@@ -22,11 +22,11 @@ from cluster.pipeline import Pipeline
 from cluster.placement import place
 from cluster.session import connected
 from cluster.tally import CellTally, Progress, Tally
-from jobs.commit import RunSink
 from jobs.resolve import Resolved
 from jobs.run import current_version, work_of, write_plan
-from jobs.runs import missing_units
-from jobs.store import open_store
+from jobs.store.commit import RunSink
+from jobs.store.store import open_store
+from jobs.store.stored_run import missing_units
 
 CORES = os.cpu_count() or 1
 BATCHES = 16  # of Ray Data on one engine: with its 32 rows each, twice what the engine holds
@@ -136,8 +136,8 @@ WAYS: Mapping[str, Callable[[Resolved, Path], Measured]] = {
 
 def _engine(resolved: Resolved, threads: int) -> tuple[dict[str, Any], bool]:
     """The engine arguments that Troop would use, and whether there is a GPU."""
-    from sampling.gpu_memory import GpuShare
-    from sampling.vllm_engine import engine_arguments, prepare_environment
+    from sampling.engines.gpu_memory import GpuShare
+    from sampling.engines.vllm_engine import engine_arguments, prepare_environment
 
     model, on_gpu = resolved.sweep.models[0], prepare_environment(threads)
     share = GpuShare(model.gpus) if on_gpu else None
@@ -145,7 +145,7 @@ def _engine(resolved: Resolved, threads: int) -> tuple[dict[str, Any], bool]:
 
 
 def _settings(resolved: Resolved) -> Any:
-    from sampling.vllm_engine import sampling_params
+    from sampling.engines.vllm_engine import sampling_params
 
     (problems,) = resolved.problems.values()
     return sampling_params(resolved.sweep.settings_of(resolved.sweep.models[0]), problems[0].stop)

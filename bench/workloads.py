@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.demo import demo_sweep
 from jobs.resolve import Resolved, resolve
-from jobs.spec import Sweep
+from jobs.sweep import Sweep
 
 SHOTS = 5
 CONTEXT, MAX_TOKENS = 2048, 256

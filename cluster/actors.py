@@ -9,10 +9,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.batches import ModelWork, Work
 from cluster.census import NodeState, look
-from cluster.judging import JudgeWorker, commit_unit, compact_shard
 from cluster.placement import EnginePlace
 from cluster.sampler import Sampler
 from cluster.sink import Receipt, Sink
+from cluster.verifier import VerifierWorker, commit_unit, compact_shard
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Shard, Unit
 
@@ -23,8 +23,10 @@ Ref = Any  # a ray.ObjectRef: a reference, never the payload
 
 
 class Actors(Protocol):
-    """Makers of sampler and verifier actors, and of commit tasks; an actor has the methods of Sampler or JudgeWorker,
-    each called as Ray's are."""
+    """Makers of sampler and verifier actors, and of commit tasks.
+
+    An actor has the methods of Sampler or VerifierWorker, each called as Ray's are.
+    """
 
     def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
         """An actor that serves one model from its place."""
@@ -62,7 +64,7 @@ class RayActors:
         return actor.options(**options).remote(*arguments)
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
-        actor: Any = ray.remote(JudgeWorker)
+        actor: Any = ray.remote(VerifierWorker)
         where = NodeAffinitySchedulingStrategy(node_id, soft=False) if node_id else "DEFAULT"
         return actor.options(num_cpus=cpus, scheduling_strategy=where).remote(
             self._problems, self._work.tier, self._work.judge

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from sampling.models import ModelInfo
+from sampling.engines.model_info import ModelInfo
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
-from verify.llm_judge import JudgeSettings
+from verify.judge import JudgeSettings
 from verify.verdict import Verdict
 
 Problems = Mapping[str, Mapping[int, Problem]]  # task -> problem_idx -> problem

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Iterator
 
 from cluster.batches import ModelWork, SampleBatch, SampleHeader, SetAside, VerdictBatch, Work
-from cluster.judging import JudgeWorker, commit_unit, compact_shard
 from cluster.placement import place_here
 from cluster.sampler import Sampler
 from cluster.shards import OpenShards
 from cluster.sink import Sink
 from cluster.spending import Spending
 from cluster.tally import EngineTally, Enough, OnProgress, Tally, never
+from cluster.verifier import VerifierWorker, commit_unit, compact_shard
 from sampling.samples import Unit
 
 
@@ -26,7 +26,7 @@ def run_local(
 
     Raises EngineError where the pipeline would retry.
     """
-    judge, shards = JudgeWorker(work.problems, work.tier, work.judge), OpenShards(work.open_shards)
+    judge, shards = VerifierWorker(work.problems, work.tier, work.judge), OpenShards(work.open_shards)
     spending = spending or Spending(work, {}, lambda _: None)
     try:
         judge.prepare()
@@ -44,7 +44,7 @@ def run_local(
 def _run_model(
     model: ModelWork,
     work: Work,
-    judge: JudgeWorker,
+    judge: VerifierWorker,
     sink: Sink,
     tally: Tally,
     on_progress: OnProgress,
@@ -75,7 +75,7 @@ def _run_model(
 
 
 def _sample_and_judge(
-    unit: Unit, sampler: Sampler, judge: JudgeWorker, engine: EngineTally, tally: Tally
+    unit: Unit, sampler: Sampler, judge: VerifierWorker, engine: EngineTally, tally: Tally
 ) -> list[SampleBatch | VerdictBatch]:
     samples: list[SampleBatch | VerdictBatch] = []
     verdicts: list[SampleBatch | VerdictBatch] = []

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.batches import ModelWork
-from cluster.devices import smallest_gpu
 from cluster.placement import Node
 from cluster.session import alive_nodes
+from sampling.engines.devices import smallest_gpu
 
 ANSWER_S = 60.0  # a node may have to start a process first
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from math import floor
 
 from cluster.batches import ModelWork
-from cluster.devices import smallest_gpu
+from sampling.engines.devices import smallest_gpu
+from sampling.engines.gpu_memory import engines_that_fit
 from sampling.errors import BadInput
-from sampling.gpu_memory import engines_that_fit
 from sampling.settings import ModelSpec
 
 MOST_CPU_ENGINES = 4  # per model, on a machine without a GPU

@@ -7,13 +7,14 @@ import socket
 import time
 from collections.abc import Iterator
 
-from cluster import devices
 from cluster.batches import EngineReady, ModelWork, Problems, SampleBatch, SampleHeader
 from cluster.placement import EnginePlace
-from sampling.engine import Request
-from sampling.engine_loop import EngineLoop
-from sampling.engines import start_engine
-from sampling.gpu_memory import taken_bytes
+from cluster.session import granted
+from sampling.engines import devices
+from sampling.engines.engine import Request
+from sampling.engines.engine_loop import EngineLoop
+from sampling.engines.gpu_memory import taken_bytes
+from sampling.engines.start import start_engine
 from sampling.samples import Provenance, Sample, Unit
 from sampling.seeds import Seeds, engine_seed
 
@@ -40,7 +41,7 @@ class Sampler:
     def start(self) -> EngineReady:
         """Starts the engine; raises EngineError, EngineRefused where it can never run on what this process has."""
         started = time.monotonic()
-        self._given = devices.look(self._place.gpus)
+        self._given = devices.look(self._place.gpus, granted())
         devices.refuse_wrong(self._given)
         work, first = self._work, next(iter(self._work.units))
         seed = engine_seed(self._run_seed, work.model.name, f"{first.task}/{first.number}", secrets.token_hex(8))

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from cluster import devices
 from cluster.batches import ModelWork, SetAside
 from cluster.placement import EnginePlace, place, place_here
+from cluster.session import connected, granted
+from sampling.engines import devices
+from sampling.engines.gpu_memory import taken_bytes
+from sampling.engines.reward import RewardModel, Score, Text
+from sampling.engines.reward_engine import RewardEngine
 from sampling.errors import BadInput, EngineError, StoreError, StoreUnusable
-from sampling.gpu_memory import taken_bytes
-from sampling.reward import RewardModel, Score, Text
-from sampling.reward_engine import RewardEngine
 from sampling.samples import Unit
 from sampling.settings import SamplingSettings
 
@@ -131,7 +132,7 @@ class Scorer:
         return engine.score(texts), time.monotonic() - begun
 
     def _started(self) -> RewardEngine:
-        given = devices.look(self._place.gpus)
+        given = devices.look(self._place.gpus, granted())
         devices.refuse_wrong(given)
         room = given.room(self._place.threads)
         if room.share:
@@ -171,7 +172,6 @@ def score_here(work: ScoreWork[Item], show: OnCount) -> ScoreTally[Item]:
 def score_on_ray(work: ScoreWork[Item], show: OnCount, address: str | None) -> ScoreTally[Item]:
     """On the cluster at ``address``, as many engines as have room; raises BadInput, EngineError, StoreUnusable."""
     from cluster.nodes import survey
-    from cluster.session import connected
 
     tally = ScoreTally(work.items, show)
     with connected(address) as (cpus, gpus):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cluster.address import check_address
+from sampling.engines.devices import Grant
 from sampling.errors import BadInput
 
 LOOPBACK = "127.0.0.1"
@@ -45,6 +46,16 @@ def connected(address: str | None) -> Iterator[tuple[float, float]]:
         yield float(resources.get("CPU", 1)), float(resources.get("GPU", 0))
     finally:
         ray.shutdown()
+
+
+def granted() -> Grant | None:
+    """Returns what Ray gave this process; None in a process that is not Ray's."""
+    import ray
+
+    if not ray.is_initialized():
+        return None
+    context = ray.get_runtime_context()
+    return Grant(context.get_node_id(), tuple(sorted(context.get_accelerator_ids().get("GPU", ()))))
 
 
 def alive_nodes() -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
 from cluster.batches import Work
-from sampling.prices import most_usd
+from sampling.engines.prices import most_usd
 from sampling.samples import Unit
 from sampling.settings import Prices
 

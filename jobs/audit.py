@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from cluster.audit import NodeAudit, OnCount, audit_cluster, audit_here
-from jobs.query import as_table, printable
-from jobs.spec import Sweep
+from cluster.trial_rounds import NodeAudit, OnCount, audit_cluster, audit_here
+from jobs.store.query import as_table, printable
+from jobs.sweep import Sweep
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.validate import Plain
-from verify.audit import Audit, gold_problems, is_gold, plan_audit
-from verify.judge import Judge
-from verify.lean import LeanVerifier
-from verify.patch import check_patches
-from verify.tiers import TierUnavailable
+from verify.lean.verifier import LeanVerifier
+from verify.patch.verifier import check_patches
+from verify.sandbox.tiers import TierUnavailable
+from verify.trials import Audit, gold_problems, is_gold, plan_audit
 from verify.verdict import Status
+from verify.verifiers import Verifiers
 
 GOLD_FIRST_S = 20.0  # a run spends no more on its first gold solutions, and the one that it is at
 LISTED = 50  # findings in the table
@@ -166,7 +166,7 @@ def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | No
     """
     chosen = {task: gold_problems(problems, most) for task, problems in tasks.items()}
     until, tried = time.monotonic() + GOLD_FIRST_S, 0
-    with Judge(tier) as judge:
+    with Verifiers(tier) as judge:
         for task, problems in chosen.items():
             in_time = takewhile(lambda _: time.monotonic() < until, problems)
             results = [_what_is_wrong(judge, problem) for problem in in_time]
@@ -186,7 +186,7 @@ def _passed(chosen: Mapping[str, Sequence[Problem]], tried: int) -> str:
     )
 
 
-def _what_is_wrong(judge: Judge, problem: Problem) -> str:
+def _what_is_wrong(judge: Verifiers, problem: Problem) -> str:
     """With a problem's gold solution, in words; "" where it passes."""
     try:
         verdict = judge.verify(problem, problem.solution or "")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cluster.tally import EngineProgress, Progress
-from jobs.cells import CellCounts, ModelFacts
-from jobs.costs import MILLION, SECONDS_AN_HOUR, rates, samples_drawn
-from jobs.spec import Stop, Sweep
+from jobs.numbers.cells import CellCounts, ModelFacts
+from jobs.numbers.costs import MILLION, SECONDS_AN_HOUR, rates, samples_drawn
+from jobs.sweep import Stop, Sweep
 from sampling.errors import BadInput
 from sampling.settings import ModelSpec
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from jobs.cells import CellCounts, ModelFacts
-from jobs.commit import result_files
-from jobs.costs import MILLION, SECONDS_AN_HOUR
-from jobs.estimators import Floats
-from jobs.layout import FINAL, SAMPLES, VERDICTS
-from jobs.predict import Measured, Place, predict
-from jobs.report_schema import Prediction
+from jobs.numbers.cells import CellCounts, ModelFacts
+from jobs.numbers.costs import MILLION, SECONDS_AN_HOUR
+from jobs.numbers.estimators import Floats
+from jobs.numbers.predict import Measured, Place, predict
+from jobs.report.schema import Prediction
 from jobs.resolve import Resolved
-from jobs.results import open_database, read_cells, undisturbed
-from jobs.runs import StoredRun
-from jobs.sessions import read_sessions
-from jobs.spec import Sweep
+from jobs.store.commit import result_files
+from jobs.store.layout import FINAL, SAMPLES, VERDICTS
+from jobs.store.results import open_database, read_cells, undisturbed
+from jobs.store.sessions import read_sessions
+from jobs.store.stored_run import StoredRun
+from jobs.sweep import Sweep
 from sampling.settings import ModelSpec
 
 PROBLEMS, ROWS, PAID_K = (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.spec import Sweep, load_sweep
+from jobs.sweep import Sweep, load_sweep
 from sampling.errors import BadInput
 
 SWEEP = Path(__file__).parent.parent / "examples" / "demo" / "sweep.yaml"

@@ -4,23 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.calibrate import evidence, predict_rest, small_part
-from jobs.costs import rates, samples_drawn
-from jobs.plan import Layer, Units, planned_units
-from jobs.predictions import keep_prediction
-from jobs.report_schema import Prediction
-from jobs.report_text import amount, between
+from jobs.numbers.costs import rates, samples_drawn
+from jobs.planning import Layer, Units, planned_units
+from jobs.report.schema import Prediction
+from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
-from jobs.results import read_cells
 from jobs.run import Say, current_version, next_layer, run_resolved, runnable, set_aside_lines
-from jobs.runs import StoredRun, layers_to_extend, missing_units, stored_run
-from jobs.schema import prompt_text
-from jobs.spec import Sweep
-from jobs.store import Store, open_store
-from jobs.words import many
+from jobs.store.predictions import keep_prediction
+from jobs.store.results import read_cells
+from jobs.store.schema import prompt_text
+from jobs.store.store import Store, open_store
+from jobs.store.stored_run import StoredRun, layers_to_extend, missing_units, stored_run
+from jobs.sweep import Sweep
 from sampling.errors import EngineError
 from sampling.settings import SamplingSettings, settings_on
 from sampling.validate import Plain
+from sampling.words import many
 
 BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # stored, at most: text is compressed
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 from sampling.validate import Plain
-from verify.containers import NoContainer, find_engine
-from verify.lean import LeanVerifier
-from verify.tiers import TierUnavailable, probe
+from verify.lean.verifier import LeanVerifier
+from verify.patch.containers import NoContainer, find_engine
+from verify.sandbox.tiers import TierUnavailable, probe
 
 
 class Finding(Plain):

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import duckdb
 import numpy as np
 
-from jobs.cells import Counts
-from jobs.layout import quote
-from jobs.plan import UNIT_ROWS as TEXT_ROWS
-from jobs.plan import UNKNOWN, Block, Layer, PlannedModel, PlannedProblems, layer_key, make_block, problem_ids
+from jobs.numbers.cells import Counts
+from jobs.planning import UNIT_ROWS as TEXT_ROWS
+from jobs.planning import UNKNOWN, Block, Layer, PlannedModel, PlannedProblems, layer_key, make_block, problem_ids
 from jobs.resolve import code_version
-from jobs.runs import IMPORTED, sweep_of
-from jobs.spec import Sweep
+from jobs.store.layout import quote
+from jobs.store.stored_run import IMPORTED, sweep_of
+from jobs.sweep import Sweep
 from jobs.tables import COUNTS, SAMPLES, Table
 from sampling.errors import BadInput
 from sampling.problems import Problem

@@ -23,25 +23,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.catalogue import Run, read_problems, write_problem_ids, write_problems
-from jobs.cells import Counts
-from jobs.commit import RunSink
-from jobs.compact import ahead
 from jobs.import_plan import UNIT_ROWS, Cell, Content, next_layer, places_of, read_content
-from jobs.plan import (
+from jobs.numbers.cells import Counts
+from jobs.planning import (
     UNKNOWN,
     Layer,
     planned_units,
     problem_ids,
 )
 from jobs.resolve import code_version
-from jobs.runs import IMPORTED, extend_plan, imported_numbers, layers_to_extend
-from jobs.schema import NO_VERIFIER, Footer
-from jobs.store import Store, open_store, probe_store
+from jobs.store.catalogue import Run, read_problems, write_problem_ids, write_problems
+from jobs.store.commit import RunSink
+from jobs.store.compact import ahead
+from jobs.store.schema import NO_VERIFIER, Footer
+from jobs.store.store import Store, open_store, probe_store
+from jobs.store.stored_run import IMPORTED, extend_plan, imported_numbers, layers_to_extend
 from jobs.tables import COUNTS, NAMES, SAMPLES, Table, opened_table
 from sampling.errors import BadInput
 from sampling.samples import Provenance, Sample, Unit
-from sampling.tasks import TaskSpec
+from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain
 from verify.verdict import Status, Verdict
 

@@ -14,8 +14,8 @@ from cluster.placement import Placement
 from cluster.spending import Spending
 from cluster.tally import OnProgress, Progress, Tally
 from jobs.budget import Budget, Watch, check_limits
-from jobs.commit import RunSink
-from jobs.spec import Stop
+from jobs.store.commit import RunSink
+from jobs.sweep import Stop
 
 Ended = tuple[tuple[SetAside, ...], str | None]  # the units set aside, and the limit that was reached
 Limits = Callable[[Mapping[str, float]], Budget]  # from the GPUs that one engine of each model holds

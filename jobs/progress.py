@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.tally import CellProgress, EngineProgress, OnProgress, Progress
-from jobs.words import many
+from sampling.words import many
 
 LINE_EVERY_S = 10.0
 OnCount = Callable[[int, int], None]  # how many are done, of how many

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.artist import Artist
-from jobs.catalogue import read_problems
-from jobs.cells import CellCounts, ModelFacts
-from jobs.layout import REPORT
-from jobs.plan import PlannedModel
-from jobs.predictions import predicted_and_actual
-from jobs.report_data import build_report
-from jobs.report_page import write_report
-from jobs.report_samples import BrowserSample, most_of_each
-from jobs.report_schema import Report
-from jobs.report_text import crossing, selected, share, shares
-from jobs.results import open_database, read_cells, undisturbed
-from jobs.runs import StoredRun
-from jobs.scores import read_scorers
-from jobs.store import DirectoryStore, Store
+from jobs.numbers.cells import CellCounts, ModelFacts
+from jobs.planning import PlannedModel
+from jobs.report.artist import Artist
+from jobs.report.figures import build_report
+from jobs.report.page import write_report
+from jobs.report.samples import BrowserSample, most_of_each
+from jobs.report.schema import Report
+from jobs.report.text import crossing, selected, share, shares
+from jobs.store.catalogue import read_problems
+from jobs.store.layout import REPORT
+from jobs.store.predictions import predicted_and_actual
+from jobs.store.results import open_database, read_cells, undisturbed
+from jobs.store.scores import read_scorers
+from jobs.store.store import DirectoryStore, Store
+from jobs.store.stored_run import StoredRun
 
 
 def report_run(stored: StoredRun, out: Path | None) -> str:

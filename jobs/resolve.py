@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.layout import quote
-from jobs.plan import PlannedModel, Wanted
-from jobs.spec import Sweep
+from jobs.planning import PlannedModel, Wanted
+from jobs.store.layout import quote
+from jobs.sweep import Sweep
+from sampling.engines.model_info import ModelInfo, inspect_model, prompt_too_long
+from sampling.engines.openai_check import check_service
+from sampling.engines.prices import most_unit_rows, most_usd, rows_for
 from sampling.errors import BadInput
-from sampling.models import ModelInfo, inspect_model, prompt_too_long
-from sampling.openai_check import check_service
-from sampling.prices import most_unit_rows, most_usd, rows_for
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
-from verify.judge import NO_JUDGE
+from verify.verifiers import NO_JUDGE
 
 
 @dataclass(frozen=True)

@@ -17,24 +17,24 @@ from os import cpu_count
 from pathlib import Path
 
 from cluster.batches import Problems, SampleBatch
-from cluster.judging import JudgeWorker
-from jobs.catalogue import Run, read_problems, read_versions
-from jobs.commit import RunSink
-from jobs.compact import compact_run
+from cluster.verifier import VerifierWorker
 from jobs.progress import counted
 from jobs.run import current_version
-from jobs.runs import StoredRun, open_run
-from jobs.schema import NO_VERIFIER, prompt_of
-from jobs.sessions import new_session, read_sessions, spent_before
-from jobs.spec import load_sweep
-from jobs.stored_units import StoredUnit, UnitReader, stored_units
-from jobs.words import many
+from jobs.store.catalogue import Run, read_problems, read_versions
+from jobs.store.commit import RunSink
+from jobs.store.compact import compact_run
+from jobs.store.schema import NO_VERIFIER, prompt_of
+from jobs.store.sessions import new_session, read_sessions, spent_before
+from jobs.store.stored_run import StoredRun, open_run
+from jobs.store.stored_units import StoredUnit, UnitReader, stored_units
+from jobs.sweep import load_sweep
 from sampling.errors import BadInput
 from sampling.problems import REFERENCES, Problem
 from sampling.samples import Unit
 from sampling.validate import parse
-from verify.llm_judge import JudgeSettings
-from verify.patch import check_patches
+from sampling.words import many
+from verify.judge import JudgeSettings
+from verify.patch.verifier import check_patches
 
 _CHUNK = 8  # neighbours go to one process: they may lie in one compacted file
 
@@ -43,7 +43,7 @@ class _Process:
     """What a worker process keeps between items."""
 
     run: Run
-    worker: JudgeWorker
+    worker: VerifierWorker
     reader: UnitReader
     version: str
 
@@ -143,7 +143,7 @@ def _judge_all(arguments: Arguments, items: list[StoredUnit], workers: int) -> l
 def _start(run: Run, version: str, problems: Problems, tier: str | None, judge: JudgeSettings | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent hands out no more
     _Process.run, _Process.version = run, version
-    _Process.worker, _Process.reader = JudgeWorker(problems, tier, judge), UnitReader(run)
+    _Process.worker, _Process.reader = VerifierWorker(problems, tier, judge), UnitReader(run)
 
 
 def _judge(item: StoredUnit) -> tuple[int, float]:

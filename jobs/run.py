@@ -15,23 +15,31 @@ from cluster.spending import Spending
 from cluster.tally import CellTally, Tally
 from jobs.audit import check_gold, check_lean
 from jobs.budget import Budget, Spent, committed_spend, open_budget
-from jobs.catalogue import Run, write_problems
-from jobs.commit import RunSink
-from jobs.compact import compact_run
 from jobs.places import Job, Place, opened
-from jobs.plan import Layer, Units, extend, open_shards, planned_units, problem_ids
+from jobs.planning import Layer, Units, extend, open_shards, planned_units, problem_ids
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
-from jobs.runs import SET_ASIDE, Committed, StoredRun, committed_numbers, extend_plan, layers_to_extend, read_layers
-from jobs.sessions import new_session, read_sessions, spent_before
-from jobs.spec import Sweep
-from jobs.store import Store, open_store, probe_store
-from jobs.words import many
+from jobs.store.catalogue import Run, write_problems
+from jobs.store.commit import RunSink
+from jobs.store.compact import compact_run
+from jobs.store.sessions import new_session, read_sessions, spent_before
+from jobs.store.store import Store, open_store, probe_store
+from jobs.store.stored_run import (
+    SET_ASIDE,
+    Committed,
+    StoredRun,
+    committed_numbers,
+    extend_plan,
+    layers_to_extend,
+    read_layers,
+)
+from jobs.sweep import Sweep
 from sampling.errors import BadInput, StoreError, TroopError
 from sampling.problems import Problem
-from verify.judge import KINDS, verifier_version
-from verify.llm_judge import JudgeSettings
-from verify.patch import check_patches
+from sampling.words import many
+from verify.judge import JudgeSettings
+from verify.patch.verifier import check_patches
+from verify.verifiers import KINDS, verifier_version
 
 Say = Callable[[str], None]
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
@@ -222,7 +230,7 @@ def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
 
 def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:
     from jobs.reporting import model_facts, read_engines
-    from jobs.results import read_cells
+    from jobs.store.results import read_cells
 
     stored = StoredRun(store, tuple(layers))
     cells = read_cells(stored.run)

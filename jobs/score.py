@@ -13,18 +13,18 @@ from functools import lru_cache
 
 from cluster.address import check_address
 from cluster.batches import SetAside
-from cluster.judging import WITHOUT_TEXT
 from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, score_here, score_on_ray
-from jobs.catalogue import Run, read_problems, read_versions
-from jobs.layout import scorer_key, scores_key, under
+from cluster.verifier import WITHOUT_TEXT
 from jobs.progress import count_display
 from jobs.run import Say, set_aside_lines
-from jobs.runs import StoredRun, open_run
-from jobs.schema import NO_VERIFIER, Footer, encode_scores, prompt_of
-from jobs.scores import Scorer, scored_numbers
-from jobs.stored_units import StoredUnit, UnitReader, stored_units
+from jobs.store.catalogue import Run, read_problems, read_versions
+from jobs.store.layout import scorer_key, scores_key, under
+from jobs.store.schema import NO_VERIFIER, Footer, encode_scores, prompt_of
+from jobs.store.scores import Scorer, scored_numbers
+from jobs.store.stored_run import StoredRun, open_run
+from jobs.store.stored_units import StoredUnit, UnitReader, stored_units
+from sampling.engines.reward import Prompt, RewardModel, RewardSettings, Score, Text, inspect_reward
 from sampling.errors import BadInput
-from sampling.reward import Prompt, RewardModel, RewardSettings, Score, Text, inspect_reward
 from sampling.samples import Sample
 from sampling.settings import ModelSpec
 from sampling.validate import Plain

@@ -3,14 +3,14 @@
 import json
 from collections import defaultdict
 
-from jobs.cells import CellCounts
-from jobs.estimators import coverage_curve
-from jobs.plan import planned_units, problem_ids
-from jobs.report_schema import CoveragePoint
-from jobs.report_text import point
-from jobs.results import read_cells
+from jobs.numbers.cells import CellCounts
+from jobs.numbers.estimators import coverage_curve
+from jobs.planning import planned_units, problem_ids
+from jobs.report.schema import CoveragePoint
+from jobs.report.text import point
 from jobs.run import set_aside_lines
-from jobs.runs import SET_ASIDE, StoredRun, open_run
+from jobs.store.results import read_cells
+from jobs.store.stored_run import SET_ASIDE, StoredRun, open_run
 from sampling.validate import Plain
 
 SO_FAR_RESAMPLES = 500  # a glance, not a report

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import duckdb
 
-from jobs.words import many
 from sampling.errors import BadInput
+from sampling.words import many
 from verify.verdict import Status
 
 LARGEST = 2**31 - 1  # what a column of 32 bits holds: sample numbers, counts, tokens

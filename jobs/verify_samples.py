@@ -21,12 +21,12 @@ from typing import IO
 from jobs.sample_rows import COLUMNS, SampleRow, VerdictRow, check_samples, read_samples
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
-from sampling.tasks import KINDS, TaskSpec
+from sampling.tasks.task import KINDS, TaskSpec
 from sampling.validate import parse
-from verify.judge import NO_JUDGE, Judge
-from verify.patch import check_patches
+from verify.patch.verifier import check_patches
 from verify.processes import JudgeProcesses
 from verify.verdict import Status, Verdict
+from verify.verifiers import NO_JUDGE, Verifiers
 
 BATCH_ROWS = 64
 BATCH_CHARACTERS = 4_000_000
@@ -220,7 +220,7 @@ def _batches(rows: Iterable[SampleRow]) -> Iterator[list[SampleRow]]:
         yield batch
 
 
-def _judge(judge: Judge, problems: Mapping[str, Problem], batch: list[tuple[str, str]]) -> list[Verdict]:
+def _judge(judge: Verifiers, problems: Mapping[str, Problem], batch: list[tuple[str, str]]) -> list[Verdict]:
     return [judge.verify(problems[problem], text) for problem, text in batch]
 
 

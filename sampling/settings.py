@@ -177,7 +177,7 @@ class ModelSpec(Plain):
 
 
 def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling | None) -> SamplingSettings:
-    """What a model samples with on a problem whose task says ``task``; see ``jobs.spec.Sweep`` for who goes first."""
+    """What a model samples with on a problem whose task says ``task``; see ``jobs.sweep.Sweep`` for who goes first."""
     if task is None or model.sampling is not None:
         return settings
     return settings.model_copy(update=task.model_dump(exclude_none=True))

@@ -1,6 +1,6 @@
 """Lean 4 source as text: its comments, the statement and the proof of a theorem, the theorems of a file.
 
-Nothing is elaborated here, and nothing hostile is trusted to it: who judges proofs is ``verify/lean.py``.
+Nothing is elaborated here, and nothing hostile is trusted to it: who judges proofs is ``verify/lean/verifier.py``.
 """
 
 import re

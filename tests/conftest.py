@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.cli import main
-from tests.ray_ports import take_any_port
+from jobs.cli.main import main
+from tests.support.ray_ports import take_any_port
 
-pytest_plugins = ["tests.store_fixtures"]  # here, before any module imports from it: its asserts are rewritten
+pytest_plugins = ["tests.support.store_fixtures"]  # here, before any module imports from it: its asserts are rewritten
 
 PROBLEMS = [
     {"id": "one", "prompt": "1+1=", "verifier": "exact", "reference": {"answer": "2"}, "solution": "2"},
@@ -93,7 +93,7 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
 @pytest.fixture(scope="session")
 def reward_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two tiny reward models: ``outcome`` and ``process``."""
-    from tests.reward_models import outcome_model, process_model  # which import torch when they are called
+    from tests.support.reward_models import outcome_model, process_model  # which import torch when they are called
 
     root = tmp_path_factory.mktemp("reward-models")
     outcome_model(root / "outcome")

@@ -25,8 +25,8 @@ from sampling.problems import (
 from sampling.theorems import theorem_name
 from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
-from verify.diff import extract_diff
 from verify.extract import extract_code
+from verify.patch.diff import extract_diff
 from verify.verdict import Status
 
 GOLD = "gold"

@@ -10,11 +10,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Self, TypeVar
 
 from sampling.problems import Problem
-from verify.judge import REMEMBERED, Judge
+from verify.verifiers import REMEMBERED, Verifiers
 
 B = TypeVar("B")
 R = TypeVar("R")
-Work = Callable[[Judge, Mapping[str, Problem], B], R]
+Work = Callable[[Verifiers, Mapping[str, Problem], B], R]
 
 
 class JudgeProcesses:
@@ -45,7 +45,7 @@ class JudgeProcesses:
             child.terminate()
 
 
-_worker: tuple[Judge, Mapping[str, Problem]]
+_worker: tuple[Verifiers, Mapping[str, Problem]]
 
 
 def _start(problems: Mapping[str, Problem], tier: str | None, remembered: int) -> None:
@@ -53,7 +53,7 @@ def _start(problems: Mapping[str, Problem], tier: str | None, remembered: int) -
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    judge = Judge(tier, remembered=remembered)
+    judge = Verifiers(tier, remembered=remembered)
     multiprocessing.util.Finalize(None, judge.close, exitpriority=10)
     _worker = (judge, problems)
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sampling.problems import Problem, PythonReference
-from verify import wire
 from verify.compare import same_value
 from verify.extract import extract_code
-from verify.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox import Code, Raised, Run, Sandbox, compiled, mentions_numpy
+from verify.sandbox import wire
+from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
+from verify.sandbox.sandbox import Code, Raised, Run, Sandbox, compiled, mentions_numpy
+from verify.sandbox.warm import Checks
 from verify.stdio import NO_CODE, Spent
 from verify.verdict import Status, Verdict
-from verify.warm import Checks
 
 SHARED_NOTE = "shared process: candidate and test together, forgeable"
 _MAX_PREPARED = 4096

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from sampling.problems import Problem, StdioCase, StdioReference
 from verify.compare import same_output
 from verify.extract import extract_code
-from verify.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox import Code, Run, Sandbox
+from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
+from verify.sandbox.sandbox import Code, Run, Sandbox
 from verify.verdict import Status, Verdict
 
 NO_CODE = Verdict(Status.INVALID, "no code in the completion")

@@ -26,8 +26,8 @@ class Case:
     """A program, the calls, test or output that judge it, and what has to come of it.
 
     ``must`` is ``pass``, ``reject`` (decided, but not passed) or the exact status. ``excused`` says why the tier
-    ``confined`` need not stop this (see the promises in ``verify/sandbox.py``). ``test_too``: judged by a test as well
-    as by calls, for what depends on who is at the other end.
+    ``confined`` need not stop this (see the promises in ``verify/sandbox/sandbox.py``). ``test_too``: judged by a test
+    as well as by calls, for what depends on who is at the other end.
     """
 
     name: str

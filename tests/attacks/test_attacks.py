@@ -15,12 +15,12 @@ import pytest
 from sampling.problems import CallCase, Problem, PythonReference, StdioCase, StdioReference
 from tests.attacks import control, escape, forge, kernel, leak, net, process, resource, result
 from tests.attacks.case import PASS, REJECT, Case
-from verify import namespaces, supervisor
-from verify.limits import time_scale
 from verify.python import PythonVerifier
-from verify.sandbox import Sandbox
+from verify.sandbox import namespaces, supervisor
+from verify.sandbox.limits import time_scale
+from verify.sandbox.sandbox import Sandbox
+from verify.sandbox.tiers import SAFE_TIERS, TierUnavailable
 from verify.stdio import StdioVerifier
-from verify.tiers import SAFE_TIERS, TierUnavailable
 from verify.verdict import Status, Verdict
 
 CLASSES = (control, forge, leak, escape, process, net, kernel, resource, result)

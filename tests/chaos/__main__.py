@@ -16,7 +16,7 @@ from tests.chaos.rounds import Arena, Failed, Round
 from tests.chaos.session import ROLES, become_subreaper
 from tests.chaos.sweep import Size, write_inputs
 from tests.chaos.tormentor import Tormentor, strokes
-from tests.s3_server import CannotStart
+from tests.support.s3_server import CannotStart
 
 EXIT_NO_SERVER = 77
 

@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.faulty_proxy import Fault, FaultyProxy
+from tests.support.faulty_proxy import Fault, FaultyProxy
 
 ANY: tuple[Fault, ...] = ("503", "cut before", "lose reply", "reset")
 FAULTS: dict[str, tuple[Fault, ...]] = {"PUT": (*ANY, "cut body"), "GET": (*ANY, "cut reply")}

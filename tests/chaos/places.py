@@ -10,10 +10,10 @@ from pathlib import Path
 
 import boto3.session
 
-from jobs.store import StoreOptions
+from jobs.store.store import StoreOptions
 from tests.chaos.network import BadNetwork
-from tests.faulty_proxy import faulty_proxy
-from tests.s3_server import S3Server, swift_server
+from tests.support.faulty_proxy import faulty_proxy
+from tests.support.s3_server import S3Server, swift_server
 
 
 @dataclass(frozen=True)

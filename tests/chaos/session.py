@@ -17,7 +17,7 @@ from pathlib import Path
 DRIVER = "driver"
 TITLES = {  # how Ray names the processes of each role
     "sampler": ("ray::Sampler",),
-    "verifier": ("ray::JudgeWorker",),
+    "verifier": ("ray::VerifierWorker",),
     "committer": ("ray::commit_unit", "ray::compact_shard"),
 }
 ROLES = (*TITLES, DRIVER)

@@ -1,0 +1,84 @@
+"""One verifier process's work, and the assembly of a unit. Plain code: Ray makes actors and tasks of it."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from cluster.batches import Problems, SampleBatch, VerdictBatch, VerdictHeader
+from cluster.sink import Receipt, Sink
+from sampling.errors import TroopError
+from sampling.samples import Provenance, Sample, Shard, Unit
+from verify.judge import JudgeSettings
+from verify.verdict import Status, Verdict
+from verify.verifiers import Verifiers
+
+# Samples without a completion: there is nothing to verify, and an engine's failure is no wrong answer.
+WITHOUT_TEXT = {
+    "prompt_too_long": Verdict(Status.INVALID, reason="the prompt is longer than the model's context"),
+    "error": Verdict(Status.FAULT, reason="the engine failed on this sample"),
+}
+NO_VERDICT = Verdict(Status.FAULT, reason="not verified")
+
+
+class VerifierWorker:
+    """Owns the verifiers of one process, and with them a sandbox."""
+
+    def __init__(self, problems: Problems, tier: str | None, llm: JudgeSettings | None = None) -> None:
+        self._problems, self._judge = problems, Verifiers(tier=tier, llm=llm)
+
+    def prepare(self) -> None:
+        """Opens what the problems' verifiers need; raises BadInput where this machine cannot give it."""
+        self._judge.prepare({problem.verifier for table in self._problems.values() for problem in table.values()})
+
+    def judge(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
+        """A verdict for every sample of the batch."""
+        started = time.monotonic()
+        verdicts = [WITHOUT_TEXT.get(sample.finish_reason, NO_VERDICT) for sample in batch.samples]
+        table = self._problems[batch.task]
+        asked = [(table[idx], places) for idx, places in _by_problem(batch.samples).items()]
+        for problem, places in asked:
+            self._judge.announce(problem, [batch.samples[place].text for place in places])
+        for problem, places in asked:
+            texts = [batch.samples[place].text for place in places]
+            for place, verdict in zip(places, self._judge.verify_many(problem, texts), strict=True):
+                verdicts[place] = verdict
+        shared = sum(verdict.shared for verdict in verdicts)
+        return VerdictHeader(len(verdicts), shared, time.monotonic() - started), VerdictBatch(tuple(verdicts))
+
+    def close(self) -> None:
+        """Ends the sandbox."""
+        self._judge.close()
+
+
+def commit_unit(sink: Sink, unit: Unit, provenance: Provenance, *batches: SampleBatch | VerdictBatch) -> Receipt:
+    """Commits a unit from its sample batches and, in the same order, their verdict batches."""
+    samples = [sample for batch in batches if isinstance(batch, SampleBatch) for sample in batch.samples]
+    verdicts = [verdict for batch in batches if isinstance(batch, VerdictBatch) for verdict in batch.verdicts]
+    order = sorted(range(len(samples)), key=lambda i: (samples[i].problem_idx, samples[i].sample_idx))
+    samples, verdicts = [samples[i] for i in order], [verdicts[i] for i in order]
+    _check_complete(unit, samples)
+    return sink.commit(unit, samples, verdicts, provenance)
+
+
+def compact_shard(sink: Sink, shard: Shard) -> None:
+    """Compacts a shard whose units are all committed."""
+    sink.compact(shard)
+
+
+def _by_problem(samples: Sequence[Sample]) -> dict[int, list[int]]:
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, sample in enumerate(samples):
+        if sample.finish_reason not in WITHOUT_TEXT:
+            places[sample.problem_idx].append(place)
+    return places
+
+
+def _check_complete(unit: Unit, samples: Sequence[Sample]) -> None:
+    """A commit is for ever: nothing but exactly the planned rows may get there."""
+    expected = (
+        (problem, sample)
+        for problem in range(unit.first_problem, unit.last_problem)
+        for sample in range(unit.first_sample, unit.last_sample)
+    )
+    if [(s.problem_idx, s.sample_idx) for s in samples] != list(expected):
+        raise TroopError(f"unit {unit.model}/{unit.task}/{unit.number}: its samples are not the planned ones; dropped")

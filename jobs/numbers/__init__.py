@@ -1,0 +1,1 @@
+"""Estimators: coverage, intervals, fits, crossovers, costs, selection. Pure NumPy, no I/O."""

@@ -1,0 +1,127 @@
+"""What samples cost: tokens, floating-point operations, GPU hours and dollars, each None where it is not known.
+
+A cost has two parts, since k samples of a problem share one prompt: what the prompt costs once, and what each further
+sample costs. A service bills a prompt with every request, so its dollars are the samples' own, by the tokens that it
+counted. Both are means over what was really drawn: a cost at any k comes from measured lengths and throughput.
+"""
+
+from dataclasses import dataclass
+
+from jobs.numbers.cells import CellCounts, ModelFacts
+from sampling.errors import BadInput
+
+SECONDS_AN_HOUR = 3600
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Spend:
+    """An amount of everything that is paid for; None where it is not known."""
+
+    tokens: float | None = None
+    flops: float | None = None
+    gpu_hours: float | None = None
+    usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one problem's prompt costs once, and what each sample of it costs."""
+
+    prompt: Spend
+    sample: Spend
+
+    def at(self, k: float) -> Spend:
+        """The mean cost of k samples of one problem."""
+        return _combined(self, 1, k)
+
+    def total(self, problems: int, samples: int) -> Spend:
+        """The cost of a whole cell."""
+        return _combined(self, problems, samples)
+
+
+def rates(cell: CellCounts, facts: ModelFacts) -> Rates:
+    """Mean costs a problem and a sample. All of the engine's time is charged to the samples, which share it."""
+    problems, samples = len(cell.problem_ids), samples_drawn(cell)
+    if not problems or not samples or not cell.tokens:  # imported counts carry no tokens: nothing is known
+        return Rates(Spend(), Spend())
+    prompt, tokens, seconds = cell.prompt_tokens / problems, cell.tokens / samples, cell.engine_s / samples
+    billed = cell.billed_prompt_tokens / samples
+    return Rates(
+        prompt=Spend(prompt, prompt_flops(facts, prompt), 0.0, 0.0 if billed else _prompt_usd(facts, prompt)),
+        sample=Spend(tokens, sample_flops(facts, prompt, tokens), _gpu_hours(facts, seconds),
+                     _with_judge(_sample_usd(facts, billed, tokens, seconds), cell.judge_usd / samples)),
+    )  # fmt: skip
+
+
+def samples_drawn(cell: CellCounts) -> int:
+    """Samples that were paid for: those decided and those our side failed to judge."""
+    return int(cell.n.sum() + cell.faults.sum())
+
+
+def prompt_flops(facts: ModelFacts, tokens: float) -> float | None:
+    """Operations to read a prompt, once for all of its samples."""
+    return _flops(facts, tokens, before=0.0)
+
+
+def sample_flops(facts: ModelFacts, prompt_tokens: float, tokens: float) -> float | None:
+    """Operations to write one sample behind a prompt."""
+    return _flops(facts, tokens, before=prompt_tokens)
+
+
+def _flops(facts: ModelFacts, tokens: float, before: float) -> float | None:
+    """The sum over tokens of 2 (N + 2 L d t), t the context so far (arXiv 2407.21787, section 2.3).
+
+    2N is a multiply and an add for each parameter (Kaplan et al. 2020, arXiv 2001.08361, section 2.1); the second
+    term is attention over t tokens, left out where the model's shape is unknown. Lengths are means, and attention is
+    convex in them: the true sum is never less than this.
+    """
+    if facts.parameters is None:
+        return None
+    contexts = tokens * before + tokens * (tokens + 1) / 2
+    attention = 2 * (facts.layers or 0) * (facts.hidden or 0) * contexts
+    return 2 * (facts.parameters * tokens + attention)
+
+
+def _gpu_hours(facts: ModelFacts, seconds: float) -> float | None:
+    return seconds * facts.gpus / SECONDS_AN_HOUR if seconds else None
+
+
+def _prompt_usd(facts: ModelFacts, tokens: float) -> float:
+    return tokens * facts.usd_per_million_prompt_tokens / MILLION if facts.usd_per_million_prompt_tokens else 0.0
+
+
+def _sample_usd(facts: ModelFacts, billed: float, tokens: float, seconds: float) -> float | None:
+    """Dollars by the hour, by the token, or both; None without a price, or with hours that nobody measured."""
+    by_hour, by_token = facts.usd_per_engine_hour, facts.usd_per_million_tokens
+    if (by_hour is None and by_token is None) or (by_hour is not None and not seconds):
+        return None
+    by_tokens = (by_token or 0.0) * tokens / MILLION + _prompt_usd(facts, billed)
+    return (by_hour or 0.0) * seconds / SECONDS_AN_HOUR + by_tokens
+
+
+def _with_judge(usd: float | None, judge_usd: float) -> float | None:
+    """A judge's dollars are known even where those of an engine are not."""
+    return (usd or 0.0) + judge_usd if judge_usd else usd
+
+
+def _combined(parts: Rates, prompts: float, samples: float) -> Spend:
+    def add(prompt: float | None, sample: float | None) -> float | None:
+        return None if prompt is None or sample is None else prompts * prompt + samples * sample
+
+    one, each = parts.prompt, parts.sample
+    return Spend(
+        tokens=add(one.tokens, each.tokens),
+        flops=add(one.flops, each.flops),
+        gpu_hours=add(one.gpu_hours, each.gpu_hours),
+        usd=add(one.usd, each.usd),
+    )
+
+
+def check_prices(facts: ModelFacts) -> None:
+    """Refuses negative prices and sizes; raises BadInput."""
+    for name in ("parameters", "layers", "hidden", "gpus", "usd_per_engine_hour", "usd_per_million_prompt_tokens",
+                 "usd_per_million_tokens"):  # fmt: skip
+        value = getattr(facts, name)
+        if value is not None and not value >= 0:
+            raise BadInput(f"model {facts.name}: {name} is {value}; it must not be negative")

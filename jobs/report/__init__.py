@@ -1,0 +1,1 @@
+"""The report: page, pictures, Markdown and JSON, made from numbers alone."""

@@ -1,0 +1,243 @@
+"""The frame of a chart and the marks in it: scales, colours, bands, lines, and where words find room."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jobs.report.chart_theme import INK, REST, Row, Size, Spec, Theme, finish
+
+TOPS = (0.1, 0.25, 0.5, 1.0)  # a model that covers little gets an axis that shows it
+MOST_LABELLED = 3
+_TOP, _BOTTOM, _LEFT, _CAPTION = 36, 58, 46, 22
+_LONGEST_NAME = 230
+_LINE, _LEADER = 18, 13
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What all layers of a chart share.
+
+    ``domain`` is of x; ``top`` is the largest coverage on the axis; ``paint`` names each model's colour; ``height``
+    is the title of y.
+    """
+
+    title: str
+    form: str
+    label_width: int
+    domain: tuple[float, float]
+    top: float
+    paint: dict[str, str]
+    size: Size
+    theme: Theme
+    caption: str = ""
+    height: str = "coverage: share of problems with a passing sample"
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+
+    @property
+    def floor(self) -> int:
+        """The height of the plot itself."""
+        return self.size.height - _TOP - _BOTTOM - (_CAPTION if self.size.caption else 0)
+
+    def pixel(self, share: float) -> float:
+        """How far below the top of the plot a coverage lies."""
+        return self.floor * (1 - share / self.top)
+
+    def coverage(self, pixel: float) -> float:
+        """Which coverage lies so far below the top of the plot."""
+        return self.top * (1 - pixel / self.floor)
+
+    def bands(self, rows: Sequence[Row]) -> Spec:
+        """The interval around each curve; models in grey have none, nor do all of a crowd."""
+        held = [row for row in rows if row["low"] is not None and self.paint[row["model"]] != REST]
+        mark = {"type": "area", "opacity": 0.16 if len({row["model"] for row in held}) <= MOST_LABELLED else 0.08}
+        return self._layer(held, mark, x="x", y="low", y2="high")
+
+    def lines(self, rows: Sequence[Row], width: float = 2.5, dash: Sequence[float] = ()) -> list[Spec]:
+        """One line a model, those in grey thinner and below the others."""
+        grey = [row for row in rows if self.paint[row["model"]] == REST]
+        rest = [row for row in rows if self.paint[row["model"]] != REST]
+        mark: Spec = {"type": "line", "strokeCap": "round", "strokeJoin": "round"}
+        if dash:
+            mark["strokeDash"] = list(dash)
+        drawn = ((grey, min(width, 1.5)), (rest, width))
+        return [self._layer(part, mark | {"strokeWidth": wide}, x="x", y="y") for part, wide in drawn if part]
+
+    def targets(self, rows: Sequence[Row]) -> list[Spec]:
+        """A line across the chart at each baseline's single try, its name at the end, and the try itself."""
+        ink, paper = self.theme[INK], self.theme["paper"]
+        rule = {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 1.25, "color": ink}
+        point = {"type": "point", "size": 60, "fill": paper, "stroke": ink, "opacity": 1}
+        named = rows if len(rows) <= MOST_LABELLED else []
+        words = [row | {"x": self.domain[1], "y": self._beside(row["y"])} for row in named]
+        return [self._layer(rows, rule, paint=False, y="y"), self._layer(rows, point, paint=False, x="x", y="y"),
+                *self._words(words, "right")]  # fmt: skip
+
+    def crossings(self, rows: Sequence[Row]) -> list[Spec]:
+        """Where a curve crosses: the point, its interval along the baseline's line, and what k that is."""
+        down = {"type": "rule", "strokeDash": [2, 3]}
+        bar = {"type": "rule", "strokeWidth": 7, "opacity": 0.4, "strokeCap": "round"}
+        dot = {"type": "circle", "size": 130, "opacity": 1, "stroke": self.theme["paper"], "strokeWidth": 2}
+        few = rows if len(rows) <= MOST_LABELLED else []
+        words = [row | {"y": self._above_floor(row["y"], i, len(few))} for i, row in enumerate(few)]
+        return [
+            self._layer([row | {"zero": 0} for row in rows], down, x="x", y="y", y2="zero"),
+            self._layer(rows, bar, x="low", x2="high", y="y"),
+            self._layer(rows, dot, x="x", y="y"),
+            *self._words(words, "left"),
+        ]
+
+    def names(self, ends: Sequence[Row]) -> list[Spec]:
+        """The name of each curve where it ends; moved apart, with a line to its curve, where two would touch.
+
+        Where there is no room for all, models in grey go without.
+        """
+        if (len(ends) - 1) * self._gap > self.floor:
+            ends = [row for row in ends if self.paint[row["model"]] != REST]
+        placed = self._apart(ends)
+        moved = [row for row in placed if abs(self.pixel(row["y"]) - self.pixel(row["end"])) > 3]
+        leader = {"type": "rule", "strokeWidth": 1, "opacity": 0.6, "xOffset": 2, "x2Offset": _LEADER - 2}
+        lines = self._layer([row | {"x2": row["x"]} for row in moved], leader, x="x", x2="x2", y="end", y2="y")
+        grey = [row for row in placed if self.paint[row["model"]] == REST]
+        rest = [row for row in placed if self.paint[row["model"]] != REST]
+        style = {"dx": _LEADER, "fontSize": self.size.font, "limit": _LONGEST_NAME}
+        muted: Spec = {"type": "text", "align": "left", "baseline": "middle", **style, "color": self.theme["muted"]}
+        return [
+            *([lines] if moved else []),
+            *([self._layer(grey, muted, paint=False, x="x", y="y", text="name")] if grey else []),
+            *self._words(rest, "left", style),
+        ]
+
+    def finish(self, layers: Sequence[Spec], names: Sequence[str]) -> Spec:
+        letters = max((len(name) for name in names), default=0)
+        width = min(_LONGEST_NAME, round(0.68 * self.size.font * letters)) + _LEADER + 6
+        right = width if self.size.labels else 18
+        margins = (_LEFT, right, _TOP, self.size.height - _TOP - self.floor)
+        caption = (self.caption, 6 - _LEFT, 6) if self.size.caption else None
+        return finish(layers, self.rows, self.size, self.theme, margins, caption)
+
+    @property
+    def _gap(self) -> float:
+        return 1.3 * self.size.font
+
+    def _layer(self, rows: Sequence[Row], mark: Spec, paint: bool = True, **channels: str) -> Spec:
+        """A mark over rows, with the fields that its channels read; in the colours of the models with ``paint``."""
+        name = f"rows{len(self.rows)}"
+        self.rows[name] = list(rows)
+        encoding = {channel: self._channel(channel, field) for channel, field in channels.items()}
+        return {
+            "data": {"name": name},
+            "mark": mark,
+            "encoding": encoding | ({"color": self._colour()} if paint else {}),
+        }
+
+    def _channel(self, channel: str, field: str) -> Spec:
+        read: Spec = {"field": field}
+        if channel == "text":
+            return read | {"type": "nominal"}
+        if channel in ("x2", "y2"):
+            return read
+        return read | {"type": "quantitative"} | (self._x() if channel == "x" else self._y())
+
+    def _x(self) -> Spec:
+        shown = ticks(*self.domain, self.size.width // self.label_width)
+        return {
+            "axis": {"title": self.title, "format": self.form, "values": shown, "grid": False, "ticks": True,
+                     "domain": True, "labelFlush": False, "labelOverlap": False},
+            "scale": {"type": "log", "domain": list(self.domain), "nice": False, "clamp": True},
+        }  # fmt: skip
+
+    def _y(self) -> Spec:
+        axis: Spec = {"title": self.height, "format": "~g", "titleAngle": 0,
+                      "titleAlign": "left", "titleBaseline": "bottom", "titleX": 4 - _LEFT, "titleY": -16,
+                      "values": [self.top * i / 5 for i in range(6)]}  # fmt: skip
+        return {"axis": axis, "scale": {"domain": [0, self.top]}}
+
+    def _colour(self) -> Spec:
+        colours = [self.theme[name] for name in self.paint.values()]
+        return {"field": "model", "type": "nominal", "legend": None,
+                "scale": {"domain": list(self.paint), "range": colours}}  # fmt: skip
+
+    def _words(self, rows: Sequence[Row], align: str, style: Spec | None = None) -> list[Spec]:
+        """Words in a model's colour over a halo of paper, so that a line behind them does not strike them out."""
+        if not rows:
+            return []
+        mark: Spec = {"type": "text", "align": align, "baseline": "middle", "dx": 7 if align == "left" else -4,
+                      "fontWeight": 600, "fontSize": self.size.font - 1, **(style or {})}  # fmt: skip
+        halo = mark | {"stroke": self.theme["paper"], "strokeWidth": 4, "strokeJoin": "round"}
+        under = self._layer(rows, halo, paint=False, x="x", y="y", text="name")
+        return [under, self._layer(rows, mark, x="x", y="y", text="name")]
+
+    def _beside(self, share: float) -> float:
+        """Below the line of a coverage, or above it where the axis is too close."""
+        below = self.pixel(share) + 13
+        return self.coverage(below if below < self.floor - 8 else self.pixel(share) - 13)
+
+    def _above_floor(self, share: float, line: int, lines: int) -> float:
+        """Just above the axis, or above the line of a coverage that is itself just above the axis."""
+        room = self.floor - self.pixel(share)
+        base = self.floor if room > (lines + 1) * _LINE else self.pixel(share) - 8
+        return self.coverage(base - 14 - line * _LINE)
+
+    def _apart(self, ends: Sequence[Row]) -> list[Row]:
+        """The rows with ``y`` moved so that no name touches another; ``end`` is where it was."""
+        placed: list[Row] = []
+        for column in self._columns(ends):
+            pixels = spread([self.pixel(row["y"]) for row in column], self._gap, self.floor)
+            placed += [row | {"y": self.coverage(at), "end": row["y"]} for row, at in zip(column, pixels, strict=True)]
+        return placed
+
+    def _columns(self, ends: Sequence[Row]) -> list[list[Row]]:
+        """Rows that end so near each other that their names could touch."""
+        low, high = (math.log(end) for end in self.domain)
+        near = (high - low) * _LONGEST_NAME / (self.size.width - _LEFT - _LONGEST_NAME)
+        columns: list[list[Row]] = []
+        for row in sorted(ends, key=lambda row: float(row["x"])):
+            if columns and math.log(row["x"]) - math.log(columns[-1][-1]["x"]) < near:
+                columns[-1].append(row)
+            else:
+                columns.append([row])
+        return columns
+
+
+def spread(places: Sequence[float], gap: float, end: float) -> list[float]:
+    """The places moved as little as it takes to lie ``gap`` apart, in their order, within [0, end] if that is possible.
+
+    Neighbours that touch become one block around their mean, which may then touch the next (pool adjacent violators).
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    blocks: list[tuple[list[int], float]] = []  # members, and where the first of them lies
+    for i in order:
+        members, start = [i], places[i]
+        while True:
+            start = max(0.0, min(start, end - gap * (len(members) - 1)))
+            if not blocks or blocks[-1][1] + gap * len(blocks[-1][0]) <= start:
+                break
+            members = blocks.pop()[0] + members
+            start = sum(places[m] - gap * at for at, m in enumerate(members)) / len(members)
+        blocks.append((members, start))
+    found = {m: start + gap * at for members, start in blocks for at, m in enumerate(members)}
+    return [found[i] for i in range(len(places))]
+
+
+def top_of(rows: Sequence[Row]) -> float:
+    """The smallest round top that holds every curve and band."""
+    highest = max((row.get("high") or row["y"] for row in rows), default=1.0)
+    return next(top for top in TOPS if highest <= top or top == TOPS[-1])
+
+
+def extent(rows: Sequence[Row]) -> tuple[float, float]:
+    """The ends of an axis; a single value gets a decade, since a scale needs two."""
+    xs = [row["x"] for row in rows]
+    low, high = (min(xs), max(xs)) if xs else (1.0, 10.0)
+    return (low, high) if high > low else (low, 10 * low)
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Round values of a logarithmic axis, about as many as there is room for."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    fine = [(step, float(f"{step}e{decade}")) for decade in decades for step in (1, 2, 5)]
+    inside = [(step, value) for step, value in fine if low * 0.999 <= value <= high * 1.001]
+    if len(inside) <= max(most, 3):
+        return [value for _, value in inside] or [low, high]
+    whole = [value for step, value in inside if step == 1]
+    return whole[:: max(1, math.ceil(len(whole) / most))]

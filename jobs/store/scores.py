@@ -1,0 +1,154 @@
+"""The scores of a run: which versions there are, which one counts, and the samples with their scores.
+
+One rule says which scores of a model on a task are read: the version asked for; else, of the versions that ``troop
+score`` made, the one that covers most units, the newest of equals; else those that the verdicts themselves carry, as
+imported outcomes may. Samples that were drawn again after their scores were made are not those that were scored: a file
+of scores counts only where the verdicts name the same samples.
+
+Scores lie in one file a unit and are not compacted: a file is a tenth of its unit's, and a report reads them once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from jobs.numbers.cells import OWN_SCORES, Counts, ScoredSamples
+from jobs.store.catalogue import Cell, Run, VerdictFile, cells_of, choose_cells, with_merged
+from jobs.store.commit import result_files
+from jobs.store.layout import SCORES, scorer_key, under
+from jobs.store.schema import SCORES as SCORE_COLUMNS
+from jobs.store.schema import Footer
+from sampling.errors import BadInput
+from sampling.validate import Plain, parse_json
+
+MOST_SCORES = 10_000_000
+
+
+class Scorer(Plain):
+    """What made the scores of a version, as it is kept beside them."""
+
+    model: str
+    revision: str
+    words: str
+    engine: dict[str, object]
+    settings: dict[str, object]
+
+    def encode(self) -> bytes:
+        return self.model_dump_json(indent=1).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class CellScores:
+    """The scores that count for one cell: of a version (``OWN_SCORES``: the verdicts'; "": none), in these files."""
+
+    version: str = OWN_SCORES
+    files: tuple[VerdictFile, ...] = ()
+
+
+def read_score_versions(run: Run) -> list[Cell]:
+    """Every version of the scores of every model on every task."""
+    return cells_of(VerdictFile(*found) for found in result_files(run.store, run.prefix, SCORES))
+
+
+def scored_numbers(run: Run, version: str) -> dict[tuple[str, str], set[int]]:
+    """The numbers of the units that have scores of a version, by model and task."""
+    cells = [cell for cell in read_score_versions(run) if cell.version == version]
+    return {(cell.model, cell.task): {number for file in cell.files for number in file.key.units} for cell in cells}
+
+
+def choose_scores(versions: Sequence[Cell], asked: str | None) -> dict[tuple[str, str], CellScores]:
+    """By model and task: the scores that count there; where it has no entry, ``missing_scores`` of it does."""
+    if asked == OWN_SCORES:
+        return {}
+    if asked is not None and asked not in {cell.version for cell in versions}:
+        names = ", ".join(sorted({cell.version for cell in versions} | {OWN_SCORES}))
+        raise BadInput(f"scores {asked!r}: not in this run; it has: {names}")
+    return {(c.model, c.task): CellScores(c.version, c.files) for c in choose_cells(versions, asked)}
+
+
+def missing_scores(asked: str | None) -> CellScores:
+    """Of a cell that has none of the scores asked for: never those of another version in their place."""
+    return CellScores() if asked in (None, OWN_SCORES) else CellScores("")
+
+
+def read_scorers(run: Run) -> dict[str, Scorer]:
+    """What made the scores, by version."""
+    names = {cell.version for cell in read_score_versions(run)}
+    found = ((name, under(run.prefix, scorer_key(name))) for name in sorted(names))
+    return {name: parse_json(Scorer, run.store.get(key), key) for name, key in found if run.store.head(key) is not None}
+
+
+def of_these_samples(
+    scores: Mapping[str, Footer], verdicts: Sequence[Footer], merged: Mapping[str, Footer]
+) -> list[str]:
+    """The paths among ``scores`` whose samples the verdicts name too."""
+    merged = {**merged, **{attempt: footer for footer in verdicts for attempt in footer.merged}}
+    named = {footer.samples for footer in verdicts}
+    return [path for path, footer in scores.items() if with_merged(footer, merged).samples in named]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRows:
+    """SQL for the rows of a cell's verdicts, and for those of its scores (None: the verdicts carry them)."""
+
+    verdicts: str
+    scores: str | None
+
+    @property
+    def joined(self) -> str:
+        """Verdicts with the score that counts."""
+        if self.scores is None:
+            return self.verdicts
+        kept = f"SELECT * EXCLUDE (score) FROM {self.verdicts}"
+        return f"(FROM ({kept}) JOIN (SELECT problem_idx, sample_idx, score FROM {self.scores}) " + (
+            "USING (problem_idx, sample_idx))"
+        )
+
+    def view(self, names: str) -> str:
+        """A SELECT with the columns of the view ``scores``; ``names`` are its constant columns."""
+        if self.scores is None:
+            own = "problem_idx, sample_idx, score, NULL::VARCHAR AS reason, NULL::INTEGER AS tokens"
+            return f"SELECT {names}, {own} FROM {self.verdicts} WHERE score IS NOT NULL"
+        return f"SELECT {names}, {', '.join(SCORE_COLUMNS.names)} FROM {self.scores}"
+
+
+def why_unscored(db: duckdb.DuckDBPyConnection, rows: ScoreRows, samples: int) -> str:
+    """How many of a cell's ``samples`` have no score though there are scores, and why; or nothing."""
+    if rows.scores is None:
+        found = db.execute(f"SELECT count(*) FROM {rows.verdicts} WHERE NOT isfinite(score)").fetchall()[0][0]
+        return f"{found:,} samples have a score that is no number; they are no candidates" if found else ""
+    query = f"SELECT coalesce(reason, ''), count(*) FROM {rows.scores} GROUP BY ALL ORDER BY 2 DESC"
+    counts = {str(reason): int(count) for reason, count in db.execute(query).fetchall()}
+    counts["not scored yet, `troop score` goes on"] = samples - sum(counts.values())
+    reasons = [f"{count:,} {reason}" for reason, count in counts.items() if reason and count > 0]
+    missing = samples - counts.get("", 0)
+    return f"{missing:,} samples have no score ({'; '.join(reasons)}); they are no candidates" if reasons else ""
+
+
+def scored_samples(
+    db: duckdb.DuckDBPyConnection, rows: ScoreRows, idx: Counts
+) -> tuple[tuple[ScoredSamples, ...], str]:
+    """The scored samples of each problem in ``idx``, or why there are none; a score that is no number is none."""
+    query = f"""SELECT problem_idx, score::DOUBLE AS score, answer, count(*) AS n, count(*) FILTER (passed) AS passed
+        FROM {rows.joined} WHERE isfinite(score) AND status <> 'fault' GROUP BY problem_idx, score, answer"""
+    distinct = int(db.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0])
+    if distinct > MOST_SCORES:
+        return (), f"{distinct:,} distinct scores are more than a report reads; there is no best-of-k"
+    found = db.execute(f"""
+        SELECT problem_idx, score, n, passed, CASE WHEN answer IS NULL THEN -1 ELSE
+            dense_rank() OVER (PARTITION BY problem_idx ORDER BY answer NULLS LAST) - 1 END AS answer
+        FROM ({query}) ORDER BY problem_idx, score, answer""").fetchnumpy()
+    starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
+    score, (answer, n, passed) = found["score"], (_ints(found[name]) for name in ("answer", "n", "passed"))
+    places = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
+    return tuple(ScoredSamples(np.asarray(score[at]), answer[at], n[at], passed[at]) for at in places), ""
+
+
+def _ints(column: object) -> Counts:
+    return np.asarray(column, dtype=np.int64)
+
+
+VIEW = pa.schema([pa.field(name, pa.string()) for name in ("model", "task", "version")] + list(SCORE_COLUMNS))

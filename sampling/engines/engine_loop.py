@@ -1,0 +1,173 @@
+"""The thread that steps an engine, so that several units can be in flight on it and none waits for another."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sampling.engines.engine import Completion, Engine, Request
+from sampling.errors import EngineError, TroopError
+from sampling.samples import Sample
+
+MAX_UNREAD = 16_384  # finished samples nobody has taken yet: beyond, generation pauses
+IDLE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Totals since the engine started: tokens generated, seconds spent on them, and seconds in which it was starved: it
+    had no work, or nobody took what was there."""
+
+    tokens: int
+    busy_s: float
+    starved_s: float = 0.0
+
+
+Item = list[Sample] | TroopError
+
+
+class EngineLoop:
+    """Owns one engine; all of its calls come from one thread. ``submit`` may be called from any thread."""
+
+    def __init__(self, start: Callable[[], Engine]) -> None:
+        self._start = start
+        self._inbox: queue.Queue[Sequence[Request] | None] = queue.Queue()
+        self._outboxes: dict[int, queue.Queue[Item]] = {}
+        self._unread = 0
+        self._lock = threading.Lock()
+        self._unpaid_s = 0.0  # busy time not yet attributed to a finished sample
+        self._stats = EngineStats(0, 0.0)
+        self._idle, self._moved, self._starved_s = True, time.monotonic(), 0.0
+        self._broken: TroopError | None = None
+        self._ready: queue.Queue[Engine | TroopError] = queue.Queue()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+        first = self._ready.get()
+        if isinstance(first, TroopError):
+            raise first
+        self.engine = first
+
+    @property
+    def stats(self) -> EngineStats:
+        return self._stats
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds for which the engine has had work and no step has ended."""
+        return 0.0 if self._idle else time.monotonic() - self._moved
+
+    def submit(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
+        """The samples of ``requests``, all of one tag, in lists as they finish; raises EngineError if it breaks."""
+        outbox: queue.Queue[Item] = queue.Queue()
+        with self._lock:
+            if self._broken is not None:
+                raise self._broken
+            self._outboxes[requests[0].tag] = outbox
+            self._inbox.put(requests)
+        left = sum(request.last_sample - request.first_sample for request in requests)
+        while left:
+            item = outbox.get()
+            if isinstance(item, TroopError):
+                raise item
+            left -= len(item)
+            self._count_unread(-len(item))
+            yield item
+        with self._lock:
+            del self._outboxes[requests[0].tag]
+
+    def close(self) -> None:
+        """Ends the thread and the engine."""
+        self._inbox.put(None)
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        try:
+            engine = self._start()
+        except Exception as error:  # noqa: BLE001 - whatever ends this thread, somebody waits to hear of it
+            self._ready.put(_as_engine_error(error))
+            return
+        self._moved = time.monotonic()
+        self._ready.put(engine)
+        try:
+            while self._accept(engine):
+                self._step(engine)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(_as_engine_error(error))
+        finally:
+            engine.close()
+
+    def _accept(self, engine: Engine) -> bool:
+        """Takes what has been submitted; waits only when there is nothing else to do."""
+        idle = self._idle = not engine.in_flight()
+        while True:
+            try:
+                item = self._inbox.get(block=idle)
+            except queue.Empty:
+                return True
+            if item is None:
+                return False
+            if self._idle:
+                now = time.monotonic()
+                self._starved_s += now - self._moved
+                self._idle, self._moved = False, now
+            for request in item:
+                engine.add(request)
+            idle = False
+
+    def _step(self, engine: Engine) -> None:
+        if self._unread > MAX_UNREAD:
+            time.sleep(IDLE_S)
+            now = time.monotonic()
+            self._starved_s += now - self._moved
+            self._moved = now  # it waits for us
+            return
+        started = time.monotonic()
+        completions = engine.step()
+        self._moved = time.monotonic()
+        seconds = self._moved - started
+        tokens = sum(completion.tokens for completion in completions)
+        self._stats = EngineStats(self._stats.tokens + tokens, self._stats.busy_s + seconds, self._starved_s)
+        self._unpaid_s += seconds
+        if completions:
+            self._hand_out(completions, self._unpaid_s / max(tokens, 1))
+            self._unpaid_s = 0.0
+
+    def _hand_out(self, completions: Sequence[Completion], seconds_per_token: float) -> None:
+        """Busy time goes to the samples that finish, by tokens: single shares are rough, their sum is exact."""
+        by_tag: dict[int, list[Sample]] = {}
+        for completion in completions:
+            by_tag.setdefault(completion.tag, []).append(_sample(completion, seconds_per_token))
+        for tag, samples in by_tag.items():
+            self._count_unread(len(samples))
+            self._outboxes[tag].put(samples)
+
+    def _count_unread(self, change: int) -> None:
+        with self._lock:
+            self._unread += change
+
+    def _fail(self, error: TroopError) -> None:
+        with self._lock:
+            self._broken = error
+            for outbox in self._outboxes.values():
+                outbox.put(error)
+
+
+def _as_engine_error(error: Exception) -> TroopError:
+    return error if isinstance(error, TroopError) else EngineError(f"{type(error).__name__}: {error}")
+
+
+def _sample(done: Completion, seconds_per_token: float) -> Sample:
+    return Sample(
+        problem_idx=done.problem_idx,
+        sample_idx=done.sample_idx,
+        text=done.text,
+        finish_reason=done.finish_reason,
+        prompt_tokens=done.prompt_tokens,
+        tokens=done.tokens,
+        seed=done.seed,
+        gen_s=done.gen_s,
+        engine_s=done.tokens * seconds_per_token,
+        logprob=done.logprob,
+        usd=done.usd,
+    )

@@ -1,0 +1,234 @@
+"""What can be known of a model before any engine starts: does it exist, how long a prompt it takes, how large it is."""
+
+import hashlib
+import json
+import logging
+import re
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from sampling.engines.openai_check import check_service
+from sampling.engines.replay_engine import GOLD
+from sampling.engines.weights import S3, S3Folder
+from sampling.errors import BadInput, EngineError
+from sampling.problems import Problem, load_json, read_text
+from sampling.settings import ModelSpec
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+WHOLE_FILE = 64 << 20  # larger files are known by their size and ends
+END = 1 << 20
+HEAD = re.compile(r"(^|\.)(score|classifier|v_head)\.")  # names of a reward model's or classifier's head
+HUB_TIMEOUT_S = 10.0
+BLOCK_WEIGHTS = 12  # of a transformer's block, times the square of its width
+MOST_OF_LITTLE = 4e6  # weights in blocks; measured on two cores, two engines win up to 3 million and lose from 11
+FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names of what an engine may load at another width
+SMALLER_CACHE = {
+    "kv_lora_rank", "full_attention_interval", "attn_layer_period", "hybrid_override_pattern", "num_kv_shared_layers",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Shape of a model; zeros and None where only the engine will know (a hub id, a service).
+
+    ``full_layers`` surely keep keys and values of the whole context. Of the weights, ``floats`` are numbers that an
+    engine loads at the width it computes with, ``packed_bytes`` are bytes of anything else (quantised), loaded as is.
+    ``architecture`` and ``labels`` (of a classifier's head) are as the config names them; ``has_head`` is whether the
+    weights hold such a head.
+    """
+
+    revision: str
+    max_model_len: int | None = None
+    parameters: int | None = None
+    layers: int = 0
+    hidden: int = 0
+    kv_width: int = 0
+    full_layers: int = 0
+    floats: int | None = None
+    packed_bytes: int = 0
+    architecture: str = ""
+    labels: int = 0
+    has_head: bool | None = None
+
+    @property
+    def computes_little(self) -> bool:
+        """Whether an engine without GPU is busier with its own Python than with arithmetic, so that threads help less
+        than engines."""
+        return 0 < BLOCK_WEIGHTS * self.layers * self.hidden**2 <= MOST_OF_LITTLE
+
+
+def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
+    """Raises BadInput for a path that is no model; of a model on the hub it fetches the config."""
+    if model.engine == "openai":
+        if model.service.check:
+            check_service(model, where)
+        return ModelInfo(revision=model.revision or "service")
+    folder = Path(model.path)
+    if model.engine == "replay":
+        if model.path == GOLD:
+            return ModelInfo(revision=GOLD)
+        if not folder.is_file():
+            raise BadInput(f"{where}.path: no file {model.path!r}; engine replay takes a samples JSONL, or {GOLD!r}")
+        return ModelInfo(revision=_file_digest(folder).hexdigest()[:16])
+    if model.path.startswith(S3):
+        return _inspect_bucket(S3Folder.parse(model.path), where)
+    if folder.is_dir():
+        return inspect_folder(folder, where)
+    if HUB_ID.fullmatch(model.path) and not model.path.startswith("."):
+        config = _hub_config(model, where)
+        return _shape(_json(config), config.parent.name, Weights())
+    raise BadInput(
+        f"{where}.path: no model at {model.path!r}; allowed: a folder with config.json, s3://…, or a hub id owner/name"
+    )
+
+
+def prompt_too_long(model: ModelSpec, info: ModelInfo, problems: tuple[Problem, ...]) -> str | None:
+    """Names the first plain prompt that leaves no room for a single token, or None; local models only."""
+    tokenizer_file = Path(model.path) / "tokenizer.json"
+    longest = model.max_model_len or info.max_model_len
+    if model.engine != "vllm" or longest is None or not tokenizer_file.is_file():
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    for problem in problems:
+        text = problem.prompt or "\n\n".join(message.content for message in problem.messages or ())
+        length = len(tokenizer.encode(text).ids)
+        if length >= longest:
+            return f"problem {problem.id!r}: its prompt has {length} tokens; {model.name} takes at most {longest - 1}"
+    return None
+
+
+def inspect_folder(folder: Path, where: str) -> ModelInfo:
+    """A model whose files are here; raises BadInput."""
+    if not (folder / "config.json").is_file():
+        raise BadInput(f"{where}.path: {str(folder)!r} has no config.json; a model folder needs one")
+
+    def read(name: str, first: int, last: int) -> bytes:
+        with (folder / name).open("rb") as file:
+            file.seek(first)
+            return file.read(last - first + 1)
+
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+    return _shape(_json(folder / "config.json"), _folder_digest(folder), _weigh(sizes, read))
+
+
+def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
+    try:
+        if "config.json" not in folder.files:
+            raise BadInput(f"{where}.path: {folder.uri} has no config.json; a model folder needs one")
+        config = load_json(folder.read("config.json").decode("utf-8", "replace"), f"{folder.uri}config.json")
+        weights = _weigh({name: size for name, (size, _) in folder.files.items()}, folder.read)
+    except EngineError as error:
+        raise BadInput(f"{where}.path: {error}") from error
+    return _shape(config, folder.revision, weights)
+
+
+def _hub_config(model: ModelSpec, where: str) -> Path:
+    """The config.json of a model on the hub, from this machine's cache or from the hub; its folder is the revision."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are no news to the user
+    try:
+        return Path(hf_hub_download(model.path, "config.json", revision=model.revision, etag_timeout=HUB_TIMEOUT_S))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = "is not in the cache, and the hub cannot be reached"
+        if isinstance(error, HfHubHTTPError):
+            reason = f"is refused by the hub ({error.response.status_code})"
+        raise BadInput(
+            f"{where}.path: model {model.path!r} {reason}; allowed: a folder with config.json, a hub id"
+        ) from error
+
+
+def _json(path: Path) -> Any:
+    return load_json(read_text(path), str(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the files of a model hold; see ModelInfo."""
+
+    parameters: int | None = None
+    floats: int | None = None
+    packed_bytes: int = 0
+    has_head: bool | None = None
+
+
+def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelInfo:
+    text = config.get("text_config", config)
+    heads = text.get("num_attention_heads") or 1
+    hidden = text.get("hidden_size") or 0
+    return ModelInfo(
+        revision=revision,
+        max_model_len=text.get("max_position_embeddings"),
+        parameters=weights.parameters,
+        layers=text.get("num_hidden_layers") or 0,
+        hidden=hidden,
+        kv_width=(text.get("head_dim") or hidden // heads) * (text.get("num_key_value_heads") or heads),
+        full_layers=_full_layers(text),
+        floats=weights.floats,
+        packed_bytes=weights.packed_bytes,
+        architecture=next(iter(config.get("architectures") or ()), ""),
+        labels=len(config.get("id2label") or ()) or config.get("num_labels") or 2,  # 2: what transformers leaves out
+        has_head=weights.has_head,
+    )
+
+
+def _full_layers(text: Mapping[str, Any]) -> int:
+    """Windows, latent attention and state-space layers keep less: where a config speaks of them, none is counted."""
+    kinds = text.get("layer_types")
+    if kinds:
+        return sum(kind == "full_attention" for kind in kinds)
+    window = text.get("sliding_window") and text.get("use_sliding_window", True)
+    return 0 if window or SMALLER_CACHE & text.keys() else text.get("num_hidden_layers") or 0
+
+
+def _weigh(sizes: Mapping[str, int], read: Callable[[str, int, int], bytes]) -> Weights:
+    """From the safetensors headers (https://huggingface.co/docs/safetensors: 8-byte length, then JSON).
+
+    ``read(name, first, last)`` gives bytes of a file, both ends included. Other formats are known by their size alone.
+    """
+    parameters = floats = packed = 0
+    names: set[str] = set()
+    for name in sorted(name for name in sizes if name.endswith(".safetensors")):
+        length = struct.unpack("<Q", read(name, 0, 7))[0]
+        header = json.loads(read(name, 8, 7 + length))
+        names |= header.keys()
+        for entry in (entry for key, entry in header.items() if key != "__metadata__"):
+            numbers = prod(entry["shape"])
+            parameters += numbers
+            if entry["dtype"] in FLOATS:
+                floats += numbers
+            else:
+                packed += entry["data_offsets"][1] - entry["data_offsets"][0]
+    if not parameters:
+        other = sum(size for name, size in sizes.items() if name.endswith((".bin", ".pt")))
+        return Weights(floats=0, packed_bytes=other) if other else Weights()
+    return Weights(parameters, floats, packed, any(map(HEAD.search, names)))
+
+
+def _folder_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(
+        p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".model", ".txt", ".jinja"}
+    ):
+        digest.update(path.name.encode() + _file_digest(path).digest())
+    return digest.hexdigest()[:16]
+
+
+def _file_digest(path: Path) -> "hashlib._Hash":
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        if size <= WHOLE_FILE:
+            digest.update(file.read())
+        else:
+            digest.update(file.read(END))
+            file.seek(-END, 2)
+            digest.update(file.read())
+    return digest

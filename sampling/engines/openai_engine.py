@@ -1,0 +1,274 @@
+"""Any server that speaks OpenAI's HTTP API behind the Engine protocol: frontier baselines, served models.
+
+The key comes from the environment variable that the sweep names, into one header; what a service says in an error is
+cleaned of it, so that it can stand nowhere else.
+"""
+
+import asyncio
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+
+from sampling.engines.engine import Completion, Request
+from sampling.engines.openai_api import Answer, Meaning, Reply, read_answer, request_of, share_tokens
+from sampling.engines.pace import Pace, backoff_s, retry_after_s
+from sampling.engines.prices import most_prompt_tokens, most_usd, usd
+from sampling.errors import EngineError
+from sampling.seeds import Seeds, sample_seed
+from sampling.settings import ModelSpec, SamplingSettings, settings_on
+
+TRIES = 8
+LONGEST_RETRY_AFTER_S = 900.0  # a service that asks for more is down
+CONNECT_S = 15.0
+FAILED = {Meaning.TOO_LONG: "prompt_too_long", Meaning.FILTERED: "error", Meaning.REFUSED: "error"}
+
+
+@dataclass(slots=True)
+class Draw:
+    """One request's samples, and what its lost replies may have cost."""
+
+    request: Request
+    indices: list[int]
+    started: float
+    lost_usd: float = 0.0
+
+
+class OpenAIEngine:
+    """At most ``model.parallel`` requests at a time; what may succeed later is tried again.
+
+    A sample that keeps failing while others succeed becomes a failed generation; where nothing succeeds, the service
+    is broken. No more is spent on a unit than its samples could cost at worst: a driver reserved just that.
+    """
+
+    device = "service"
+
+    def __init__(self, model: ModelSpec, settings: SamplingSettings, seeds: Seeds) -> None:
+        self._model, self._settings, self._seeds = model, settings, seeds
+        self.version = f"openai {model.base_url}"
+        self._key = api_key(model)
+        self._done: queue.Queue[Completion | EngineError] = queue.Queue()
+        self._tasks: dict[tuple[int, int, int], Future[None]] = {}
+        self._purses: dict[int, float] = {}  # by tag: dollars that may still be spent
+        self._granted: dict[int, float] = {}  # by tag: dollars that might be spent from the first
+        self._requests, self._tokens = Pace(model.service.requests_per_minute), Pace(model.service.tokens_per_minute)
+        self._not_before = self._last_success = float("-inf")
+        self._rng = random.Random()
+        self._slots = asyncio.Semaphore(model.parallel)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="openai-engine", daemon=True)
+        self._thread.start()
+        self._client = self._run(self._open())
+
+    def add(self, request: Request) -> None:
+        samples = range(request.first_sample, request.last_sample)
+        worst = most_usd(self._model, self._settings, request.problem, len(samples))
+        for account in (self._purses, self._granted):
+            account[request.tag] = account.get(request.tag, 0.0) + worst
+        each = 1 if self._settings.seed == "per_sample" else self._model.service.n_per_request
+        for first in range(0, len(samples), each):
+            part = list(samples[first : first + each])
+            work = asyncio.run_coroutine_threadsafe(self._draw(request, part), self._loop)
+            self._tasks |= {(request.tag, request.problem_idx, index): work for index in part}
+
+    def step(self) -> Sequence[Completion]:
+        try:
+            first = self._done.get(timeout=0.2)
+        except queue.Empty:
+            return []
+        results = [first, *(self._done.get() for _ in range(self._done.qsize()))]
+        completions = []
+        for result in results:
+            if isinstance(result, EngineError):
+                raise result
+            if self._tasks.pop((result.tag, result.problem_idx, result.sample_idx), None) is not None:
+                completions.append(result)
+        return completions
+
+    def in_flight(self) -> int:
+        return len(self._tasks)
+
+    def abort(self, tag: int) -> None:
+        for key in [key for key in self._tasks if key[0] == tag]:
+            self._tasks.pop(key).cancel()
+
+    def settle(self, tag: int) -> float:
+        """Forgets the account of a tag: at most this many dollars were spent on it."""
+        return self._granted.pop(tag, 0.0) - self._purses.pop(tag, 0.0)
+
+    def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        self._run(self._client.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _open(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self._model.base_url or "",
+            headers=bearer(self._key),
+            timeout=httpx.Timeout(None, connect=CONNECT_S),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._model.parallel),
+        )
+
+    async def _draw(self, request: Request, indices: list[int]) -> None:
+        """Puts every one of the samples into ``_done``; a service may return fewer than it was asked for."""
+        try:
+            while indices:
+                async with self._slots:
+                    found = await self._ask(Draw(request, indices, time.monotonic()))
+                indices = indices[len(found) :]
+                for completion in found:
+                    self._done.put(completion)
+        except EngineError as error:
+            self._done.put(error)
+
+    async def _ask(self, draw: Draw) -> list[Completion]:
+        """One request, tried until it is answered; some or all of its samples."""
+        said = ""
+        for attempt in range(1, TRIES + 1):
+            if not self._reserve(draw):
+                return self._failed(draw, "error")
+            answer, wait = await self._try(draw)
+            if answer.reply is not None:
+                return self._completions(draw, answer.reply)
+            lost = self._worst(draw) if answer.may_cost else 0.0
+            self._settle(draw, lost)
+            draw.lost_usd += lost
+            said = answer.said
+            if answer.meaning in FAILED and (answer.meaning is Meaning.FILTERED or self._has_succeeded):
+                return self._failed(draw, FAILED[answer.meaning])
+            if answer.meaning is not Meaning.AGAIN or wait > LONGEST_RETRY_AFTER_S:
+                raise self._broken(said)
+            if attempt < TRIES:
+                await asyncio.sleep(backoff_s(attempt, wait, self._rng))
+        if self._last_success < draw.started:
+            raise self._broken(f"{said} ({TRIES} tries)")
+        return self._failed(draw, "error")
+
+    async def _try(self, draw: Draw) -> tuple[Answer, float]:
+        """One try: what it means, and the seconds the service asks to wait."""
+        path, body = self._body(draw)
+        most = self._most_tokens(draw)
+        await self._wait_for_turn(most)
+        try:
+            async with asyncio.timeout(self._model.service.timeout_s):
+                got = await self._client.post(path, json=body)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            return Answer(Meaning.AGAIN, f"cannot be reached ({_words(error)})"), 0.0
+        except (httpx.TransportError, TimeoutError) as error:
+            return Answer(Meaning.AGAIN, f"no answer ({_words(error)})", may_cost=True), 0.0
+        answer = read_answer(got.status_code, got.content)
+        usage = answer.reply.usage if answer.reply else None
+        self._tokens.give_back(most - (usage.prompt_tokens + usage.completion_tokens if usage else 0))
+        wait = retry_after_s(got.headers.get("retry-after"), time.time())
+        if answer.meaning is Meaning.AGAIN and wait <= LONGEST_RETRY_AFTER_S:
+            self._not_before = max(self._not_before, time.monotonic() + wait)  # it is meant for all requests
+        return answer, wait
+
+    async def _wait_for_turn(self, tokens: int) -> None:
+        now = time.monotonic()
+        await asyncio.sleep(max(self._requests.book(now, 1), self._tokens.book(now, tokens)))
+        while (left := self._not_before - time.monotonic()) > 0:
+            await asyncio.sleep(left * self._rng.uniform(1.0, 1.2))  # not all at the same moment
+
+    def _body(self, draw: Draw) -> tuple[str, dict[str, Any]]:
+        seed = None
+        if self._settings.seed == "per_sample":
+            seed = self._seed_of(draw, draw.indices[0])
+        return request_of(self._model, self._settings, draw.request.problem, len(draw.indices), seed)
+
+    def _seed_of(self, draw: Draw, index: int) -> int:
+        if self._settings.seed != "per_sample":
+            return self._seeds.engine
+        return sample_seed(self._seeds.run, self._model.name, draw.request.problem.id, index)
+
+    def _completions(self, draw: Draw, reply: Reply) -> list[Completion]:
+        """The prompt, and what the request cost, belong to the first of its samples: they are billed once."""
+        self._last_success = time.monotonic()
+        if reply.usage is None and self._is_priced:
+            raise self._broken("its answers count no tokens (usage), so their dollars cannot be counted")
+        prompt, tokens = (reply.usage.prompt_tokens, reply.usage.completion_tokens) if reply.usage else (0, 0)
+        cost = usd(self._model.prices, prompt, tokens)
+        self._settle(draw, cost)
+        choices = reply.choices[: len(draw.indices)]
+        weights = [len(c.logprobs.values) if c.logprobs else len(c.written.encode("utf-8", "replace")) for c in choices]
+        found = []
+        for index, choice, share in zip(draw.indices, choices, share_tokens(tokens, weights), strict=False):
+            done = self._completion(draw, index, choice.written, choice.finished, share)
+            found.append(replace(done, logprob=sum(choice.logprobs.values) if choice.logprobs else None))
+        found[0] = replace(found[0], prompt_tokens=prompt, usd=cost + draw.lost_usd)
+        return found
+
+    def _failed(self, draw: Draw, reason: str) -> list[Completion]:
+        found = [self._completion(draw, index, "", reason, 0) for index in draw.indices]
+        return [replace(found[0], usd=draw.lost_usd), *found[1:]]
+
+    def _completion(self, draw: Draw, index: int, text: str, reason: str, tokens: int) -> Completion:
+        seconds = time.monotonic() - draw.started
+        tag, idx = draw.request.tag, draw.request.problem_idx
+        return Completion(tag, idx, index, text, reason, 0, tokens, self._seed_of(draw, index), seconds)
+
+    @property
+    def _has_succeeded(self) -> bool:
+        """Until then a refusal is taken to be about the settings: it would meet every request."""
+        return self._last_success > float("-inf")
+
+    @property
+    def _is_priced(self) -> bool:
+        return usd(self._model.prices, 1, 1) > 0
+
+    def _most_tokens(self, draw: Draw) -> int:
+        problem = draw.request.problem
+        most = settings_on(self._model, self._settings, problem.sampling).max_tokens
+        return most_prompt_tokens(problem) + len(draw.indices) * most
+
+    def _worst(self, draw: Draw) -> float:
+        prompt = most_prompt_tokens(draw.request.problem)
+        return usd(self._model.prices, prompt, self._most_tokens(draw) - prompt)
+
+    def _reserve(self, draw: Draw) -> bool:
+        """Whether the unit's money is enough for one more try: replies that were lost may have used it up."""
+        tag, worst = draw.request.tag, self._worst(draw)
+        if self._model.service.cap_usd is not None and self._purses[tag] < worst * (1 - 1e-9):
+            return False
+        self._purses[tag] -= worst
+        return True
+
+    def _settle(self, draw: Draw, spent: float) -> None:
+        """Gives back what a try was reserved and has not spent."""
+        if draw.request.tag in self._purses:
+            self._purses[draw.request.tag] += self._worst(draw) - spent
+
+    def _broken(self, said: str) -> EngineError:
+        clean = said.replace(self._key, "[key]") if self._key else said
+        return EngineError(f"model {self._model.name}: {self._model.base_url}: {clean}")
+
+
+def api_key(model: ModelSpec) -> str:
+    """The key, or "" where the sweep names no variable; raises EngineError where that is empty on this machine."""
+    if model.api_key_env is None:
+        return ""
+    key = os.environ.get(model.api_key_env, "").strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise EngineError(f"model {model.name}: the environment variable that api_key_env names holds no key here")
+    return key
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,66 @@
+"""Stored samples, or the tasks' own gold solutions, behind the Engine protocol: the boring twin of a real engine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from sampling.engines.engine import Completion, Request
+from sampling.problems import load_json, read_text
+from sampling.settings import ModelSpec
+from sampling.validate import Plain, parse
+
+GOLD = "gold"  # a model path: answer every problem with its own solution
+
+
+class StoredSample(Plain):
+    """One line of a samples JSONL."""
+
+    problem: str
+    sample: int = Field(ge=0)
+    text: str
+    model: str | None = None
+
+
+def read_samples(path: Path) -> list[StoredSample]:
+    """The samples of a JSONL file; raises BadInput naming the line."""
+    lines = read_text(path).split("\n")
+    places = [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
+    return [parse(StoredSample, load_json(line, place), place) for place, line in places]
+
+
+class ReplayEngine:
+    """Gives back what is stored; a sample that is not there is a failed generation."""
+
+    version = "replay 1"
+    device = "none"
+
+    def __init__(self, model: ModelSpec) -> None:
+        self._model = model
+        self._requests: list[Request] = []
+        stored = [] if model.path == GOLD else read_samples(Path(model.path))
+        self._texts = {(s.problem, s.sample): s.text for s in stored if s.model in {None, model.name}}
+
+    def add(self, request: Request) -> None:
+        self._requests.append(request)
+
+    def step(self) -> Sequence[Completion]:
+        if not self._requests:
+            return []
+        request = self._requests.pop(0)
+        return [self._completion(request, index) for index in range(request.first_sample, request.last_sample)]
+
+    def in_flight(self) -> int:
+        return sum(request.last_sample - request.first_sample for request in self._requests)
+
+    def abort(self, tag: int) -> None:
+        self._requests = [request for request in self._requests if request.tag != tag]
+
+    def close(self) -> None:
+        self._requests = []
+
+    def _completion(self, request: Request, index: int) -> Completion:
+        gold = self._model.path == GOLD
+        text = request.problem.solution if gold else self._texts.get((request.problem.id, index))
+        reason, words = "error" if text is None else "stop", len((text or "").split())
+        return Completion(request.tag, request.problem_idx, index, text or "", reason, 0, words, seed=0, gen_s=0.0)

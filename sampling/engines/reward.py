@@ -1,0 +1,249 @@
+"""What a reward model is told of a completion, and what its outputs mean: decisions without an engine.
+
+An outcome model says one thing of the whole text, at its last token (Cobbe et al. 2021, arXiv 2110.14168). A process
+model says one at the end of every step (Lightman et al. 2023, arXiv 2305.20050); how those become one score changes
+best-of-N more than most models do, so it is named by the user and never guessed.
+"""
+
+import hashlib
+import json
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from sampling.engines.model_info import ModelInfo, inspect_model
+from sampling.errors import BadInput, EngineRefused
+from sampling.problems import Message
+from sampling.settings import ModelSpec
+from sampling.validate import Plain, parse
+
+VERSION = "reward 1"  # changes whenever a score could
+Prompt = str | tuple[Message, ...]
+Join = Literal["last", "min", "prod", "mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One kind of reward model. ``labels`` is None where its config says how many; ``step_token`` where it has one."""
+
+    suffix: str
+    process: bool
+    task: Literal["classify", "token_classify"]
+    labels: int | None = None
+    step_token: str | None = None
+
+
+# By the end of the architecture's name; heads and step token as in Qwen2.5-Math-RM and Qwen2.5-Math-PRM (2501.07301).
+HEADS = (
+    Head("ForSequenceClassification", False, "classify"),
+    Head("ForRewardModel", False, "token_classify", labels=1),
+    Head("ForTokenClassification", True, "token_classify"),
+    Head("ForProcessRewardModel", True, "token_classify", labels=2, step_token="<extra_0>"),
+)
+
+
+class RewardSettings(Plain):
+    """How texts are scored. ``steps`` joins a process model's scores; ``template`` auto is chat where there is one.
+
+    A completion is cut into steps at ``step_separator``; a process model is read at the ``step_token`` after each.
+    """
+
+    steps: Join | None = None
+    step_separator: str = Field(default="\n\n", min_length=1)
+    step_token: str | None = Field(default=None, min_length=1)
+    template: Literal["auto", "chat", "plain"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModel:
+    """A reward model that was looked at, with settings that fit it."""
+
+    spec: ModelSpec
+    info: ModelInfo
+    head: Head
+    labels: int
+    settings: RewardSettings
+
+    @property
+    def version(self) -> str:
+        """Names all that changes a score: the ``m=`` part of stored scores' keys."""
+        said = [VERSION, self.spec.distribution, self.info.revision, self.settings.model_dump(), self.labels]
+        digest = hashlib.sha256(json.dumps([*said, self.info.architecture], sort_keys=True).encode()).hexdigest()
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.spec.name)[:60]
+        return f"{name}-{self.settings.steps}-{digest[:10]}"
+
+    @property
+    def words(self) -> str:
+        """The same for a person."""
+        settings = self.settings
+        how = "at the last token" if not self.head.process else f"{settings.steps} over steps cut at " + (
+            f"{settings.step_separator!r} and read at {settings.step_token!r}"
+        )  # fmt: skip
+        return f"{self.spec.path} ({self.info.revision}), {how}, template {settings.template}"
+
+
+def inspect_reward(spec: ModelSpec, settings: RewardSettings) -> RewardModel:
+    """Raises BadInput where this is no reward model, or the settings are not such a one's."""
+    info = inspect_model(spec, "--model")
+    head = _head(spec.path, info)
+    if info.floats is not None:
+        refuse_without_head(spec.path, info)
+    labels = head.labels or info.labels
+    if labels not in (1, 2):
+        raise BadInput(f"{spec.path}: has {labels} labels; allowed: 1 (a score) or 2 (the second is right)")
+    update = {"steps": _joined(head, settings), "step_token": _step_token(head, settings)}
+    every_token = {"pooler_config": {"tok_pooling_type": "ALL"}} if head.task == "token_classify" else {}
+    spec = spec.model_copy(update={"vllm": {"runner": "pooling", **every_token, **spec.vllm}})
+    return RewardModel(spec, info, head, labels, settings.model_copy(update=update))
+
+
+def refuse_without_head(path: str, info: ModelInfo) -> None:
+    """Raises EngineRefused where the weights, which are at hand, lack the head: vLLM would make up a random one."""
+    if info.has_head is False:
+        raise EngineRefused(f"{path}: its weights have no head (no tensor named score, classifier or v_head)")
+    if info.has_head is None:
+        raise EngineRefused(f"{path}: no safetensors there; a reward model's head is looked for in their headers")
+
+
+def _head(path: str, info: ModelInfo) -> Head:
+    found = [head for head in HEADS if info.architecture.endswith(head.suffix)]
+    if not found:
+        allowed = ", ".join(f"…{head.suffix}" for head in HEADS)
+        named = info.architecture or "its config.json names no architecture"
+        raise BadInput(f"{path}: is no reward model ({named}); allowed: {allowed}")
+    return max(found, key=lambda head: len(head.suffix))
+
+
+def _joined(head: Head, settings: RewardSettings) -> Join:
+    if head.process and settings.steps is None:
+        raise BadInput("--steps is missing: this model scores every step; allowed: min, prod, mean, last")
+    if not head.process and settings.steps not in (None, "last"):
+        raise BadInput(f"--steps {settings.steps}: this model scores the whole text, not its steps; leave it out")
+    return settings.steps or "last"
+
+
+def _step_token(head: Head, settings: RewardSettings) -> str | None:
+    if not head.process and settings.step_token:
+        raise BadInput("--step-token: this model scores the whole text, not its steps; leave it out")
+    if head.process and not (settings.step_token or head.step_token):
+        raise BadInput(f"--step-token is missing: what a …{head.suffix} model was trained to see after each step")
+    return settings.step_token or head.step_token
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A completion to be scored; ``problem`` tells problems apart, within which equal completions are scored once."""
+
+    problem: tuple[str, int]
+    prompt: Prompt
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What came of one text: a number, or the reason why there is none; ``tokens`` were read by the model."""
+
+    value: float | None
+    reason: str = ""
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as tokens, and the places of those tokens at which a score is read (empty: at the last)."""
+
+    tokens: list[int]
+    places: list[int]
+
+
+def read(text: Text, model: RewardModel, tokenizer: Any) -> Reading | Score:
+    """What the model is shown of a text, or a Score that says why it cannot be shown."""
+    from jinja2 import TemplateError
+
+    content, ends = text.completion, list[int]()
+    if model.head.process:
+        content, ends = with_steps(text.completion, model.settings)
+        if not ends:
+            return Score(None, "the completion has no steps")
+    chat = model.settings.template == "chat" or (
+        model.settings.template == "auto" and bool(getattr(tokenizer, "chat_template", None))
+    )
+    try:
+        shown = _chat(text.prompt, content, tokenizer) if chat else _plain(text.prompt) + content
+    except TemplateError as error:
+        return Score(None, f"the model's chat template refuses the conversation: {error}")
+    start = shown.rfind(content)
+    if ends and start < 0:
+        return Score(None, "the model's chat template changes the completion, so its steps are not found")
+    encoded = tokenizer(shown, add_special_tokens=not chat, return_offsets_mapping=bool(ends))
+    spans = [last for _, last in encoded["offset_mapping"]] if ends else []
+    return Reading(list(encoded["input_ids"]), [bisect_left(spans, start + end) for end in ends])
+
+
+def with_steps(completion: str, settings: RewardSettings) -> tuple[str, list[int]]:
+    """The completion with the step token after each step, and where (in characters) each of these tokens ends.
+
+    A step token that a sample wrote by itself is no step.
+    """
+    assert settings.step_token is not None
+    parts = completion.split(settings.step_separator)
+    steps = [step for part in parts if (step := part.replace(settings.step_token, "").strip())]
+    ends, size = [], 0
+    for step in steps:
+        size += len(step) + len(settings.step_token)
+        ends.append(size)
+    return "".join(step + settings.step_token for step in steps), ends
+
+
+def _chat(prompt: Prompt, content: str, tokenizer: Any) -> str:
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [m.model_dump() for m in prompt]
+    turns.append({"role": "assistant", "content": content})
+    return str(tokenizer.apply_chat_template(turns, tokenize=False))
+
+
+def _plain(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else "\n\n".join(message.content for message in prompt)
+
+
+def score_of(outputs: Sequence[Sequence[float]], model: RewardModel, tokens: int) -> Score:
+    """The score from what the model says at each place, raw (before any activation): one row of labels a place.
+
+    An outcome model of one label gives its logit as it is, which has no scale; of all others a score is a probability:
+    of the second of two labels, or of the one label that a step has.
+    """
+    values = [_value(row, model) for row in outputs]
+    if not all(map(math.isfinite, values)):
+        return Score(None, "the model said no number", tokens)
+    return Score(_join(values, model.settings.steps or "last"), "", tokens)
+
+
+def _join(values: Sequence[float], how: Join) -> float:
+    match how:
+        case "min":
+            return min(values)
+        case "prod":
+            return math.prod(values)
+        case "mean":
+            return math.fsum(values) / len(values)
+        case "last":
+            return values[-1]
+
+
+def _value(row: Sequence[float], model: RewardModel) -> float:
+    if len(row) == 1 and not model.head.process:
+        return row[0]
+    odds = row[0] if len(row) == 1 else row[1] - row[0]
+    return (1 + math.tanh(odds / 2)) / 2  # the logistic function, which exp would overflow in
+
+
+def reward_spec(path: str, **engine: object) -> ModelSpec:
+    """The engine of a reward model, with the keys of a sweep's model; raises BadInput."""
+    name = Path(path).name or Path(path).absolute().name
+    given = {key: value for key, value in engine.items() if value is not None}
+    return parse(ModelSpec, {"name": name, "path": path, **given}, "--model")

@@ -1,0 +1,24 @@
+"""Which engine serves a model."""
+
+from sampling.engines.engine import Engine
+from sampling.engines.gpu_memory import ONE_THREAD, Room
+from sampling.engines.model_info import ModelInfo
+from sampling.seeds import Seeds
+from sampling.settings import ModelSpec, SamplingSettings
+
+
+def start_engine(
+    model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, room: Room = ONE_THREAD
+) -> Engine:
+    """A running engine; raises EngineError, EngineRefused where it can never run in this room."""
+    if model.engine == "openai":
+        from sampling.engines.openai_engine import OpenAIEngine
+
+        return OpenAIEngine(model, settings, seeds)
+    if model.engine == "replay":
+        from sampling.engines.replay_engine import ReplayEngine
+
+        return ReplayEngine(model)
+    from sampling.engines.vllm_engine import VllmEngine
+
+    return VllmEngine(model, info, settings, seeds, room)

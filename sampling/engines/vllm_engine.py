@@ -1,0 +1,250 @@
+"""vLLM behind the Engine protocol (tried with 0.24 to 0.33), on GPUs or with its CPU build."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sampling.engines.engine import Completion, Request
+from sampling.engines.gpu_memory import GpuShare, Room, utilization
+from sampling.engines.model_info import ModelInfo, inspect_folder
+from sampling.engines.weights import local_weights
+from sampling.errors import EngineError, EngineRefused
+from sampling.node import one_first, only_one
+from sampling.problems import Problem
+from sampling.seeds import Seeds, sample_seed
+from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
+
+T = TypeVar("T")
+
+CPU_KV_CACHE_BYTES = (64 << 20, 4 << 30)  # at least, at most
+BYTES_PER_CACHE_VALUE = 4  # the widest dtype a CPU cache uses
+OF_ONE_ENGINE = {"seed", "gpu_memory_utilization"}  # engine arguments that do not change what is compiled
+
+
+class VllmEngine:
+    """One vLLM engine. Every sample is its own request over shared prompt tokens, so that none waits for its siblings
+    and the prefix cache still pays for the prompt once."""
+
+    def __init__(self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, room: Room) -> None:
+        self._settings, self._seeds, self._model = settings, seeds, model
+        self._engine = new_llm_engine(model, info, seeds.engine, room)
+        self.version = vllm_version()
+        self.device = device_name(room.share)
+        self._tokenizer: Any = self._engine.get_tokenizer()
+        self._longest: int = self._engine.vllm_config.model_config.max_model_len
+        self._params: dict[tuple[TaskSampling | None, tuple[str, ...]], Any] = {}
+        self._pending: dict[str, tuple[Request, int, float, int]] = {}  # request id -> request, sample, start, seed
+        self._refused: list[Completion] = []
+
+    def add(self, request: Request) -> None:
+        tokens = self._prompt_tokens(request.problem)
+        samples = range(request.first_sample, request.last_sample)
+        if len(tokens) >= self._longest:
+            self._refused += [_too_long(request, index, len(tokens), self._seeds.engine) for index in samples]
+            return
+        for index in samples:
+            self._add_one(request, index, tokens)
+
+    def step(self) -> Sequence[Completion]:
+        if self._refused:
+            done, self._refused = self._refused, []
+            return done
+        try:
+            outputs = self._engine.step()
+        except Exception as error:  # whatever it raises here, it is dead
+            raise EngineError(f"model {self._model.name}: vLLM broke ({last_line(error)})") from error
+        return [
+            self._completion(output) for output in outputs if output.finished and output.request_id in self._pending
+        ]
+
+    def in_flight(self) -> int:
+        return len(self._pending) + len(self._refused)
+
+    def abort(self, tag: int) -> None:
+        names = [name for name, (request, *_) in self._pending.items() if request.tag == tag]
+        self._engine.abort_request(names)
+        for name in names:
+            del self._pending[name]
+
+    def close(self) -> None:
+        close_llm_engine(self._engine)
+
+    def _prompt_tokens(self, problem: Problem) -> list[int]:
+        if problem.messages is None:
+            return list(self._tokenizer.encode(problem.prompt))
+        if getattr(self._tokenizer, "chat_template", None):
+            turns = [message.model_dump() for message in problem.messages]
+            text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            return list(self._tokenizer.encode(text, add_special_tokens=False))
+        return list(self._tokenizer.encode("\n\n".join(message.content for message in problem.messages)))
+
+    def _add_one(self, request: Request, index: int, tokens: list[int]) -> None:
+        name = f"{request.tag}-{request.problem_idx}-{index}"
+        seed, params = self._seeds.engine, self._sampling_params(request.problem)
+        if self._settings.seed == "per_sample":
+            params = params.clone()
+            params.seed = seed = sample_seed(self._seeds.run, self._model.name, request.problem.id, index)
+        self._pending[name] = (request, index, time.monotonic(), seed)
+        self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
+
+    def _sampling_params(self, problem: Problem) -> Any:
+        """Those of all problems that say the same, made once."""
+        if (problem.sampling, problem.stop) not in self._params:
+            settings = settings_on(self._model, self._settings, problem.sampling)
+            self._params[problem.sampling, problem.stop] = sampling_params(settings, problem.stop)
+        return self._params[problem.sampling, problem.stop]
+
+    def _completion(self, output: Any) -> Completion:
+        request, index, started, seed = self._pending.pop(output.request_id)
+        only = output.outputs[0]
+        return Completion(
+            tag=request.tag,
+            problem_idx=request.problem_idx,
+            sample_idx=index,
+            text=only.text,
+            finish_reason=only.finish_reason or "error",
+            prompt_tokens=len(output.prompt_token_ids),
+            tokens=len(only.token_ids),
+            seed=seed,
+            gen_s=time.monotonic() - started,
+            logprob=only.cumulative_logprob,
+        )
+
+
+def new_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, room: Room) -> Any:
+    """vLLM's own engine, its model loaded; raises EngineError, EngineRefused where it can never run in this room."""
+    check_build(prepare_environment(room.threads), room.share)
+    folder = local_weights(model.path, info.revision)
+    if info.floats is None:  # a model of the hub, until it is here
+        info = inspect_folder(folder, f"models.{model.name}")
+    arguments = engine_arguments(model, info, folder, seed, room.share)
+    import vllm
+
+    try:
+        return in_turn(arguments, room, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments)))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise EngineError(f"model {model.name}: vLLM does not start ({last_line(error)})") from error
+
+
+def vllm_version() -> str:
+    import vllm
+
+    return f"vllm {vllm.__version__}"
+
+
+def close_llm_engine(engine: Any) -> None:
+    """Ends its processes, where it has any."""
+    shutdown = getattr(engine.engine_core, "shutdown", None)
+    if shutdown is not None:
+        shutdown()
+
+
+def prepare_environment(threads: int) -> bool:
+    """Sets what vLLM reads at import; returns whether there is a GPU.
+
+    Without one the engine runs inside this process: a second one costs a start of 30 s more and brings nothing, and
+    thread binding would put the engines of one machine onto the same cores.
+    """
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    import torch
+
+    if torch.cuda.is_available():
+        return True
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+    return False
+
+
+def check_build(sees_gpu: bool, share: GpuShare | None) -> None:
+    """Raises EngineRefused where this vLLM cannot use what the engine was given, or would take what it was not."""
+    here = os.uname().nodename
+    if share and not sees_gpu:
+        raise EngineRefused(
+            f"{here}: given a GPU, but PyTorch sees none; install the GPU build, or join with --num-gpus 0"
+        )
+    if sees_gpu and not share:
+        raise EngineRefused(f"{here}: PyTorch sees a GPU that Ray has not given; join with `ray start --num-gpus N`")
+
+
+def engine_arguments(
+    model: ModelSpec, info: ModelInfo, folder: Path, seed: int, share: GpuShare | None
+) -> dict[str, Any]:
+    """Those of vLLM's EngineArgs; raises EngineRefused where the model does not fit on its share of a GPU."""
+    arguments: dict[str, Any] = {
+        "model": str(folder),
+        "dtype": model.dtype,
+        "max_model_len": model.max_model_len,
+        "max_num_seqs": model.max_num_seqs,
+        "seed": seed,
+        "disable_log_stats": True,
+    }
+    if share is None:
+        arguments |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
+        arguments["kv_cache_memory_bytes"] = _cpu_cache_bytes(model, info)
+        return arguments | model.vllm
+    arguments["gpu_memory_utilization"] = utilization(model, info, share)
+    if share.gpus > 1:  # the GPUs of one node: Ray gives an actor no others
+        arguments |= {"tensor_parallel_size": int(share.gpus), "distributed_executor_backend": "mp"}
+    return arguments | model.vllm
+
+
+def in_turn(arguments: Mapping[str, Any], room: Room, start: Callable[[], T]) -> T:
+    """``start()`` when nobody on this machine is in its way.
+
+    Engines that share a GPU measure its memory while they start, so they do that one after another. What torch.compile
+    leaves in vLLM's cache is made by one engine of a kind, and read by the rest, which may start at once.
+    """
+    if room.share is None:
+        return start()
+    from vllm import __version__, envs
+
+    kind = [__version__, room.share.name, *(f"{k}={v}" for k, v in sorted(arguments.items()) if k not in OF_ONE_ENGINE)]
+    key = hashlib.sha256("\n".join(kind).encode()).hexdigest()[:32]
+    compiled = Path(envs.VLLM_CACHE_ROOT) / "torch_compile_cache" / f"troop-{key}"
+    with only_one([f"gpu-{uuid}" for uuid in room.uuids] if room.share.gpus < 1 else []):
+        return one_first(f"compile-{key}", compiled, start)
+
+
+def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:
+    """Enough keys and values for ``max_num_seqs`` sequences of full length, within bounds."""
+    longest = model.max_model_len or info.max_model_len or 2048
+    wanted = 2 * info.layers * info.kv_width * BYTES_PER_CACHE_VALUE * longest * model.max_num_seqs
+    return min(max(wanted, CPU_KV_CACHE_BYTES[0]), CPU_KV_CACHE_BYTES[1])
+
+
+def sampling_params(settings: SamplingSettings, stop: tuple[str, ...]) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k or -1,
+        max_tokens=settings.max_tokens,
+        stop=[*settings.stop, *stop],
+        logprobs=0 if settings.logprobs else None,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _too_long(request: Request, index: int, prompt_tokens: int, seed: int) -> Completion:
+    return Completion(request.tag, request.problem_idx, index, "", "prompt_too_long", prompt_tokens, 0, seed, 0.0)
+
+
+def device_name(share: GpuShare | None) -> str:
+    if share is None:
+        return "cpu"
+    import torch
+
+    return share.name or str(torch.cuda.getdevice_name(0))
+
+
+def last_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__

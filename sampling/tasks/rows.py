@@ -1,0 +1,92 @@
+"""The rows of a task's file: JSONL, a JSON array, Parquet or Lean, packed or not, each with where it stands."""
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Container, Iterator
+from typing import Any
+
+from sampling.errors import BadInput
+from sampling.problems import load_json
+from sampling.tasks.sources import HUB, hub_rows, read_bytes
+from sampling.theorems import read_file
+
+MAX_FILE = 4 << 30  # bytes of an unpacked .gz: more is a mistake or an attack
+PARQUET_ROWS = 64  # at a time
+Rows = Iterator[tuple[str, Any]]
+
+
+def read_rows(place: str, columns: Container[str] | None = None) -> Rows:
+    """The rows of a file, of s3:// or of the hub; of Parquet only ``columns``, where given. Raises BadInput."""
+    if place.startswith(HUB):
+        return ((f"{place}: row {number}", row) for number, row in enumerate(hub_rows(place), start=1))
+    data = read_bytes(place)
+    if place.endswith(".lean"):
+        return _theorems(_text(data, place), place)
+    if place.endswith(".parquet"):
+        return _parquet(data, place, columns)
+    text = _unpacked(data, place) if place.endswith(".gz") else _text(data, place)
+    return _json(text, place) if place.removesuffix(".gz").endswith(".json") else _jsonl(text, place)
+
+
+def _json(text: str, place: str) -> Rows:
+    data = _loaded(text, place)
+    if not isinstance(data, list):
+        raise BadInput(f"{place}: a JSON array of rows is needed, got {type(data).__name__}")
+    yield from ((f"{place}: row {number}", row) for number, row in enumerate(data, start=1))
+
+
+def _jsonl(text: str, place: str) -> Rows:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield f"{place}:{number}", _loaded(line, f"{place}:{number}")
+
+
+def _theorems(text: str, place: str) -> Rows:
+    for where, theorem, header in read_file(text, place):
+        row = {"name": theorem.name, "formal_statement": theorem.statement, "header": header, "proof": theorem.proof}
+        yield where, row
+
+
+def _parquet(data: bytes, place: str, columns: Container[str] | None) -> Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        names = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        batches = file.iter_batches(batch_size=PARQUET_ROWS, columns=names)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        yield from ((f"{place}: row {number}", row) for number, row in enumerate(rows, start=1))
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{place}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+
+
+def _loaded(text: str, where: str) -> Any:
+    """Parsed JSON that can be written as UTF-8 again; raises BadInput."""
+    try:
+        data = load_json(text, where)
+        if "\\ud" in text.lower():
+            json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{where}: half of a surrogate pair is no text ({error.reason})") from error
+    return data
+
+
+def _text(data: bytes, place: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{place}: cannot be read as UTF-8 text ({error})") from error
+
+
+def _unpacked(data: bytes, place: str) -> str:
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            unpacked = file.read(MAX_FILE + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{place}: cannot be read as gzipped UTF-8 text ({error})") from error
+    if len(unpacked) > MAX_FILE:
+        raise BadInput(f"{place}: unpacks to more than {MAX_FILE >> 30} GiB")
+    return _text(unpacked, place)

@@ -1,0 +1,112 @@
+"""Where a task's file comes from: a path, a bucket, or the Hugging Face hub. Read anew for every command.
+
+``s3://bucket/key`` is asked for with the standard AWS settings. ``hf://owner/name/config?split=test`` names a data set
+of the hub (the config may be left out); the package ``datasets`` reads it. A machine that cannot reach the hub is told
+which file to bring instead.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sampling.engines.weights import S3, S3Folder
+from sampling.errors import BadInput, EngineError
+
+HUB = "hf://"
+HUB_TIMEOUT_S = 10.0
+_HUB_PLACE = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
+# By the name on the hub, in small letters: the same rows as a file that can be fetched elsewhere and carried here.
+PUBLISHED: Mapping[str, str] = {
+    "openai/gsm8k": "github.com/openai/grade-school-math, grade_school_math/data/{split}.jsonl",
+    "openai/openai_humaneval": "github.com/openai/human-eval, data/HumanEval.jsonl.gz",
+    "google-research-datasets/mbpp": "github.com/google-research/google-research, mbpp/mbpp.jsonl",
+}
+
+
+def is_remote(place: str) -> bool:
+    return place.startswith((S3, HUB))
+
+
+def under(place: str, folder: Path) -> str:
+    """A path as seen from ``folder``; what is elsewhere stays as it is."""
+    return place if is_remote(place) else str(folder / place)
+
+
+def read_bytes(place: str) -> bytes:
+    """A whole file; raises BadInput."""
+    if place.startswith(S3):
+        return _from_bucket(place)
+    try:
+        return Path(place).read_bytes()
+    except FileNotFoundError as error:
+        raise BadInput(f"{place}: no such file") from error
+    except OSError as error:
+        raise BadInput(f"{place}: cannot be read ({error.strerror})") from error
+
+
+def _from_bucket(place: str) -> bytes:
+    parent, _, name = place.rpartition("/")
+    if parent.rstrip("/") == S3.rstrip("/") or not name:
+        raise BadInput(f"{place}: names no file; allowed: s3://bucket/key")
+    try:
+        return S3Folder.parse(parent).read(name)
+    except EngineError as error:
+        raise BadInput(str(error)) from error
+
+
+class HubPlace(NamedTuple):
+    """A split of a data set on the hub; an empty config is its only one."""
+
+    name: str
+    config: str
+    split: str
+
+    @classmethod
+    def parse(cls, place: str) -> "HubPlace":
+        found = _HUB_PLACE.fullmatch(place)
+        if not found:
+            raise BadInput(f"{place}: no place on the hub; allowed: hf://owner/name[/config][?split=test]")
+        return cls(found["name"], found["config"] or "", found["split"] or "test")
+
+    @property
+    def instead(self) -> str:
+        """What to bring where there is no hub."""
+        where = PUBLISHED.get(self.name.lower())
+        folder = f"{self.config or 'data'}/{self.split}-*.parquet"
+        there = where.format(split=self.split) if where else f"huggingface.co/datasets/{self.name}, {folder}"
+        return f"bring the file and give its path: {there}"
+
+
+def hub_rows(place: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a split, as they come; raises BadInput where the hub, the data set or ``datasets`` is not there."""
+    hub = HubPlace.parse(place)
+    with _told(place, hub):
+        import datasets
+
+        if not Path(hub.name).is_dir():  # which it would take for the data set
+            _check_reachable()
+        yield from datasets.load_dataset(hub.name, hub.config or None, split=hub.split, streaming=True)
+
+
+def _check_reachable() -> None:
+    """One try: the library itself would spend half a minute on a hub that is not there."""
+    import httpx
+    from huggingface_hub.constants import ENDPOINT
+
+    try:
+        httpx.head(ENDPOINT, timeout=HUB_TIMEOUT_S)
+    except httpx.TransportError as error:
+        raise ConnectionError(f"{ENDPOINT} cannot be reached") from error
+
+
+@contextmanager
+def _told(place: str, hub: HubPlace) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise BadInput(f"{place}: needs the package datasets (pip install 'troop[hub]'); or {hub.instead}") from error
+    except (OSError, ValueError) as error:  # its own errors, of the network and of names, are all of these two
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BadInput(f"{place}: cannot be had from the hub ({reason}); {hub.instead}") from error

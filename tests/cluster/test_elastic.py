@@ -1,0 +1,207 @@
+"""A real cluster of several nodes with declared GPUs, whose nodes come, go, drain and hang in mid-run."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from cluster.actors import RayActors
+from cluster.batches import SetAside, Work
+from cluster.census import look
+from cluster.handle import UNCOMMITTED
+from cluster.pipeline import Pipeline
+from cluster.placement import EnginePlace, Placement
+from cluster.session import connected
+from cluster.sink import Receipt
+from cluster.tally import CellTally, Progress, Tally
+from jobs.places import OnRay
+from jobs.store.commit import RunSink
+from jobs.store.store import DirectoryStore
+from jobs.sweep import Stop
+from sampling.errors import BadInput
+from sampling.samples import Unit
+from sampling.settings import ModelSpec
+from tests.cluster import test_pipeline
+from tests.cluster.test_pipeline import committed, work
+from tests.support.living import living
+
+ON_A_GPU = EnginePlace(1, 0.1, 1, 1)
+PER_UNIT = 4
+SAMPLED_BY_ONE = (UNCOMMITTED + 4) * PER_UNIT  # an engine is held up before that, where nothing is committed
+
+
+@dataclass(frozen=True)
+class HeldSink(RunSink):
+    """Commits one unit of ``model``; the others wait for a file ``open``, so that an engine cannot do all by itself."""
+
+    gate: Path
+    model: str
+
+    def commit(self, unit: Unit, *given: Any) -> Receipt:
+        if unit.model == self.model and not self._is_first():
+            while not (self.gate / "open").exists():
+                time.sleep(0.05)
+        return super().commit(unit, *given)
+
+    def _is_first(self) -> bool:
+        try:
+            (self.gate / "first").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+@pytest.fixture(autouse=True)
+def small_units_and_quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.cluster.test_pipeline.PER_UNIT", PER_UNIT)
+    monkeypatch.setattr("cluster.pipeline.TICK_S", 0.2)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head without a GPU: engines run elsewhere."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    with connected(cluster.address):
+        yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def node(cluster: Cluster) -> Iterator[Callable[[], Any]]:
+    """Adds nodes with one GPU; removes them after the test."""
+    added: list[Any] = []
+
+    def add() -> Any:
+        added.append(cluster.add_node(num_cpus=1, num_gpus=1, wait=False))
+        return added[-1]
+
+    yield add
+    for each in added:
+        if each in cluster.worker_nodes:
+            cluster.remove_node(each)
+    while any(each.gpus for each in look()):  # the next test's engines would be sent there
+        time.sleep(0.1)
+
+
+def several_sample(progress: Progress) -> bool:
+    return progress.sampled > SAMPLED_BY_ONE
+
+
+def run(
+    given: Work,
+    tmp_path: Path,
+    show: Callable[[Progress], None],
+    held: str = "stored",
+    but_one: bool = True,
+    until: Callable[[Progress], bool] = several_sample,
+) -> tuple[SetAside, ...]:
+    """The units of a model, ``but_one``, are held before their commit ``until`` something is seen."""
+    import asyncio
+
+    (gate := tmp_path / "gate").mkdir()
+    if not but_one:
+        (gate / "first").touch()
+
+    def show_and_open(progress: Progress) -> None:
+        show(progress)
+        if until(progress):
+            (gate / "open").touch()
+
+    rows = test_pipeline.PROBLEMS * test_pipeline.SAMPLES
+    tally = Tally([CellTally(part.model.name, "t", test_pipeline.PROBLEMS, rows, 0, set()) for part in given.models])
+    actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "", "v1", gate, held))
+    placement = Placement((ON_A_GPU,) * len(given.models), 2, 1.0)
+
+    async def go() -> tuple[SetAside, ...]:
+        return await Pipeline(given, actors, placement, tally).run(show_and_open)
+
+    return asyncio.run(go())
+
+
+def nodes_used(tmp_path: Path) -> set[str]:
+    from jobs.store.catalogue import Run
+    from jobs.store.results import open_database
+
+    with open_database(Run(DirectoryStore(tmp_path / "run"))) as db:
+        return {row[0] for row in db.execute("SELECT DISTINCT node FROM samples").fetchall()}
+
+
+def test_a_node_that_goes_and_one_that_comes(cluster: Cluster, node: Callable[[], Any], tmp_path: Path) -> None:
+    first = node()
+    seen: list[Progress] = []
+
+    def swap(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.committed and first in cluster.worker_nodes:
+            cluster.remove_node(first, allow_graceful=False)
+            node()
+
+    assert run(work(tmp_path), tmp_path, swap) == ()
+    assert committed(tmp_path) == (240, 240, 24)
+    assert len(nodes_used(tmp_path)) == 2
+    assert all(engine.state == "done" for engine in seen[-1].engines)
+
+
+def test_a_finished_models_gpu_goes_to_the_other(node: Callable[[], Any], tmp_path: Path) -> None:
+    node(), node()
+    path = str(tmp_path / "samples.jsonl")
+    short, long = (ModelSpec(name=name, path=path, engine="replay") for name in ("short", "long"))
+    given = work(tmp_path, short, long)
+    few = replace(given.models[0], units=given.models[0].units[:2])
+    seen: list[Progress] = []
+    assert run(replace(given, models=(few, given.models[1])), tmp_path, seen.append, held="long", but_one=False) == ()
+    assert committed(tmp_path, "long") == (240, 240, 24)
+    assert {engine.name for engine in seen[-1].engines} == {"short/0", "long/0", "long/1"}
+
+
+def test_a_node_that_drains_is_left(cluster: Cluster, node: Callable[[], Any], tmp_path: Path) -> None:
+    node()
+    drained: list[str] = []
+
+    def drain(progress: Progress) -> None:
+        if progress.committed and not drained:
+            (with_gpu,) = (each for each in look() if each.gpus)
+            drained.append(with_gpu.node_id)
+            accepted, why = ray._raylet.GcsClient(address=cluster.address).drain_node(with_gpu.node_id, 2, "test", 0)
+            assert accepted, why
+            node()
+
+    assert run(work(tmp_path), tmp_path, drain) == ()
+    assert drained
+    assert committed(tmp_path) == (240, 240, 24)
+    assert len(nodes_used(tmp_path)) == 2
+
+
+def restarts(progress: Progress) -> int:
+    return sum(engine.restarts for engine in progress.engines)
+
+
+def test_an_engine_that_hangs_is_replaced(node: Callable[[], Any], tmp_path: Path) -> None:
+    node()
+    path = str(tmp_path / "samples.jsonl")
+    frozen: list[int] = []
+    seen: list[Progress] = []
+
+    def freeze(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.committed and not frozen:
+            for process in living("ray::Sampler")[:1]:
+                frozen.append(process.pid)
+                os.kill(process.pid, signal.SIGSTOP)
+
+    model = ModelSpec(name="stored", path=path, engine="replay", stall_timeout_s=2)
+    assert run(work(tmp_path, model), tmp_path, freeze, until=lambda progress: restarts(progress) > 0) == ()
+    assert frozen and restarts(seen[-1]) == 1
+    assert committed(tmp_path) == (240, 240, 24)
+
+
+def test_a_label_that_no_node_carries_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"verify.nodes: no node carries 'role=cpu'"):
+        OnRay(4, 0).check(replace(work(tmp_path), verifier_nodes="role=cpu"), Stop())

@@ -1,0 +1,162 @@
+"""The files for clusters and schedulers: they parse, name only what is there, and have no field that does not exist.
+
+No Kubernetes is at hand; the fields are those of KubeRay's types (ray-operator/apis/ray/v1) and of Kubernetes' core/v1.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cluster.metrics import MEASURES, PREFIX, USD
+from jobs.cli.main import cli
+from tests.support.places import ROOT
+
+MANIFESTS = ROOT / "cluster" / "manifests"
+
+
+def words(text: str) -> set[str]:
+    return set(text.split())
+
+
+RAY_JOB = words(
+    """activeDeadlineSeconds backoffLimit rayClusterSpec submitterPodTemplate metadata clusterSelector submitterConfig
+    managedBy deletionStrategy entrypoint runtimeEnvYAML jobId submissionMode entrypointResources entrypointNumCpus
+    entrypointNumGpus ttlSecondsAfterFinished shutdownAfterJobFinishes suspend"""
+)
+RAY_CLUSTER = words("""headGroupSpec workerGroupSpecs rayVersion enableInTreeAutoscaling autoscalerOptions authOptions
+    headServiceAnnotations suspend""")
+HEAD = {"serviceType", "headService", "enableIngress", "rayStartParams", "template"}
+WORKERS = words("groupName replicas minReplicas maxReplicas numOfHosts rayStartParams template scaleStrategy")
+REQUIRED = words("groupName minReplicas maxReplicas template")  # in the published CRD
+POD = words("serviceAccountName containers volumes restartPolicy terminationGracePeriodSeconds")
+CONTAINER = words("name image resources volumeMounts env command args workingDir")
+CRON_JOB = words(
+    "schedule concurrencyPolicy successfulJobsHistoryLimit failedJobsHistoryLimit jobTemplate timeZone suspend"
+)
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((MANIFESTS / name).read_text())
+
+
+def check_pod(template: Any) -> None:
+    spec = template["spec"]
+    assert spec.keys() <= POD
+    volumes = {volume["name"] for volume in spec.get("volumes", ())}
+    for container in spec["containers"]:
+        assert container.keys() <= CONTAINER
+        assert container["image"].rpartition(":")[2] in {"cpu", "gpu"}  # for each of which there is a Dockerfile
+        assert {mount["name"] for mount in container.get("volumeMounts", ())} <= volumes
+
+
+def check_ray_job(spec: Any) -> None:
+    cluster = spec["rayClusterSpec"]
+    assert spec.keys() <= RAY_JOB and cluster.keys() <= RAY_CLUSTER
+    assert cluster["authOptions"]["mode"] == "token"
+    assert all(group.keys() >= REQUIRED for group in cluster["workerGroupSpecs"])
+    for group, allowed in [(cluster["headGroupSpec"], HEAD), *((g, WORKERS) for g in cluster["workerGroupSpecs"])]:
+        assert group.keys() <= allowed
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        check_pod(group["template"])
+    check_command(shlex.split(spec["entrypoint"]))
+
+
+def check_command(command: list[str]) -> None:
+    """A ``troop`` command that the command line understands."""
+    program, name, *rest = command
+    assert program.rpartition("/")[2] == "troop"
+    cli.commands[name].make_context("troop", rest)
+
+
+def test_ray_jobs_have_only_fields_that_kuberay_knows() -> None:
+    job, nightly = load("rayjob.yaml"), load("raycronjob.yaml")
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    assert (nightly["apiVersion"], nightly["kind"]) == ("ray.io/v1", "RayCronJob")
+    check_ray_job(job["spec"])
+    assert nightly["spec"].keys() == {"schedule", "jobTemplate"}
+    assert nightly["spec"]["jobTemplate"] == job["spec"]  # one sweep, once or every night
+
+
+def test_the_cron_job_for_older_kuberay_submits() -> None:
+    manifest = load("cronjob.yaml")
+    assert (manifest["apiVersion"], manifest["kind"]) == ("batch/v1", "CronJob")
+    assert manifest["spec"].keys() <= CRON_JOB
+    job = manifest["spec"]["jobTemplate"]["spec"]
+    check_pod(job["template"])
+    check_command(job["template"]["spec"]["containers"][0]["command"])
+
+
+def test_rays_launcher_takes_the_cluster() -> None:
+    import ray.autoscaler
+    from jsonschema import validate
+
+    cluster = load("ray-cluster.yaml")
+    schema = Path(ray.autoscaler.__file__).parent / "ray-schema.json"
+    validate(cluster, json.loads(schema.read_text()))
+    assert cluster["head_node_type"] in cluster["available_node_types"]
+    workers = [node.get("max_workers", 0) for node in cluster["available_node_types"].values()]
+    assert sum(workers) == cluster["max_workers"]
+
+
+def test_versions_agree_with_what_is_installed() -> None:
+    pinned = re.search(r"^ray==(\S+)", (ROOT / "requirements" / "gpu.txt").read_text(), re.MULTILINE)
+    assert pinned and load("rayjob.yaml")["spec"]["rayClusterSpec"]["rayVersion"] == pinned[1]
+
+
+def test_units_and_crontab_run_a_command_that_exists() -> None:
+    service, crontab = ((MANIFESTS / name).read_text() for name in ("troop.service", "crontab"))
+    check_command(shlex.split(re.findall(r"^ExecStart=(.*)$", service, re.MULTILINE)[0]))
+    (line,) = [line for line in crontab.splitlines() if not line.startswith("#")]
+    check_command(shlex.split(line.partition("troop.lock ")[2].partition(" >>")[0]))
+    assert len(line.partition(" cd ")[0].split()) == 5
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_understands_service_and_timer() -> None:
+    command = ["systemd-analyze", "verify", MANIFESTS / "troop.service", MANIFESTS / "troop.timer"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = [line for line in found.stderr.splitlines() if "is not executable" not in line and line.startswith("troop")]
+    assert not told, found.stderr
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.gpu", "Dockerfile.cpu"])
+def test_dockerfiles_copy_what_is_there_and_end_as_an_ordinary_user(name: str) -> None:
+    text = re.sub(r"\\\n", " ", (MANIFESTS / name).read_text())
+    steps = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+    assert {keyword for keyword, _ in steps} <= {"FROM", "RUN", "ENV", "WORKDIR", "COPY", "USER", "CMD"}
+    for keyword, rest in steps:
+        if keyword == "COPY":
+            assert (ROOT / rest.split()[0]).exists()
+        for path in re.findall(r"requirements/\S+", rest):
+            assert (ROOT / path).exists()
+    assert [rest for keyword, rest in steps if keyword == "USER"] == ["ray"]
+    check_command(json.loads(dict(map(tuple, steps))["CMD"]))
+
+
+def test_the_dashboard_asks_for_metrics_that_exist() -> None:
+    dashboard = json.loads((MANIFESTS / "grafana.json").read_text())
+    known = {PREFIX + name for name in (*(measure.name for measure in MEASURES), USD)}
+    asked = set(re.findall(r"ray_troop_\w+", json.dumps(dashboard)))
+    assert asked <= known
+    assert len(asked) >= len(known) - 2  # nearly all of them are shown
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
+    assert len(set(places)) == len(places)
+
+
+def test_the_page_lists_every_manifest_and_every_metric() -> None:
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    assert [path.name for path in MANIFESTS.iterdir() if f"`{path.name}`" not in page] == []
+    assert [measure.name for measure in MEASURES if f"`{PREFIX}{measure.name}` | {measure.meaning} |" not in page] == []
+
+
+def test_help_of_every_command_works() -> None:
+    for name in cli.commands:
+        assert CliRunner().invoke(cli, [name, "--help"]).exit_code == 0

@@ -1,0 +1,179 @@
+"""Every mistake a user can make before a run: one line, exit code 2, nothing written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROBLEMS, Troop, WriteSweep
+from tests.support.places import SMALL_MODEL
+
+GOLD = {"name": "gold", "path": "gold", "engine": "replay"}
+TASK = {"name": "sums", "kind": "jsonl", "path": "problems.jsonl"}
+
+
+def without(key: str) -> list[dict[str, object]]:
+    return [{name: value for name, value in PROBLEMS[0].items() if name != key}]
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(
+    ("problems", "changes", "named"),
+    [
+        (None, {"modles": []}, ["sweep.yaml", "modles", "unknown key", "models"]),
+        (None, {"sampling": {"temprature": 1}}, ["sampling.temprature", "unknown key", "temperature"]),
+        (None, {"k": 0}, ["k", "greater than or equal to 1"]),
+        (None, {"models": [{**GOLD, "k": -3}]}, ["models.0.k", "-3"]),
+        (None, {"tasks": [{**TASK, "path": "nowhere.jsonl"}]}, ["nowhere.jsonl", "no such file"]),
+        (None, {"models": [{"name": "m", "path": "models/none"}]}, ["models.m.path", "models/none"]),
+        (None, {"models": [{"name": "m", "path": "./nothing"}]}, ["models.m.path", "config.json"]),
+        (None, {"models": [{"name": "m", "path": "samples.jsonl", "engine": "replay"}]}, ["samples.jsonl", "replay"]),
+        (without("id"), {}, ["problems.jsonl:1", "id"]),
+        (without("reference"), {}, ["problems.jsonl:1", "reference"]),
+        (PROBLEMS[:1] * 2, {}, ["'one'", "more than once"]),
+        ("", {}, ["problems.jsonl", "at least one"]),
+        ('{"id": ', {}, ["problems.jsonl:1", "JSON"]),
+        ([{**PROBLEMS[0], "promt": "x"}], {}, ["problems.jsonl:1", "promt", "prompt"]),
+        ([{**PROBLEMS[0], "verifier": "vibes"}], {}, ["problems.jsonl:1", "verifier", "exact"]),
+        (None, {"store": "/proc/nowhere"}, ["/proc/nowhere"]),
+        (None, {"store": "ftp://host/x"}, ["ftp://host/x", "s3://"]),
+    ],
+)
+def test_is_told_in_one_line_and_writes_nothing(
+    troop: Troop,
+    write_sweep: WriteSweep,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    problems,
+    changes,
+    named,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the variable is read at import
+    words = ["--local"] if command == "run" else []
+    sweep = write_sweep(problems, **changes)
+    if command == "plan" and changes.get("store") == "/proc/nowhere":
+        pytest.skip("a dry run does not try to write")
+    found = troop(command, sweep, *words)
+    assert found.code == 2, found
+    lines = found.err.strip().splitlines()
+    assert len(lines) == 1, found.err
+    assert all(word in lines[0] for word in named), lines[0]
+    assert {path.name for path in tmp_path.iterdir()} == {"problems.jsonl", "sweep.yaml"}
+
+
+def test_an_unreachable_store_is_told_within_seconds(
+    troop: Troop, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    options = {"endpoint_url": "http://127.0.0.1:9", "region": "us-east-1"}
+    found = troop("run", write_sweep(store="s3://bucket/prefix", store_options=options), "--local")
+    assert found.code == 2
+    assert "127.0.0.1:9" in found.err
+    assert len(found.err.strip().splitlines()) == 1
+
+
+def test_a_prompt_that_the_model_cannot_take_is_named(troop: Troop, write_sweep: WriteSweep) -> None:
+    model = SMALL_MODEL
+    long = [{**PROBLEMS[0], "id": "long", "prompt": "1" * 5000}]
+    found = troop("plan", write_sweep(long, models=[{"name": "m", "path": str(model)}]))
+    assert found.code == 2
+    assert "'long'" in found.err
+    assert "at most" in found.err
+
+
+def test_what_a_task_samples_with_cannot_change_between_two_runs(troop: Troop, write_sweep: WriteSweep) -> None:
+    """Nor who says so: a model that gets settings of its own leaves those of its tasks."""
+    task = {"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "sampling": {"temperature": 0.5}}
+    gold = {"name": "gold", "path": "gold", "engine": "replay", "k": 4}
+    first = troop("run", write_sweep(models=[gold], tasks=[task]), "--local", "--no-report")
+    assert first.code == 0, first.err
+    assert "with temperature 0.5, top_p 1.0, max_tokens 512" in troop("plan", write_sweep(tasks=[task])).out
+    found = troop("run", write_sweep(models=[gold], tasks=[{**task, "sampling": {"top_p": 0.5}}]), "--local")
+    assert (found.code, "of problem 'one' has changed, or its task's settings" in found.err) == (2, True)
+    found = troop("run", write_sweep(models=[{**gold, "sampling": {}}], tasks=[task]), "--local")
+    assert (found.code, "settings was None, is 'own'" in found.err) == (2, True)
+
+
+def test_a_spec_changed_between_two_runs_is_refused_with_the_difference(troop: Troop, write_sweep: WriteSweep) -> None:
+    assert troop("run", write_sweep(), "--local", "--no-report").code == 0
+    found = troop("run", write_sweep(sampling={"temperature": 0.5}), "--local", "--no-report")
+    assert found.code == 2
+    assert "temperature was 1.0, is 0.5" in found.err
+    changed = [{**PROBLEMS[0], "prompt": "1 + 1 ="}, *PROBLEMS[1:]]
+    found = troop("run", write_sweep(changed), "--local", "--no-report")
+    assert found.code == 2
+    assert "the prompt of problem 'one' has changed" in found.err
+
+
+def test_a_run_that_is_not_there_is_named(troop: Troop, tmp_path: Path) -> None:
+    for words in (["status"], ["report"], ["sql"]):
+        found = troop(*words, tmp_path / "none", *(["SELECT 1"] if words == ["sql"] else []))
+        assert (found.code, "no run here" in found.err) == (2, True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_words_that_make_no_sense_are_refused(troop: Troop, write_sweep: WriteSweep) -> None:
+    assert troop("run").code == 2
+    assert troop("rum", write_sweep()).code == 2
+    assert troop("verify").code == 2
+    assert troop("run", write_sweep(), "--set", "models.gold.kk=3").code == 2
+
+
+STDIO = {"id": "s", "prompt": "?", "verifier": "stdio", "reference": {"cases": [{"stdin": "", "stdout": "1"}]}}
+SAMPLE = b'{"problem": "s", "sample": 0, "text": "print(1)"}\n'
+
+
+@pytest.mark.parametrize(
+    ("problem", "samples", "out", "named"),
+    [
+        (STDIO, SAMPLE.replace(b'"s"', b'"t"'), "v.jsonl", ["samples.jsonl:1", "problem 't' is not in the task"]),
+        (STDIO, SAMPLE + b'{"problem": "s", "sample": 1}\n', "v.jsonl", ["samples.jsonl:2", "text", "required"]),
+        (STDIO, SAMPLE.replace(b"print", b"pr\xefnt"), "v.jsonl", ["samples.jsonl:1", "not UTF-8", "byte 41"]),
+        (STDIO, SAMPLE.replace(b"print", b"pr\0nt"), "v.jsonl", ["samples.jsonl:1", "not valid JSON", "control"]),
+        (STDIO, b"", "v.jsonl", ["samples.jsonl", "at least one"]),
+        ({**STDIO, "reference": {**STDIO["reference"], "checker": "vibes"}}, SAMPLE, "v.jsonl",  # type: ignore[dict-item]
+         ["problems.jsonl:1", "checker", "'tokens', 'lines', 'exact' or 'float'", "'vibes'"]),
+        ({**STDIO, "reference": {"cases": []}}, SAMPLE, "v.jsonl", ["problems.jsonl:1", "cases", "at least 1"]),
+        (STDIO, SAMPLE, "/proc/v.jsonl", ["/proc/v.jsonl", "cannot be written"]),
+        (STDIO, SAMPLE, "nowhere/v.jsonl", ["nowhere/v.jsonl", "writable folder"]),
+        (STDIO, SAMPLE, "v.txt", ["v.txt", ".jsonl or .parquet"]),
+        (STDIO, SAMPLE, "samples.jsonl", ["is the samples file itself"]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_verified_is_told_in_one_line_and_writes_nothing(
+    troop: Troop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: dict[str, object],
+    samples: bytes,
+    out: str,
+    named: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "problems.jsonl").write_text(json.dumps(problem) + "\n")
+    (tmp_path / "samples.jsonl").write_bytes(samples)
+    found = troop("verify", "--task", "jsonl=problems.jsonl", "--samples", "samples.jsonl", "--out", out)
+    assert found.code == 2, found
+    (line,) = found.err.strip().splitlines()
+    assert all(word in line for word in named), line
+    assert {path.name for path in tmp_path.iterdir()} == {"problems.jsonl", "samples.jsonl"}
+    assert (tmp_path / "samples.jsonl").read_bytes() == samples
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], ["Usage: troop"]),
+        (["nope"], ["troop: ", "'nope'", "`troop --help`"]),
+        (["run"], ["troop run: ", "'SWEEP'", "`troop run --help`"]),
+        (["plan", "--jsn", "s.yaml"], ["troop plan: ", "--jsn", "--json"]),
+        (["verify", "--tier", "none"], ["'--tier'", "'isolated', 'confined'"]),
+    ],
+)
+def test_words_that_no_command_knows(troop: Troop, words: list[str], named: list[str]) -> None:
+    done = troop(*words)
+    if words:
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert all(name in done.out + done.err for name in named), done

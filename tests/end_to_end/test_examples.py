@@ -1,0 +1,78 @@
+"""The sweeps in examples/ are planned as a user would plan them, with the published files where these are."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from jobs.sweep import load_sweep
+from sampling.tasks.task import KINDS
+from tests.conftest import Troop
+from tests.sampling.tasks.test_task import CONTEST
+from tests.support.places import ROOT, TASK_DATA
+
+EXAMPLES = ROOT / "examples"
+FILES = {
+    "gsm8k": "gsm8k_test.jsonl",
+    "math": "math500_test.json",
+    "humaneval": "HumanEval.jsonl.gz",
+    "mbpp": "mbpp.jsonl",
+    "codecontests": "codecontests_sample20.jsonl",
+    "minif2f": "minif2f_deepseek.jsonl",
+}
+POOL = TASK_DATA / "gsm8k_train_first512.jsonl"
+
+
+def given(path: Path) -> list[str]:
+    """What says where the files of a sweep's tasks are."""
+    tasks = yaml.safe_load(path.read_text())["tasks"]
+    words = [f"tasks.{task['kind']}.path={TASK_DATA / FILES[task['kind']]}" for task in tasks if task["kind"] in FILES]
+    return words + [f"tasks.gsm8k.few_shot={POOL}" for task in tasks if "few_shot" in task and task["kind"] == "gsm8k"]
+
+
+@pytest.mark.skipif(not TASK_DATA.exists(), reason="the published files are not here")
+@pytest.mark.parametrize("name", ["gsm8k", "math", "codecontests", "humaneval", "mbpp", "minif2f", "gold"])
+def test_an_example_is_planned(troop: Troop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [word for assignment in given(EXAMPLES / f"{name}.yaml") for word in ("--set", assignment)]
+    found = troop("plan", EXAMPLES / f"{name}.yaml", *words)
+    assert found.code == 0, found.err
+    assert "samples to draw" in found.out and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not TASK_DATA.exists(), reason="the published files are not here")
+def test_the_papers_experiment_is_planned(troop: Troop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every model a stand-in, since none of them is here; every task with its data, but for SWE-bench Lite."""
+    sweep = yaml.safe_load((EXAMPLES / "monkeys.yaml").read_text())
+    known = [task for task in sweep["tasks"] if task["kind"] in KINDS and task["kind"] in FILES]
+    names = {task["kind"] for task in known}
+    models = [{**m, "path": "gold", "engine": "replay", "gpus": 1, "engines_per_gpu": 1} for m in sweep["models"]]
+    models = [{**m, "tasks": kept} for m in models if (kept := [t for t in m["tasks"] if t in names])]
+    contests = [{**CONTEST, "name": str(i), "description": f"Print twice the number {i}."} for i in range(3)]
+    pq.write_table(pa.Table.from_pylist(contests), tmp_path / "contests.parquet")
+    places = {kind: str(TASK_DATA / file) for kind, file in FILES.items()} | {"codecontests": "contests.parquet"}
+    pools = {"gsm8k": str(POOL), "codecontests": "contests.parquet"}
+    tasks = [
+        {**t, "path": places[t["kind"]]} | ({"few_shot": pools[t["kind"]]} if "few_shot" in t else {}) for t in known
+    ]
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({**sweep, "models": models, "tasks": tasks}))
+    monkeypatch.chdir(tmp_path)
+    found = troop("plan", "sweep.yaml")
+    assert found.code == 0, found.err
+    assert "pythia-12b on math: 128 problems × k=10,000 = 1,280,000 samples" in found.out
+    assert "llama-3-8b-instruct on gsm8k: 128 problems × k=10,000" in found.out
+    assert "pythia-12b on gsm8k" not in found.out
+    assert "with temperature 0.6, top_p 0.95, max_tokens 1,024" in found.out
+
+
+@pytest.mark.parametrize("name", ["monkeys", "swebench"])
+def test_what_needs_data_that_is_nowhere_here_is_a_sweep(name: str) -> None:
+    (task,) = [task for task in load_sweep(EXAMPLES / f"{name}.yaml").tasks if task.kind == "swebench"]
+    assert task.from_preset and task.from_preset.k == 250
+
+
+def test_a_judged_sweep_is_one() -> None:
+    judge = load_sweep(EXAMPLES / "judged.yaml").judge
+    assert judge and judge.service.cap_usd == 5

@@ -1,0 +1,485 @@
+"""Compaction loses no row and doubles none, wherever it is killed, whoever else works on the same shard."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.store import schema
+from jobs.store.catalogue import Run, read_versions
+from jobs.store.check import check_run
+from jobs.store.commit import RunSink
+from jobs.store.compact import compact_run, compact_shard, unfinished
+from jobs.store.layout import FINAL, SAMPLES, VERDICTS, final_verdicts_key, verdicts_key
+from jobs.store.results import open_database, read_cells
+from jobs.store.rows import in_key_order, row_keys, rows_between
+from jobs.store.schema import read_footer
+from jobs.store.store import NO_METADATA, DirectoryStore, ObjectInfo, Store
+from jobs.store.whole import read_table
+from sampling.errors import StoreError
+from sampling.samples import Provenance, Sample, Shard, Unit
+from tests.support.s3_server import S3Server
+from verify.verdict import Status, Verdict
+
+MODEL, TASK = "org/m", "gsm8k"
+PROVENANCE = Provenance(MODEL, "main", "vllm", "0.30", "ab12", "cd34", "node-1", "H100")
+FEW = 4  # units in a shard of these tests, so that a kill can come at every step
+SHARD = Shard(MODEL, TASK, 0)
+MANY = 256
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of FEW units."""
+    small_shards(lambda module, name, value: monkeypatch.setattr(f"{module}.{name}", value))
+
+
+def small_shards(put: Callable[[str, str, int], None]) -> None:
+    for module in ("sampling.samples", "jobs.store.layout", "jobs.store.compact"):
+        put(module, "UNITS_PER_SHARD", FEW)
+
+
+def unit_of(number: int) -> Unit:
+    """Units as a plan makes them that was asked for more: two problems at first, then more samples of one of them."""
+    if number % 2 == 0:
+        return Unit(MODEL, TASK, number, 0, 2, 3 * number, 3 * number + 3)
+    return Unit(MODEL, TASK, number, 1, 2, 3 * number, 3 * number + 3)
+
+
+def samples_of(unit: Unit, note: str = "") -> list[Sample]:
+    return [
+        Sample(p, s, f"{note}{p}:{s}", "stop", 10, 5, 1, 1.0, 0.25)
+        for p in range(unit.first_problem, unit.last_problem)
+        for s in range(unit.first_sample, unit.last_sample)
+    ]
+
+
+def verdicts_of(unit: Unit) -> list[Verdict]:
+    return [Verdict((Status.PASS, Status.FAIL, Status.FAULT)[s.sample_idx % 3]) for s in samples_of(unit)]
+
+
+def commit(run: Run, *numbers: int, version: str = "v1", note: str = "") -> None:
+    for unit in map(unit_of, numbers):
+        RunSink(run.store, run.prefix, version).commit(unit, samples_of(unit, note), verdicts_of(unit), PROVENANCE)
+
+
+def judge_again(run: Run, *numbers: int, version: str = "v2", of: str = "v1") -> None:
+    """As a verifier does that has read the old verdicts before they were compacted."""
+    for unit in map(unit_of, numbers):
+        judged = read_footer(run.store.get(verdicts_key(of, unit)))
+        RunSink(run.store, "", version).judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, judged)
+
+
+def expected(*numbers: int) -> list[tuple[int, int, str, str]]:
+    rows = [
+        (s.problem_idx, s.sample_idx, str(v.status), s.text)
+        for unit in map(unit_of, numbers)
+        for s, v in zip(samples_of(unit), verdicts_of(unit), strict=True)
+    ]
+    return sorted(rows)
+
+
+def rows(run: Run, version: str | None = None) -> list[tuple[int, int, str, str]]:
+    """What readers see: each verdict with its sample."""
+    query = """SELECT problem_idx, sample_idx, status, text FROM verdicts
+        JOIN samples USING (model, task, problem_idx, sample_idx) ORDER BY ALL"""
+    with open_database(run, version) as db:
+        found: list[tuple[int, int, str, str]] = db.sql(query).fetchall()
+        counts = [db.sql(f"SELECT count(*) FROM {view}").fetchall()[0][0] for view in ("verdicts", "samples")]
+    assert counts == [len(found)] * 2
+    return found
+
+
+def keys(run: Run, start: str) -> list[str]:
+    return [info.key for info in run.store.list(start)]
+
+
+def test_a_full_shard_becomes_one_file_of_each_kind(store: Store, few: None) -> None:
+    run = Run(store)
+    commit(run, *range(FEW), FEW)
+    engine_s = read_cells(run)[0].engine_s
+    assert unfinished(run) == [("v1", SHARD)]
+    assert compact_run(run).shards == 1
+    (verdicts,) = keys(run, FINAL + VERDICTS)
+    (samples,) = keys(run, FINAL + SAMPLES)
+    assert verdicts == final_verdicts_key("v1", MODEL, TASK, 0)
+    assert len(keys(run, VERDICTS)) == len(keys(run, SAMPLES)) == 1  # the open shard's
+    assert rows(run) == expected(*range(FEW + 1))
+    assert read_cells(run)[0].engine_s == pytest.approx(engine_s)
+    footer = read_footer(store.get(verdicts))
+    assert footer.samples == samples
+    assert len(footer.merged) == FEW
+    for key, kind in ((verdicts, "verdicts"), (samples, "samples")):
+        found = row_keys(read_table(store.get(key), kind, key))
+        assert (found[1:] > found[:-1]).all()
+    assert check_run(run) == []
+    assert unfinished(run) == []
+    assert compact_run(run).shards == 0
+
+
+def test_an_open_shard_stays_as_it_is(tmp_path: Path, few: None) -> None:
+    run = Run(DirectoryStore(tmp_path))
+    commit(run, 0, 1, 3, 5)
+    assert unfinished(run) == []
+    compact_shard(run, "v1", SHARD)
+    assert keys(run, FINAL) == []
+    assert rows(run) == expected(0, 1, 3, 5)
+
+
+class Died(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """A store whose user dies after so many changes, and does nothing more from then on."""
+
+    store: Store
+    changes: int
+    kill: bool = False
+    made: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def uri(self) -> str:
+        return self.store.uri
+
+    def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
+        self._count(key)
+        return self.store.put_new(key, data, metadata)
+
+    def delete(self, key: str) -> None:
+        self._count(key)
+        self.store.delete(key)
+
+    def get(self, key: str) -> bytes:
+        return self.store.get(key)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        return self.store.head(key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        return self.store.list(prefix)
+
+    def _count(self, key: str) -> None:
+        with self.lock:
+            self.made.append(key)
+            if len(self.made) <= self.changes:
+                return
+        if self.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise Died
+
+
+CHANGES = 2 + 2 * FEW  # two files written, and those of each unit deleted
+
+
+def test_killed_at_every_step_and_begun_again(store: Store, few: None) -> None:
+    """Dies before it has written anything, before the commit, right after it, and then with each file it deletes."""
+    run = Run(store)
+    commit(run, *range(FEW))
+    for changes in (0, 1, 2, *[1] * (2 * FEW - 1)):
+        with pytest.raises(Died):
+            compact_run(Run(Mortal(store, changes)))
+        assert rows(run) == expected(*range(FEW))
+        assert check_run(run) == []
+    assert len(keys(run, VERDICTS) + keys(run, SAMPLES)) == 1
+    assert compact_run(run).shards == 1
+    assert rows(run) == expected(*range(FEW))
+    assert unfinished(run) == []
+
+
+_KILLED = """
+import importlib, os, sys
+from pathlib import Path
+from jobs.store.catalogue import Run
+from jobs.store.compact import compact_run
+from jobs.store.store import DirectoryStore, StoreOptions, open_store
+from tests.jobs.store.test_compact import Mortal, small_shards
+small_shards(lambda module, name, value: setattr(importlib.import_module(module), name, value))
+source, *changes = sys.argv[1:]
+for count in map(int, changes):
+    pid = os.fork()
+    if pid == 0:
+        if "://" in source:
+            store = open_store(source, StoreOptions(endpoint_url=os.environ["ENDPOINT"]))
+        else:
+            store = DirectoryStore(Path(f"{source}-{count}"))
+        compact_run(Run(Mortal(store, count, kill=True)))
+        os._exit(0)
+    print(os.waitpid(pid, 0)[1])
+"""
+
+
+def killed(source: str, *changes: int) -> list[int]:
+    """The signals that ended compactions after so many changes, in processes of their own."""
+    words = [sys.executable, "-c", _KILLED, source, *map(str, changes)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    return [int(line) for line in done.stdout.split()]
+
+
+def test_sigkill_at_every_step_then_finished(tmp_path: Path, few: None) -> None:
+    commit(Run(DirectoryStore(tmp_path / "run")), *range(FEW))
+    for changes in range(CHANGES):
+        shutil.copytree(tmp_path / "run", tmp_path / f"run-{changes}")
+    assert killed(str(tmp_path / "run"), *range(CHANGES)) == [signal.SIGKILL] * CHANGES
+    for changes in range(CHANGES):
+        run = Run(DirectoryStore(tmp_path / f"run-{changes}"))
+        assert rows(run) == expected(*range(FEW))
+        assert compact_run(run).failed == ()
+        assert rows(run) == expected(*range(FEW))
+        assert keys(run, VERDICTS) == keys(run, SAMPLES) == []
+        assert check_run(run) == []
+
+
+def test_sigkill_at_every_step_on_a_real_s3_server(swift: S3Server, monkeypatch: pytest.MonkeyPatch, few: None) -> None:
+    store = swift.new_store(monkeypatch)
+    monkeypatch.setenv("ENDPOINT", swift.endpoint)
+    run = Run(store)
+    commit(run, *range(FEW))
+    for changes in (0, 1, 2, 1, 1, 1):
+        assert killed(store.uri, changes) == [signal.SIGKILL]
+        assert rows(run) == expected(*range(FEW))
+    assert compact_run(run).failed == ()
+    assert rows(run) == expected(*range(FEW))
+    assert keys(run, VERDICTS) == keys(run, SAMPLES) == []
+
+
+def test_a_zombie_that_commits_a_unit_after_it_was_compacted(store: Store, few: None) -> None:
+    """Its key is free again, so the store lets it in; nobody takes it for a result."""
+    run = Run(store)
+    commit(run, *range(FEW))
+    compact_run(run)
+    commit(run, 1, note="zombie ")
+    assert rows(run) == expected(*range(FEW))
+    assert sum(cell.n.sum() + cell.faults.sum() for cell in read_cells(run)) == len(expected(*range(FEW)))
+    assert [cell.units for cell in read_versions(run)] == [FEW]
+    assert check_run(run) == []
+    assert compact_run(run).shards == 1
+    assert keys(run, VERDICTS) == []
+    assert rows(run) == expected(*range(FEW))
+
+
+def test_a_unit_file_that_the_final_one_does_not_hold_stays(tmp_path: Path, few: None) -> None:
+    run = Run(DirectoryStore(tmp_path))
+    commit(run, *range(FEW))
+    compact_run(run)
+    stranger = Unit(MODEL, TASK, 1, 7, 8, 0, 2)
+    sink = RunSink(run.store, "", "v1")
+    sink.commit(stranger, samples_of(stranger), verdicts_of(stranger), PROVENANCE)
+    (failed,) = compact_run(run).failed
+    assert "u0000001.parquet: has rows that" in failed
+    assert keys(run, VERDICTS) == [verdicts_key("v1", stranger)]
+
+
+def test_two_compactions_at_once(tmp_path: Path, few: None) -> None:
+    """The second has read its units when the first deletes them; and one finds them gone before it has read them."""
+
+    @dataclass(frozen=True)
+    class Slow(DirectoryStore):
+        overtaken: list[str] = field(default_factory=list)
+        at: str = ""
+
+        def _overtake(self, key: str) -> None:
+            if key.startswith(self.at) and not self.overtaken:
+                self.overtaken.append(key)
+                compact_run(Run(DirectoryStore(self.root)))
+
+        def get(self, key: str) -> bytes:
+            self._overtake(key)
+            return super().get(key)
+
+        def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
+            self._overtake(key)
+            return super().put_new(key, data, metadata)
+
+    for number, at in enumerate((VERDICTS, SAMPLES, FINAL + SAMPLES, FINAL + VERDICTS)):
+        slow = Slow(tmp_path / str(number), [], at)
+        run = Run(slow)
+        commit(Run(DirectoryStore(slow.root)), *range(FEW))
+        compact_shard(run, "v1", SHARD)
+        assert len(slow.overtaken) == 1
+        assert rows(run) == expected(*range(FEW))
+        assert keys(run, VERDICTS) == keys(run, SAMPLES) == []
+        assert check_run(run) == []
+
+
+def test_versions_share_one_samples_file(store: Store, few: None) -> None:
+    run = Run(store)
+    commit(run, *range(FEW))
+    judge_again(run, *range(FEW))
+    assert compact_run(run).shards == 2
+    assert len(keys(run, FINAL + VERDICTS)) == 2
+    assert len(keys(run, FINAL + SAMPLES)) == 1
+    assert keys(run, VERDICTS) == keys(run, SAMPLES) == []
+    assert rows(run, "v1") == expected(*range(FEW))
+    assert {row[2] for row in rows(run, "v2")} == {"pass"}
+    assert check_run(run) == []
+
+
+def test_a_version_that_is_half_done_keeps_its_samples(store: Store, few: None) -> None:
+    """Its files name samples that compaction of the older version has merged: it finds them there."""
+    run = Run(store)
+    commit(run, *range(FEW))
+    judge_again(run, 0, 2)
+    compact_run(run)
+    assert keys(run, SAMPLES) == []
+    assert [row[3] for row in rows(run, "v2")] == [row[3] for row in expected(0, 2)]
+    assert rows(run, "v1") == rows(run) == expected(*range(FEW))
+    assert check_run(run) == []
+    final = final_verdicts_key("v1", MODEL, TASK, 0)
+    merged = read_footer(store.get(final))
+    for unit in map(unit_of, (1, 3)):  # the others judged from the compacted file
+        RunSink(store, "", "v2").judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, merged)
+    assert compact_run(run).shards == 1
+    assert len(keys(run, FINAL + SAMPLES)) == 1
+    assert [row[3] for row in rows(run, "v2")] == [row[3] for row in expected(*range(FEW))]
+    assert check_run(run) == []
+
+
+def test_samples_of_two_drivers_with_different_verifiers_are_not_mixed(tmp_path: Path, few: None) -> None:
+    """Both versions hold every unit, but of unit 1 each has samples of its own."""
+    run = Run(DirectoryStore(tmp_path))
+    commit(run, *range(FEW))
+    judge_again(run, 0, 2, 3)
+    commit(run, 1, version="v2", note="other ")
+    before = {version: rows(run, version) for version in ("v1", "v2")}
+    assert before["v1"] != before["v2"]
+    compact_run(run)
+    assert {version: rows(run, version) for version in ("v1", "v2")} == before
+    assert check_run(run) == []
+
+
+def test_outcomes_without_text_are_compacted_too(tmp_path: Path, few: None) -> None:
+    run = Run(DirectoryStore(tmp_path))
+    for unit in map(unit_of, range(FEW)):
+        table = schema.verdict_table(samples_of(unit), verdicts_of(unit)).select(
+            ["problem_idx", "sample_idx", "status"]
+        )
+        RunSink(run.store, "", "imported").put_verdicts(unit, table, schema.Footer(f"a{unit.number}"))
+    assert compact_run(run).shards == 1
+    assert keys(run, VERDICTS) == keys(run, FINAL + SAMPLES) == []
+    with open_database(run) as db:
+        assert db.sql("SELECT count(*) FROM verdicts").fetchall() == [(len(expected(*range(FEW))),)]
+
+
+@pytest.mark.parametrize("kind", [VERDICTS, SAMPLES])
+def test_a_damaged_file_is_never_merged(tmp_path: Path, few: None, kind: str) -> None:
+    run = Run(DirectoryStore(tmp_path))
+    commit(run, *range(2 * FEW))
+    victim = tmp_path / keys(run, kind)[1]
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 3] ^= 1
+    victim.write_bytes(bytes(data))
+    done = compact_run(run)
+    assert done.shards == 1
+    (failed,) = done.failed
+    assert victim.name in failed
+    assert len(keys(run, kind)) == FEW
+    assert len(keys(run, FINAL + VERDICTS)) == 1
+
+
+def test_columns_of_other_times(tmp_path: Path, few: None) -> None:
+    """A file of an older schema gets nulls; one with a column that only a newer Troop knows is left alone."""
+    run = Run(DirectoryStore(tmp_path))
+    commit(run, *range(2 * FEW))
+    for number, change in ((0, lambda t: t.drop(["shared"])), (FEW, lambda t: t.append_column("mood", t["reason"]))):
+        path = tmp_path / verdicts_key("v1", unit_of(number))
+        data = path.read_bytes()
+        said = {"attempt": "a", **schema.asdict(read_footer(data))}
+        path.write_bytes(schema.write_table(change(read_table(data, "verdicts", "here")), "verdicts", said, 1000))
+    done = compact_run(run)
+    assert done.shards == 1
+    assert "u0000004.parquet: has columns that this Troop does not know (mood)" in done.failed[0]
+    assert rows(run) == expected(*range(2 * FEW))
+
+
+def test_a_real_shard(tmp_path: Path) -> None:
+    """256 units, more rows than one row group, compacted while a zombie and a half-done version are around."""
+    run = Run(DirectoryStore(tmp_path))
+    units = [
+        Unit(MODEL, TASK, number, number % 4, number % 4 + 1, number * 40, number * 40 + 40) for number in range(MANY)
+    ]
+    for unit in units:
+        RunSink(run.store, "", "v1").commit(unit, samples_of(unit), verdicts_of(unit), PROVENANCE)
+    before = rows(run)
+    assert len(before) == MANY * 40
+    assert killed_in_the_middle(tmp_path) == -signal.SIGKILL
+    assert rows(run) == before
+    assert 0 < len(keys(run, VERDICTS)) < MANY
+    assert compact_run(run).shards == 1
+    assert rows(run) == before
+    (samples,) = keys(run, FINAL + SAMPLES)
+    file = pq.ParquetFile(tmp_path / samples)
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [8192, MANY * 40 - 8192]
+    data = (tmp_path / samples).read_bytes()
+    for unit in (units[0], units[77]):
+        wanted = np.array([(s.problem_idx << 32) | s.sample_idx for s in samples_of(unit)])
+        found = rows_between(data, "samples", samples, wanted)
+        assert found["text"].to_pylist() == [s.text for s in samples_of(unit)]
+
+
+def killed_in_the_middle(root: Path) -> int:
+    script = (
+        "import sys; from pathlib import Path; from jobs.store.catalogue import Run;"
+        "from jobs.store.compact import compact_run;"
+        "from jobs.store.store import DirectoryStore; from tests.jobs.store.test_compact import Mortal;"
+        "compact_run(Run(Mortal(DirectoryStore(Path(sys.argv[1])), 100, kill=True)))"
+    )
+    return subprocess.run([sys.executable, "-c", script, str(root)], check=False, timeout=120).returncode
+
+
+def test_the_glob_is_exact_before_and_after(tmp_path: Path, few: None) -> None:
+    """Any tool: unit files until a shard is compacted, and then both folders together."""
+    import duckdb
+
+    run = Run(DirectoryStore(tmp_path))
+    commit(run, *range(FEW + 1))
+    counts = "SELECT v, model, task, count(*), count(DISTINCT (problem_idx, sample_idx)) FROM"
+    total = len(expected(*range(FEW + 1)))
+    glob = f"read_parquet('{tmp_path}/verdicts/**/*.parquet')"
+    assert duckdb.sql(f"{counts} {glob} GROUP BY ALL").fetchall() == [("v1", MODEL, TASK, total, total)]
+    compact_run(run)
+    both = f"(FROM read_parquet('{tmp_path}/final/verdicts/**/*.parquet') UNION ALL BY NAME FROM {glob})"
+    assert duckdb.sql(f"{counts} {both} GROUP BY ALL").fetchall() == [("v1", MODEL, TASK, total, total)]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), min_size=1, unique=True), max_size=8))
+@settings(deadline=None, max_examples=80)
+def test_rows_come_in_key_order(parts: list[list[tuple[int, int]]]) -> None:
+    tables = [
+        pa.table(
+            {
+                "problem_idx": pa.array([p for p, _ in part], pa.int32()),
+                "sample_idx": pa.array([s for _, s in part], pa.int32()),
+            }
+        )
+        for part in sorted(map(sorted, parts))
+    ]
+    merged = [key for table in in_key_order(tables) for key in row_keys(table).tolist()]
+    assert merged == sorted((p << 32) | s for part in parts for p, s in part)
+
+
+def test_an_error_of_the_store_is_told(tmp_path: Path, few: None) -> None:
+    @dataclass(frozen=True)
+    class Full(DirectoryStore):
+        def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
+            raise StoreError(f"{key}: No space left on device")
+
+    commit(Run(DirectoryStore(tmp_path)), *range(FEW))
+    done = compact_run(Run(Full(tmp_path)))
+    assert (done.shards, len(done.failed)) == (0, 1)
+    assert "No space left" in done.as_text()
+    assert rows(Run(DirectoryStore(tmp_path))) == expected(*range(FEW))

@@ -1,0 +1,35 @@
+"""How our files are read back. That damage is found is proven in tests/jobs/store/test_schema.py."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from jobs.store.schema import SAMPLES, encode_samples
+from jobs.store.whole import opened, rows_of
+from tests.jobs.store.test_schema import PROVENANCE, unit_of
+from tests.support.places import ROOT
+
+READ = """
+import sys
+from pathlib import Path
+from jobs.store.whole import read_table
+data, threads = Path(sys.argv[1]).read_bytes(), Path("/proc/self/task")
+before = len(list(threads.iterdir()))
+assert len(read_table(data, "samples", "here")) == 3200
+print(len(list(threads.iterdir())) - before)
+"""
+
+
+def test_reading_starts_no_thread_of_arrow(tmp_path: Path) -> None:
+    """It would let go of the bytes later, perhaps while the interpreter ends, and abort the process."""
+    path = tmp_path / "samples.parquet"
+    path.write_bytes(encode_samples(unit_of(8, 400)[0], PROVENANCE))
+    words = [sys.executable, "-c", READ, str(path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+def test_some_groups_and_columns() -> None:
+    file = opened(encode_samples([], PROVENANCE))
+    assert rows_of(file).schema.names == SAMPLES.names
+    assert rows_of(file, [], ["seed"]).num_rows == 0

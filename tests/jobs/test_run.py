@@ -1,0 +1,92 @@
+"""A run from the sweep to the numbers, in this process: the same code as on a cluster, with the gold solutions."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jobs.reverify import stored_problems
+from jobs.store.query import run_query
+from jobs.store.stored_run import open_run
+from tests.conftest import PROBLEMS, Troop, WriteSweep
+
+
+def counts(run: str = "runs/sums") -> tuple[int, int]:
+    query = "SELECT count(*), count(DISTINCT (model, task, problem_idx, sample_idx)) FROM verdicts"
+    (row,) = run_query(run, query)[1]
+    return row
+
+
+def test_runs_reports_and_answers_queries(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    found = troop("run", write_sweep(), "--local")
+    assert found.code == 0, found.err
+    assert "12 samples committed" in found.err
+    report = json.loads((tmp_path / "runs/sums/report/report.json").read_text())
+    (cell,) = report["cells"]
+    assert (cell["model"], cell["problems"], cell["samples"]) == ("gold", 3, 12)
+    assert cell["coverage"][0]["value"] == pytest.approx(2 / 3)
+    assert "<html" in (tmp_path / "runs/sums/report/report.html").read_text()
+    status = json.loads(troop("status", "runs/sums", "--json").out)
+    assert status["complete"]
+    assert status["cells"][0]["solved"] == 2
+    rows = json.loads(troop("sql", "runs/sums", "SELECT count(*) AS n FROM samples WHERE text = '7'", "--json").out)
+    assert rows == {"n": 4}
+
+
+def test_the_same_again_samples_nothing(troop: Troop, write_sweep: WriteSweep) -> None:
+    troop("run", write_sweep(), "--local", "--no-report")
+    found = troop("run", write_sweep(), "--local", "--no-report")
+    assert (found.code, "nothing to sample" in found.err) == (0, True)
+    assert counts() == (12, 12)
+
+
+def test_more_samples_problems_and_models_continue_the_run(troop: Troop, write_sweep: WriteSweep) -> None:
+    troop("run", write_sweep(PROBLEMS[:1]), "--local", "--no-report")
+    assert counts() == (4, 4)
+    models = [{"name": name, "path": "gold", "engine": "replay", "k": 6} for name in ("gold", "twin")]
+    found = troop("run", write_sweep(PROBLEMS, models=models), "--local", "--no-report")
+    assert found.code == 0, found.err
+    assert counts() == (36, 36)
+    assert len(open_run("runs/sums").layers) == 2
+
+
+def test_a_plan_is_shown_without_writing(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    found = troop("plan", write_sweep())
+    assert found.code == 0
+    assert "3 problems × k=4 = 12 samples" in found.out
+    assert "| 1+1=" in found.out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_stored_samples_are_judged_again_beside_the_old_verdicts(
+    troop: Troop, write_sweep: WriteSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troop("run", write_sweep(), "--local", "--no-report")
+    monkeypatch.setattr("jobs.reverify.current_version", lambda *_: "fixed")
+    found = troop("verify", "runs/sums", "--workers", "1")
+    assert found.code == 0, found.err
+    assert "1 unit judged again (version fixed)" in found.out
+    versions = {path.name for path in Path("runs/sums/verdicts").iterdir()}
+    assert len(versions) == 2
+    assert counts() == (12, 12)
+    assert "0 units" in troop("verify", "runs/sums", "--workers", "1").out
+
+
+def test_a_chat_is_kept_as_it_was_asked(troop: Troop, write_sweep: WriteSweep) -> None:
+    task = {"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "style": "chat"}
+    assert troop("run", write_sweep(tasks=[task]), "--local", "--no-report").code == 0
+    (table,) = stored_problems(open_run("runs/sums").run).values()
+    assert [problem.messages and problem.messages[0].content for problem in table.values()] == ["1+1=", "2+2=", "3+3="]
+
+
+def test_sql_that_is_wrong_is_told_in_one_line(troop: Troop, write_sweep: WriteSweep) -> None:
+    troop("run", write_sweep(), "--local", "--no-report")
+    found = troop("sql", "runs/sums", "SELECT nothing FROM nowhere")
+    assert found.code == 2
+    assert "views: samples, verdicts, scores, problems" in found.err
+
+
+def test_a_table_shows_hostile_text_as_it_is(troop: Troop, write_sweep: WriteSweep) -> None:
+    troop("run", write_sweep(), "--local", "--no-report")
+    found = troop("sql", "runs/sums", "SELECT '[red]' || chr(27) || '[2J' AS x")
+    assert "[red]\\x1b[2J" in found.out

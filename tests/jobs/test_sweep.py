@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.sweep import load_sweep
+from sampling.errors import BadInput
+from sampling.settings import settings_on
+
+PROBLEM = '{"id": "a", "prompt": "1+1=", "verifier": "exact", "reference": {"answer": "2"}}\n'
+SWEEP = {
+    "name": "demo",
+    "models": [{"name": "gold", "path": "gold", "engine": "replay", "k": 3}, {"name": "other", "path": "org/model"}],
+    "tasks": [{"kind": "jsonl", "path": "problems.jsonl"}],
+}
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    (tmp_path / "problems.jsonl").write_text(PROBLEM)
+
+    def written(**changes: object) -> Path:
+        path = tmp_path / "sweep.yaml"
+        path.write_text(yaml.safe_dump({**SWEEP, **changes}))
+        return path
+
+    return written
+
+
+def test_paths_are_relative_to_the_file_and_the_store_to_the_folder(write, tmp_path: Path) -> None:
+    sweep = load_sweep(write())
+    assert sweep.tasks[0].path == str(tmp_path / "problems.jsonl")
+    assert [model.path for model in sweep.models] == ["gold", "org/model"]
+    assert sweep.run_uri == "runs/demo"
+
+
+def test_a_model_has_its_own_k_or_the_sweeps(write) -> None:
+    sweep = load_sweep(write(k=7))
+    assert [sweep.k_of(model, sweep.tasks[0]) for model in sweep.models] == [3, 7]
+
+
+PRESET = {"name": "papers", "kind": "gsm8k", "path": "hf://openai/gsm8k/main", "preset": "monkeys"}
+OWN = {"name": "own", "kind": "jsonl", "path": "problems.jsonl", "k": 5, "sampling": {"top_p": 0.5}}
+
+
+def test_k_is_said_by_the_model_the_task_the_sweep_or_the_preset(write) -> None:
+    for changes, expected in [({}, [3, 3, 10_000, 5]), ({"k": 7}, [3, 3, 7, 5])]:
+        sweep = load_sweep(write(tasks=[PRESET, OWN], **changes))
+        assert [sweep.k_of(model, task) for model in sweep.models for task in sweep.tasks] == expected
+    assert sweep.tasks[0].path == "hf://openai/gsm8k/main"
+
+
+def test_sampling_is_said_by_the_model_the_task_the_sweep_or_the_preset(write) -> None:
+    models = [*SWEEP["models"], {"name": "greedy", "path": "org/model", "sampling": {"temperature": 0}}]
+
+    def drawn(sampling: dict[str, object]) -> list[tuple[float, float, int]]:
+        sweep = load_sweep(write(models=models, tasks=[PRESET, OWN], sampling=sampling))
+        pairs = [(model, sweep.sampling_on(task)) for model in sweep.models[1:] for task in sweep.tasks]
+        found = [settings_on(model, sweep.settings_of(model), task) for model, task in pairs]
+        return [(settings.temperature, settings.top_p, settings.max_tokens) for settings in found]
+
+    assert drawn({}) == [(0.6, 1, 512), (1, 0.5, 512), (0, 1, 512), (0, 1, 512)]
+    assert drawn({"temperature": 1, "max_tokens": 9}) == [(1, 1, 9), (1, 0.5, 9), (0, 1, 512), (0, 1, 512)]
+
+
+def test_a_model_is_asked_the_tasks_that_it_names(write) -> None:
+    models = [{"name": "gold", "path": "gold", "engine": "replay", "tasks": ["own"]}]
+    sweep = load_sweep(write(models=models, tasks=[PRESET, OWN]))
+    assert [task.title for task in sweep.tasks_of(sweep.models[0])] == ["own"]
+    with pytest.raises(BadInput, match=r"models\.gold\.tasks: no task 'own'; there are: papers"):
+        load_sweep(write(models=models, tasks=[PRESET]))
+
+
+def test_assignments_reach_into_lists_by_name_or_number(write) -> None:
+    words = ["models.gold.k=9", "models.1.k=8", "sampling.temperature=0.5", "verify.tier=confined"]
+    sweep = load_sweep(write(), words)
+    assert [sweep.k_of(model, sweep.tasks[0]) for model in sweep.models] == [9, 8]
+    assert (sweep.sampling.temperature, sweep.verify.tier) == (0.5, "confined")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "named"),
+    [
+        ({"modles": []}, [], ["modles", "unknown key", "models"]),
+        ({"sampling": {"temprature": 1}}, [], ["sampling.temprature", "temperature"]),
+        ({"models": [{"name": "m", "path": "p", "kk": 1}]}, [], ["models.0.kk", "unknown key", "path"]),
+        ({"k": 0}, [], ["k", "greater than or equal to 1", "0"]),
+        ({"models": []}, [], ["models", "at least 1"]),
+        ({"tasks": []}, [], ["tasks", "at least 1"]),
+        ({"tasks": [{"kind": "gsm9k", "path": "x"}]}, [], ["tasks.0.kind", "gsm8k"]),
+        ({"name": "a/b"}, [], ["name", "a/b"]),
+        ({"verify": {"tier": "none"}}, [], ["verify.tier", "isolated"]),
+        ({"models": [{"name": "m", "path": "p"}] * 2}, [], ["'m'", "more than once"]),
+        ({}, ["k"], ["--set 'k'", "key.subkey=value"]),
+        ({}, ["models.nobody.k=1"], ["nobody"]),
+        ({}, ["k=many"], ["k", "'many'"]),
+    ],
+)
+def test_bad_input_names_the_place_and_what_is_allowed(write, changes, words, named) -> None:
+    with pytest.raises(BadInput) as error:
+        load_sweep(write(**changes), words)
+    assert "\n" not in str(error.value)
+    assert all(word in str(error.value) for word in named), str(error.value)
+
+
+def test_a_file_that_is_not_there_or_not_yaml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such file"):
+        load_sweep(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(BadInput, match=r"bad\.yaml: not valid YAML"):
+        load_sweep(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(BadInput, match="mapping"):
+        load_sweep(tmp_path / "list.yaml")

@@ -1,0 +1,146 @@
+"""Every sampler sees only its device: as plain data, and on real Ray nodes with declared GPUs."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+
+from cluster.actors import RayActors
+from cluster.batches import ModelWork, Work
+from cluster.nodes import survey
+from cluster.pipeline import Pipeline
+from cluster.placement import EnginePlace, Node, Placement
+from cluster.sampler import Sampler
+from cluster.session import alive_nodes, connected
+from cluster.tally import CellTally, Tally
+from jobs.store.catalogue import Run
+from jobs.store.commit import RunSink
+from jobs.store.results import open_database
+from jobs.store.store import DirectoryStore
+from sampling.engines.devices import Given, Gpu, located, look, refuse_wrong, wrong
+from sampling.engines.gpu_memory import GpuShare
+from sampling.engines.model_info import ModelInfo
+from sampling.errors import EngineRefused
+from sampling.problems import Problem
+from sampling.samples import Provenance, Unit
+from sampling.settings import ModelSpec, SamplingSettings
+from tests.support.places import SMALL_MODEL
+
+GIB = 1 << 30
+FIRST, SECOND = (Gpu(f"GPU-{n}", "NVIDIA H100", 80 * GIB, 79 * GIB) for n in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("given", "trouble"),
+    [
+        (Given(1, ("3",), ("3",), (FIRST,)), None),
+        (Given(0.25, ("3",), ("3",), (FIRST,)), None),
+        (Given(2, ("0", "1"), ("1", "0"), (FIRST, SECOND)), None),
+        (Given(0), None),
+        (Given(1, ("0",), ("0",)), None),  # declared, without a driver
+        (Given(1, ("0",)), None),  # GPUs that are not NVIDIA's
+        (Given(2, ("0",), ("0",), (FIRST,)), "asked for 2 GPUs, given 0"),
+        (Given(0, ("0",), ("0",), (FIRST,)), "asked for 0 GPUs, given 0"),
+        (Given(1, ("0",), None, (FIRST,)), "given GPU 0, but every GPU is visible"),
+        (Given(1, ("0",), ("0", "1"), (FIRST,)), "given GPU 0, but CUDA_VISIBLE_DEVICES is 0,1"),
+        (Given(1, ("7",), ("7",), (None,)), "given GPU 7, which the driver does not have; join with the true"),
+        (Given(2, ("0", "GPU-1"), ("0", "GPU-1"), (FIRST, FIRST)), "given GPU 0,GPU-1, which are one and the same"),
+    ],
+)
+def test_a_wrong_device_is_named(given: Given, trouble: str | None) -> None:
+    assert (wrong(given) or "").startswith(trouble or "") and (wrong(given) is None) == (trouble is None)
+    if trouble:
+        with pytest.raises(EngineRefused, match="wrong device: "):
+            refuse_wrong(given)
+
+
+def test_what_an_engine_got_is_provenance_and_its_room() -> None:
+    given = Given(2, ("0", "1"), ("0", "1"), (FIRST, replace(SECOND, total_bytes=40 * GIB)), "abc")
+    kept = located(Provenance(*"abcdefgh"), given)
+    assert (kept.node_id, kept.gpus, kept.gpu_ids) == ("abc", "2", "0,1")
+    assert (kept.gpu_uuids, kept.gpu_memory) == ("GPU-1,GPU-2", "40.0 GiB")
+    assert given.room(1).share == GpuShare(2, 40 * GIB, "NVIDIA H100")
+
+
+def test_without_ray_the_environment_says_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert look(1).ids == ("4",)
+    assert look(0).ids == ()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[str]:
+    """Two nodes with two declared GPUs each."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 2, "include_dashboard": False})
+    cluster.add_node(num_cpus=1, num_gpus=2)
+    with connected(cluster.address):
+        yield cluster.address
+    cluster.shutdown()
+
+
+PROBLEM = Problem.model_validate(
+    {"id": "p", "prompt": "?", "verifier": "exact", "reference": {"answer": "a"}, "solution": "a"}
+)
+
+
+def run(model: ModelSpec, info: ModelInfo, place: EnginePlace, folder: Path) -> Tally:
+    """Sixteen units of four samples; each engine is given a GPU, or a part of one."""
+    units = tuple(Unit(model.name, "t", n, 0, 1, 4 * n, 4 * n + 4) for n in range(16))
+    work = Work((ModelWork(model, info, SamplingSettings(), "h", units),), {"t": {0: PROBLEM}}, 0, None, 1, "test")
+    tally, sink = Tally([CellTally(model.name, "t", 1, 64, 0, set())]), RunSink(DirectoryStore(folder), "", "v1")
+
+    async def go() -> None:
+        await Pipeline(work, RayActors(work, sink), Placement((place,), 1, 0.1), tally).run(lambda progress: None)
+
+    asyncio.run(go())
+    return tally
+
+
+def devices(folder: Path) -> set[tuple[str, str, str, str]]:
+    with open_database(Run(DirectoryStore(folder))) as db:
+        return set(db.execute("SELECT DISTINCT node, node_id, gpu_ids, gpus FROM samples").fetchall())
+
+
+GOLD = ModelSpec(name="gold", path="gold", engine="replay")
+
+
+def test_every_sampler_sees_only_its_device(nodes: str) -> None:
+    """Four samplers on four GPUs: each compares Ray's id with what is visible to it, here they are compared."""
+    assert [(node.cpus, node.gpus) for node in survey(())] == [(1, 2), (1, 2)]
+    work = ModelWork(GOLD, ModelInfo("r"), SamplingSettings(), "h", (Unit("gold", "t", 0, 0, 1, 0, 4),))
+    new = ray.remote(Sampler).options(num_cpus=0.1, num_gpus=1).remote
+    actors = [new(work, {"t": {0: PROBLEM}}, 0, "test", EnginePlace(4, 0.1, 1, 1)) for _ in range(4)]
+    seen = [ready.provenance for ready in ray.get([actor.start.remote() for actor in actors])]
+    for actor in actors:
+        ray.kill(actor)
+    ids = {node["NodeID"] for node in alive_nodes()}
+    assert {(each.node_id, each.gpu_ids) for each in seen} == {(node, gpu) for node in ids for gpu in ("0", "1")}
+    assert len(ids) == 2 and {each.gpus for each in seen} == {"1"}
+
+
+def test_an_engine_of_two_gpus_has_both_of_one_node(nodes: str, tmp_path: Path) -> None:
+    run(GOLD, ModelInfo("r"), EnginePlace(1, 0.1, 2, 1), tmp_path)
+    assert {row[2:] for row in devices(tmp_path)} == {("0,1", "2")}
+
+
+def test_engines_that_share_a_gpu_are_told_their_share(nodes: str, tmp_path: Path) -> None:
+    run(GOLD, ModelInfo("r"), EnginePlace(2, 0.1, 0.5, 1), tmp_path)
+    assert {row[3] for row in devices(tmp_path)} == {"0.5"}
+
+
+def test_an_engine_that_can_never_run_ends_the_run_at_once(nodes: str, tmp_path: Path) -> None:
+    """vLLM's CPU build, on a GPU that is only declared: one line, exit code 2, no second try."""
+    model = ModelSpec(name="small", path=str(SMALL_MODEL))
+    with pytest.raises(EngineRefused, match="given a GPU, but PyTorch sees none") as refused:
+        run(model, ModelInfo("r"), EnginePlace(1, 0.1, 1, 1), tmp_path)
+    assert refused.value.exit_code == 2 and "\n" not in str(refused.value)
+
+
+def test_gpu_memory_is_asked_of_every_node_where_a_model_leaves_their_sharing_to_us(nodes: str) -> None:
+    auto = ModelWork(ModelSpec(name="m", path="p", engines_per_gpu="auto"), ModelInfo("r"), SamplingSettings(), "h", ())
+    assert survey([auto]) == (Node(1, 2, None),) * 2  # there is no driver here to tell

@@ -1,0 +1,56 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from sampling.engines.model_info import inspect_model, prompt_too_long
+from sampling.errors import BadInput
+from sampling.problems import Problem
+from sampling.settings import ModelSpec
+from tests.support.places import SMALL_MODEL
+
+
+def spec(path: Path | str, **changes: object) -> ModelSpec:
+    return ModelSpec.model_validate({"name": "m", "path": str(path), **changes})
+
+
+def test_the_demo_models_shape_is_read_from_its_files() -> None:
+    info = inspect_model(spec(SMALL_MODEL), "models.m")
+    config = json.loads((SMALL_MODEL / "config.json").read_text())
+    assert (info.layers, info.hidden) == (config["num_hidden_layers"], config["hidden_size"])
+    assert info.parameters is not None
+    assert 50_000 < info.parameters < 500_000
+
+
+def test_other_weights_are_another_revision(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((SMALL_MODEL / name).read_bytes())
+    before = inspect_model(spec(tmp_path), "m").revision
+    data = bytearray((tmp_path / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(data)
+    assert inspect_model(spec(tmp_path), "m").revision != before
+
+
+def test_where_a_model_lies_is_no_part_of_what_it_is(tmp_path: Path) -> None:
+    assert spec(SMALL_MODEL).distribution == spec(SMALL_MODEL.parent / "." / "small").distribution
+
+
+def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"models\.m\.path: .* has no config\.json"):
+        inspect_model(spec(tmp_path), "models.m")
+
+
+def test_a_hub_id_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BadInput, match="the hub cannot be reached"):
+        inspect_model(spec("nobody/nothing-at-all"), "models.m")
+
+
+def test_a_prompt_that_leaves_no_room_is_named() -> None:
+    info = inspect_model(spec(SMALL_MODEL), "m")
+    raw = {"verifier": "exact", "reference": {"answer": "x"}}
+    short = Problem.model_validate({"id": "short", "prompt": "0=1 >", **raw})
+    long = Problem.model_validate({"id": "long", "prompt": "0=1;" * 500, **raw})
+    assert prompt_too_long(spec(SMALL_MODEL), info, (short,)) is None
+    assert "'long'" in (prompt_too_long(spec(SMALL_MODEL), info, (short, long)) or "")

@@ -1,0 +1,134 @@
+"""The HTTP engine and a whole run against vLLM's own server with the demo's small model, as `vllm serve` starts it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sampling.engines.engine import Completion, Request
+from sampling.engines.model_info import ModelInfo
+from sampling.engines.start import start_engine
+from sampling.errors import EngineError
+from sampling.problems import Problem
+from sampling.seeds import Seeds
+from sampling.settings import ModelSpec, SamplingSettings
+from tests.conftest import Troop, WriteSweep
+from tests.support.places import DEMO
+
+KEY = "sk-served"
+PROMPT = "-3=9;0=0;2=4;5=25 >"
+SMALL = ["--max-num-seqs", "64", "--kv-cache-memory-bytes", str(64 << 20), "--enforce-eager"]
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # `vllm serve` itself asks for a distribution called vllm, which its CPU build is not; this is what it runs
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(DEMO / "models" / "small")]
+    command += ["--served-model-name", "small", "--host", "127.0.0.1", "--port", str(port), "--api-key", KEY, *SMALL]
+    quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    quiet |= {"TORCHDYNAMO_DISABLE": "1"}  # an eager engine has one function compiled, at its first log probability
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, env=os.environ | quiet | {"OMP_NUM_THREADS": "1"}, stdout=out, stderr=out)
+    try:
+        while not _is_up(f"http://127.0.0.1:{port}/health"):
+            assert server.poll() is None, log.read_text()[-2000:]
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVED_KEY", KEY)
+    monkeypatch.setattr("sampling.engines.pace.FIRST_WAIT_S", 0.01)
+
+
+def sample(url: str, problem: dict[str, object], samples: int = 8, **changes: object) -> list[Completion]:
+    given = {"name": "m", "path": "small", "engine": "openai", "base_url": url, "api_key_env": "SERVED_KEY", **changes}
+    settings = SamplingSettings(max_tokens=16, seed="per_sample", logprobs=True)
+    engine = start_engine(ModelSpec.model_validate(given), ModelInfo("r"), settings, Seeds(7, 11))
+    whole = {"id": "a", "prompt": PROMPT, "verifier": "exact", "reference": {"answer": "x*x"}, **problem}
+    try:
+        engine.add(Request(1, Problem.model_validate(whole), 0, 0, samples))
+        found: list[Completion] = []
+        while engine.in_flight():
+            found += engine.step()
+    finally:
+        engine.close()
+    return sorted(found, key=lambda done: done.sample_idx)
+
+
+def test_samples_are_those_of_the_model_with_their_tokens_and_seeds(base_url: str) -> None:
+    first, again = sample(base_url, {}), sample(base_url, {})
+    assert [done.text for done in first] == [done.text for done in again]
+    assert len({done.text for done in first}) > 1
+    assert all(0 < done.tokens <= 16 and done.prompt_tokens > 5 for done in first)
+    assert {done.finish_reason for done in first} <= {"stop", "length"}
+    assert all(done.logprob is not None and done.logprob <= 0 for done in first)
+
+
+def test_a_prompt_that_does_not_fit_is_told_as_what_it_is(base_url: str) -> None:
+    """Before anything has succeeded, by ending the engine: it may be the settings."""
+    with pytest.raises(EngineError, match="maximum context length"):
+        sample(base_url, {"prompt": "1" * 5000})
+
+
+def test_a_model_without_a_chat_template_says_so(base_url: str) -> None:
+    chat = {"prompt": None, "messages": [{"role": "user", "content": PROMPT}]}
+    with pytest.raises(EngineError, match="chat template"):
+        sample(base_url, chat)
+    assert sample(base_url, chat, service={"endpoint": "completions"})[0].text
+
+
+def test_a_wrong_model_and_a_wrong_key_end_the_engine(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match=r"404 .*nope"):
+        sample(base_url, {}, path="nope")
+    monkeypatch.setenv("SERVED_KEY", "sk-wrong")
+    with pytest.raises(EngineError, match="401") as error:
+        sample(base_url, {})
+    assert "sk-" not in str(error.value)
+
+
+def test_a_served_model_is_the_line_to_cross(base_url: str, troop: Troop, write_sweep: WriteSweep) -> None:
+    problems = [json.loads(line) for line in (DEMO / "problems.jsonl").read_text().splitlines()[:4]]
+    prices = {"per_million_prompt_tokens": 2.0, "per_million_tokens": 8.0}
+    served = {"name": "served", "path": "small", "engine": "openai", "base_url": base_url, "k": 40, "baseline": True}
+    served |= {"api_key_env": "SERVED_KEY", "prices": prices, "service": {"n_per_request": 10, "cap_usd": 0.5}}
+    gold = {"name": "gold", "path": "gold", "engine": "replay", "k": 1}
+    found = troop("run", write_sweep(problems, models=[gold, served], sampling={"max_tokens": 24}), "--local")
+    assert found.code == 0, found.err
+    report = json.loads(Path("runs/sums/report/report.json").read_text())
+    cell = next(cell for cell in report["cells"] if cell["model"] == "served")
+    assert (cell["samples"], cell["baseline"]) == (160, True)
+    assert cell["coverage"][-1]["value"] > 0
+    (crossover,) = report["crossovers"]
+    assert (crossover["baseline"], crossover["k"]) == ("served", 1)
+    assert crossover["usd_ratio"] is None  # the gold solutions have no price
+    (session,) = (json.loads(path.read_text()) for path in Path("runs/sums/sessions").iterdir())
+    query = "SELECT sum(prompt_tokens) AS prompt, sum(tokens) AS tokens FROM verdicts WHERE model = 'served'"
+    counted = json.loads(troop("sql", "runs/sums", query, "--json").out)
+    dollars = (counted["prompt"] * 2 + counted["tokens"] * 8) / 1e6
+    assert session["usd"] == {"served": pytest.approx(dollars)}
+    assert cell["usd"] == pytest.approx(dollars)

@@ -1,0 +1,79 @@
+"""Task files from a bucket of a real S3 server, from the hub's own library, and what is said where neither is there."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sampling.errors import BadInput
+from sampling.tasks.sources import HubPlace, is_remote, under
+from sampling.tasks.task import load_task
+from tests.support.s3_server import S3Server
+
+ROW = {"question": "1+1?", "answer": "#### 2"}
+
+
+@pytest.fixture
+def bucket(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**moto.environment(), "AWS_ENDPOINT_URL": moto.endpoint}.items():
+        monkeypatch.setenv(name, value)
+    client = moto.client()
+    client.create_bucket(Bucket="tasks")
+    client.put_object(Bucket="tasks", Key="data/own.jsonl", Body=b'{"question": "1+1?", "answer": "#### 2"}\n')
+    client.close()
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_file_in_a_bucket() -> None:
+    assert [problem.id for problem in load_task("gsm8k", "s3://tasks/data/own.jsonl", shots=0)] == ["gsm8k/0"]
+    for place, said in [
+        ("s3://tasks/data/none.jsonl", "s3://tasks/data/none.jsonl: .*NoSuchKey"),
+        ("s3://none/own.jsonl", "s3://none/own.jsonl: .*NoSuchBucket"),
+        ("s3://tasks", "s3://tasks: names no file; allowed: s3://bucket/key"),
+        ("s3://tasks/data/", "names no file"),
+    ]:
+        with pytest.raises(BadInput, match=said):
+            load_task("gsm8k", place)
+
+
+def test_the_hubs_library_reads_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library takes a folder of that name for the data set: no hub is needed to see it at work."""
+    pytest.importorskip("datasets")
+    (tmp_path / "owner/name/data").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "owner/name/data/test-00000-of-00001.parquet")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    assert load_task("gsm8k", "hf://owner/name?split=test", shots=0)[0].prompt == "Question: 1+1?\nAnswer:"
+    with pytest.raises(BadInput, match=r"hf://owner/name\?split=dev: cannot be had from the hub"):
+        load_task("gsm8k", "hf://owner/name?split=dev")
+
+
+def test_a_hub_that_cannot_be_reached_is_told_with_the_file_to_bring(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasets")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(BadInput) as refused:
+        load_task("gsm8k", "hf://openai/gsm8k/main?split=test")
+    assert str(refused.value) == (
+        "hf://openai/gsm8k/main?split=test: cannot be had from the hub (http://127.0.0.1:9 cannot be reached); bring "
+        "the file and give its path: github.com/openai/grade-school-math, grade_school_math/data/test.jsonl"
+    )
+
+
+def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with pytest.raises(BadInput, match=r"needs the package datasets \(pip install 'troop\[hub\]'\); or bring the file"):
+        load_task("codecontests", "hf://deepmind/code_contests?split=test")
+
+
+@pytest.mark.parametrize("place", ["hf://", "hf://openai", "hf://a/b/c/d", "hf://a/b?splits=x", "hf://a/../b"])
+def test_a_place_that_the_hub_cannot_have(place: str) -> None:
+    with pytest.raises(BadInput, match=r"allowed: hf://owner/name\[/config\]\[\?split=test\]"):
+        load_task("gsm8k", place)
+
+
+def test_places() -> None:
+    assert HubPlace.parse("hf://a/b") == ("a/b", "", "test")
+    assert HubPlace.parse("hf://a/b/c?split=train") == ("a/b", "c", "train")
+    assert under("s3://b/k", Path("/x")) == "s3://b/k" and under("k.jsonl", Path("/x")) == "/x/k.jsonl"
+    assert is_remote("hf://a/b") and not is_remote("/a/b")

@@ -1,0 +1,285 @@
+"""Functions judged by calls, by test source and by asserts: right ones pass, forgers fail, gold solutions pass."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sampling.problems import Problem, PythonReference
+from tests.support.places import TASK_DATA
+from verify.mutants import known_completions
+from verify.python import PythonVerifier
+from verify.sandbox.sandbox import Sandbox
+from verify.sandbox.tiers import SAFE_TIERS, TierUnavailable
+from verify.verdict import Status, Verdict
+
+CASES = {"cases": [{"args": [3], "expected": 1003}, {"args": [8], "expected": 1008}], "entry_point": "f"}
+TESTS = {"tests": "def check(candidate):\n    assert candidate(3) == 1003\n    assert candidate(8) == 1008\n"}
+TESTS |= {"entry_point": "f"}  # type: ignore[dict-item]
+ASSERTS = {"asserts": ["assert f(3) == 1003", "assert f(8) == 1008"]}
+ALL = [CASES, TESTS, ASSERTS]
+
+
+@pytest.fixture(scope="module", params=SAFE_TIERS)
+def verifier(request: pytest.FixtureRequest) -> Iterator[PythonVerifier]:
+    try:
+        made = PythonVerifier(Sandbox(request.param))
+    except TierUnavailable as error:
+        pytest.skip(str(error))
+    yield made
+    made.close()
+
+
+def judge(verifier: PythonVerifier, reference: dict[str, Any], code: str, **more: Any) -> Verdict:
+    given = PythonReference.model_validate({"time_limit_s": 10.0, "memory_mb": 256, **reference, **more})
+    problem = Problem(id="p", prompt="x", verifier="python", reference=given)
+    return verifier.verify(problem, f"```python\n{code}\n```")
+
+
+@pytest.mark.parametrize("reference", ALL, ids=["cases", "tests", "asserts"])
+def test_right_and_wrong(verifier: PythonVerifier, reference: dict[str, Any]) -> None:
+    right = judge(verifier, reference, "def f(x):\n    return x + 1000")
+    assert (right.status, right.reason) == (Status.PASS, "")
+    assert right.tier == verifier.sandbox.tier
+    assert right.cpu_s > 0
+    assert judge(verifier, reference, "def f(x):\n    return 1003").status is Status.FAIL
+
+
+FORGERS = [
+    "class E(int):\n    __eq__ = lambda s, o: True\n    __hash__ = None\ndef f(x):\n    return E(5)",
+    "class E:\n    __eq__ = lambda s, o: True\ndef f(x):\n    return E()",
+    "class E:\n    __class__ = property(lambda s: int)\n    __eq__ = lambda s, o: True\ndef f(x):\n    return E()",
+    "import os\ndef f(x):\n    os._exit(0)",
+    "def f(x):\n    raise SystemExit(0)",
+    "def f(x):\n    raise StopIteration",
+    "import builtins\nbuiltins.AssertionError = type('Q', (BaseException,), {})\ndef f(x):\n    return -1",
+    "import builtins\nbuiltins.exec = builtins.compile = lambda *a, **k: None\ndef f(x):\n    return -1",
+    'import os\nfor fd in range(3, 99):\n    try:\n        os.write(fd, b\'src\\n\\x0b\\0\\0\\0["pass",""]\')\n'
+    "    except OSError:\n        pass\ndef f(x):\n    return -1",
+    "def f(x):\n    return lambda: 1",
+    "def f(x):\n    a = []\n    a.append(a)\n    return a",
+    "import threading, os, time\nthreading.Thread(target=lambda: (time.sleep(0.05), os._exit(0))).start()\n"
+    "def f(x):\n    time.sleep(0.3)",
+    "raise SystemExit(0)",
+    "import os\nos._exit(0)",
+    "def g(x):\n    return x + 1000",
+    "f = 5",
+    "def f(x:",
+]
+
+
+@pytest.mark.parametrize("reference", ALL, ids=["cases", "tests", "asserts"])
+@pytest.mark.parametrize("code", FORGERS)
+def test_forgers_fail(verifier: PythonVerifier, reference: dict[str, Any], code: str) -> None:
+    verdict = judge(verifier, reference, code)
+    assert verdict.status in (Status.FAIL, Status.CRASH), verdict.reason
+
+
+@pytest.mark.parametrize("reference", ALL, ids=["cases", "tests", "asserts"])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("while True: pass", Status.TIMEOUT),
+        ("import time; time.sleep(9)", Status.TIMEOUT),
+        ("return bytearray(1 << 31)", Status.MEMORY),
+        ("import os; os.abort()", Status.CRASH),
+        ("import ctypes; ctypes.string_at(0)", Status.CRASH),
+    ],
+)
+def test_how_it_ends(verifier: PythonVerifier, reference: dict[str, Any], body: str, status: Status) -> None:
+    verdict = judge(verifier, reference, f"def f(x):\n    {body}", time_limit_s=0.5)
+    assert verdict.status is status, verdict.reason
+
+
+@pytest.mark.parametrize("reference", ALL, ids=["cases", "tests", "asserts"])
+def test_a_module_that_never_loads_is_the_candidates_fault(verifier: PythonVerifier, reference: dict[str, Any]) -> None:
+    assert judge(verifier, reference, "while True: pass", time_limit_s=0.5).status is Status.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"tests": "def check(candidate:\n", "entry_point": "f"},
+        {"tests": "def check(candidate):\n    assert helper(1)\n    candidate(1)\n", "entry_point": "f"},
+        {"tests": "while True: pass\n", "entry_point": "f"},
+        {"tests": "def check(candidate):\n    pass\n", "entry_point": "f"},
+        {"tests": "import os\nos._exit(0)\n", "entry_point": "f"},
+        {"asserts": ["assert f(1) =="]},
+        {"asserts": ["assert f(1) == 1"], "setup": "root = Missing()"},
+        {"asserts": ["assert f(1) == 1"], "setup": "while True: pass"},
+        {"cases": [{"args": [object()], "expected": 1}], "entry_point": "f"},
+    ],
+)
+def test_broken_tasks_are_faults(verifier: PythonVerifier, broken: dict[str, Any]) -> None:
+    verdict = judge(verifier, broken, "def f(x):\n    return 1", time_limit_s=0.7)
+    assert verdict.status is Status.FAULT
+    assert "task's own" in verdict.reason or "never called" in verdict.reason
+    assert verdict.passed is None
+
+
+@pytest.mark.parametrize("tests", [
+    "    for _ in range(candidate(1)): pass\n",  # hangs on a huge number
+    "    assert len(candidate(1)) == 3\n",
+    "    assert candidate(1)[0]\n",
+    "    try:\n        candidate(1)\n    except:\n        pass\n    assert helper\n",
+])  # fmt: skip
+def test_what_the_test_does_with_an_answer_is_never_a_fault(verifier: PythonVerifier, tests: str) -> None:
+    reference = {"tests": f"def check(candidate):\n{tests}", "entry_point": "f"}
+    verdict = judge(verifier, reference, "def f(x):\n    return 10**18", time_limit_s=0.7)
+    assert verdict.status in (Status.FAIL, Status.TIMEOUT), verdict.reason
+
+
+def test_what_crosses_between_test_and_candidate(verifier: PythonVerifier) -> None:
+    tests = """
+import math
+def check(candidate):
+    numbers, table, seen = [3, 1, 2], {"a": 1}, {1}
+    assert candidate(numbers, table, seen=seen) == (None, [1, 2, 3], "é\\ud800", 7**500, {(1, 2): frozenset({3})})
+    assert (numbers, table, seen) == ([1, 2, 3], {"a": 1, "b": 2}, {1, 2})
+    assert list(candidate.__call__(numbers, table, seen=set(), lazily=True)) == [0, 1, 4]
+    try:
+        candidate(None, None)
+        assert False
+    except AttributeError as error:
+        assert "sort" in str(error)
+"""
+    code = """
+def f(numbers, table, seen=(), lazily=False):
+    if lazily:
+        return (n * n for n in range(3))
+    numbers.sort()
+    table["b"] = 2
+    seen.add(2)
+    return None, numbers, "é\\ud800", 7**500, {(1, 2): frozenset({3})}
+"""
+    verdict = judge(verifier, {"tests": tests, "entry_point": "f"}, code)
+    assert (verdict.status, verdict.reason) == (Status.PASS, "")
+
+
+def test_an_exception_cannot_end_the_tests_loop(verifier: PythonVerifier) -> None:
+    tests = "def check(candidate):\n    assert all(map(lambda x: candidate(x) == x + 1, [1, 2, 3]))\n"
+    verdict = judge(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    raise StopIteration")
+    assert verdict.status is Status.FAIL
+
+
+def test_an_answer_that_cannot_cross_is_no_exception_to_catch(verifier: PythonVerifier) -> None:
+    tests = "def check(candidate):\n    try:\n        candidate(1)\n    except:\n        return\n    assert False\n"
+    verdict = judge(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    return object()")
+    assert verdict.status is Status.FAIL
+    assert "cannot leave" in verdict.reason
+
+
+def test_the_prompts_helpers_are_there_for_both_sides(verifier: PythonVerifier) -> None:
+    prefix = 'import math\n\ndef half(x):\n    return x / 2\n\ndef f(x):\n    """Half of x, up."""\n'
+    reference = {
+        "tests": "def check(candidate):\n    assert candidate(3) == half(4)\n",
+        "entry_point": "f",
+        "prefix": prefix,
+    }
+    problem = Problem(id="p", prompt="x", verifier="python", reference=PythonReference.model_validate(reference))
+    assert verifier.verify(problem, "    return math.ceil(half(x))\n").status is Status.PASS
+
+
+def test_asserts_find_their_functions(verifier: PythonVerifier) -> None:
+    setup = "import math\ndef near(a, b):\n    return math.isclose(a, b)"
+    asserts = ["assert near(area(1), math.pi)", "assert set(roots(4)) == set((2, -2))"]
+    code = "def near(a, b):\n    return True\ndef set(x):\n    return 1\n"
+    code += "def area(r):\n    return {} * r\ndef roots(x):\n    return [2, -2]"
+    assert judge(verifier, {"asserts": asserts, "setup": setup}, code.format("math.pi")).status is Status.PASS
+    wrong = judge(verifier, {"asserts": asserts, "setup": setup}, code.format("3"))
+    assert (wrong.status, wrong.reason) == (Status.FAIL, "assert 1 of 2: AssertionError")
+    assert (
+        judge(verifier, {"asserts": ["assert sum(1, 2) == 3"]}, "def sum(a, b):\n    return a + b").status
+        is Status.PASS
+    )
+
+
+def test_a_shared_process_is_flagged(verifier: PythonVerifier) -> None:
+    asserts = ["assert f(Pair(1, 2)) == 3"]
+    code = "class Pair:\n    def __init__(self, a, b):\n        self.a, self.b = a, b\ndef f(p):\n    return p.a + p.b"
+    apart = judge(verifier, {"asserts": asserts}, code)
+    assert apart.status is Status.FAIL
+    shared = judge(verifier, {"asserts": asserts, "shared": True}, code)
+    assert shared.status is Status.PASS
+    assert "shared" in shared.reason
+    wrong = judge(verifier, {"asserts": asserts, "shared": True}, code.replace("+ p.b", "- p.b"))
+    assert wrong.status is Status.FAIL
+    assert "shared" in wrong.reason
+
+
+def test_methods_are_entry_points_too(verifier: PythonVerifier) -> None:
+    reference = {"entry_point": "Solution.twice", "cases": [{"args": [2], "expected": 4}]}
+    assert (
+        judge(verifier, reference, "class Solution:\n    def twice(self, x):\n        return 2 * x").status
+        is Status.PASS
+    )
+
+
+def test_numpy_is_there(verifier: PythonVerifier) -> None:
+    reference = {"entry_point": "f", "cases": [{"args": [[1, 2]], "expected": [2, 4]}]}
+    code = "import numpy as np\nimport numpy.linalg, numpy.random\ndef f(x):\n    return np.array(x) * 2"
+    assert judge(verifier, reference, code).status is Status.PASS
+    tests = "import numpy as np\ndef check(candidate):\n    assert np.allclose(candidate(2), 4)\n"
+    assert judge(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    return 2.0 * x").status is Status.PASS
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    path = TASK_DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here")
+    text = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def humaneval() -> list[Problem]:
+    return [
+        problem_of(row["task_id"], row["canonical_solution"], entry_point=row["entry_point"], tests=row["test"],
+                   prefix=row["prompt"])
+        for row in lines("HumanEval.jsonl.gz")
+    ]  # fmt: skip
+
+
+def mbpp() -> list[Problem]:
+    """With time for problem 123, whose gold solution computes for seconds."""
+    return [
+        problem_of(str(row["task_id"]), f"```python\n{row['code']}\n```", asserts=tuple(row["test_list"]),
+                   setup=row["test_setup_code"], time_limit_s=30.0)
+        for row in lines("mbpp.jsonl")
+    ]  # fmt: skip
+
+
+def problem_of(name: str, solution: str, **reference: Any) -> Problem:
+    given = PythonReference.model_validate(reference)
+    return Problem(id=name, prompt="x", verifier="python", reference=given, solution=solution)
+
+
+def test_all_gold_solutions_of_humaneval_pass(verifier: PythonVerifier) -> None:
+    verdicts = {problem.id: verifier.verify(problem, problem.solution or "") for problem in humaneval()}
+    assert len(verdicts) == 164
+    assert [(name, verdict.reason) for name, verdict in verdicts.items() if verdict.status is not Status.PASS] == []
+
+
+def test_nearly_all_gold_solutions_of_mbpp_pass(verifier: PythonVerifier) -> None:
+    """Candidate and test in two processes: three problems need the candidate's own classes, one its memory."""
+    if verifier.sandbox.tier != SAFE_TIERS[0]:
+        pytest.skip("once is enough")
+    verdicts = {problem.id: verifier.verify(problem, problem.solution or "") for problem in mbpp()}
+    failed = {name: verdict.reason for name, verdict in verdicts.items() if verdict.status is not Status.PASS}
+    assert len(verdicts) == 974
+    assert len(failed) <= 4, failed
+
+
+@pytest.mark.parametrize("mutant", ["return None", "always equal", "early exit in a call"])
+def test_no_mutant_of_a_published_solution_passes(verifier: PythonVerifier, mutant: str) -> None:
+    """Every fourth problem; ``troop audit --all`` tries them all."""
+    if verifier.sandbox.tier != SAFE_TIERS[0]:
+        pytest.skip("once is enough")
+    tried = {}
+    for problem in [*humaneval(), *mbpp()][::4]:
+        for known in known_completions(problem):
+            if known.check == mutant:
+                tried[problem.id] = verifier.verify(problem, known.text).status
+    assert len(tried) == 285
+    assert {status for status in tried.values() if status in (Status.PASS, Status.FAULT)} == set()

@@ -1,0 +1,1 @@
+"""The verifier of Lean 4 proofs."""

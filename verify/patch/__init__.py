@@ -1,0 +1,1 @@
+"""The verifier of patches, judged by a repository's own tests."""

@@ -1,0 +1,48 @@
+"""The shell scripts by which patches are applied and tests run, the same in a jail and in a container. Pure text.
+
+A script is one group of commands, which the shell reads to its end before it runs any of it. It ends with 0 whatever
+the tests did; with another code only where a step of ours failed, before any of a candidate's code ran. Texts of
+strangers go in as here-documents between marks that nobody can foresee.
+"""
+
+import secrets
+from collections.abc import Sequence
+
+from verify.patch.outcomes import Control
+
+UNREADY, UNAPPLIED, UNTOLD = 3, 4, 5
+OWN_CODES = (0, UNREADY, UNAPPLIED, UNTOLD)
+_VARIABLES = {
+    "PYTEST_ADDOPTS": "'-rA -v --show-capture=no --color=no --continue-on-collection-errors'",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+}
+
+
+def touched_script(to_index: str, diff: str) -> str:
+    """Applies a diff to an index of its own, after ``to_index``, and prints what it changed."""
+    apply = f"git apply --cached --whitespace=nowarn 2>/tmp/said || {{ cat /tmp/said; exit {UNAPPLIED}; }}"
+    tell = f"git diff-index --cached --raw -z --no-renames --abbrev=40 HEAD || exit {UNTOLD}"
+    return _group(f"{{ {to_index}; }} || exit {UNREADY}", _fed(apply, diff), tell)
+
+
+def tests_script(to_tree: str, diffs: Sequence[str], control: Control | None, command: str) -> str:
+    """Applies the diffs to the tree, after ``to_tree``, and runs the tests."""
+    exports = " ".join(f"{name}={value}" for name, value in _VARIABLES.items())
+    steps = [f"export {exports}", f"{to_tree} || exit {UNREADY}"]
+    steps += [_fed(f"git apply --whitespace=nowarn || exit {UNAPPLIED}", diff) for diff in diffs]
+    if control:
+        steps.append(_fed(f"cat >{control.file}", control.source))
+    told = f"{command.rstrip()} {control.argument if control else ''}"
+    return _group(*steps, "exec </dev/null 2>&1", told)
+
+
+def _group(*steps: str) -> str:
+    return "\n".join(["{", *steps, "exit 0", "}", ""])
+
+
+def _fed(command: str, text: str) -> str:
+    """``text`` as the standard input of the first command of a line."""
+    mark = f"END_{secrets.token_hex(16)}"
+    assert mark not in text and text.endswith("\n")
+    return f"<<'{mark}' {command}\n{text}{mark}"

@@ -1,0 +1,246 @@
+"""What runs in a confined child: the candidate, in one of four ways.
+
+Nothing here decides anything. ``stdio`` and ``cases`` only produce output that is judged outside; ``serve`` answers the
+calls of a test that runs in another process (``verify.sandbox.tester``). ``shared`` puts candidate and tests in one
+process because a task's author asked for it: it can be forged, and its verdicts say so.
+
+Descriptors: 0-2 are the standard streams, RESULT goes to the supervisor (for ``serve``: to the test), CHANNEL joins
+the test to its candidate.
+"""
+
+import atexit
+import contextlib
+import io
+import os
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from verify.sandbox import wire
+
+RESULT, CHANNEL = 3, 4
+MAX_MESSAGE = 1 << 24
+MAX_REASON = 300
+RETURNED, RAISED, NOT_PLAIN = 0, 1, 2  # the first item of every answer
+
+MUTABLE = (list, dict, set, bytearray)
+_BUFFER = 1 << 16
+
+
+def new_module(name: str) -> dict[str, Any]:
+    """A fresh module's namespace, known to ``sys.modules`` as dataclasses and pickle want it."""
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    return module.__dict__
+
+
+def run(source: str | types.CodeType, namespace: dict[str, Any], name: str) -> None:
+    code = compile(source, name, "exec", dont_inherit=True) if isinstance(source, str) else source
+    exec(code, namespace)  # noqa: S102
+
+
+def _load(source: str, setup: str) -> dict[str, Any]:
+    """The candidate's namespace. The task's own set-up may need names that only the test's side has."""
+    namespace = new_module("__main__")
+    if setup:
+        with contextlib.suppress(Exception):
+            run(setup, namespace, "setup.py")
+    run(source, namespace, "candidate.py")
+    return namespace
+
+
+def _find(namespace: dict[str, Any], entry_point: str) -> Any:
+    """A function by name, or ``Class.method`` of an instance made without arguments."""
+    name, _, method = entry_point.partition(".")
+    found = namespace[name]
+    return getattr(found(), method) if method else found
+
+
+def described(error: BaseException) -> list[Any]:
+    try:
+        text = str(error)[:MAX_REASON]
+    except BaseException:  # noqa: BLE001
+        text = ""
+    return [RAISED, type(error).__name__[:MAX_REASON], text]
+
+
+# ---------------------------------------------------------------- a whole program
+
+
+class Streams:
+    """Standard streams as text on two descriptors: a file to read and a pipe to write."""
+
+    def __init__(self, stdin: int, stdout: int) -> None:
+        self.stdin = _text(io.BufferedReader(io.FileIO(stdin, "r", closefd=False), _BUFFER))
+        self.stdout = _text(io.BufferedWriter(io.FileIO(stdout, "w", closefd=False), _BUFFER))
+
+    def become_standard(self) -> None:
+        vars(sys).update(stdin=self.stdin, __stdin__=self.stdin, stdout=self.stdout, __stdout__=self.stdout)
+
+
+_standard: Streams
+
+
+def make_streams() -> None:
+    """Streams on descriptors 0 and 1, made once by the fork server: a child only changes what is below them."""
+    global _standard
+    kept = [os.dup(descriptor) for descriptor in (0, 1)]
+    reader, writer = os.pipe()
+    file = os.memfd_create("stdin")
+    for descriptor, standard in ((file, 0), (writer, 1)):
+        os.dup2(descriptor, standard, inheritable=False)
+    _standard = Streams(0, 1)
+    for standard, descriptor in enumerate(kept):
+        os.dup2(descriptor, standard, inheritable=False)
+    for descriptor in (reader, writer, file, *kept):
+        os.close(descriptor)
+
+
+def run_stdio(payload: tuple[str]) -> NoReturn:
+    """Runs like ``python main.py``: exit codes, output at exit and waiting threads as there."""
+    code = run_program(payload[0], _standard)
+    code = _exit_code(_finish_program) or code
+    os._exit(code & 255)
+
+
+def run_program(source: str, streams: Streams) -> int:
+    """The exit code of a program; what it prints may still be buffered."""
+    streams.become_standard()
+    namespace = new_module("__main__")
+    return _exit_code(lambda: run(source, namespace, "main.py"))
+
+
+def _text(stream: io.BufferedReader | io.BufferedWriter) -> io.TextIOWrapper:
+    return io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape")
+
+
+def _exit_code(act: Callable[[], object]) -> int:
+    try:
+        act()
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        _complain(f"{error.code}\n")
+        return 1
+    except BaseException as error:  # noqa: BLE001
+        _complain(": ".join(part for part in map(str, described(error)[1:]) if part) + "\n")
+        return 1
+    return 0
+
+
+def _complain(text: str) -> None:
+    """The last words on standard error, past whatever the program made of ``sys.stderr``."""
+    with contextlib.suppress(BaseException):
+        sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode("utf-8", "replace"))
+
+
+def _finish_program() -> None:
+    """What the interpreter does at its end: joins threads, runs atexit, flushes."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.__stdout__):
+        if stream is not None:
+            stream.flush()
+
+
+# ---------------------------------------------------------------- calls with known results
+
+
+def run_cases(payload: tuple[str, str, str, list[list[Any]]]) -> NoReturn:
+    """Answers every call with an encoded value; what was expected is not in this process."""
+    _send_or_say_why(answers(*payload))
+    os._exit(0)
+
+
+def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -> list[Any]:
+    """An answer to every call, up to the first that gave no value."""
+    given: list[Any] = []
+    try:
+        function = _find(_load(source, setup), entry_point)
+        for arguments in calls:
+            given.append(_answer(function, arguments, {}))
+            if given[-1][0] != RETURNED:
+                break
+    except BaseException as error:  # noqa: BLE001
+        given.append(described(error))
+    return given
+
+
+def _answer(function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> list[Any]:
+    try:
+        return [RETURNED, wire.encode(function(*arguments, **named))]
+    except wire.NotPlain as error:
+        return [NOT_PLAIN, str(error)[:MAX_REASON]]
+    except BaseException as error:  # noqa: BLE001
+        return described(error)
+
+
+def _send_or_say_why(given: list[Any]) -> None:
+    try:
+        wire.send(RESULT, given)
+    except (MemoryError, RecursionError, ValueError) as error:
+        wire.send(RESULT, [described(error)])
+
+
+# ---------------------------------------------------------------- a candidate that answers a test's calls
+
+
+def run_serve(payload: tuple[str, str, tuple[str, ...]]) -> NoReturn:
+    """Says which of the wanted names the candidate defines, then answers calls until the test goes away."""
+    source, setup, wanted = payload
+    functions: dict[str, Any] = {}
+    try:
+        namespace = _load(source, setup)
+        for name in wanted:
+            if name.partition(".")[0] in namespace:
+                functions[name] = _find(namespace, name)
+    except BaseException as error:  # noqa: BLE001
+        wire.send(RESULT, [described(error)])
+        os._exit(0)
+    wire.send(RESULT, [[RETURNED, list(functions)]])
+    while (request := wire.receive(RESULT, MAX_MESSAGE)) is not None:
+        wire.send(RESULT, served(functions, request))
+    os._exit(0)
+
+
+def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
+    """One reply: the answer, and what the call changed in the arguments that it was given."""
+    name, encoded = request
+    arguments, named = wire.decode(encoded)
+    answer = _answer(functions[name], arguments, named)
+    changed = []
+    try:
+        before, named_before = encoded[0], dict(encoded[1]["d"])
+        for key, value, old in [
+            *zip(range(len(before)), arguments, before, strict=False),
+            *((key, named[key], old) for key, old in named_before.items()),
+        ]:
+            if type(value) in MUTABLE and (new := wire.encode(value)) != old:
+                changed.append([key, new])
+    except wire.NotPlain as error:
+        return [[NOT_PLAIN, str(error)[:MAX_REASON]], []]
+    return [answer, changed]
+
+
+# ---------------------------------------------------------------- both in one process, where a task asks for it
+
+
+def run_shared(payload: tuple[str, str, str, list[str], str]) -> NoReturn:
+    """Candidate and tests together. Whoever shares a process can forge its answer: verdicts of this mode are marked."""
+    source, setup, entry_point, steps, nonce = payload
+    verdict = ["pass", nonce]
+    try:
+        namespace = _load(source, setup)
+        for step in steps:
+            run(step, namespace, "tests.py")
+        if entry_point and callable(namespace.get("check")):
+            namespace["check"](_find(namespace, entry_point))
+    except BaseException as error:  # noqa: BLE001
+        verdict = ["fail", f"raised {': '.join(described(error)[1:])}"]
+    wire.send(RESULT, verdict)
+    os._exit(0)

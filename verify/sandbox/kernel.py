@@ -1,0 +1,106 @@
+"""The few system calls that Python's standard library does not offer, through ctypes.
+
+Imported by the zygote, so nothing heavy here. Every function raises OSError with the name of the call in its message:
+a tier that cannot be had is explained to a person by exactly these words.
+"""
+
+import ctypes
+import os
+import resource
+import struct
+
+from verify.sandbox.syscalls import machine, numbers, supported
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MNT_DETACH = 2
+SECCOMP_MODE_FILTER = 2
+F_SETFL, F_SETOWN, F_DUPFD_CLOEXEC = 4, 8, 1030
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_prctl = _libc.prctl
+_ZERO = ctypes.c_ulong(0)
+_numbers = numbers(machine()) if supported(machine()) else {}
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def _path(value: str | None) -> bytes | None:
+    return None if value is None else os.fsencode(value)
+
+
+def syscall(name: str, *arguments: object) -> int:
+    """A raw call by name; arguments are ctypes values or byte strings."""
+    if name not in _numbers:
+        raise OSError(f"{name}: unknown on {machine()}")
+    return _checked(_libc.syscall(ctypes.c_long(_numbers[name]), *arguments), name)
+
+
+def prctl(option: int, argument: int = 0, second: ctypes.c_ulong = _ZERO) -> None:
+    """Small integers only, but for ``second``: passing them as they are costs a child fewer pages than converting."""
+    _checked(_prctl(option, argument, second, _ZERO, _ZERO), "prctl")
+
+
+def unshare(flags: int) -> None:
+    _checked(_libc.unshare(ctypes.c_int(flags)), f"unshare({flags:#x})")
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    code = _libc.mount(_path(source), _path(target), _path(kind), ctypes.c_ulong(flags), _path(data))
+    _checked(code, f"mount {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    syscall("pivot_root", _path(new), _path(old))
+
+
+def detach(target: str) -> None:
+    """Unmounts now, whoever still uses it."""
+    _checked(_libc.umount2(_path(target), ctypes.c_int(MNT_DETACH)), f"umount {target}")
+
+
+def drop_capabilities() -> None:
+    """Gives up every capability for good: with no_new_privs nothing can bring one back."""
+    header = ctypes.create_string_buffer(struct.pack("<Ii", _CAPABILITY_VERSION_3, 0), 8)
+    syscall("capset", header, ctypes.create_string_buffer(24))
+
+
+def landlock_abi() -> int:
+    """The kernel's Landlock version, 0 where it has none."""
+    try:
+        return syscall("landlock_create_ruleset", None, ctypes.c_size_t(0), ctypes.c_uint32(1))
+    except OSError:
+        return 0
+
+
+def tidy_heap() -> None:
+    """Sorts and returns free memory now: a child's allocation would do it there, touching pages all over the heap."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(ctypes.c_size_t(0))
+
+
+def fcntl(descriptor: int, command: int, argument: int) -> int:
+    """As in the standard library, whose module would be one library more for every fork to map."""
+    return _checked(_libc.fcntl(descriptor, command, argument), "fcntl")
+
+
+def ioctl(descriptor: int, request: int, argument: bytes) -> None:
+    """With an argument that the kernel reads and does not answer in."""
+    _checked(_libc.ioctl(descriptor, ctypes.c_ulong(request), ctypes.c_char_p(argument)), f"ioctl {request:#x}")
+
+
+def lower_limit(what: int, value: int) -> None:
+    """Sets a resource limit for good, or the one that this process was given where that is lower."""
+    hard = resource.getrlimit(what)[1]
+    most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (most, most))

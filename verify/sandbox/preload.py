@@ -1,0 +1,165 @@
+"""What the zygote loads before it is confined, and how the interpreter's files stay within reach afterwards.
+
+Each sample pays for every page that its fork touches, so what all children do first is done here once: imports, the
+first ``compile`` (which builds all syntax tree types), the first message. Modules are kept from registering at-fork
+handlers: in a single-threaded server they are not needed, and an unseeded ``random`` makes verdicts repeatable.
+"""
+
+# No pathlib in the zygote: every fork pays for every module that it has imported.
+# ruff: noqa: PTH100, PTH110, PTH114, PTH116, PTH118, PTH120, PTH123
+
+import _sitebuiltins
+import builtins
+import json
+import marshal
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from verify.sandbox import wire
+
+MAX_THREAD_STACK = 64 << 20
+_SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
+_DATA = ("/usr/share/zoneinfo", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_WARM = """
+import math
+def f(a, *b, k=1):
+    try:
+        return [x for x in (a, k)] + list({'a': b})
+    except ValueError as error:
+        raise
+class C:
+    def __init__(self):
+        self.x = f'{1}'
+r = f(1, 2)
+"""
+
+
+def settle() -> None:
+    """A plain process: default signals, and the names that ``-S`` leaves out but programs use."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
+    sys.argv = ["main.py"]
+
+
+def load(modules: Iterable[str], extra: Iterable[str]) -> list[str]:
+    """Imports what candidates often use, and returns every path that they may read.
+
+    ``extra`` are packages' folders outside the standard library; their parents are on the path only while importing.
+    """
+    outside = sorted({os.path.dirname(path) for path in extra})
+    register, os.register_at_fork = os.register_at_fork, _ignored
+    sys.path.extend(outside)
+    for name in ("threading", *modules):
+        __import__(name)
+    os.register_at_fork = register
+    sys.path[:] = [path for path in sys.path if path not in outside]
+    _bound_thread_stacks()
+    _warm_up()
+    return [*_interpreter_trees(), *_DATA, *extra]
+
+
+def _ignored(**_handlers: object) -> None:
+    """Stands in for ``os.register_at_fork`` while modules are loaded."""
+
+
+def _bound_thread_stacks() -> None:
+    """Programs ask for stacks larger than their memory limit to recurse deeply; Python's own frames need none."""
+    threading: Any = sys.modules["threading"]
+    real: Callable[[int], int] = threading.stack_size
+
+    def stack_size(size: int = 0) -> int:
+        return real(min(size, MAX_THREAD_STACK))
+
+    threading.stack_size = stack_size
+
+
+def _warm_up() -> None:
+    exec(compile(_WARM, "warm.py", "exec"), {})  # noqa: S102
+    wire.decode(json.loads('[1,{"t":[2,{"d":[["a",1.5]]}]}]'))
+    wire.pack(wire.encode([1, "a", (2.5, None), {"a": {1}}]))
+    marshal.loads(marshal.dumps((1, {"a": [2]}, "text")))
+
+
+def _interpreter_trees() -> list[str]:
+    """The standard library, and the folders of the shared libraries that its extensions need."""
+    standard = os.path.dirname(os.path.realpath(os.__file__))
+    own = os.path.join(os.path.realpath(sys.base_prefix), "lib")
+    return [standard if own in _SYSTEM_LIBRARIES else own, *_library_folders()]
+
+
+def _library_folders() -> list[str]:
+    """System folders of what is mapped now, under the names by which the loader looks for them."""
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        mapped = {line.split(maxsplit=5)[5].strip() for line in file if ".so" in line}
+    folders = {os.path.dirname(path) for path in mapped if path.startswith(_SYSTEM_LIBRARIES)}
+    links = {path for path in _SYSTEM_LIBRARIES if os.path.islink(path)}
+    return sorted(folders - set(_SYSTEM_LIBRARIES[:1])) + sorted(links)
+
+
+def keep_reachable(readable: list[str], first: int) -> None:
+    """Before root becomes nobody: trees below a folder that others may not enter stay reachable by a descriptor.
+
+    Opened now and named ``/proc/self/fd/N``, they need no way through their parents. ``readable`` is changed in place.
+    """
+    if os.geteuid() != 0:
+        return
+    for at, tree in enumerate(readable):
+        if os.path.exists(tree) and not _others_may_enter(tree):
+            opened = os.open(tree, os.O_PATH | os.O_CLOEXEC)
+            os.dup2(opened, first)
+            os.close(opened)
+            readable[at] = f"/proc/self/fd/{first}"
+            _move_imports(tree, readable[at])
+            first += 1
+
+
+def rename(readable: list[str], shown_at: Callable[[str], str]) -> None:
+    """Follows trees that have another name in the new world; ``readable`` is changed in place."""
+    for at, tree in enumerate(readable):
+        if shown_at(tree) != tree:
+            readable[at] = shown_at(tree)
+            _move_imports(tree, readable[at])
+
+
+def _others_may_enter(path: str) -> bool:
+    parents = [path[:end] for end in range(1, len(path)) if path[end] == "/"]
+    return all(os.stat(parent).st_mode & 0o001 for parent in parents)
+
+
+def _move_imports(tree: str, moved: str) -> None:
+    """Later imports look for their files under the tree's new name."""
+
+    def place(path: str) -> str:
+        return moved + path[len(tree) :] if path == tree or path.startswith(tree + "/") else path
+
+    sys.path[:] = map(place, sys.path)
+    for module in list(sys.modules.values()):
+        paths = getattr(module, "__path__", None)
+        if isinstance(paths, list):
+            paths[:] = map(place, paths)
+    sys.path_importer_cache.clear()
+
+
+def check_reachable() -> None:
+    """Raises RuntimeError where the interpreter's own files cannot be read any more."""
+    for module in ("this.py", "antigravity.py"):
+        if any(os.access(os.path.join(path, module), os.R_OK) for path in sys.path):
+            return
+    where = os.path.dirname(os.__file__)
+    raise RuntimeError(f"{where} cannot be read without root; install Python where every user can read it")
+
+
+def forget_path() -> None:
+    """Our own modules are loaded: nothing is ever read from their folder again."""
+    home = os.path.abspath(__file__)
+    for _ in ("preload.py", "sandbox", "verify"):
+        home = os.path.dirname(home)
+    sys.path[:] = [path for path in sys.path if path != home]
+    sys.path_importer_cache.clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == "verify"]:
+        del sys.modules[name]
