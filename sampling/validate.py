@@ -1,6 +1,7 @@
 """Pydantic models that refuse unknown keys, and their errors in one line: where, what, what is allowed."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
@@ -13,9 +14,13 @@ SECRET = frozenset({"api_key_env", "base_url"})  # where somebody may put a key 
 
 
 class Plain(BaseModel):
-    """A frozen model without surprises: unknown keys are errors, values are never coerced silently."""
+    """A frozen model without surprises: unknown keys are errors, values are never coerced silently.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    The docstring under a field is its description: errors end with its first sentence, and the pages in docs/ and the
+    JSON Schema of the sweep are made from it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def parse(model: type[M], data: object, where: str) -> M:
@@ -41,17 +46,39 @@ def _first_line(model: type[BaseModel], error: ValidationError) -> str:
         allowed = ", ".join(sorted(_keys_at(model, first["loc"][:-1])))
         return f"{place}: unknown key" + (f"; allowed: {allowed}" if allowed else "")
     got = "" if SECRET & set(first["loc"]) else f", got {_short(first['input'])}"
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}{got}"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{got}{_meaning(model, first['loc'])}"
+
+
+def _meaning(model: type[BaseModel], loc: Sequence[str | int]) -> str:
+    """Returns the end of an error line, what the field at ``loc`` means: " (k: Samples per problem)", or nothing."""
+    names = [str(part) for part in loc if isinstance(part, str)]
+    for at in range(len(names), 0, -1):  # past its field, pydantic names the member of a union that did not fit
+        for owner in _models_at(model, names[: at - 1]):
+            field = owner.model_fields.get(names[at - 1])
+            if field is not None:
+                said = first_sentence(field.description or "")
+                return f" ({names[at - 1]}: {said.rstrip('.')})" if said else ""
+    return ""
+
+
+def first_sentence(text: str) -> str:
+    """Returns the first sentence of a docstring, in one line."""
+    return re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join(text.split()), maxsplit=1)[0]
 
 
 def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
-    """The keys allowed at ``loc``, found by walking the annotations of ``model``."""
+    """Returns the keys that are allowed at ``loc``."""
+    return [field.alias or name for m in _models_at(model, loc) for name, field in m.model_fields.items()]
+
+
+def _models_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[type[BaseModel]]:
+    """Returns the models that ``loc`` may lead to, found by walking the annotations of ``model``."""
     found: list[type[BaseModel]] = [model]
     for part in loc:
         step = [field.annotation for m in found if (field := m.model_fields.get(str(part)))]
         if step:
             found = [m for annotation in step for m in _models_in(annotation)]
-    return [field.alias or name for m in found for name, field in m.model_fields.items()]
+    return found
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
