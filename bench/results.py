@@ -30,11 +30,11 @@ ROOT = Path(__file__).parent.parent
 def writing(folder: Path) -> list[Figure]:
     """Encoding and committing units into a folder, by one process."""
     from jobs.store.commit import RunSink
-    from jobs.store.store import DirectoryStore
+    from jobs.store.folder import DirectoryStore
 
     units, rows, text, wall, cpu, stored = list(made_units(UNITS)), 0, 0, [], [], 0
     for number in range(ROUNDS):
-        sink = RunSink(DirectoryStore(folder / str(number)), "", VERSION)
+        sink = RunSink(DirectoryStore(folder / str(number)), VERSION)
         started, used = time.perf_counter(), time.process_time()
         receipts = [sink.commit(unit, samples, verdicts, PROVENANCE) for unit, samples, verdicts in units]
         wall.append(time.perf_counter() - started)
@@ -54,9 +54,8 @@ def writing(folder: Path) -> list[Figure]:
 
 def reading(folder: Path) -> list[Figure]:
     """Pass counts over a hundred million verdicts, in compacted shards of a folder, on two threads."""
-    from jobs.store.catalogue import Run
+    from jobs.store.folder import DirectoryStore
     from jobs.store.results import read_cells
-    from jobs.store.store import DirectoryStore
 
     store = DirectoryStore(folder / "run")
     started = time.perf_counter()
@@ -65,7 +64,7 @@ def reading(folder: Path) -> list[Figure]:
     _only(THREADS)
 
     def troop() -> int:
-        return int(sum(cell.n.sum() for cell in read_cells(Run(store))))
+        return int(sum(cell.n.sum() for cell in read_cells(store)))
 
     def plain() -> int:
         return _plain_counts(folder / "run")
@@ -80,7 +79,7 @@ def reading(folder: Path) -> list[Figure]:
 
 def reporting(folder: Path) -> list[Figure]:
     """``troop report`` of a hundred million verdicts on two cores, from the command to the page."""
-    from jobs.store.store import DirectoryStore
+    from jobs.store.folder import DirectoryStore
 
     store = DirectoryStore(folder / "run")
     write_shards(store, SHARDS)
@@ -152,7 +151,7 @@ def drive(sweep_file: Path) -> None:
     from cluster.handle import UnitQueue
     from jobs.resolve import resolve
     from jobs.run import current_version, runnable, work_of, write_plan
-    from jobs.store.store import open_store
+    from jobs.store.open import open_store
     from jobs.store.stored_run import missing_units
     from jobs.sweep import load_sweep
 
@@ -193,7 +192,7 @@ def _fill(folder: Path) -> None:
     from jobs.resolve import resolve
     from jobs.run import current_version, write_plan
     from jobs.store.layout import final_verdicts_key, verdicts_key
-    from jobs.store.store import open_store
+    from jobs.store.open import open_store
     from jobs.sweep import load_sweep
     from sampling.samples import UNITS_PER_SHARD, Unit
 

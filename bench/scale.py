@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import jobs.planning
+import jobs.store.layers
 from bench.figures import Figure, as_markdown
 from bench.results import ROOT
 from bench.simulated import InThisProcess, SimulatedOnRay
@@ -28,7 +29,7 @@ from cluster.placement import EnginePlace, Placement
 from cluster.session import connected
 from cluster.tally import CellTally, Progress, Tally
 from jobs.store.commit import RunSink
-from jobs.store.store import DirectoryStore
+from jobs.store.folder import DirectoryStore
 from sampling.engines.model_info import ModelInfo
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings
@@ -67,15 +68,17 @@ def planned_work(units: int, rows: int, batches: int) -> Work:
     """A planned run of one problem: the product's own planner cuts it into units of ``rows`` samples."""
     jobs.planning.UNIT_ROWS = rows
     problem = Problem.model_validate({"id": "p", "prompt": "?", "verifier": "exact", "reference": {"answer": "1"}})
-    planned = jobs.planning.PlannedModel(name="m", distribution={}, sampling={}, revision="main", sampling_hash="h")
+    planned = jobs.store.layers.PlannedModel(name="m", distribution={}, sampling={}, revision="main", sampling_hash="h")
     wanted = jobs.planning.Wanted((planned,), {"t": [problem]}, {("m", "t"): units * rows})
     layer = jobs.planning.extend([], wanted, created="", code_version="bench", sweep={})
     assert layer is not None
-    todo = jobs.planning.planned_units([layer])
+    todo = jobs.store.layers.planned_units([layer])
     assert len(todo) == units
     spec = ModelSpec(name="m", path=str(batches), engine="replay")
     model = ModelWork(spec, ModelInfo("main"), SamplingSettings(), "h", todo)
-    return Work((model,), {"t": {0: problem}}, 0, None, None, "bench", None, jobs.planning.open_shards([layer], todo))
+    return Work(
+        (model,), {"t": {0: problem}}, 0, None, None, "bench", None, jobs.store.layers.open_shards([layer], todo)
+    )
 
 
 def drive(work: Work, actors: Actors, place: EnginePlace, verifiers: int, units: int) -> Drive:
@@ -113,7 +116,7 @@ def driver_alone(batches: int, engines: int = ENGINES) -> Drive:
     """Ten thousand engines in this process, a million units planned."""
     work = planned_work(PLANNED, 2048, batches)
     with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder:
-        actors = InThisProcess(work, RunSink(DirectoryStore(Path(folder)), "", "v1"), engines, VERIFIERS)
+        actors = InThisProcess(work, RunSink(DirectoryStore(Path(folder)), "v1"), engines, VERIFIERS)
         return drive(work, actors, EnginePlace(engines, 1, 1, 1), VERIFIERS, UNITS // batches)
 
 
@@ -121,7 +124,7 @@ def on_ray(batches: int, engines: int = ACTORS) -> Drive:
     """Dozens of actors on this machine, and commits with fsync into a folder, of small units."""
     work = replace(planned_work(10 * ACTOR_UNITS // batches, ACTOR_ROWS, batches), open_shards={}, verifiers=JUDGES)
     with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connected(None):
-        actors = SimulatedOnRay(work, RunSink(DirectoryStore(Path(folder)), "", "v1"))
+        actors = SimulatedOnRay(work, RunSink(DirectoryStore(Path(folder)), "v1"))
         return drive(work, actors, EnginePlace(engines, 0.001, 0, 1), JUDGES, ACTOR_UNITS // batches)
 
 

@@ -25,7 +25,7 @@ from cluster.tally import CellTally, Progress, Tally
 from jobs.resolve import Resolved
 from jobs.run import current_version, work_of, write_plan
 from jobs.store.commit import RunSink
-from jobs.store.store import open_store
+from jobs.store.open import open_store
 from jobs.store.stored_run import missing_units
 
 CORES = os.cpu_count() or 1
@@ -56,7 +56,7 @@ def troop(resolved: Resolved, folder: Path) -> Measured:
 
     store = open_store(str(folder / "run"))
     layers, version = write_plan(resolved, store), current_version()
-    work, sink = work_of(resolved, layers, missing_units(store, layers, version)), RunSink(store, "", version)
+    work, sink = work_of(resolved, layers, missing_units(store, layers, version)), RunSink(store, version)
     tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
 
     async def run(cpus: float, gpus: float) -> None:

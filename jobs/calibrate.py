@@ -17,7 +17,7 @@ from jobs.numbers.estimators import Floats
 from jobs.numbers.predict import Measured, Place, predict
 from jobs.report.schema import Prediction
 from jobs.resolve import Resolved
-from jobs.store.commit import result_files
+from jobs.store.catalogue import result_files
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
 from jobs.store.results import open_database, read_cells, undisturbed
 from jobs.store.sessions import read_sessions
@@ -90,12 +90,12 @@ def predict_rest(found: Evidence, to_do: Mapping[tuple[str, str], int]) -> tuple
 
 def _measure(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> tuple[Measured, ...]:
     """From verdicts alone, which are narrow: an engine's seconds belong to its samples by their tokens anyway."""
-    cells, sizes = read_cells(stored.run, stored.version), _sizes(stored)
+    cells, sizes = read_cells(stored.store, stored.version), _sizes(stored)
     query = """SELECT count(*), sum(tokens), sum(prompt_tokens)
         FROM verdicts WHERE model = ? AND task = ? GROUP BY problem_idx ORDER BY problem_idx"""
 
     def read() -> list[Any]:
-        with open_database(stored.run, stored.version) as db:
+        with open_database(stored.store, stored.version) as db:
             return [db.execute(query, [cell.model, cell.task]).fetchall() for cell in cells]
 
     sums = [np.array(rows, dtype=np.float64).T for rows in undisturbed(read)]
@@ -124,6 +124,6 @@ def _sizes(stored: StoredRun) -> dict[tuple[str, str], int]:
     """Bytes in the store by (model, task)."""
     sizes: defaultdict[tuple[str, str], int] = defaultdict(int)
     for start in (VERDICTS, SAMPLES, FINAL):
-        for info, key in result_files(stored.store, "", start):
+        for info, key in result_files(stored.store, start):
             sizes[key.model, key.task] += info.size
     return dict(sizes)

@@ -5,16 +5,17 @@ from typing import Any
 
 from jobs.calibrate import evidence, predict_rest, small_part
 from jobs.numbers.costs import rates, samples_drawn
-from jobs.planning import Layer, Units, planned_units
 from jobs.report.schema import Prediction
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
 from jobs.run import Say, current_version, next_layer, run_resolved, runnable, set_aside_lines
+from jobs.store.base import Store
+from jobs.store.layers import Layer, Units, planned_units
+from jobs.store.open import open_store
 from jobs.store.predictions import keep_prediction
 from jobs.store.results import read_cells
 from jobs.store.schema import prompt_text
-from jobs.store.store import Store, open_store
 from jobs.store.stored_run import StoredRun, layers_to_extend, missing_units, stored_run
 from jobs.sweep import Sweep
 from sampling.errors import EngineError
@@ -165,7 +166,7 @@ def _usd_so_far(stored: StoredRun) -> float | None:
     facts = model_facts(stored, read_engines(stored))
     costs = [
         rates(cell, facts[cell.model]).total(len(cell.problem_ids), samples_drawn(cell)).usd
-        for cell in read_cells(stored.run, stored.version)
+        for cell in read_cells(stored.store, stored.version)
     ]
     return None if None in costs else sum(usd or 0.0 for usd in costs)
 

@@ -16,14 +16,16 @@ from cluster.tally import CellTally, Tally
 from jobs.audit import check_gold, check_lean
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.places import Job, Place, opened
-from jobs.planning import Layer, Units, extend, open_shards, planned_units, problem_ids
+from jobs.planning import extend
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
-from jobs.store.catalogue import Run, write_problems
+from jobs.store.base import Store
+from jobs.store.catalogue import write_problems
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_run
+from jobs.store.layers import Layer, Units, open_shards, planned_units, problem_ids
+from jobs.store.open import open_store, probe_store
 from jobs.store.sessions import new_session, read_sessions, spent_before
-from jobs.store.store import Store, open_store, probe_store
 from jobs.store.stored_run import (
     SET_ASIDE,
     Committed,
@@ -94,7 +96,7 @@ def _carry_out(resolved: Resolved, store: Store, done: Committed, place: Place, 
     to_do = runnable(missing, resolved, layers)
     say(_opening(store, layers, missing, to_do))
     work = replace(work_of(resolved, layers, to_do), open_shards=open_shards(layers, missing))
-    sink = RunSink(store, "", current_version(resolved.sweep.judge))
+    sink = RunSink(store, current_version(resolved.sweep.judge))
     tally, session = Tally(_cells(layers, missing)), new_session(store)
     spending = Spending(work, spent_before(read_sessions(store)), session.spent)
     before = tally.committed
@@ -137,7 +139,7 @@ def is_complete(sweep: Sweep) -> bool:
 
 def _compact(store: Store, say: Say) -> None:
     """What the run has not compacted on its way; a shard that cannot be is told, and read unit by unit."""
-    done = compact_run(Run(store))
+    done = compact_run(store)
     if done.shards or done.failed:
         say(done.as_text())
 
@@ -181,7 +183,7 @@ def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -
             by_id = {problem.id: problem for problem in resolved.problems.get(part.task, ())}
             if by_id.keys() >= set(part.ids):
                 first = len(problem_ids(layers[:number], part.task))
-                write_problems(store, "", part.task, first, [by_id[name] for name in part.ids])
+                write_problems(store, part.task, first, [by_id[name] for name in part.ids])
 
 
 def current_version(judge: JudgeSettings | None = None) -> str:
@@ -233,7 +235,7 @@ def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:
     from jobs.store.results import read_cells
 
     stored = StoredRun(store, tuple(layers))
-    cells = read_cells(stored.run)
+    cells = read_cells(stored.store)
     return committed_spend(cells, model_facts(stored, read_engines(stored))) if cells else Spent()
 
 

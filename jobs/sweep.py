@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AwareDatetime, Field, model_validator
 
-from jobs.store.store import StoreOptions
+from jobs.store.base import StoreOptions
 from sampling.errors import BadInput
 from sampling.problems import read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling

@@ -160,7 +160,7 @@ def _run(sweep: "Sweep", address: str | None, local: bool) -> "Outcome":
 
 def _report_sweep(sweep: "Sweep") -> None:
     from jobs.reporting import report_run
-    from jobs.store.store import open_store
+    from jobs.store.open import open_store
     from jobs.store.stored_run import stored_run
 
     say(report_run(stored_run(open_store(sweep.run_uri, sweep.store_options)), None))

@@ -9,23 +9,20 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.store.results import UNREADABLE, open_database, undisturbed
-from jobs.store.stored_run import StoredRun, open_run
+from jobs.store.stored_run import StoredRun
 from sampling.errors import BadInput
 
 Row = tuple[Any, ...]
 
 
-def run_query(
-    uri: str, query: str, version: str | None = None, scores: str | None = None
-) -> tuple[list[str], list[Row]]:
-    """Column names and rows; raises BadInput for SQL that DuckDB refuses."""
-    stored = open_run(uri, version, scores)
+def run_query(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
+    """Returns column names and rows; raises BadInput for SQL that DuckDB refuses."""
     return undisturbed(lambda: _answer(stored, query))
 
 
 def _answer(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
     try:
-        with open_database(stored.run, stored.version, stored.scores) as db:
+        with open_database(stored.store, stored.version, stored.scores) as db:
             result = db.sql(query)
             return ([], []) if result is None else (list(result.columns), result.fetchall())
     except UNREADABLE:

@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 
 from jobs.numbers.cells import OWN_SCORES, AnswerCounts, CellCounts, Copies, Counts, ScoredSamples
 from jobs.numbers.doubts import NEAR
+from jobs.store.base import ObjectInfo, Store
 from jobs.store.catalogue import (
     Cell,
-    Run,
     VerdictFile,
     choose_cells,
     merged_samples,
@@ -31,7 +31,8 @@ from jobs.store.catalogue import (
     read_versions,
     with_merged,
 )
-from jobs.store.layout import parse_key, under
+from jobs.store.folder import DirectoryStore
+from jobs.store.layout import parse_key
 from jobs.store.remote import dataset_of
 from jobs.store.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, parse_footer
 from jobs.store.scores import (
@@ -45,7 +46,6 @@ from jobs.store.scores import (
     scored_samples,
     why_unscored,
 )
-from jobs.store.store import DirectoryStore, ObjectInfo
 from jobs.store.whole import check_schema, check_whole
 from sampling.errors import DamagedFile, NoSuchObject, StoreError
 
@@ -92,7 +92,7 @@ class _OpenCell:
         return ScoreRows(self.verdicts, read) if self.score_paths else None
 
 
-def read_cells(run: Run, version: str | None = None, scores: str | None = None) -> list[CellCounts]:
+def read_cells(store: Store, version: str | None = None, scores: str | None = None) -> list[CellCounts]:
     """The counts of every model on every task, of the problems that have at least one verdict.
 
     ``version`` is of the verifiers, ``scores`` of the scores; without them the rules of jobs.store.catalogue and
@@ -100,8 +100,8 @@ def read_cells(run: Run, version: str | None = None, scores: str | None = None) 
     """
 
     def read() -> list[CellCounts]:
-        with _opened(run, version, scores) as (db, cells):
-            ids = _problem_ids(read_problems(run))
+        with _opened(store, version, scores) as (db, cells):
+            ids = _problem_ids(read_problems(store))
             return [_read_cell(db, cell, ids) for cell in cells]
 
     return undisturbed(read)
@@ -123,17 +123,17 @@ def undisturbed(read: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def open_database(
-    run: Run, version: str | None = None, scores: str | None = None
+    store: Store, version: str | None = None, scores: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the views ``verdicts``, ``samples``, ``scores`` and ``problems``, good inside the ``with``.
 
     Files are read when a query asks for them; whoever queries a run that is still compacted does so ``undisturbed``.
     ``samples`` has the samples of committed units alone: what a lost attempt left behind is not seen.
     """
-    with _opened(run, version, scores) as (db, cells), _explained(run, cells):
-        db.register("problems", read_problems(run))
+    with _opened(store, version, scores) as (db, cells), _explained(store, cells):
+        db.register("problems", read_problems(store))
         _union(db, "verdicts", _VERDICT_COLUMNS, [_verdict_rows(cell) for cell in cells])
-        found = [select for i, cell in enumerate(cells) for select in _samples(db, run, cell, i)]
+        found = [select for i, cell in enumerate(cells) for select in _samples(db, store, cell, i)]
         _union(db, "samples", _SAMPLE_COLUMNS, found)
         read = ((cell, rows) for cell in cells if (rows := cell.score_rows))
         _union(db, "scores", VIEW, [rows.view(_constants(cell, cell.scores.version)) for cell, rows in read])
@@ -142,16 +142,16 @@ def open_database(
 
 @contextlib.contextmanager
 def _opened(
-    run: Run, version: str | None, asked: str | None
+    store: Store, version: str | None, asked: str | None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[_OpenCell]]]:
-    chosen = choose_scores(read_score_versions(run), asked)  # listed first: what is scored is committed by then
-    versions = read_versions(run)
+    chosen = choose_scores(read_score_versions(store), asked)  # listed first: what is scored is committed by then
+    versions = read_versions(store)
     cells = choose_cells(versions, version)
     scores = [chosen.get((cell.model, cell.task), missing_scores(asked)) for cell in cells]
-    merged = merged_samples(run, _beside(versions, cells))
+    merged = merged_samples(store, _beside(versions, cells))
     with tempfile.TemporaryDirectory(prefix="troop-") as folder, _connected() as db:
         pairs = zip(cells, scores, strict=True)
-        yield db, [_open_cell(db, run, cell, of_it, Path(folder), merged) for cell, of_it in pairs]
+        yield db, [_open_cell(db, store, cell, of_it, Path(folder), merged) for cell, of_it in pairs]
 
 
 def _beside(versions: Sequence[Cell], chosen: Sequence[Cell]) -> list[VerdictFile]:
@@ -161,7 +161,7 @@ def _beside(versions: Sequence[Cell], chosen: Sequence[Cell]) -> list[VerdictFil
 
 
 @contextlib.contextmanager
-def _explained(run: Run, cells: Sequence[_OpenCell]) -> Iterator[None]:
+def _explained(store: Store, cells: Sequence[_OpenCell]) -> Iterator[None]:
     """Where DuckDB or Arrow stumbled over samples: raises DamagedFile that names the file, if one is to blame."""
     try:
         yield
@@ -169,10 +169,10 @@ def _explained(run: Run, cells: Sequence[_OpenCell]) -> Iterator[None]:
         raise
     except (duckdb.Error, pa.ArrowException, NoSuchObject):
         names = {footer.samples for cell in cells for footer in cell.footers if footer.samples}
-        for key in (under(run.prefix, name) for name in sorted(names)):
-            if run.store.head(key) is None:
-                raise DamagedFile(f"{run.store.uri}: {key}: no such object, but verdicts were made from it") from None
-            check_schema(check_whole(run.store.get(key), "samples", key), "samples", key)
+        for key in (name for name in sorted(names)):
+            if store.head(key) is None:
+                raise DamagedFile(f"{store.uri}: {key}: no such object, but verdicts were made from it") from None
+            check_schema(check_whole(store.get(key), "samples", key), "samples", key)
         raise
 
 
@@ -183,23 +183,23 @@ def _connected() -> duckdb.DuckDBPyConnection:
 
 def _open_cell(
     db: duckdb.DuckDBPyConnection,
-    run: Run,
+    store: Store,
     cell: Cell,
     scores: CellScores,
     folder: Path,
     merged: Mapping[str, Footer],
 ) -> _OpenCell:
-    said = _whole_files(db, run, cell.files, folder, "verdicts")
+    said = _whole_files(db, store, cell.files, folder, "verdicts")
     footers = tuple(with_merged(footer, merged) for footer in said.values())
-    scored = _whole_files(db, run, scores.files, folder, "scores") if scores.files else {}
+    scored = _whole_files(db, store, scores.files, folder, "scores") if scores.files else {}
     return _OpenCell(cell, tuple(said), footers, scores, tuple(of_these_samples(scored, footers, merged)))
 
 
 def _whole_files(
-    db: duckdb.DuckDBPyConnection, run: Run, files: Sequence[VerdictFile], folder: Path, kind: str
+    db: duckdb.DuckDBPyConnection, store: Store, files: Sequence[VerdictFile], folder: Path, kind: str
 ) -> dict[str, Footer]:
     """Local paths of files that were found whole, and what each says of itself."""
-    paths = local_paths(run, [file.info for file in files], folder)
+    paths = local_paths(store, [file.info for file in files], folder)
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(partial(_check_whole, kind), paths, [file.info.key for file in files]):
             pass
@@ -224,15 +224,15 @@ def _check_whole(kind: str, path: str, key: str) -> None:
     check_whole(data, kind, key)
 
 
-def local_paths(run: Run, infos: Sequence[ObjectInfo], folder: Path) -> list[str]:
+def local_paths(store: Store, infos: Sequence[ObjectInfo], folder: Path) -> list[str]:
     """Paths of the objects: where they are, if the store is a folder, or copies of them in ``folder``."""
-    if isinstance(run.store, DirectoryStore):
-        return [str(run.store.root / info.key) for info in infos]
+    if isinstance(store, DirectoryStore):
+        return [str(store.root / info.key) for info in infos]
 
     def copy(info: ObjectInfo) -> str:
         path = folder / info.key
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(run.store.get(info.key))
+        path.write_bytes(store.get(info.key))
         return str(path)
 
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
@@ -254,19 +254,19 @@ def _constants(cell: _OpenCell, version: str) -> str:
     return ", ".join(f"{_text(value)} AS {name}" for name, value in names.items())
 
 
-def _samples(db: duckdb.DuckDBPyConnection, run: Run, cell: _OpenCell, number: int) -> list[str]:
+def _samples(db: duckdb.DuckDBPyConnection, store: Store, cell: _OpenCell, number: int) -> list[str]:
     """SQL for the samples that the cell's verdicts name, if there are any."""
-    keys = sorted({under(run.prefix, footer.samples) for footer in cell.footers if footer.samples})
+    keys = sorted({footer.samples for footer in cell.footers if footer.samples})
     if not keys:
         return []
-    if isinstance(run.store, DirectoryStore):
-        paths = [str(run.store.root / key) for key in keys]
+    if isinstance(store, DirectoryStore):
+        paths = [str(store.root / key) for key in keys]
         for path, said in _said(db, paths).items():
             check_schema(said, "samples", path)
         source = f"read_parquet({_list(paths)}, union_by_name=true, hive_partitioning=false)"
     else:
         source = f"samples_of_cell_{number}"
-        db.register(source, dataset_of(run.store, keys, "samples", SAMPLES))
+        db.register(source, dataset_of(store, keys, "samples", SAMPLES))
     judged = f" AS held SEMI JOIN {cell.verdicts} USING (problem_idx, sample_idx)" if cell.names_others else ""
     return [f"SELECT {_text(cell.cell.task)} AS task, * FROM {source}{judged}"]
 

@@ -137,6 +137,11 @@ class Footer:
     merged: tuple[str, ...] = ()
     judge_usd: float = 0.0
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What a store that keeps metadata says of a verdicts file without reading it."""
+        return {"attempt": self.attempt, "samples": self.samples, "samples-sha256": self.samples_sha256}
+
 
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
     """A samples file: one row per sample, sorted by (problem, sample)."""

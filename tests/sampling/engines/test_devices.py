@@ -16,10 +16,9 @@ from cluster.placement import EnginePlace, Node, Placement
 from cluster.sampler import Sampler
 from cluster.session import alive_nodes, connected
 from cluster.tally import CellTally, Tally
-from jobs.store.catalogue import Run
 from jobs.store.commit import RunSink
+from jobs.store.folder import DirectoryStore
 from jobs.store.results import open_database
-from jobs.store.store import DirectoryStore
 from sampling.engines.devices import Given, Gpu, located, look, refuse_wrong, wrong
 from sampling.engines.gpu_memory import GpuShare
 from sampling.engines.model_info import ModelInfo
@@ -92,7 +91,7 @@ def run(model: ModelSpec, info: ModelInfo, place: EnginePlace, folder: Path) -> 
     """Sixteen units of four samples; each engine is given a GPU, or a part of one."""
     units = tuple(Unit(model.name, "t", n, 0, 1, 4 * n, 4 * n + 4) for n in range(16))
     work = Work((ModelWork(model, info, SamplingSettings(), "h", units),), {"t": {0: PROBLEM}}, 0, None, 1, "test")
-    tally, sink = Tally([CellTally(model.name, "t", 1, 64, 0, set())]), RunSink(DirectoryStore(folder), "", "v1")
+    tally, sink = Tally([CellTally(model.name, "t", 1, 64, 0, set())]), RunSink(DirectoryStore(folder), "v1")
 
     async def go() -> None:
         await Pipeline(work, RayActors(work, sink), Placement((place,), 1, 0.1), tally).run(lambda progress: None)
@@ -102,7 +101,7 @@ def run(model: ModelSpec, info: ModelInfo, place: EnginePlace, folder: Path) -> 
 
 
 def devices(folder: Path) -> set[tuple[str, str, str, str]]:
-    with open_database(Run(DirectoryStore(folder))) as db:
+    with open_database(DirectoryStore(folder)) as db:
         return set(db.execute("SELECT DISTINCT node, node_id, gpu_ids, gpus FROM samples").fetchall())
 
 
