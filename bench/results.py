@@ -54,8 +54,8 @@ def writing(folder: Path) -> list[Figure]:
 
 def reading(folder: Path) -> list[Figure]:
     """Pass counts over a hundred million verdicts, in compacted shards of a folder, on two threads."""
+    from jobs.store.counts import read_cells
     from jobs.store.folder import DirectoryStore
-    from jobs.store.results import read_cells
 
     store = DirectoryStore(folder / "run")
     started = time.perf_counter()

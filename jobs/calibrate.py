@@ -18,8 +18,10 @@ from jobs.numbers.predict import Measured, Place, predict
 from jobs.report.schema import Prediction
 from jobs.resolve import Resolved
 from jobs.store.catalogue import result_files
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
-from jobs.store.results import open_database, read_cells, undisturbed
+from jobs.store.opened import undisturbed
 from jobs.store.sessions import read_sessions
 from jobs.store.stored_run import StoredRun
 from jobs.sweep import Sweep

@@ -11,11 +11,11 @@ from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
 from jobs.run import Say, current_version, next_layer, run_resolved, runnable, set_aside_lines
 from jobs.store.base import Store
+from jobs.store.counts import read_cells
+from jobs.store.encode import prompt_text
 from jobs.store.layers import Layer, Units, planned_units
 from jobs.store.open import open_store
 from jobs.store.predictions import keep_prediction
-from jobs.store.results import read_cells
-from jobs.store.schema import prompt_text
 from jobs.store.stored_run import StoredRun, layers_to_extend, missing_units, stored_run
 from jobs.sweep import Sweep
 from sampling.errors import EngineError

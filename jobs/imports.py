@@ -31,9 +31,10 @@ from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, write_problem_ids, write_problems
 from jobs.store.commit import RunSink
 from jobs.store.compact import ahead
+from jobs.store.encode import NO_VERIFIER
 from jobs.store.layers import Layer, planned_units, problem_ids
 from jobs.store.open import open_store, probe_store
-from jobs.store.schema import NO_VERIFIER, Footer
+from jobs.store.schema import Footer
 from jobs.store.stored_run import IMPORTED, extend_plan, imported_numbers, layers_to_extend
 from jobs.tables import COUNTS, NAMES, SAMPLES, Table, opened_table
 from sampling.errors import BadInput

@@ -16,11 +16,13 @@ from jobs.report.text import crossing, selected, share, shares
 from jobs.runs import sweep_of
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import REPORT
+from jobs.store.opened import undisturbed
 from jobs.store.predictions import predicted_and_actual
-from jobs.store.results import open_database, read_cells, undisturbed
 from jobs.store.scores import read_scorers
 from jobs.store.stored_run import StoredRun
 

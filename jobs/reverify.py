@@ -25,7 +25,7 @@ from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, read_versions
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_run
-from jobs.store.schema import NO_VERIFIER, prompt_of
+from jobs.store.encode import NO_VERIFIER, prompt_of
 from jobs.store.sessions import new_session, read_sessions, spent_before
 from jobs.store.stored_run import StoredRun
 from jobs.store.stored_units import StoredUnit, UnitReader, stored_units

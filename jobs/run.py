@@ -232,7 +232,7 @@ def _cells(layers: Sequence[Layer], missing: Units) -> list[CellTally]:
 
 def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:
     from jobs.reporting import model_facts, read_engines
-    from jobs.store.results import read_cells
+    from jobs.store.counts import read_cells
 
     stored = StoredRun(store, tuple(layers))
     cells = read_cells(stored.store)

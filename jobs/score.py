@@ -20,8 +20,9 @@ from jobs.run import Say, set_aside_lines
 from jobs.runs import open_run
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, read_versions
+from jobs.store.encode import NO_VERIFIER, encode_scores, prompt_of
 from jobs.store.layout import scorer_key, scores_key
-from jobs.store.schema import NO_VERIFIER, Footer, encode_scores, prompt_of
+from jobs.store.schema import Footer
 from jobs.store.scores import Scorer, scored_numbers
 from jobs.store.stored_run import StoredRun
 from jobs.store.stored_units import StoredUnit, UnitReader, stored_units

@@ -9,8 +9,8 @@ from jobs.report.schema import CoveragePoint
 from jobs.report.text import point
 from jobs.run import set_aside_lines
 from jobs.runs import open_run
+from jobs.store.counts import read_cells
 from jobs.store.layers import planned_units, problem_ids
-from jobs.store.results import read_cells
 from jobs.store.stored_run import SET_ASIDE, StoredRun
 from sampling.validate import Plain
 

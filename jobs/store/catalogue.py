@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from jobs.store.base import ObjectInfo, Store
+from jobs.store.encode import encode_problem_ids, encode_problems
 from jobs.store.layout import (
     FINAL,
     PROBLEMS,
@@ -23,7 +24,7 @@ from jobs.store.layout import (
     problems_key,
 )
 from jobs.store.schema import PROBLEMS as PROBLEMS_SCHEMA
-from jobs.store.schema import Footer, encode_problem_ids, encode_problems, read_footer
+from jobs.store.schema import Footer, read_footer
 from jobs.store.whole import read_table
 from sampling.errors import BadInput
 from sampling.problems import Problem

@@ -20,11 +20,12 @@ import pyarrow as pa
 from cluster.sink import Receipt
 from jobs.store.base import Store
 from jobs.store.compact import compact_shard
+from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
 from jobs.store.layout import (
     samples_key,
     verdicts_key,
 )
-from jobs.store.schema import Footer, encode_samples, encode_verdicts, verdict_table
+from jobs.store.schema import Footer
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
 

@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from jobs.store.base import Store
 from jobs.store.catalogue import VerdictFile, merged_samples, result_files, with_merged
+from jobs.store.encode import encode_verdicts, merge_samples
 from jobs.store.layout import (
     FINAL,
     SAMPLES,
@@ -35,7 +36,7 @@ from jobs.store.layout import (
 )
 from jobs.store.rows import Keys, SamplesReader, are_in, in_key_order, key_columns, row_keys
 from jobs.store.schema import VERDICTS as VERDICT_COLUMNS
-from jobs.store.schema import Footer, conform, encode_verdicts, merge_samples, read_footer
+from jobs.store.schema import Footer, conform, read_footer
 from jobs.store.whole import read_table
 from sampling.errors import StoreError
 from sampling.samples import UNITS_PER_SHARD, Shard

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.store.results import UNREADABLE, open_database, undisturbed
+from jobs.store.database import open_database
+from jobs.store.opened import UNREADABLE, undisturbed
 from jobs.store.stored_run import StoredRun
 from sampling.errors import BadInput
 

@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from jobs.store.base import Store
 from jobs.store.catalogue import Cell, VerdictFile
+from jobs.store.encode import samples_of
 from jobs.store.layers import Layer, planned_units
 from jobs.store.layout import final_verdicts_key, samples_prefixes
 from jobs.store.rows import Keys, SamplesReader, row_keys
-from jobs.store.schema import Footer, read_footer, samples_of
+from jobs.store.schema import Footer, read_footer
 from jobs.store.stored_run import IMPORTED
 from jobs.store.whole import read_table
 from sampling.errors import BadInput, StoreError

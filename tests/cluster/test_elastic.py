@@ -126,7 +126,7 @@ def run(
 
 
 def nodes_used(tmp_path: Path) -> set[str]:
-    from jobs.store.results import open_database
+    from jobs.store.database import open_database
 
     with open_database(DirectoryStore(tmp_path / "run")) as db:
         return {row[0] for row in db.execute("SELECT DISTINCT node FROM samples").fetchall()}

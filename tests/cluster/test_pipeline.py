@@ -24,8 +24,8 @@ from cluster.sink import Receipt, Sink
 from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.progress import summary_line
 from jobs.store.commit import RunSink
+from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from jobs.store.results import open_database
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import BadInput, StoreError, StoreUnusable
 from sampling.problems import Problem

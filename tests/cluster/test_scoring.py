@@ -10,8 +10,8 @@ import pytest
 from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, score_on_ray
 from jobs.score import StoreScores, scorer_of
 from jobs.store.catalogue import read_versions
+from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from jobs.store.results import open_database
 from jobs.store.stored_units import StoredUnit, stored_units
 from sampling.engines.reward import RewardSettings, inspect_reward, reward_spec
 from sampling.errors import BadInput, EngineError, StoreError

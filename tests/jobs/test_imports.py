@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jobs.imports import import_table
 from jobs.report.figures import build_report
 from jobs.runs import open_run, sweep_of
+from jobs.store.counts import read_cells
 from jobs.store.folder import DirectoryStore
-from jobs.store.results import read_cells
 from jobs.tables import COUNTS, OUTCOMES, Table
 from sampling.errors import StoreError
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep

@@ -16,11 +16,12 @@ from jobs.store.catalogue import read_versions
 from jobs.store.check import check_run, set_aside
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_shard
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
+from jobs.store.encode import prompt_of, prompt_text
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import Block, Layer
 from jobs.store.layout import scores_key
-from jobs.store.results import open_database, read_cells
-from jobs.store.schema import prompt_of, prompt_text
 from jobs.store.scores import read_scorers
 from jobs.store.stored_units import stored_units
 from sampling.engines.reward import Score, Text

@@ -8,8 +8,8 @@ import pytest
 from jobs.numbers.cells import Copies
 from jobs.numbers.doubts import NEAR, doubts
 from jobs.store.commit import RunSink
+from jobs.store.counts import read_cells
 from jobs.store.folder import DirectoryStore
-from jobs.store.results import read_cells
 from sampling.samples import Provenance, Sample, Unit
 from tests.support.made_cells import LARGE, cell
 from verify.verdict import Status, Verdict

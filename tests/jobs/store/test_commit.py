@@ -19,10 +19,11 @@ from jobs.store.base import NO_METADATA, ObjectInfo, Store, StoreOptions
 from jobs.store.check import check_run
 from jobs.store.clean import Orphans, find_orphans
 from jobs.store.commit import RunSink
+from jobs.store.encode import decode_samples, verdict_table
 from jobs.store.folder import DirectoryStore
 from jobs.store.layout import SAMPLES, VERDICTS, final_verdicts_key, samples_key, verdicts_key
 from jobs.store.open import open_store
-from jobs.store.schema import Footer, decode_samples, read_footer, verdict_table
+from jobs.store.schema import Footer, read_footer
 from jobs.store.whole import read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Unit

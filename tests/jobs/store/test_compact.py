@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.store import schema
+from jobs.store import encode, schema
 from jobs.store.base import NO_METADATA, ObjectInfo, Store
 from jobs.store.catalogue import read_versions
 from jobs.store.check import check_run
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_run, compact_shard, unfinished
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS, final_verdicts_key, verdicts_key
-from jobs.store.results import open_database, read_cells
 from jobs.store.rows import in_key_order, row_keys, rows_between
 from jobs.store.schema import read_footer
 from jobs.store.whole import read_table
@@ -361,7 +362,7 @@ def test_samples_of_two_drivers_with_different_verifiers_are_not_mixed(tmp_path:
 def test_outcomes_without_text_are_compacted_too(tmp_path: Path, few: None) -> None:
     store = DirectoryStore(tmp_path)
     for unit in map(unit_of, range(FEW)):
-        table = schema.verdict_table(samples_of(unit), verdicts_of(unit)).select(
+        table = encode.verdict_table(samples_of(unit), verdicts_of(unit)).select(
             ["problem_idx", "sample_idx", "status"]
         )
         RunSink(store, "imported").put_verdicts(unit, table, schema.Footer(f"a{unit.number}"))
@@ -394,8 +395,8 @@ def test_columns_of_other_times(tmp_path: Path, few: None) -> None:
     for number, change in ((0, lambda t: t.drop(["shared"])), (FEW, lambda t: t.append_column("mood", t["reason"]))):
         path = tmp_path / verdicts_key("v1", unit_of(number))
         data = path.read_bytes()
-        said = {"attempt": "a", **schema.asdict(read_footer(data))}
-        path.write_bytes(schema.write_table(change(read_table(data, "verdicts", "here")), "verdicts", said, 1000))
+        said = {"attempt": "a", **asdict(read_footer(data))}
+        path.write_bytes(encode.write_table(change(read_table(data, "verdicts", "here")), "verdicts", said, 1000))
     done = compact_run(store)
     assert done.shards == 1
     assert "u0000004.parquet: has columns that this Troop does not know (mood)" in done.failed[0]

@@ -17,8 +17,8 @@ from cluster.sampler import Sampler
 from cluster.session import alive_nodes, connected
 from cluster.tally import CellTally, Tally
 from jobs.store.commit import RunSink
+from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from jobs.store.results import open_database
 from sampling.engines.devices import Given, Gpu, located, look, refuse_wrong, wrong
 from sampling.engines.gpu_memory import GpuShare
 from sampling.engines.model_info import ModelInfo

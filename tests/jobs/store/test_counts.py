@@ -12,15 +12,17 @@ import pyarrow as pa
 import pytest
 
 from jobs.numbers.cells import CellCounts
-from jobs.store import schema
+from jobs.store import encode, schema
 from jobs.store.base import Store
 from jobs.store.catalogue import choose_cells, read_problems, read_versions, write_problems
 from jobs.store.check import check_run
 from jobs.store.commit import RunSink
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
+from jobs.store.encode import encode_verdicts
 from jobs.store.folder import DirectoryStore
 from jobs.store.layout import final_verdicts_key, verdicts_key
-from jobs.store.results import open_database, read_cells
-from jobs.store.schema import Footer, encode_verdicts, read_footer
+from jobs.store.schema import Footer, read_footer
 from jobs.store.whole import read_table
 from sampling.errors import BadInput, StoreError
 from sampling.problems import Problem
@@ -233,7 +235,7 @@ def test_columns_of_other_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     key = verdicts_key("v1", unit_of(1))
     table = read_table(store.get(verdicts_key("v1", unit_of(0))), "verdicts", "here")
     table = table.drop(["shared", "text_hash"]).append_column("mood", pa.array(["good"] * len(table)))
-    store.put_new(key, schema.write_table(table, "verdicts", {"attempt": "a"}, 1000))
+    store.put_new(key, encode.write_table(table, "verdicts", {"attempt": "a"}, 1000))
     assert read_cells(store)[0].n.sum() == 2 * sum(v.status is not Status.FAULT for _, v in rows_of(unit_of(0)))
     with open_database(store) as db:
         assert db.sql("SELECT count(*), count(mood), count(shared) FROM verdicts").fetchall() == [(80, 40, 40)]
