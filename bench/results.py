@@ -149,17 +149,18 @@ def planning(folder: Path) -> list[Figure]:
 def drive(sweep_file: Path) -> None:
     """What a driver holds before its Ray starts: the plan, the queues; every unit is taken once."""
     from cluster.handle import UnitQueue
+    from jobs.remaining import current_version, find_remaining, work_of
     from jobs.resolve import resolve
-    from jobs.run import current_version, runnable, work_of, write_plan
+    from jobs.run import write_plan
     from jobs.store.open import open_store
-    from jobs.store.stored_run import missing_units
+    from jobs.store.stored_run import committed_numbers
     from jobs.sweep import load_sweep
 
     sweep = load_sweep(sweep_file)
     resolved, store = resolve(sweep), open_store(sweep.run_uri)
     layers = write_plan(resolved, store)
-    missing = runnable(missing_units(store, layers, current_version()), resolved, layers)
-    queues = [UnitQueue(work) for work in work_of(resolved, layers, missing).models]
+    remaining = find_remaining(resolved, layers, committed_numbers(store, current_version()))
+    queues = [UnitQueue(work) for work in work_of(resolved, remaining).models]
     taken = sum(queue.take().rows > 0 for queue in queues for _ in range(queue.waiting))
     assert taken == PLANNED, taken
 
@@ -189,8 +190,9 @@ def _fill(folder: Path) -> None:
     """The plan, and an object of a few bytes where each verdicts file lies: nobody reads them, all are listed."""
     import boto3.session
 
+    from jobs.remaining import current_version
     from jobs.resolve import resolve
-    from jobs.run import current_version, write_plan
+    from jobs.run import write_plan
     from jobs.store.layout import final_verdicts_key, verdicts_key
     from jobs.store.open import open_store
     from jobs.sweep import load_sweep

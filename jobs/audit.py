@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from cluster.trial_rounds import NodeAudit, OnCount, audit_cluster, audit_here
-from jobs.store.query import as_table, printable
+from jobs.messages import as_table
 from jobs.sweep import Sweep
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.validate import Plain
+from sampling.words import printable
 from verify.lean.verifier import LeanVerifier
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable

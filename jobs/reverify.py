@@ -19,7 +19,7 @@ from pathlib import Path
 from cluster.batches import Problems, SampleBatch
 from cluster.verifier import VerifierWorker
 from jobs.progress import counted
-from jobs.run import current_version
+from jobs.remaining import current_version
 from jobs.runs import open_run, sweep_of
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, read_versions

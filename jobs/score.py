@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cluster.address import check_address
-from cluster.batches import SetAside
 from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, score_here, score_on_ray
 from cluster.verifier import WITHOUT_TEXT
+from jobs.messages import lines_of
 from jobs.progress import count_display
-from jobs.run import Say, set_aside_lines
+from jobs.run import Say
 from jobs.runs import open_run
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, read_versions
@@ -163,9 +163,5 @@ def _told(stored: StoredRun, model: RewardModel, already: int, tally: ScoreTally
         written=sum(receipt.rows for receipt in receipts if receipt.won),
         already=already,
         without=dict(without.most_common()),
-        set_aside=tuple(_lines(tally.set_aside if tally else [])),
+        set_aside=tuple(lines_of(tally.set_aside if tally else [])),
     )
-
-
-def _lines(items: list[SetAside]) -> list[str]:
-    return set_aside_lines([(item.unit.model, item.unit.task, item.unit.number, item.error) for item in items])

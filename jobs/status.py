@@ -3,11 +3,11 @@
 import json
 from collections import defaultdict
 
+from jobs.messages import set_aside_lines
 from jobs.numbers.cells import CellCounts
 from jobs.numbers.estimators import coverage_curve
 from jobs.report.schema import CoveragePoint
 from jobs.report.text import point
-from jobs.run import set_aside_lines
 from jobs.runs import open_run
 from jobs.store.counts import read_cells
 from jobs.store.layers import planned_units, problem_ids

@@ -182,14 +182,14 @@ def report(run_uri: str, version: str | None, scores: str | None, out: Path | No
 def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_json: bool) -> None:
     """DuckDB over a run's views samples, verdicts, scores and problems."""
     from jobs.runs import open_run
-    from jobs.store.query import run_query
+    from jobs.store.database import run_query
 
     columns, rows = run_query(open_run(run_uri, version, scores), query)
     if as_json:
         for row in rows:
             click.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
         return
-    from jobs.store.query import as_table
+    from jobs.messages import as_table
 
     click.echo(as_table(columns, rows))
 

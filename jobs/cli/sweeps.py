@@ -167,10 +167,9 @@ def _report_sweep(sweep: "Sweep") -> None:
 
 
 def _list_set_aside(outcome: "Outcome") -> None:
-    from jobs.run import set_aside_lines
+    from jobs.messages import lines_of
 
-    items = [(item.unit.model, item.unit.task, item.unit.number, item.error) for item in outcome.set_aside]
-    for line in set_aside_lines(items)[:LISTED]:
+    for line in lines_of(outcome.set_aside)[:LISTED]:
         say(line)
     if outcome.set_aside:
         aside = many(len(outcome.set_aside), "unit")

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -9,12 +10,13 @@ import pyarrow as pa
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.folder import DirectoryStore
-from jobs.store.opened import OpenCell, open_cells, read_footers, sql_list, sql_text
+from jobs.store.opened import UNREADABLE, OpenCell, open_cells, read_footers, sql_list, sql_text, undisturbed
 from jobs.store.remote import dataset_of
 from jobs.store.schema import SAMPLES, VERDICTS
 from jobs.store.scores import VIEW
+from jobs.store.stored_run import StoredRun
 from jobs.store.whole import check_schema, check_whole
-from sampling.errors import DamagedFile, NoSuchObject
+from sampling.errors import BadInput, DamagedFile, NoSuchObject
 
 _QUERY_IS_WRONG = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException,
@@ -22,6 +24,26 @@ _QUERY_IS_WRONG = (
 _NAMES = [pa.field("model", pa.string()), pa.field("task", pa.string())]
 _VERDICT_COLUMNS = pa.schema([*_NAMES, pa.field("version", pa.string()), *VERDICTS])
 _SAMPLE_COLUMNS = pa.schema([_NAMES[1], *SAMPLES])
+
+
+Row = tuple[Any, ...]
+
+
+def run_query(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
+    """Returns column names and rows; raises BadInput for SQL that DuckDB refuses."""
+    return undisturbed(lambda: _answer(stored, query))
+
+
+def _answer(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
+    try:
+        with open_database(stored.store, stored.version, stored.scores) as db:
+            result = db.sql(query)
+            return ([], []) if result is None else (list(result.columns), result.fetchall())
+    except UNREADABLE:
+        raise
+    except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
+        first = str(error).splitlines()[0]
+        raise BadInput(f"sql: {first}; views: samples, verdicts, scores, problems") from error
 
 
 @contextlib.contextmanager

@@ -1,12 +1,12 @@
 """A stored run: its layers, its units, and which of them are done."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.store.base import Store
 from jobs.store.catalogue import result_files
-from jobs.store.layers import Layer, Units, decode_layer, layer_key, planned_units
+from jobs.store.layers import Layer, decode_layer, layer_key
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
 from sampling.errors import BadInput
 
@@ -102,8 +102,3 @@ def _of_versions(found: dict[tuple[str, str, str], set[int]], *versions: str) ->
         if version in versions:
             done[model, task] |= units
     return dict(done)
-
-
-def missing_units(store: Store, layers: Sequence[Layer], version: str) -> Units:
-    """Planned units without a commit; see ``committed_numbers``."""
-    return planned_units(layers).without(committed_numbers(store, version))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import open_run
-from jobs.store.query import run_query
+from jobs.store.database import run_query
 from tests.chaos.troop import UNIT_ROWS
 from tests.support.places import ROOT
 

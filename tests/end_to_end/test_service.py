@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import open_run
-from jobs.store.query import run_query
+from jobs.store.database import run_query
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.support.places import ROOT
 from tests.support.speaking_server import KEY, PROMPT_TOKENS, TOKENS, Handler, SpeakingServer, answers, speaking

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from jobs.runs import open_run
+from jobs.store.database import run_query
 from jobs.store.folder import DirectoryStore
-from jobs.store.query import run_query
 from jobs.store.sessions import read_sessions
 from tests.conftest import Troop, WriteSweep
 

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.reverify import stored_problems
 from jobs.runs import open_run
-from jobs.store.query import run_query
+from jobs.store.database import run_query
 from tests.conftest import PROBLEMS, Troop, WriteSweep
 
 

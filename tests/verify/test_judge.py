@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.store.query import run_query
+from jobs.store.database import run_query
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from tests.conftest import Troop, WriteSweep
