@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sampling.problems import AnswerReference, Problem
-from sampling.tasks.task import load_task
+from sampling.tasks.load import load_task
 from verify.answers import as_number, normalise
 from verify.math import MathVerifier
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
-from sampling.engines.gpu_memory import GpuShare, Room, gib
+from sampling.engines.gpu_memory import Allowance, GpuShare, gib
 from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance
 
@@ -49,13 +49,13 @@ class Given:
     def gpus(self) -> tuple[Gpu, ...]:
         return tuple(gpu for gpu in self.seen or () if gpu)
 
-    def room(self, threads: int) -> Room:
+    def allowance(self, threads: int) -> Allowance:
         """What an engine may use of it."""
         if not self.asked:
-            return Room(threads)
+            return Allowance(threads)
         names = " + ".join(sorted({gpu.name for gpu in self.gpus}))
         share = GpuShare(self.asked, min((gpu.total_bytes for gpu in self.gpus), default=0), names)
-        return Room(threads, share, tuple(gpu.uuid for gpu in self.gpus) or self.ids)
+        return Allowance(threads, share, tuple(gpu.uuid for gpu in self.gpus) or self.ids)
 
 
 @dataclass(frozen=True, slots=True)

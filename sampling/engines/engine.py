@@ -54,8 +54,5 @@ class Engine(Protocol):
     def in_flight(self) -> int:
         """Samples added and not yet returned."""
 
-    def abort(self, tag: int) -> None:
-        """Forgets all unfinished samples of ``tag``."""
-
     def close(self) -> None:
         """Frees the device and ends every process of the engine."""

@@ -47,7 +47,7 @@ class GpuShare:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Allowance:
     """What an engine may use: CPU threads, or a share of GPUs. ``uuids`` are those of its GPUs, where known."""
 
     threads: int = 1
@@ -55,7 +55,7 @@ class Room:
     uuids: tuple[str, ...] = ()
 
 
-ONE_THREAD = Room()
+ONE_THREAD = Allowance()
 
 
 def need(model: ModelSpec, info: ModelInfo, gpus: float) -> Need | None:

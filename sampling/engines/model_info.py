@@ -13,9 +13,9 @@ from typing import Any
 
 from sampling.engines.openai_check import check_service
 from sampling.engines.replay_engine import GOLD
-from sampling.engines.weights import S3, S3Folder
 from sampling.errors import BadInput, EngineError
 from sampling.problems import Problem, load_json, read_text
+from sampling.s3_folder import S3, S3Folder
 from sampling.settings import ModelSpec
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

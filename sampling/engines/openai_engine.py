@@ -95,10 +95,6 @@ class OpenAIEngine:
     def in_flight(self) -> int:
         return len(self._tasks)
 
-    def abort(self, tag: int) -> None:
-        for key in [key for key in self._tasks if key[0] == tag]:
-            self._tasks.pop(key).cancel()
-
     def settle(self, tag: int) -> float:
         """Forgets the account of a tag: at most this many dollars were spent on it."""
         return self._granted.pop(tag, 0.0) - self._purses.pop(tag, 0.0)

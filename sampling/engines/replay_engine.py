@@ -53,9 +53,6 @@ class ReplayEngine:
     def in_flight(self) -> int:
         return sum(request.last_sample - request.first_sample for request in self._requests)
 
-    def abort(self, tag: int) -> None:
-        self._requests = [request for request in self._requests if request.tag != tag]
-
     def close(self) -> None:
         self._requests = []
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from sampling.engines.gpu_memory import Room
+from sampling.engines.gpu_memory import Allowance
 from sampling.engines.model_info import inspect_folder
 from sampling.engines.reward import Reading, RewardModel, Score, Text, read, refuse_without_head, score_of
 from sampling.engines.vllm_engine import close_llm_engine, device_name, last_line, new_llm_engine, vllm_version
@@ -22,12 +22,12 @@ class RewardEngine:
     Raises EngineError where it does not start, EngineRefused where it never can.
     """
 
-    def __init__(self, model: RewardModel, room: Room) -> None:
+    def __init__(self, model: RewardModel, allowance: Allowance) -> None:
         folder = local_weights(model.spec.path, model.info.revision)
         refuse_without_head(model.spec.path, inspect_folder(folder, "--model"))  # a hub's are first seen here
         self._model = model
-        self._engine = new_llm_engine(model.spec, model.info, 0, room)
-        self.version, self.device = vllm_version(), device_name(room.share)
+        self._engine = new_llm_engine(model.spec, model.info, 0, allowance)
+        self.version, self.device = vllm_version(), device_name(allowance.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
         if model.settings.template == "chat" and not getattr(self._tokenizer, "chat_template", None):
             self.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.engines.engine import Completion, Request
-from sampling.engines.gpu_memory import GpuShare, Room, utilization
+from sampling.engines.gpu_memory import Allowance, GpuShare, utilization
 from sampling.engines.model_info import ModelInfo, inspect_folder
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused
@@ -28,11 +28,13 @@ class VllmEngine:
     """One vLLM engine. Every sample is its own request over shared prompt tokens, so that none waits for its siblings
     and the prefix cache still pays for the prompt once."""
 
-    def __init__(self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, room: Room) -> None:
+    def __init__(
+        self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, allowance: Allowance
+    ) -> None:
         self._settings, self._seeds, self._model = settings, seeds, model
-        self._engine = new_llm_engine(model, info, seeds.engine, room)
+        self._engine = new_llm_engine(model, info, seeds.engine, allowance)
         self.version = vllm_version()
-        self.device = device_name(room.share)
+        self.device = device_name(allowance.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
         self._longest: int = self._engine.vllm_config.model_config.max_model_len
         self._params: dict[tuple[TaskSampling | None, tuple[str, ...]], Any] = {}
@@ -62,12 +64,6 @@ class VllmEngine:
 
     def in_flight(self) -> int:
         return len(self._pending) + len(self._refused)
-
-    def abort(self, tag: int) -> None:
-        names = [name for name, (request, *_) in self._pending.items() if request.tag == tag]
-        self._engine.abort_request(names)
-        for name in names:
-            del self._pending[name]
 
     def close(self) -> None:
         close_llm_engine(self._engine)
@@ -114,17 +110,17 @@ class VllmEngine:
         )
 
 
-def new_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, room: Room) -> Any:
+def new_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Allowance) -> Any:
     """vLLM's own engine, its model loaded; raises EngineError, EngineRefused where it can never run in this room."""
-    check_build(prepare_environment(room.threads), room.share)
+    check_build(prepare_environment(allowance.threads), allowance.share)
     folder = local_weights(model.path, info.revision)
     if info.floats is None:  # a model of the hub, until it is here
         info = inspect_folder(folder, f"models.{model.name}")
-    arguments = engine_arguments(model, info, folder, seed, room.share)
+    arguments = engine_arguments(model, info, folder, seed, allowance.share)
     import vllm
 
     try:
-        return in_turn(arguments, room, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments)))
+        return in_turn(arguments, allowance, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments)))
     except (RuntimeError, ValueError, OSError) as error:
         raise EngineError(f"model {model.name}: vLLM does not start ({last_line(error)})") from error
 
@@ -194,20 +190,24 @@ def engine_arguments(
     return arguments | model.vllm
 
 
-def in_turn(arguments: Mapping[str, Any], room: Room, start: Callable[[], T]) -> T:
+def in_turn(arguments: Mapping[str, Any], allowance: Allowance, start: Callable[[], T]) -> T:
     """``start()`` when nobody on this machine is in its way.
 
     Engines that share a GPU measure its memory while they start, so they do that one after another. What torch.compile
     leaves in vLLM's cache is made by one engine of a kind, and read by the rest, which may start at once.
     """
-    if room.share is None:
+    if allowance.share is None:
         return start()
     from vllm import __version__, envs
 
-    kind = [__version__, room.share.name, *(f"{k}={v}" for k, v in sorted(arguments.items()) if k not in OF_ONE_ENGINE)]
+    kind = [
+        __version__,
+        allowance.share.name,
+        *(f"{k}={v}" for k, v in sorted(arguments.items()) if k not in OF_ONE_ENGINE),
+    ]
     key = hashlib.sha256("\n".join(kind).encode()).hexdigest()[:32]
     compiled = Path(envs.VLLM_CACHE_ROOT) / "torch_compile_cache" / f"troop-{key}"
-    with only_one([f"gpu-{uuid}" for uuid in room.uuids] if room.share.gpus < 1 else []):
+    with only_one([f"gpu-{uuid}" for uuid in allowance.uuids] if allowance.share.gpus < 1 else []):
         return one_first(f"compile-{key}", compiled, start)
 
 
@@ -242,7 +242,7 @@ def device_name(share: GpuShare | None) -> str:
         return "cpu"
     import torch
 
-    return share.name or str(torch.cuda.getdevice_name(0))
+    return share.name or str(torch.cuda.get_device_name(0))
 
 
 def last_line(error: BaseException) -> str:

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sampling.engines.weights import S3, S3Folder
 from sampling.errors import BadInput, EngineError
+from sampling.s3_folder import S3, S3Folder
 
 HUB = "hf://"
 HUB_TIMEOUT_S = 10.0
-_HUB_PLACE = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
+_HUB_SPLIT = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
 # By the name on the hub, in small letters: the same rows as a file that can be fetched elsewhere and carried here.
 PUBLISHED: Mapping[str, str] = {
     "openai/gsm8k": "github.com/openai/grade-school-math, grade_school_math/data/{split}.jsonl",
@@ -56,7 +56,7 @@ def _from_bucket(place: str) -> bytes:
         raise BadInput(str(error)) from error
 
 
-class HubPlace(NamedTuple):
+class HubSplit(NamedTuple):
     """A split of a data set on the hub; an empty config is its only one."""
 
     name: str
@@ -64,8 +64,8 @@ class HubPlace(NamedTuple):
     split: str
 
     @classmethod
-    def parse(cls, place: str) -> "HubPlace":
-        found = _HUB_PLACE.fullmatch(place)
+    def parse(cls, place: str) -> "HubSplit":
+        found = _HUB_SPLIT.fullmatch(place)
         if not found:
             raise BadInput(f"{place}: no place on the hub; allowed: hf://owner/name[/config][?split=test]")
         return cls(found["name"], found["config"] or "", found["split"] or "test")
@@ -81,7 +81,7 @@ class HubPlace(NamedTuple):
 
 def hub_rows(place: str) -> Iterator[Mapping[str, Any]]:
     """The rows of a split, as they come; raises BadInput where the hub, the data set or ``datasets`` is not there."""
-    hub = HubPlace.parse(place)
+    hub = HubSplit.parse(place)
     with _told(place, hub):
         import datasets
 
@@ -102,7 +102,7 @@ def _check_reachable() -> None:
 
 
 @contextmanager
-def _told(place: str, hub: HubPlace) -> Iterator[None]:
+def _told(place: str, hub: HubSplit) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:

@@ -62,7 +62,7 @@ def test_what_an_engine_got_is_provenance_and_its_room() -> None:
     kept = located(Provenance(*"abcdefgh"), given)
     assert (kept.node_id, kept.gpus, kept.gpu_ids) == ("abc", "2", "0,1")
     assert (kept.gpu_uuids, kept.gpu_memory) == ("GPU-1,GPU-2", "40.0 GiB")
-    assert given.room(1).share == GpuShare(2, 40 * GIB, "NVIDIA H100")
+    assert given.allowance(1).share == GpuShare(2, 40 * GIB, "NVIDIA H100")
 
 
 def test_without_ray_the_environment_says_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,15 +202,6 @@ def test_a_sample_with_its_own_seed_says_so_to_the_service(start, server: Speaki
     assert len({done.seed for done in found}) == 3
 
 
-def test_an_aborted_unit_is_forgotten(start) -> None:
-    engine = start()
-    dead = {"id": "d", "prompt": "dead", "verifier": "exact", "reference": {"answer": "x"}}
-    engine.add(Request(2, Problem.model_validate(dead), 1, 0, 50))
-    engine.abort(2)
-    assert engine.in_flight() == 0
-    assert ask(engine, prompt="fine")[0].text == "<fine>"
-
-
 def test_a_cap_needs_prices() -> None:
     given = {"name": "m", "path": "x", "engine": "openai", "base_url": "http://h/v1"}
     with pytest.raises(ValueError, match="cap_usd needs prices"):

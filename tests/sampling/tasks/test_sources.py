@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sampling.errors import BadInput
-from sampling.tasks.sources import HubPlace, is_remote, under
-from sampling.tasks.task import load_task
+from sampling.tasks.load import load_task
+from sampling.tasks.sources import HubSplit, is_remote, under
 from tests.support.s3_server import S3Server
 
 ROW = {"question": "1+1?", "answer": "#### 2"}
@@ -73,7 +73,7 @@ def test_a_place_that_the_hub_cannot_have(place: str) -> None:
 
 
 def test_places() -> None:
-    assert HubPlace.parse("hf://a/b") == ("a/b", "", "test")
-    assert HubPlace.parse("hf://a/b/c?split=train") == ("a/b", "c", "train")
+    assert HubSplit.parse("hf://a/b") == ("a/b", "", "test")
+    assert HubSplit.parse("hf://a/b/c?split=train") == ("a/b", "c", "train")
     assert under("s3://b/k", Path("/x")) == "s3://b/k" and under("k.jsonl", Path("/x")) == "/x/k.jsonl"
     assert is_remote("hf://a/b") and not is_remote("/a/b")

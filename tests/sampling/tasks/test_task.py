@@ -12,8 +12,9 @@ import pytest
 
 from sampling.errors import BadInput
 from sampling.problems import AnswerReference, Limits, Problem, PythonReference, StdioReference
-from sampling.tasks.recipes import RECIPES
-from sampling.tasks.task import KINDS, TaskSpec, load_task
+from sampling.tasks.load import load_task
+from sampling.tasks.recipes import KINDS, RECIPES
+from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
 from tests.support.places import TASK_DATA
 from verify.verdict import Status
