@@ -11,16 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
-from sampling.problems import (
-    AnswerReference,
-    JudgeReference,
-    Limits,
-    Message,
-    PatchReference,
-    Problem,
-    Reference,
-    check_problems,
-)
+from sampling.problems import Message, Problem, check_problems
+from sampling.references import AnswerReference, JudgeReference, Limits, PatchReference, Reference
 from sampling.tasks.questions import Question
 from sampling.tasks.recipes import KINDS, RECIPES, Recipe
 from sampling.tasks.rows import read_rows

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from sampling.boxed import boxed_answer
 from sampling.errors import BadInput
-from sampling.problems import AnswerReference, LeanReference
+from sampling.references import AnswerReference, LeanReference
 from sampling.tasks.questions import Question, Row
 from sampling.theorems import read_theorem
 from sampling.validate import parse

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from sampling.errors import BadInput
-from sampling.problems import Limits, PythonReference, StdioReference, load_json
+from sampling.problems import load_json
+from sampling.references import Limits, PythonReference, StdioReference
 from sampling.tasks.questions import Question, Row
 from sampling.validate import parse
 

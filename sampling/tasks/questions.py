@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict
 
-from sampling.problems import Reference
+from sampling.references import Reference
 from sampling.validate import Plain
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from sampling.problems import Limits, Problem
+from sampling.problems import Problem
+from sampling.references import Limits
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -92,14 +93,15 @@ class TaskSpec(Plain):
     shots: int | None = Field(default=None, ge=0, le=64)
     """Examples before each question, 0 to 64. More than 0 needs ``few_shot``, except for mbpp.
 
-    Default: 5 for gsm8k and minif2f, 4 for math, 3 for mbpp, 0 for codecontests; with ``style: chat`` these hold only
-    where ``few_shot`` is given, else 0. Not for humaneval, swebench and jsonl.
+    Default: the preset's, else 5 for gsm8k and minif2f, 4 for math, 3 for mbpp, 0 for codecontests; with ``style:
+    chat`` these numbers hold only where ``few_shot`` is given, else 0. Not for humaneval, swebench and jsonl.
     """
 
     style: Style = "base"
     """Form of the prompt: ``base`` is text that the model continues, ``chat`` is messages for its chat template.
 
-    A base prompt has stop strings, a chat has none. With kind jsonl, ``chat`` makes a ``prompt`` one user message.
+    Base prompts of the published kinds have stop strings, chats have none. With kind jsonl, ``chat`` makes a ``prompt``
+    one user message.
     """
 
     prompt: Path | None = None

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sampling.errors import BadInput
-from sampling.problems import LeanReference, Problem
+from sampling.problems import Problem
+from sampling.references import LeanReference
 from sampling.tasks.load import load_task
 from tests.support.places import TASK_DATA
 
