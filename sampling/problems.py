@@ -47,7 +47,7 @@ class Problem(Plain):
     """Verifier that judges the completions; it decides what ``reference`` must hold. Example: `math`."""
 
     reference: Reference
-    """What the verifier compares with; its keys depend on ``verifier``. Example: `{"answer": "2"}`.
+    """Data that the verifier judges by; its keys depend on ``verifier``. Example: `{"answer": "2"}`.
 
     A model never sees it.
     """

@@ -219,13 +219,13 @@ class PatchReference(Limits):
 
 
 class JudgeReference(Plain):
-    """What the language model of ``judge`` judges by: the right answer, a rubric, or both."""
+    """The right answer, a rubric, or both, by which the sweep's judge (a language model) judges."""
 
     answer: str = ""
     """Right answer, shown to the judge beside the candidate's. Default: the judge sees the rubric alone."""
 
     rubric: str = ""
-    """What makes an answer to this problem right, in addition to the rubric of the sweep's judge."""
+    """Rule for a right answer to this problem, in addition to the rubric of the sweep's judge."""
 
     @model_validator(mode="after")
     def _says_something(self) -> "JudgeReference":

@@ -21,7 +21,7 @@ SENT_KEYS = frozenset(
 
 
 class SamplingSettings(Plain):
-    """How completions are drawn. Every key changes the samples, so it is part of a run's identity."""
+    """Settings for drawing completions. Every key changes the samples, so it is part of a run's identity."""
 
     temperature: float = Field(default=1.0, ge=0)
     """Sampling temperature; 0 always takes the most probable token. Example: `0.6`."""
@@ -42,7 +42,7 @@ class SamplingSettings(Plain):
     """
 
     seed: Literal["per_engine", "per_sample"] = "per_engine"
-    """Where random numbers come from: ``per_engine`` is one stream for each start of an engine.
+    """Source of random numbers: ``per_engine`` is one stream for each start of an engine.
 
     ``per_sample`` derives a seed for each sample from the sweep's seed, the model, the problem and the sample's index:
     slower, but each sample can be drawn again. A service is sent that seed, and asked for one sample at a time; with
@@ -79,7 +79,7 @@ class TaskSampling(Plain):
 
 
 class Prices(Plain):
-    """What a model costs, in US dollars. Keys may be combined; without any, no dollars are reported for the model."""
+    """Prices of a model, in US dollars. Keys may be combined; without any, no dollars are reported for the model."""
 
     per_engine_hour: float | None = Field(default=None, ge=0)
     """US dollars for one hour of one engine, all its GPUs together. Example: `2.5`.
@@ -96,7 +96,7 @@ class Prices(Plain):
 
 
 class ServiceSettings(Plain):
-    """How a service is asked (``engine: openai``). Of these keys only ``endpoint`` and ``extra`` change the samples."""
+    """Settings for asking a service (``engine: openai``). Only ``endpoint`` and ``extra`` change the samples."""
 
     endpoint: Literal["auto", "chat", "completions"] = "auto"
     """Endpoint of the API: ``auto`` sends messages to chat/completions and plain text to completions.
@@ -158,7 +158,7 @@ class ModelSpec(Plain):
     """Name of the model in columns, reports and paths; it must be unique in the sweep. Example: `qwen-1.5b`."""
 
     path: str = Field(min_length=1)
-    """Where the model is: a folder, a Hugging Face id, an ``s3://`` folder, or what ``engine`` takes instead.
+    """Location of the model: a folder, a Hugging Face id, an ``s3://`` folder, or what ``engine`` takes instead.
 
     ``openai`` takes the name that the service knows the model by, ``replay`` a JSONL file of samples or ``gold``. A
     relative path starts at the folder of the sweep's file; a folder must be there on every node. Example:
@@ -166,7 +166,7 @@ class ModelSpec(Plain):
     """
 
     engine: Literal["vllm", "openai", "replay"] = "vllm"
-    """What produces the samples: ``vllm`` runs the model here, ``openai`` asks a service over HTTP.
+    """Producer of the samples: ``vllm`` runs the model here, ``openai`` asks a service over HTTP.
 
     ``replay`` returns the samples of a file, or with path ``gold`` each problem's own solution.
     """
@@ -241,7 +241,7 @@ class ModelSpec(Plain):
     """Most requests that are open at the service at a time. Only for ``openai``."""
 
     service: ServiceSettings = ServiceSettings()
-    """How the service is asked: endpoint, rate limits, spending cap. Only for ``openai``."""
+    """Settings for asking the service: endpoint, rate limits, spending cap. Only for ``openai``."""
 
     vllm: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of vLLM's EngineArgs, passed as they are; they replace Troop's own. Only for vllm.

@@ -1,6 +1,6 @@
-"""How numbers are said to a person."""
+"""Numbers in words for messages."""
 
 
 def many(number: int, thing: str) -> str:
-    """``1 unit``, ``2,048 units``."""
+    """Returns a number with its noun: ``1 unit``, ``2,048 units``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"

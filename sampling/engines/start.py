@@ -1,4 +1,4 @@
-"""Which engine serves a model."""
+"""The choice of engine for a model. It is apart from the protocol, which all engines import."""
 
 from sampling.engines.engine import Engine
 from sampling.engines.gpu_memory import ONE_THREAD, Allowance
@@ -10,7 +10,7 @@ from sampling.settings import ModelSpec, SamplingSettings
 def start_engine(
     model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, allowance: Allowance = ONE_THREAD
 ) -> Engine:
-    """A running engine; raises EngineError, EngineRefused where it can never run in this room."""
+    """Starts the engine of a model; raises EngineError, and EngineRefused where it can never run with its allowance."""
     if model.engine == "openai":
         from sampling.engines.openai_engine import OpenAIEngine
 

@@ -1,4 +1,4 @@
-"""What a row of a published file becomes before it is a problem: a question with its reference and gold solution."""
+"""Questions: rows of a published file, parsed, with their reference and gold solution, but without a prompt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ KINDS: tuple[str, ...] = get_args(TaskKind)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What Troop knows of one kind of task.
+    """Everything that Troop knows of one kind of task.
 
     ``read`` turns a parsed row into a question: ``read(row, where, index)``, which raises BadInput. ``needs`` are the
     names that a prompt template must hold. ``stop`` are the stop strings of a base prompt. ``shots`` is how many

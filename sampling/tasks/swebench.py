@@ -26,7 +26,7 @@ _ACTIVATE = "source /opt/miniconda3/bin/activate testbed\n"
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """How a repository's tests are run and their output read.
+    """Command that runs a repository's tests, and the format of its output.
 
     ``modules``: the runner takes dotted module names below ``tests/`` instead of files.
     """

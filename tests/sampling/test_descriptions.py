@@ -1,4 +1,4 @@
-"""Every field that a user writes is described: errors and the pages in docs/ are made of these docstrings."""
+"""Fields that a user writes have descriptions: error lines and the pages in docs/ are made of them."""
 
 import pytest
 from pydantic import BaseModel

@@ -22,7 +22,7 @@ URI = "s3://weights/small"
 
 @pytest.fixture
 def bucket(moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """The demo's small model in a bucket; returns the server's address."""
+    """Puts the demo's small model into a bucket; returns the server's address."""
     for name, value in {**moto.environment(), "AWS_ENDPOINT_URL": moto.endpoint, "TROOP_CACHE": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     client = moto.client()
@@ -59,7 +59,7 @@ def test_processes_of_one_node_fetch_a_file_once(bucket: str, monkeypatch: pytes
 
 
 def fetch_and_die(uri: str, revision: str) -> None:
-    """Dies with everything but the last file in place."""
+    """Downloads all files except the last, then kills this process."""
     copy, files = S3Folder.download_to, dict(S3Folder.parse(uri).files)
 
     def copy_some(self: S3Folder, folder: Path) -> None:

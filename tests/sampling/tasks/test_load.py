@@ -41,15 +41,14 @@ def test_a_published_file_loads(kind: str, style: str) -> None:
     ("kind", "first", "step"), [("gsm8k", 0, 1), ("math", 3, 5), ("humaneval", 0, 16), ("mbpp", 1, 120)]
 )
 def test_gold_solutions_pass(judge: Verifiers, kind: str, first: int, step: int) -> None:
-    """All of GSM8K, samples of the rest: ``tests/verify/test_python.py`` has all code, ``troop audit --all``
-    everything."""
+    """GSM8K is tried whole, the rest in part: ``tests/verify/test_python.py`` tries all code, ``troop audit --all`` all."""
     for problem in published(kind)[first::step]:
         assert problem.solution is not None
         assert judge.verify(problem, problem.solution).status is Status.PASS, problem.id
 
 
 def test_a_wrong_published_answer_is_kept() -> None:
-    """Row 1042 of GSM8K says 3, its question 5: whose numbers are to be compared must not mend them."""
+    """Row 1042 of GSM8K says 3 where its question means 5. Mended answers would make numbers incomparable."""
     problem = published("gsm8k", skip=1042, limit=1)[0]
     assert isinstance(problem.reference, AnswerReference)
     assert problem.reference.answer == "3"

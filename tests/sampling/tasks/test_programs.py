@@ -22,7 +22,7 @@ def judge() -> Iterator[Verifiers]:
 
 
 def test_contests_as_they_are_published(tmp_path: Path, judge: Verifiers) -> None:
-    """Public, private and generated tests, from Parquet and from JSONL; the gold solution is the first in Python 3."""
+    """Cases are the public, private and generated tests; the gold solution is the first one in Python 3."""
     pictured = {**CONTEST, "name": "2_B. Seen", "description": "As <image> shows."}
     problems = load_task("codecontests", parquet(tmp_path, CONTEST, pictured))
     assert problems == load_task("codecontests", written(tmp_path, CONTEST, pictured))
