@@ -61,14 +61,14 @@ def load_task(
     place = str(path)
     if kind == "jsonl":
         _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
-        problems = _slice(which.choose(_unique(_own_problems(place, style)), only), skip, limit)
+        problems = _slice(which.choose(_unique(_read_own_problems(place, style)), only), skip, limit)
     else:
         recipe = RECIPES[kind]
         if not recipe.few_shot:
             _refuse(kind, few_shot=few_shot, shots=shots)
         text = read_template(kind, style, prompt, recipe.needs)
-        rows = _questions(recipe, place)
-        pool = _questions(recipe, str(few_shot)) if few_shot else None
+        rows = _read_questions(recipe, place)
+        pool = _read_questions(recipe, str(few_shot)) if few_shot else None
         examples = _Examples(kind, style, text, rows, pool, shots, read_fixed_shots(kind, prompt), which)
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.choose(free, only), skip, limit)
@@ -125,12 +125,12 @@ def _problem(
     return Problem(**common, prompt=examples.fixed + shown + ask(text, row), stop=recipe.stop)
 
 
-def _questions(recipe: Recipe, place: str) -> list[Question]:
+def _read_questions(recipe: Recipe, place: str) -> list[Question]:
     rows = enumerate(read_rows(place, recipe.columns))
     return _unique((where, recipe.read(data, where, index)) for index, (where, data) in rows)
 
 
-def _own_problems(place: str, style: Style) -> Iterator[tuple[str, Problem]]:
+def _read_own_problems(place: str, style: Style) -> Iterator[tuple[str, Problem]]:
     for where, data in read_rows(place):
         problem = parse(Problem, data, where)
         if style == "chat" and problem.prompt is not None:

@@ -41,7 +41,8 @@ def test_a_published_file_loads(kind: str, style: str) -> None:
     ("kind", "first", "step"), [("gsm8k", 0, 1), ("math", 3, 5), ("humaneval", 0, 16), ("mbpp", 1, 120)]
 )
 def test_gold_solutions_pass(judge: Verifiers, kind: str, first: int, step: int) -> None:
-    """GSM8K is tried whole, the rest in part: ``tests/verify/test_python.py`` tries all code, ``troop audit --all`` all."""
+    """GSM8K is tried whole, the rest in part. ``tests/verify/test_python.py`` tries all code, ``troop audit --all``
+    everything."""
     for problem in published(kind)[first::step]:
         assert problem.solution is not None
         assert judge.verify(problem, problem.solution).status is Status.PASS, problem.id
