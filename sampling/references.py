@@ -17,7 +17,7 @@ class Limits(Plain):
     """Seconds of wall time, and of CPU time, for one run of a candidate. Example: `10`.
 
     One run is one case of ``stdio``, and all cases or tests of ``python`` together. A machine slower than the reference
-    machine gets up to 5 times as much.
+    machine gets up to 5 times as much; wall time for which no core was free is given back, as much again at most.
     """
 
     memory_mb: int = Field(default=512, ge=16)
@@ -35,7 +35,7 @@ class StdioCase(Plain):
 
 
 class StdioReference(Limits):
-    """A whole program judged by its output: every case must be right. Code that the program prints is never seen."""
+    """A whole program judged by its output. It passes if its output is right for every case."""
 
     cases: tuple[StdioCase, ...] = Field(min_length=1)
     """Inputs and outputs, at least one; the program is run for each in turn, up to the first that is wrong.
@@ -250,7 +250,10 @@ class LeanReference(Limits):
     """
 
     time_limit_s: float = Field(default=60.0, gt=0)
-    """Seconds of wall time, and of CPU time, for one proof; slower machines get up to 5 times as much."""
+    """Seconds of wall time for one proof; slower machines get up to 5 times as much.
+
+    Time for which no core was free is given back, as much again at most.
+    """
 
     memory_mb: int = Field(default=4096, ge=16)
     """Megabytes (2^20 bytes) of memory for one proof, in addition to what the header takes."""
