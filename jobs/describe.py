@@ -220,5 +220,5 @@ def _task(name: str, resolved: Resolved) -> TaskPlan:
         verifiers=tuple(sorted({problem.verifier for problem in problems})),
         first_prompt=prompt_text(problems[0]),
         stop=problems[0].stop,
-        preset=preset.said if preset else None,
+        preset=preset.settings if preset else None,
     )

@@ -31,7 +31,8 @@ from jobs.store.stored_run import StoredRun
 from jobs.store.stored_units import StoredUnit, UnitReader, stored_units
 from jobs.sweep import load_sweep
 from sampling.errors import BadInput
-from sampling.problems import REFERENCES, Problem
+from sampling.problems import Problem
+from sampling.references import REFERENCES
 from sampling.samples import Unit
 from sampling.validate import parse
 from sampling.words import many

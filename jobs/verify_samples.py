@@ -21,7 +21,8 @@ from typing import IO
 from jobs.sample_rows import COLUMNS, SampleRow, VerdictRow, check_samples, read_samples
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
-from sampling.tasks.task import KINDS, TaskSpec
+from sampling.tasks.recipes import KINDS
+from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
 from verify.patch.verifier import check_patches
 from verify.processes import JudgeProcesses

@@ -2,7 +2,8 @@
 
 import re
 
-from sampling.problems import AnswerReference, Problem
+from sampling.problems import Problem
+from sampling.references import AnswerReference
 from verify.answers import choice_answer
 from verify.verdict import Status, Verdict
 

@@ -1,7 +1,8 @@
 """Exact match: the completion is the answer, but for blanks around it and the kind of line ends."""
 
 from sampling.boxed import MAX_ANSWER
-from sampling.problems import AnswerReference, Problem
+from sampling.problems import Problem
+from sampling.references import AnswerReference
 from verify.answers import clean
 from verify.extract import after_thinking
 from verify.verdict import Status, Verdict

@@ -25,7 +25,8 @@ from pydantic import Field, field_validator, model_validator
 from sampling.engines.engine import Completion, Request
 from sampling.engines.prices import most_usd
 from sampling.errors import BadInput, EngineError, VerifierFault
-from sampling.problems import JudgeReference, Message, Problem
+from sampling.problems import Message, Problem
+from sampling.references import JudgeReference
 from sampling.seeds import Seeds
 from sampling.settings import ModelSpec, Prices, SamplingSettings
 from verify.answers import clean

@@ -10,7 +10,8 @@ from importlib.metadata import version as installed_version
 
 from sampling.boxed import MAX_ANSWER
 from sampling.errors import VerifierFault
-from sampling.problems import AnswerReference, Problem
+from sampling.problems import Problem
+from sampling.references import AnswerReference
 from verify.answers import as_latex, as_number, clean, math_answer, normalise, unwrapped
 from verify.math_process import Died, MathProcess, OutOfMemory, TimedOut
 from verify.verdict import Status, Verdict

@@ -13,12 +13,12 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from sampling.problems import (
+from sampling.problems import Problem
+from sampling.references import (
     AnswerReference,
     JudgeReference,
     LeanReference,
     PatchReference,
-    Problem,
     PythonReference,
     StdioReference,
 )

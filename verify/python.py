@@ -11,7 +11,8 @@ import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sampling.problems import Problem, PythonReference
+from sampling.problems import Problem
+from sampling.references import PythonReference
 from verify.compare import same_value
 from verify.extract import extract_code
 from verify.sandbox import wire

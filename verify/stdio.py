@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sampling.problems import Problem, StdioCase, StdioReference
+from sampling.problems import Problem
+from sampling.references import StdioCase, StdioReference
 from verify.compare import same_output
 from verify.extract import extract_code
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale

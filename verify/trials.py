@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sampling.problems import AnswerReference, JudgeReference, Problem
+from sampling.problems import Problem
+from sampling.references import AnswerReference, JudgeReference
 from verify.mutants import GOLD, Known, known_completions, limit_breakers
 from verify.sandbox.limits import time_scale
 from verify.sandbox.tiers import TierUnavailable

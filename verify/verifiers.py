@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sampling.errors import BadInput, VerifierFault
-from sampling.problems import LeanReference, PatchReference, Problem, PythonReference, StdioReference
+from sampling.problems import Problem
+from sampling.references import LeanReference, PatchReference, PythonReference, StdioReference
 from verify import extract
 from verify.choice import ChoiceVerifier
 from verify.exact import ExactVerifier

@@ -25,5 +25,7 @@ def stale_pages(write: bool = False) -> list[str]:
 if __name__ == "__main__":
     check = sys.argv[1:] == ["--check"]
     differing = stale_pages(write=not check)
-    print(f"docs: {', '.join(differing) or 'every page'} {'differs; run `make docs`' if differing and check else 'made'}")
+    print(
+        f"docs: {', '.join(differing) or 'every page'} {'differs; run `make docs`' if differing and check else 'made'}"
+    )
     sys.exit(1 if differing and check else 0)

@@ -49,14 +49,18 @@ def _kind(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin is tuple:
-        return f"list of {_kind(arguments[0])}" if arguments[-1] is ... else "list of " + ", ".join(map(_kind, arguments))
+        return (
+            f"list of {_kind(arguments[0])}" if arguments[-1] is ... else "list of " + ", ".join(map(_kind, arguments))
+        )
     if origin is dict:
         return f"mapping of {_kind(arguments[0])} to {_kind(arguments[1])}"
     if origin is not None and hasattr(annotation, "__metadata__"):
         return _kind(origin)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    return _PLAIN.get(annotation, str(getattr(annotation, "__name__", annotation)).replace("AwareDatetime", "time with zone"))
+    return _PLAIN.get(
+        annotation, str(getattr(annotation, "__name__", annotation)).replace("AwareDatetime", "time with zone")
+    )
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from docs.pages.columns import column_table
 from pydantic import BaseModel
 
 from docs.pages.blocks import Maker
-from docs.pages.columns import column_table
 from docs.pages.commands import command_section
 from docs.pages.models import field_table
 from jobs.cli.main import cli
@@ -28,7 +28,9 @@ REPORT_MODELS: tuple[type[BaseModel], ...] = tuple(
 
 def _models() -> Mapping[str, Maker]:
     written = {model.__name__: lambda model=model: field_table(model) for model in SWEEP_MODELS}
-    read = {f"report.json {model.__name__}": lambda model=model: field_table(model, output=True) for model in REPORT_MODELS}
+    read = {
+        f"report.json {model.__name__}": lambda model=model: field_table(model, output=True) for model in REPORT_MODELS
+    }
     return written | read
 
 
@@ -36,5 +38,8 @@ BLOCKS: Mapping[str, Maker] = {
     **_models(),
     **{f"troop {name}": lambda command=command: command_section(command) for name, command in cli.commands.items()},
     "commands": lambda: "\n\n".join(command_section(command) for _, command in sorted(cli.commands.items())),
-    **{f"columns of {kind}": lambda kind=kind: column_table(kind) for kind in ("verdicts", "samples", "scores", "problems")},
+    **{
+        f"columns of {kind}": lambda kind=kind: column_table(kind)
+        for kind in ("verdicts", "samples", "scores", "problems")
+    },
 }

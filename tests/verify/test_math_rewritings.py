@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from bench.math_rewritings import REWRITINGS, judged, strangers
-from sampling.tasks.task import load_task
+from sampling.tasks.load import load_task
 from tests.support.places import TASK_DATA
 
 MATH = TASK_DATA / "math500_test.json"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sampling.problems import Problem, PythonReference
+from sampling.problems import Problem
+from sampling.references import PythonReference
 from tests.support.places import TASK_DATA
 from verify.mutants import known_completions
 from verify.python import PythonVerifier

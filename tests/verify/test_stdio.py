@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sampling.problems import Problem, StdioReference
+from sampling.problems import Problem
+from sampling.references import StdioReference
 from verify.sandbox.sandbox import Sandbox
 from verify.stdio import StdioVerifier
 from verify.verdict import Status, Verdict

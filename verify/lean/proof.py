@@ -8,7 +8,7 @@ strings and all, and what Lean gets: there is no second reading of the text to h
 
 import re
 
-from sampling.problems import LeanReference
+from sampling.references import LeanReference
 from sampling.theorems import theorem_name, without_comments
 from verify.extract import after_thinking, fenced_blocks
 

@@ -10,7 +10,8 @@ import os
 from collections import Counter, OrderedDict
 
 from sampling.errors import VerifierFault
-from sampling.problems import LeanReference, Problem
+from sampling.problems import Problem
+from sampling.references import LeanReference
 from verify.lean import proof as lean_extract
 from verify.lean.home import LeanHome, LeanUnavailable, find_lean
 from verify.lean.repl import Repl, Reply

@@ -22,7 +22,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sampling.errors import BadInput, VerifierFault
-from sampling.problems import PatchReference, Problem
+from sampling.problems import Problem
+from sampling.references import PatchReference
 from verify.patch import diff as diffs
 from verify.patch import outcomes as results
 from verify.patch.containers import ContainerPlace, NoContainer, find_engine, have_image

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.problems import LeanReference
+from sampling.references import LeanReference
 from sampling.theorems import read_file
 from tests.support.places import TASK_DATA
 from verify.lean.proof import extract_proof, refusal

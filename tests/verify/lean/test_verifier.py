@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sampling.errors import VerifierFault
-from sampling.problems import LeanReference, Problem
+from sampling.problems import Problem
+from sampling.references import LeanReference
 from tests.support.lean_fixtures import REAL, double_environment
 from verify.lean.home import LeanUnavailable, find_lean
 from verify.lean.verifier import LeanVerifier

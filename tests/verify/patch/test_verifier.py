@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from sampling.errors import BadInput, VerifierFault
-from sampling.problems import PatchReference, Problem
+from sampling.problems import Problem
+from sampling.references import PatchReference
 from tests.conftest import Troop, WriteSweep
 from tests.support.repositories import ALL, HANG, Made, git, make
 from verify.patch import verifier as patching
