@@ -17,15 +17,15 @@ MAX_REPLY = 10_000  # bytes
 
 
 class TimedOut(Exception):
-    """The comparison did not end within its limit; its process was killed."""
+    """Raised where a comparison did not end within its limit; its process was killed."""
 
 
 class OutOfMemory(Exception):
-    """The comparison needed more memory than allowed."""
+    """Raised where a comparison needed more memory than allowed."""
 
 
 class Died(Exception):
-    """The process ended without an answer."""
+    """Raised where the process ended without an answer."""
 
 
 class MathProcess:

@@ -26,7 +26,7 @@ _NOT_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError
 
 @dataclass(frozen=True, slots=True)
 class ProblemTests:
-    """What all samples of one problem share: the compiled test; or ``fault``, why the task's own code is no test."""
+    """The tests of one problem, compiled once for all its samples; or ``fault``, why the task's own code is no test."""
 
     reference: PythonReference
     output_bytes: int = DEFAULT_OUTPUT
@@ -35,7 +35,7 @@ class ProblemTests:
 
 
 class PythonVerifier:
-    """Checks functions; the tests of one problem are compiled once for all its samples."""
+    """Checks functions by calls, test source or asserts."""
 
     version = "python-1"
 

@@ -12,7 +12,7 @@ SHARED_NOTE = "shared process: candidate and test together, forgeable"
 
 
 class Status(StrEnum):
-    """How a verification ended. ``fault`` is our failure and counts as neither right nor wrong; all others decide."""
+    """The end of a verification. ``fault`` is our failure and counts as neither right nor wrong; all others decide."""
 
     PASS = "pass"
     FAIL = "fail"

@@ -273,7 +273,7 @@ def test_nearly_all_gold_solutions_of_mbpp_pass(verifier: PythonVerifier) -> Non
 
 @pytest.mark.parametrize("mutant", ["return None", "always equal", "early exit in a call"])
 def test_no_mutant_of_a_published_solution_passes(verifier: PythonVerifier, mutant: str) -> None:
-    """Every fourth problem; ``troop audit --all`` tries them all."""
+    """Tries every fourth problem; ``troop audit --all`` tries them all."""
     if verifier.sandbox.tier != SAFE_TIERS[0]:
         pytest.skip("once is enough")
     tried = {}

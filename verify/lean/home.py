@@ -20,7 +20,7 @@ _ASK_S = 30.0  # for `lean --version` and the like
 
 
 class LeanUnavailable(TierUnavailable):
-    """This machine has no Lean that can check a proof; the message names the variable to set."""
+    """Raised where this machine has no Lean that can check a proof; the message names the variable to set."""
 
 
 @dataclass(frozen=True, slots=True)

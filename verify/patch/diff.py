@@ -30,7 +30,7 @@ class Change:
 
 
 class NotRaw(Exception):
-    """A text is no output of ``git diff-index --raw -z``."""
+    """Raised for text that is no output of ``git diff-index --raw -z``."""
 
 
 def extract_diff(text: str) -> str | None:

@@ -27,7 +27,7 @@ _DOTTED = re.compile(r"\(([\w.]+)\)")
 
 
 class NotApplied(Exception):
-    """Git refuses a diff, or the diff takes too much time or memory; the message says why."""
+    """Raised where git refuses a diff, or the diff takes too much time or memory; the message says why."""
 
     def __init__(self, reason: str, status: Status = Status.INVALID) -> None:
         super().__init__(f"the diff does not apply: {reason}")
@@ -61,7 +61,7 @@ class SuiteRun:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """What all samples of one problem share. ``fault`` says why its tests cannot decide anything.
+    """The tests of one problem, shared by all its samples. ``fault`` says why they cannot decide anything.
 
     ``files`` are the tests' own files, ``may_fail`` the tests that fail as expected without any patch.
     """

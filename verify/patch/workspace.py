@@ -11,7 +11,7 @@ _SHOWN = 300  # characters of an output in a message
 
 
 class PatchUnavailable(Exception):
-    """This machine lacks what patches need: git, the snapshot, an engine or the image. The message says which."""
+    """Raised where this machine lacks git, the snapshot, the container engine or the image; the message says which."""
 
 
 class Workspace(Protocol):
