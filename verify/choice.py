@@ -1,4 +1,4 @@
-"""Multiple choice: the chosen letter (or digit) must be the right one."""
+"""The verifier ``choice``: the chosen letter (or digit) must be the right one."""
 
 import re
 
@@ -9,7 +9,7 @@ from verify.verdict import Status, Verdict
 
 
 class ChoiceVerifier:
-    """``answer`` in the reference is a letter or digit, in whatever brackets: ``B``, ``(b)``."""
+    """Compares the chosen letter or digit with the reference's ``answer``, which may stand in brackets: ``(b)``."""
 
     version = "choice/1"
 
@@ -26,4 +26,4 @@ class ChoiceVerifier:
         return Verdict(Status.FAIL, reason="another choice", answer=answer)
 
     def close(self) -> None:
-        """Owns no process."""
+        """Does nothing: this verifier owns no process."""

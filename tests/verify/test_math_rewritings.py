@@ -1,4 +1,4 @@
-"""MATH's own answers, rewritten in eleven ways, are still right, and those of other problems are not."""
+"""MATH's own answers are still right when rewritten in eleven ways; answers of other problems are not."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Which proof a completion offers, and what a proof may not say."""
+"""The proof that a completion offers, and the words that a proof may not use."""
 
 import json
 
