@@ -8,7 +8,7 @@ from cluster.batches import Problems, SampleBatch, VerdictBatch, VerdictHeader
 from cluster.sink import Receipt, Sink
 from sampling.errors import TroopError
 from sampling.samples import Provenance, Sample, Shard, Unit
-from verify.judge import JudgeSettings
+from verify.judge_settings import JudgeSettings
 from verify.verdict import Status, Verdict
 from verify.verifiers import Verifiers
 

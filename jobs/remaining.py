@@ -11,7 +11,7 @@ from jobs.resolve import Resolved, code_version
 from jobs.store.layers import Layer, Units, open_shards, planned_units, problem_ids
 from jobs.store.stored_run import Committed
 from sampling.problems import Problem
-from verify.judge import JudgeSettings
+from verify.judge_settings import JudgeSettings
 from verify.verifiers import KINDS, verifier_version
 
 Tables = Mapping[str, Mapping[int, Problem]]

@@ -36,7 +36,7 @@ from sampling.references import REFERENCES
 from sampling.samples import Unit
 from sampling.validate import parse
 from sampling.words import many
-from verify.judge import JudgeSettings
+from verify.judge_settings import JudgeSettings
 from verify.patch.verifier import check_patches
 
 _CHUNK = 8  # neighbours go to one process: they may lie in one compacted file

@@ -17,7 +17,8 @@ from sampling.references import LeanReference, PatchReference, PythonReference, 
 from verify import extract
 from verify.choice import ChoiceVerifier
 from verify.exact import ExactVerifier
-from verify.judge import JudgeSettings, JudgeVerifier
+from verify.judge import JudgeVerifier
+from verify.judge_settings import JudgeSettings
 from verify.lean.proof import extract_proof
 from verify.lean.verifier import LeanVerifier
 from verify.math import MathVerifier

@@ -14,7 +14,7 @@ from jobs.store.base import StoreOptions
 from jobs.sweep import Stop, Sweep, VerifySettings
 from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
-from verify.judge import JudgeSettings
+from verify.judge_settings import JudgeSettings
 
 SWEEP_MODELS: tuple[type[BaseModel], ...] = (
     Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, TaskSampling, VerifySettings, JudgeSettings,

@@ -15,7 +15,8 @@ from sampling.errors import BadInput
 from sampling.problems import Problem
 from tests.conftest import Troop, WriteSweep
 from tests.support.speaking_server import KEY, Handler, SpeakingServer, speaking
-from verify.judge import RUBRIC, JudgeSettings, judge_prompt, parse_verdict
+from verify.judge import parse_verdict
+from verify.judge_settings import RUBRIC, JudgeSettings, judge_prompt
 from verify.verdict import FAULT_TRIES, Status
 from verify.verifiers import Verifiers, verifier_version
 
