@@ -16,7 +16,7 @@ from sampling.errors import VerifierFault
 from sampling.problems import LeanReference, Problem
 from verify.lean.home import find_lean
 from verify.lean.verifier import LeanVerifier
-from verify.sandbox.supervisor import base_interpreter
+from verify.sandbox.launch import base_interpreter
 
 INIT = """prelude
 set_option genCtorIdx false

@@ -16,7 +16,7 @@ from verify.compare import same_value
 from verify.extract import extract_code
 from verify.sandbox import wire
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox.sandbox import Code, Raised, Run, Sandbox, compiled, mentions_numpy
+from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled, mentions_numpy
 from verify.sandbox.warm import Checks
 from verify.stdio import NO_CODE, Spent
 from verify.verdict import Status, Verdict
@@ -70,7 +70,7 @@ class PythonVerifier:
             known = self._prepared[name] = prepare(reference)
         return known
 
-    def _judge(self, code: Code, prepared: Prepared) -> tuple[Run, Status, str]:
+    def _judge(self, code: Code, prepared: Prepared) -> tuple[Execution, Status, str]:
         reference = prepared.reference
         quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, prepared.output_bytes)
         if reference.cases is not None:
@@ -84,12 +84,12 @@ class PythonVerifier:
         return run, *_decided(run, "")
 
 
-def _decided(run: Run, note: str) -> tuple[Status, str]:
+def _decided(run: Execution, note: str) -> tuple[Status, str]:
     assert run.status is not None
     return run.status, note + run.reason
 
 
-def _compared(reference: PythonReference, run: Run) -> tuple[Status, str]:
+def _compared(reference: PythonReference, run: Execution) -> tuple[Status, str]:
     """Every call answered, and every answer right: anything less is not a pass."""
     if run.status is not None:
         return run.status, run.reason

@@ -7,7 +7,7 @@ from sampling.problems import Problem, StdioCase, StdioReference
 from verify.compare import same_output
 from verify.extract import extract_code
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox.sandbox import Code, Run, Sandbox
+from verify.sandbox.sandbox import Code, Execution, Sandbox
 from verify.verdict import Status, Verdict
 
 NO_CODE = Verdict(Status.INVALID, "no code in the completion")
@@ -22,7 +22,7 @@ class Spent:
     cpu_s: float = 0.0
     max_rss_mb: float = field(default=0.0)
 
-    def add(self, run: Run) -> None:
+    def add(self, run: Execution) -> None:
         self.wall_s += run.wall_s
         self.cpu_s += run.cpu_s
         self.max_rss_mb = max(self.max_rss_mb, run.max_rss_mb)
@@ -64,7 +64,7 @@ def _quota(reference: StdioReference, case: StdioCase) -> Quota:
     return Quota(reference.time_limit_s * time_scale(), reference.memory_mb, output)
 
 
-def _wrong(checker: str, case: StdioCase, run: Run) -> tuple[Status, str] | None:
+def _wrong(checker: str, case: StdioCase, run: Execution) -> tuple[Status, str] | None:
     if run.status is not None:
         return run.status, run.reason
     return None if same_output(checker, case.stdout, run.output) else (Status.FAIL, "wrong output")
