@@ -149,7 +149,7 @@ def planning(folder: Path) -> list[Figure]:
 
 def drive(sweep_file: Path) -> None:
     """What a driver holds before its Ray starts: the plan, the queues; every unit is taken once."""
-    from cluster.handle import UnitQueue
+    from cluster.queue import UnitQueue
     from jobs.resolve import resolve
     from jobs.run import current_version, runnable, work_of, write_plan
     from jobs.store.store import open_store
@@ -160,7 +160,7 @@ def drive(sweep_file: Path) -> None:
     resolved, store = resolve(sweep), open_store(sweep.run_uri)
     layers = write_plan(resolved, store)
     missing = runnable(missing_units(store, layers, current_version()), resolved, layers)
-    queues = [UnitQueue(work) for work in work_of(resolved, layers, missing).models]
+    queues = [UnitQueue(work.units) for work in work_of(resolved, layers, missing).models]
     taken = sum(queue.take().rows > 0 for queue in queues for _ in range(queue.waiting))
     assert taken == PLANNED, taken
 

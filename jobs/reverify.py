@@ -149,7 +149,7 @@ def _start(run: Run, version: str, problems: Problems, tier: str | None, judge: 
 def _judge(item: StoredUnit) -> tuple[int, float]:
     """Judges and commits one unit; how many of its verdicts' statuses changed, and a judge's dollars."""
     before, samples, footer = _Process.reader.read(item)
-    _, judged = _Process.worker.judge(SampleBatch(item.unit.task, tuple(samples)))
+    _, judged = _Process.worker.verify(SampleBatch(item.unit.task, tuple(samples)))
     sink = RunSink(_Process.run.store, _Process.run.prefix, _Process.version)
     receipt = sink.judge(item.unit, samples, judged.verdicts, footer)
     changed = sum(was != verdict.status for was, verdict in zip(before, judged.verdicts, strict=True))

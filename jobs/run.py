@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from cluster.address import check_address
-from cluster.batches import ModelWork, SetAside, Work
+from cluster.batches import ModelWork, Work
+from cluster.queue import SetAside
 from cluster.spending import Spending
 from cluster.tally import CellTally, Tally
 from jobs.audit import check_gold, check_lean
+from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
-from jobs.places import Job, Place, opened
 from jobs.planning import Layer, Units, extend, open_shards, planned_units, problem_ids
 from jobs.progress import duration, progress_display
 from jobs.resolve import Resolved, code_version, resolve
@@ -75,9 +76,9 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
     if not to_do:
         return _nothing_to_do(resolved, store, done, say)
     _try_verifiers(resolved, local, say)
-    with opened(address, local=local) as place:
-        place.check(work_of(resolved, layers, to_do), sweep.stop)
-        return _carry_out(resolved, store, done, place, say)
+    with open_backend(address, local=local) as backend:
+        ready = backend.prepare(work_of(resolved, layers, to_do), sweep.stop)
+        return _carry_out(resolved, store, done, ready, say)
 
 
 def _nothing_to_do(resolved: Resolved, store: Store, done: Committed, say: Say) -> Outcome:
@@ -87,7 +88,7 @@ def _nothing_to_do(resolved: Resolved, store: Store, done: Committed, say: Say) 
     return Outcome(0, ())
 
 
-def _carry_out(resolved: Resolved, store: Store, done: Committed, place: Place, say: Say) -> Outcome:
+def _carry_out(resolved: Resolved, store: Store, done: Committed, backend: ReadyBackend, say: Say) -> Outcome:
     """Plans, samples what is missing, and notes what this call took."""
     layers = write_plan(resolved, store)
     missing = planned_units(layers).without(done)
@@ -104,7 +105,7 @@ def _carry_out(resolved: Resolved, store: Store, done: Committed, place: Place, 
 
     try:
         with progress_display() as show:
-            set_aside, stopped = place.run(Job(work, sink, tally, spending, limits, show))
+            set_aside, stopped = backend.run(Job(work, sink, tally, spending, limits, show))
     finally:
         with contextlib.suppress(StoreError):  # a note on this call, which must not hide what went wrong with it
             spending.save()
@@ -249,7 +250,7 @@ def _opening(store: Store, layers: Sequence[Layer], missing: Units, to_do: Units
 
 def _closing(store: Store, tally: Tally, before: int) -> str:
     starts = max((engine.start_s for engine in tally.engines), default=0.0)
-    took = f"{duration(tally.snapshot(engines_wait=False).elapsed_s)}, engine start {starts:.0f} s of it"
+    took = f"{duration(tally.elapsed_s)}, engine start {starts:.0f} s of it"
     return f"{tally.committed - before:,} samples committed in {took}; results in {store.uri}"
 
 

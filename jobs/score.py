@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cluster.address import check_address
-from cluster.batches import SetAside
+from cluster.queue import SetAside
 from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, score_here, score_on_ray
 from cluster.verifier import WITHOUT_TEXT
 from jobs.progress import count_display

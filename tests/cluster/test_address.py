@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.address import check_address
-from cluster.session import connected
+from cluster.session import connect_ray
 from sampling.errors import BadInput
 from tests.conftest import Troop, WriteSweep
 from tests.support.places import ROOT
@@ -20,7 +20,7 @@ from tests.support.places import ROOT
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Of a Ray of this machine."""
-    with connected(None):
+    with connect_ray(None):
         import ray
 
         yield str(ray.get_runtime_context().gcs_address)

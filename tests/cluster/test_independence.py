@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from cluster.batches import ModelWork, SampleBatch
-from cluster.placement import EnginePlace
+from cluster.placement import EngineSlot
 from cluster.sampler import Sampler
 from sampling.engines.model_info import inspect_model
 from sampling.problems import Problem
@@ -35,7 +35,7 @@ def texts(monkeypatch: pytest.MonkeyPatch, start: str | None = None) -> list[str
         monkeypatch.setattr("secrets.token_hex", lambda size: start)
     settings = SamplingSettings(temperature=1.0, max_tokens=12)
     work = ModelWork(MODEL, inspect_model(MODEL, "m"), settings, "h", (UNIT,))
-    sampler = Sampler(work, {"t": {0: PROBLEM}}, 0, "test", EnginePlace(1, 1, 0, 1))
+    sampler = Sampler(work, {"t": {0: PROBLEM}}, 0, "test", EngineSlot(1, 1, 0, 1))
     sampler.start()
     found = [s for item in sampler.sample(UNIT) if isinstance(item, SampleBatch) for s in item.samples]
     sampler.stop()
