@@ -29,7 +29,7 @@ MEASURES = (
     Measure("troop_engines", "engines that sample now", lambda p: sum(e.state == "sampling" for e in p.engines)),
     Measure("troop_starved_share", "share of ready engines' time without work", lambda p: p.idle),
     Measure("troop_engine_restarts", "restarts of engines", lambda p: sum(e.restarts for e in p.engines)),
-    Measure("troop_set_aside_units", "units that were given up in this call", lambda p: p.set_aside),
+    Measure("troop_set_aside_units", "units set aside in this call", lambda p: p.set_aside),
     Measure(
         "troop_engine_seconds", "seconds for which engines held their share", lambda p: sum(e.held_s for e in p.engines)
     ),

@@ -34,7 +34,7 @@ def submit_job(
 
     for name in ("ray", JobSubmissionClient.__module__):
         logging.getLogger(name).setLevel(logging.WARNING)
-    entrypoint = shlex.join(["python", "-m", "jobs", *words])  # Ray runs this in the workers' shell
+    entrypoint = shlex.join(["python", "-m", "jobs", *words])  # python is the cluster's: Ray runs this there
     try:
         client = JobSubmissionClient(address)
         if only_one and (other := _job_of(client, run)):

@@ -14,7 +14,7 @@ from cluster.placement import Placement
 from cluster.queue import SetAside
 from cluster.spending import Spending
 from cluster.tally import OnProgress, Progress, Tally
-from jobs.budget import Budget, Watch, check_limits
+from jobs.budget import Budget, LimitCheck, check_limits
 from jobs.store.commit import RunSink
 from jobs.sweep import Stop
 
@@ -70,10 +70,10 @@ class LocalBackend:
     def run(self, job: Job) -> Result:
         from cluster.local import run_local
 
-        watch = Watch(job.limits({}))
-        if watch.reached:
-            return (), watch.reached
-        return run_local(job.work, job.sink, job.tally, job.show, watch, job.spending), watch.reached
+        limit = LimitCheck(job.limits({}))
+        if limit.reached:
+            return (), limit.reached
+        return run_local(job.work, job.sink, job.tally, job.show, limit, job.spending), limit.reached
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class ReadyRay:
         from cluster.metrics import Metrics
         from cluster.pipeline import Pipeline
 
-        watch = Watch(job.limits(self.gpus_held(job.work)))
-        if watch.reached:
-            return (), watch.reached
+        limit = LimitCheck(job.limits(self.gpus_held(job.work)))
+        if limit.reached:
+            return (), limit.reached
         metrics = Metrics(
-            job.sink.store.uri, lambda progress: watch.budget.spent(progress.engines).usd + progress.judge_usd
+            job.sink.store.uri, lambda progress: limit.budget.spent(progress.engines).usd + progress.judge_usd
         )
         pipeline = Pipeline(job.work, RayActors(job.work, job.sink), self.placement, job.tally, job.spending)
 
@@ -116,7 +116,7 @@ class ReadyRay:
             job.show(progress)
             metrics(progress)
 
-        return asyncio.run(pipeline.run(show, watch)), watch.reached
+        return asyncio.run(pipeline.run(show, limit)), limit.reached
 
     def gpus_held(self, work: Work) -> dict[str, float]:
         """Returns the GPUs that one engine of each model holds, by model."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cluster.batches import Problems, SampleBatch
 from cluster.verifier import VerifierWorker
-from jobs.progress import counted
+from jobs.progress import show_count
 from jobs.run import current_version
 from jobs.store.catalogue import Run, read_problems, read_versions
 from jobs.store.commit import RunSink
@@ -135,7 +135,7 @@ def _judge_all(arguments: Arguments, items: list[StoredUnit], workers: int) -> l
     """What ``_judge`` says of each unit; when interrupted, what is under way is still committed."""
     with ProcessPoolExecutor(workers, get_context("spawn"), _start, arguments) as pool:
         try:
-            return list(counted(pool.map(_judge, items, chunksize=_CHUNK), len(items), "units judged"))
+            return list(show_count(pool.map(_judge, items, chunksize=_CHUNK), len(items), "units judged"))
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -1,5 +1,4 @@
-"""An address that does not answer, or refuses our token: one line, exit code 2, before anything is written or
-started."""
+"""Addresses that do not answer or refuse our token: one line and exit code 2, before anything is written or started."""
 
 import os
 import socket
@@ -19,7 +18,7 @@ from tests.support.places import ROOT
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Of a Ray of this machine."""
+    """The address of a Ray on this machine."""
     with connect_ray(None):
         import ray
 

@@ -1,3 +1,5 @@
+"""The placement: what engines and verifiers get of a cluster, and what is refused."""
+
 from dataclasses import replace
 
 import pytest

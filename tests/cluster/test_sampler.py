@@ -1,4 +1,4 @@
-"""One engine's samples as the pipeline gets them: in batches that one verifier is soon done with."""
+"""One engine's samples as the pipeline gets them: in batches small enough for one verifier."""
 
 from cluster.batches import ModelWork, SampleBatch, SampleHeader
 from cluster.placement import EngineSlot

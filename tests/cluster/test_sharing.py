@@ -1,3 +1,5 @@
+"""The shares of GPUs, cores and verifier slots as nodes come and go."""
+
 from math import inf
 
 import pytest

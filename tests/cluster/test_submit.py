@@ -1,4 +1,4 @@
-"""Submission through Ray Jobs, with token authentication, to a cluster of this machine that has a dashboard."""
+"""Submission through Ray Jobs, with token authentication, to a cluster on this machine with a dashboard."""
 
 import os
 import socket

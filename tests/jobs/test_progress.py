@@ -1,3 +1,5 @@
+"""The progress display: the summary line, the table, and counts."""
+
 import pytest
 from rich.console import Console
 
@@ -33,7 +35,13 @@ def test_counts_what_is_sampled_verified_and_committed(tally: Tally) -> None:
 
 def test_a_line_says_all_that_matters(tally: Tally) -> None:
     line = summary_line(tally.snapshot(engines_wait=False, set_aside=0))
-    for words in ("100 sampled", "60 verified", "15 copies", "140 of 400 committed", "small on sums 0.500"):
+    for words in (
+        "100 sampled",
+        "60 verified",
+        "15 copies",
+        "140 of 400 committed",
+        "small on sums: 0.500 (140 of 400 samples)",
+    ):
         assert words in line
 
 
