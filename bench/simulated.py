@@ -22,8 +22,8 @@ from cluster.batches import (
     VerdictHeader,
     Work,
 )
-from cluster.census import NodeState
-from cluster.placement import EnginePlace
+from cluster.nodes import NodeState
+from cluster.placement import EngineSlot
 from cluster.sampler import Sampler
 from cluster.sink import Receipt, Sink
 from cluster.verifier import VerifierWorker
@@ -77,7 +77,7 @@ class SimulatedJudge(VerifierWorker):
     def prepare(self) -> None:
         """Nothing to open."""
 
-    def judge(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
+    def verify(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
         """One pass for each sample."""
         return VerdictHeader(len(batch.samples), 0, 0.0), VerdictBatch((Verdict(Status.PASS),) * len(batch.samples))
 
@@ -85,12 +85,12 @@ class SimulatedJudge(VerifierWorker):
 class SimulatedOnRay(RayActors):
     """Simulated engines and verifiers as actors of a real Ray; commits are the product's, into the sink."""
 
-    def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
         """As the product makes one."""
         actor: Any = ray.remote(SimulatedSampler)
         one = ModelWork(work.model, work.info, work.settings, work.sampling_hash, (next(iter(work.units)),))
-        options = {"num_cpus": place.cpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
-        return actor.options(**options).remote(one, self._problems, 0, "bench", place)
+        options = {"num_cpus": slot.cpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
+        return actor.options(**options).remote(one, self._problems, 0, "bench", slot)
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         """As the product makes one."""
@@ -106,9 +106,9 @@ class InThisProcess:
         self._work, self._sink = work, sink
         self._nodes = (NodeState(NODE, float(2 * engines + verifiers), float(engines)),)
 
-    def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
         """An object whose methods are called as Ray's are."""
-        return _Actor(HollowSampler(work, self._work.problems, 0, "bench", place))
+        return _Actor(HollowSampler(work, self._work.problems, 0, "bench", slot))
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         """An object whose methods are called as Ray's are."""
@@ -126,7 +126,7 @@ class InThisProcess:
     def end(self, actor: Any) -> None:
         """Nothing runs."""
 
-    def look(self) -> Sequence[NodeState]:
+    def list_nodes(self) -> Sequence[NodeState]:
         """One node with room for all."""
         return self._nodes
 
