@@ -57,7 +57,7 @@ def _bills_tokens(model: ModelSpec) -> bool:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run has shown so far: its samples' costs, and the engines and verifiers of its sessions."""
+    """Measurements of a run: the costs of its samples, and the engines and verifiers of its sessions."""
 
     measured: tuple[MeasuredCell, ...]
     capacity: Capacity
@@ -69,7 +69,7 @@ class Evidence:
 
 
 def read_evidence(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> Evidence | None:
-    """Reads what the run has shown; None where no session of `troop run` has ended, or none drew a sample."""
+    """Reads the measurements of a run; None where no session of `troop run` has ended, or none drew a sample."""
     ended = [session for session in read_sessions(stored.store) if session.ended and session.samples]
     measured = _read_measured(stored, facts)
     if not ended or not measured:

@@ -108,7 +108,7 @@ class CellCounts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What one model's samples cost: its shape for FLOPs, its prices in dollars. None: not known, or not given."""
+    """Facts that the cost of a model's samples follows from: its shape, and its prices in dollars; None where unknown."""
 
     name: str
     parameters: int | None = None

@@ -29,7 +29,7 @@ def _mixed_versions(cells: Sequence[CellCounts]) -> Iterable[str]:
     for task in dict.fromkeys(cell.task for cell in cells):
         versions = {cell.model: cell.version for cell in cells if cell.task == task}
         if len(set(versions.values())) > 1:
-            said = ", ".join(f"{model} by {version or 'an unknown one'}" for model, version in versions.items())
+            said = ", ".join(f"{model} by {version or 'an unknown version'}" for model, version in versions.items())
             yield (
                 f"{task}: models were judged by different versions of the verifiers ({said}), so do not compare "
                 "them; `troop verify RUN` judges all samples by one version."

@@ -56,7 +56,7 @@ class MeasuredCell:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the rest of the run will be drawn and verified with."""
+    """The engines and verifiers that will draw and verify the rest of the run."""
 
     engines: Mapping[str, int]
     """Engines by model."""

@@ -277,7 +277,7 @@ class CrossoverReport(Plain):
 
 
 class Report(Plain):
-    """All of report.json."""
+    """The whole of report.json."""
 
     run: str = ""
     """Path or URI of the run."""

@@ -61,9 +61,9 @@ def heat(passed: int, n: int) -> int:
 
 
 def strip_chart(strip: Strip, width: int, theme: Theme = VARIABLES) -> Spec:
-    """The strip edge to edge: a place on the picture is a problem, which the page makes use of.
+    """Describes the strip without margins, so that the page can compute the problem under the pointer.
 
-    Where problems would be narrower than two pixels, neighbours share a column.
+    Neighbouring problems share a column where one would be narrower than two pixels.
     """
     size = Size(width, strip.height, labels=False)
     return finish([_blocks("rows", size, theme)], {"rows": _rows(strip, width)}, size, theme, (0, 0, 0, 0))

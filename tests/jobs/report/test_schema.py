@@ -1,4 +1,4 @@
-"""Every field that a machine reads has a description: docs/results.md and error lines are made from it."""
+"""Descriptions of the fields that scripts read: docs/results.md and error lines are made from them."""
 
 from typing import Any, get_args
 
@@ -10,7 +10,7 @@ from jobs.doctor import Examination
 from jobs.report.schema import Report
 from sampling.validate import first_sentence
 
-OF_USERS = {"sampling"}  # fields whose model is a part of the sweep: described on its own page
+OF_USERS = {"sampling"}  # fields whose model belongs to the sweep; docs/sweep.md describes it
 
 
 def models_in(annotation: Any) -> set[type[BaseModel]]:
