@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from jobs.numbers.cells import CellCounts, ModelFacts
-from jobs.report.artist import Artist
-from jobs.report.figures import build_report
+from jobs.report.build import build_report
+from jobs.report.chart_process import ChartProcess
 from jobs.report.page import write_report
 from jobs.report.samples import BrowserSample, most_of_each
 from jobs.report.schema import Report
-from jobs.report.text import crossing, selected, share, shares
+from jobs.report.text import crossing, selection_line, share, shares
 from jobs.runs import sweep_of
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
@@ -29,14 +29,14 @@ from jobs.store.stored_run import StoredRun
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
     """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
-    with Artist() as artist, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
+    with ChartProcess() as charts, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
         cells, engines = read_cells(stored.store, stored.version, stored.scores), read_engines(stored)
         facts, said = model_facts(stored, engines), provenance(stored, engines, cells)
         report = build_report(cells, facts, run=stored.store.uri, provenance=said)
         report = _with_predictions(report, stored.store)
         prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.store).to_pylist()}
         samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
-        page = write_report(report, samples, out or Path(folder), artist, prompts)
+        page = write_report(report, samples, out or Path(folder), charts, prompts)
         return _told(report, str(page) if out else _stored(page, stored.store), page.stat().st_size)
 
 
@@ -143,7 +143,7 @@ def _told(report: Report, page: str, size: int) -> str:
         curve = [point for point in cell.coverage if str(point.k).strip("0") == "1" or point is cell.coverage[-1]]
         said = "  ".join(f"k={point.k:,} {share(point.value)} {shares(point.low, point.high)}" for point in curve)
         lines.append(f"  {cell.model} on {cell.task}, {cell.problems} problems: {said}")
-    lines += [f"  {selected(cell)}" for cell in report.cells if cell.scores]
+    lines += [f"  {selection_line(cell)}" for cell in report.cells if cell.scores]
     lines += [f"  {crossing(cross)}" for cross in report.crossovers]
     lines += [f"  note: {line}" for line in report.limits]
     return "\n".join(["coverage (95 % intervals):", *lines, f"report: {page} ({size / 1e6:.1f} MB)"])

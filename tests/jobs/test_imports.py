@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.imports import import_table
-from jobs.report.figures import build_report
+from jobs.report.build import build_report
 from jobs.runs import open_run, sweep_of
 from jobs.store.counts import read_cells
 from jobs.store.folder import DirectoryStore
@@ -173,7 +173,7 @@ def test_outcomes_beside_a_sampled_model_make_a_baseline_of_it(
     assert troop(*words, "--model", "frontier", "--baseline", "frontier").code == 0
     again = troop("run", sweep, "--local")
     assert again.code == 0 and "all 2 units are committed" in again.err, again.err
-    assert "reaches what frontier gets in one try" in again.err
+    assert "matches one try of frontier" in again.err
     assert troop("verify", run).code == 0
 
 

@@ -319,6 +319,6 @@ def test_the_command_from_model_to_report(
         json.loads(Path("out/report.json").read_text())["limits"]
     )
     page = Path("out/report.html").read_text()
-    assert f"goes by the scores {version}; votes are weighted by exp(score)" in page
+    assert f"uses the scores {version}; votes are weighted by exp(score)" in page
     assert "at the last token, template auto" in page
     assert read_scorers(DirectoryStore(imported))[version].revision in page
