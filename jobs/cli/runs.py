@@ -1,4 +1,4 @@
-"""The commands on a run: what is stored, judged again, read, kept in order."""
+"""The commands on a run: status, verify, score, import, report, sql, check, clean, compact."""
 
 import json
 import os
@@ -7,17 +7,25 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.options import cluster_options, say, scores_option, verifiers_option
+from jobs.cli.options import cluster_options, json_option, say, scores_option, verifiers_option
 from sampling.errors import BadInput
 
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
-@click.option("--watch", "follow", is_flag=True, help="Look again and again until the run is complete.")
-@click.option("--json", "as_json", is_flag=True, help="For a script; with --watch, a line at every look.")
+@click.option("--watch", "follow", is_flag=True, help="Read again every few seconds until the run is complete.")
+@json_option("Print JSON instead of text, for scripts; with --watch, one line per look. Default: off.")
 def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> None:
-    """How far a run is, from what is committed; needs no cluster."""
+    """Show the progress of a run, from what is committed.
+
+    Reads the store only: works on any machine that can read it, also while the run goes on, and needs no cluster.
+    Writes nothing. Prints samples committed and passed, problems solved and coverage so far for each model and task,
+    then the units set aside. Exit codes: 0 done, complete or not; 2 no run at RUN.
+
+    \b
+    Example: troop status runs/demo --watch
+    """
     from jobs.status import read_status
 
     if follow:
@@ -31,12 +39,24 @@ def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> No
 
 @click.command()
 @click.argument("run_uri", metavar="[RUN]", required=False)
-@click.option("--task", "task", metavar="KIND=PATH", help="Verify samples from anywhere: their problems.")
-@click.option("--samples", type=click.Path(path_type=Path), help='JSONL or Parquet of {"problem", "sample", "text"}.')
-@click.option("--out", type=click.Path(path_type=Path), help="Verdicts as .jsonl or .parquet.")
-@click.option("--tier", type=click.Choice(["isolated", "confined"]), help="Refuse a weaker sandbox.")
-@click.option("--workers", type=click.IntRange(min=1), help="Verifier processes; default: one per core.")
-@click.option("--json", "as_json", is_flag=True, help="The summary of --samples, for a script.")
+@click.option(
+    "--task", "task", metavar="KIND=PATH",
+    help="Task that has the problems of --samples. Example: --task jsonl=problems.jsonl",
+)  # fmt: skip
+@click.option(
+    "--samples", metavar="FILE", type=click.Path(path_type=Path),
+    help='JSONL or Parquet with one sample per row: "problem", "sample" (a number from 0) and "text".',
+)  # fmt: skip
+@click.option(
+    "--out", metavar="FILE", type=click.Path(path_type=Path),
+    help="File for the verdicts of --samples, in their order; its name ends in .jsonl or .parquet.",
+)  # fmt: skip
+@click.option(
+    "--tier", type=click.Choice(["isolated", "confined"]),
+    help="Weakest sandbox that is accepted. Default: the strongest that this machine has.",
+)  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), help="Verifier processes. Default: one per core.")
+@json_option("Print the summary of --samples as JSON, for scripts. Default: off.")
 def verify(
     run_uri: str | None,
     task: str | None,
@@ -46,16 +66,26 @@ def verify(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Verify again a RUN's samples as a new version, or any samples with --task, --samples and --out."""
+    """Verify the samples of a RUN again, or of any file.
+
+    Needs no Ray and no GPU. With RUN: reads the stored samples that lack verdicts of the present verifiers and writes
+    new verdicts beside the old, as a new version. If RUN is a sweep file, its `judge` is used, else the run's own.
+    Prints how many units were verified and how many verdicts changed. With --task, --samples and --out: reads FILE,
+    writes one verdict per sample and prints counts by status. A second call continues an interrupted one. Exit codes:
+    0 done, 2 bad input.
+
+    \b
+    Example: troop verify --task jsonl=problems.jsonl --samples samples.jsonl --out verdicts.jsonl
+    """
     if run_uri is not None and not (task or samples or out):
         from jobs.reverify import reverify_run
 
         click.echo(reverify_run(run_uri, tier=tier, workers=workers))
         return
     if run_uri is not None or task is None or samples is None or out is None:
-        raise BadInput("verify: give either RUN, or all of --task KIND=PATH, --samples and --out")
+        raise BadInput("verify: give either RUN, or all of --task KIND=PATH, --samples FILE and --out FILE")
     from jobs.progress import count_display
-    from jobs.verify_samples import verify_file
+    from jobs.verify_file import verify_file
 
     with count_display("samples") as show:
         summary = verify_file(
@@ -68,22 +98,33 @@ def verify(
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
-@click.option("--model", required=True, metavar="RM", help="The reward model: a folder, a hub id or an s3:// folder.")
-@click.option("--revision", help="Of a model of the hub.")
 @click.option(
-    "--steps", type=click.Choice(["min", "prod", "mean", "last"]), help="How a process model's steps become one score."
+    "--model",
+    required=True,
+    metavar="RM",
+    help="Reward model: a folder, a Hugging Face id or an s3:// folder.",
 )
-@click.option("--step-separator", default=r"\n\n", show_default=True, help="What parts the steps of a completion.")
-@click.option("--step-token", help="What a process model was trained to see after each step.")
+@click.option("--revision", help="Branch, tag or commit of a model of the Hugging Face hub. Default: its main branch.")
+@click.option(
+    "--steps", type=click.Choice(["min", "prod", "mean", "last"]),
+    help="How a process reward model's step scores become one score; required for such a model.",
+)  # fmt: skip
+@click.option("--step-separator", default=r"\n\n", show_default=True, help="Text between the steps of a completion.")
+@click.option(
+    "--step-token", help="Token that a process reward model was trained to see after each step. Default: <extra_0> for "
+    "a …ForProcessRewardModel; required for other process models.",
+)  # fmt: skip
 @click.option(
     "--template", type=click.Choice(["auto", "chat", "plain"]), default="auto", show_default=True,
-    help="The model's chat template, where it has one, or prompt and completion as one text.",
+    help="chat: the model's chat template. plain: prompt and completion as one text. auto: chat if it has a template.",
 )  # fmt: skip
-@click.option("--dtype", help="As in a sweep: auto, float32, bfloat16, …")
-@click.option("--max-model-len", type=int, help="Longest text in tokens; a longer one gets no score.")
-@click.option("--gpus", type=float, help="GPUs of one engine: 0.25, 1, 2, …")
+@click.option("--dtype", help="Number format of the weights, as in a sweep: float32, bfloat16, … Default: auto.")
+@click.option(
+    "--max-model-len", type=int, help="Longest text in tokens; a longer one gets no score. Default: the model's own."
+)
+@click.option("--gpus", type=float, help="GPUs of one engine: 0.25, 1, 2, … Default: 1.")
 @cluster_options
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@json_option()
 def score(
     run_uri: str,
     model: str,
@@ -99,7 +140,16 @@ def score(
     local: bool,
     as_json: bool,
 ) -> None:
-    """Score a RUN's samples with a reward model: best-of-N and weighted votes of the report then use the scores."""
+    """Score the samples of a RUN with a reward model.
+
+    The report then has best-of-N and weighted votes by these scores. Reads the stored samples; writes scores to files
+    of their own, by version, and changes no verdict. Prints samples scored, the version, and the reasons of samples
+    without a score. The same command continues an interrupted one. Exit codes: 0 done, 2 bad input, 3 units were set
+    aside.
+
+    \b
+    Example: troop score runs/demo --model Qwen/Qwen2.5-Math-PRM-7B --steps min
+    """
     from jobs.score import score_run
     from sampling.engines.reward import RewardSettings, reward_spec
     from sampling.validate import parse
@@ -115,19 +165,32 @@ def score(
 @click.command("import")
 @click.argument("run_uri", metavar="RUN")
 @click.option(
-    "--outcomes", type=click.Path(path_type=Path), help="One row a sample: problem, sample, passed or status."
-)
-@click.option("--counts", type=click.Path(path_type=Path), help="One row a problem: problem, n, c.")
-@click.option("--samples", type=click.Path(path_type=Path), help="One row a sample with its text, to be verified.")
+    "--outcomes", metavar="FILE", type=click.Path(path_type=Path),
+    help="Table with one row per sample: model, task, problem, sample, and passed or status; optional: score, answer, "
+    "tokens, prompt_tokens.",
+)  # fmt: skip
 @click.option(
-    "--columns", default="", metavar="NAME=COLUMN,…", help="What the file calls our columns, where it differs."
-)
-@click.option("--model", help="The model that all rows are of, where no column says so.")
-@click.option("--task", help="The task that all rows are of; KIND=PATH if its problems are to be kept too.")
+    "--counts", metavar="FILE", type=click.Path(path_type=Path),
+    help="Table with one row per problem: model, task, problem, n (samples) and c (samples that passed).",
+)  # fmt: skip
 @click.option(
-    "--baseline", "baselines", multiple=True, metavar="MODEL", help="A model whose single try is to be reached."
-)
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+    "--samples", metavar="FILE", type=click.Path(path_type=Path),
+    help="Table with one row per sample: model, task, problem, sample and text; `troop verify RUN` then verifies them.",
+)  # fmt: skip
+@click.option(
+    "--columns", default="", metavar="NAME=COLUMN,…",
+    help="Columns of the file that have other names. Example: --columns problem=question_id,passed=correct",
+)  # fmt: skip
+@click.option("--model", metavar="NAME", help="Model of all rows, if the file has no column for it.")
+@click.option(
+    "--task", metavar="NAME", help="Task of all rows, if the file has no column for it; KIND=PATH also stores the "
+    "problems of that task, which --samples needs. Example: --task jsonl=problems.jsonl",
+)  # fmt: skip
+@click.option(
+    "--baseline", "baselines", multiple=True, metavar="MODEL",
+    help="Model whose single try the others have to reach; repeatable. Default: none.",
+)  # fmt: skip
+@json_option()
 def import_(
     run_uri: str,
     outcomes: Path | None,
@@ -139,17 +202,26 @@ def import_(
     baselines: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Bring verdicts, counts or samples made elsewhere into a run, from Parquet, CSV or JSONL."""
-    from jobs.imports import import_table
+    """Import verdicts, counts or samples into a RUN.
+
+    RUN may be new or existing. Reads one table, Parquet, CSV or JSONL (text also as .gz), and checks every row first.
+    Writes units as `troop run` does, so every command on a run works on them. Importing the same table again writes
+    nothing; other rows for a known model and task are refused. Prints samples by model and task. Exit codes: 0 done,
+    2 bad input, nothing written.
+
+    \b
+    Example: troop import runs/paper --outcomes verdicts.parquet --columns problem=Idx,passed=Score --task math
+    """
+    from jobs.import_read import COUNTS, OUTCOMES, SAMPLES, Table, parse_columns
+    from jobs.import_write import import_table
     from jobs.progress import count_display
-    from jobs.tables import COUNTS, OUTCOMES, SAMPLES, Table, parse_columns
-    from jobs.verify_samples import task_option
+    from jobs.verify_file import parse_task
 
     given = [(kind, path) for kind, path in ((OUTCOMES, outcomes), (COUNTS, counts), (SAMPLES, samples)) if path]
     if len(given) != 1:
         raise BadInput("import: give one of --outcomes FILE, --counts FILE, --samples FILE")
     kind, path = given[0]
-    spec = task_option(task) if task and "=" in task else None
+    spec = parse_task(task) if task and "=" in task else None
     named = {"model": model, "task": spec.title if spec else task}
     table = Table(kind, path, parse_columns(columns, kind), {name: value for name, value in named.items() if value})
     say(f"reading {path}")
@@ -162,13 +234,23 @@ def import_(
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
 @scores_option
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
+@click.option(
+    "--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write to. Default: report/ in the run."
+)
 def report(run_uri: str, version: str | None, scores: str | None, out: Path | None) -> None:
-    """Write report.html, report.json, report.md and charts."""
-    # Its matrices are small: BLAS's further threads would only wait for work, and that on a core each.
+    """Write the report of a RUN: HTML, JSON, Markdown, charts.
+
+    Reads what is committed, also of a run that is not complete. Writes report.html, report.json, report.md and every
+    chart as PNG and SVG. Prints coverage with its intervals, best-of-N,
+    crossovers and the place of the page, on standard error. Exit codes: 0 done, 2 no run or nothing to report.
+
+    \b
+    Example: troop report runs/demo --out /tmp/report
+    """
+    # The matrices are small: more BLAS threads would only wait for work, each on a core of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from jobs.reporting import report_run
-    from jobs.runs import open_run
+    from jobs.sweep import open_run
 
     say(report_run(open_run(run_uri, version, scores), out))
 
@@ -178,11 +260,19 @@ def report(run_uri: str, version: str | None, scores: str | None, out: Path | No
 @click.argument("query")
 @verifiers_option
 @scores_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
+@json_option("Print one JSON object per row instead of a table. Default: off.")
 def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_json: bool) -> None:
-    """DuckDB over a run's views samples, verdicts, scores and problems."""
-    from jobs.runs import open_run
+    """Query a RUN with SQL, through DuckDB.
+
+    The views are samples, verdicts, scores and problems. Reads what is committed, in place from a folder, through a
+    temporary copy from S3; writes nothing. Prints a table. docs/results.md lists the columns. Exit codes: 0 done, 2
+    no run or a wrong query.
+
+    \b
+    Example: troop sql runs/demo "SELECT model, avg(passed::INT) FROM verdicts GROUP BY model"
+    """
     from jobs.store.database import run_query
+    from jobs.sweep import open_run
 
     columns, rows = run_query(open_run(run_uri, version, scores), query)
     if as_json:
@@ -196,12 +286,22 @@ def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_js
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
-@click.option("--quarantine", is_flag=True, help="Set damaged files aside: their units are then made again.")
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@click.option(
+    "--quarantine", is_flag=True, help="Move damaged files to quarantine/ in the run; `troop run` then draws their "
+    "units again. Only for a run at rest. Default: off, nothing is written.",
+)  # fmt: skip
+@json_option()
 def check(run_uri: str, quarantine: bool, as_json: bool) -> None:
-    """Read every file of a run and compare it with what was written. Exit code 3: something is damaged."""
-    from jobs.runs import open_run
+    """Check every file of a RUN against what was written.
+
+    Reads all samples, verdicts and scores with their checksums. Prints each damaged or missing file. Exit codes: 0 all
+    files are whole, 2 no run, 3 something is damaged, quarantined or not.
+
+    \b
+    Example: troop check runs/demo --quarantine
+    """
     from jobs.store.check import check as check_files
+    from jobs.sweep import open_run
 
     found = check_files(open_run(run_uri).store, quarantine=quarantine)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
@@ -210,13 +310,24 @@ def check(run_uri: str, quarantine: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
-@click.option("--grace", default="24h", show_default=True, help="Keep what is younger, as 90s, 30m, 24h or 7d.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@click.option(
+    "--grace", default="24h", show_default=True, help="Keep files younger than this: a number with s, m, h or d. "
+    "Examples: 90s, 30m, 7d",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing. Default: off.")
+@json_option()
 def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
-    """Delete the samples of attempts that lost: of units that another attempt has committed."""
-    from jobs.runs import open_run
+    """Delete samples that lost attempts have left in a RUN.
+
+    An attempt has lost when another attempt has committed its unit. Reads listings and verdict files of RUN; deletes
+    only samples that can never be committed. Prints the deleted files, and how many orphans were kept. Exit codes: 0
+    done, 2 no run.
+
+    \b
+    Example: troop clean runs/demo --grace 7d --dry-run
+    """
     from jobs.store.clean import clean_run, parse_duration
+    from jobs.sweep import open_run
 
     found = clean_run(open_run(run_uri).store, parse_duration(grace), dry_run=dry_run)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
@@ -224,11 +335,19 @@ def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@json_option()
 def compact(run_uri: str, as_json: bool) -> None:
-    """Make one file of each full shard's many. `troop run` does so itself; this finishes what was killed."""
-    from jobs.runs import open_run
+    """Merge the files of each full shard (256 units) of a RUN into one.
+
+    `troop run` does the same as it goes; this command finishes what a killed run left. Reads a shard's files, writes
+    one for all, then deletes the single ones. Prints the shards compacted. Exit codes: 0 done, 2 no run, or a shard
+    could not be compacted.
+
+    \b
+    Example: troop compact runs/demo
+    """
     from jobs.store.compact import compact_run
+    from jobs.sweep import open_run
 
     done = compact_run(open_run(run_uri).store)
     click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
@@ -236,7 +355,7 @@ def compact(run_uri: str, as_json: bool) -> None:
 
 
 def _unescaped(text: str) -> str:
-    r"""A shell can hardly write a line break: ``\n`` stands for it, ``\t`` for a tab."""
+    r"""Replaces ``\n`` with a line break and ``\t`` with a tab, which are hard to type in a shell."""
     return text.replace(r"\n", "\n").replace(r"\t", "\t")
 
 

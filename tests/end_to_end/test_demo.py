@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runs import open_run
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from tests.chaos.troop import UNIT_ROWS
 from tests.support.places import ROOT
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runs import open_run
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.support.places import ROOT
 from tests.support.speaking_server import KEY, PROMPT_TOKENS, TOKENS, Handler, SpeakingServer, answers, speaking

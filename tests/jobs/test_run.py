@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobs.reverify import stored_problems
-from jobs.runs import open_run
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from tests.conftest import PROBLEMS, Troop, WriteSweep
 
 

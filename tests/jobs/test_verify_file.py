@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import verify_samples as module
-from jobs.sample_rows import COLUMNS, SampleRow, VerdictRow
-from jobs.verify_samples import Progress, task_option, verify_file, verify_samples
+from jobs import verify_file as module
+from jobs.verify_file import Progress, parse_task, verify_file, verify_samples
+from jobs.verify_rows import COLUMNS, SampleRow, VerdictRow
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
 from tests.conftest import Troop
@@ -133,7 +133,7 @@ def test_an_unfinished_job_is_continued(tmp_path: Path) -> None:
 
 
 def test_a_finished_partial_only_has_to_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_judge", None)
+    monkeypatch.setattr(module, "_verify_batch", None)
     rows = samples(2)
     (tmp_path / "v.jsonl.partial").write_text(partial_lines(rows))
     assert verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl").kept == 2
@@ -143,7 +143,7 @@ def test_a_finished_partial_only_has_to_be_published(tmp_path: Path, monkeypatch
     ("found", "said"),
     [
         (partial_lines([{"problem": "e", "sample": 0, "text": "another"}]), "belongs to other samples than these"),
-        (partial_lines(samples(9)), "v.jsonl.partial:6: belongs to other samples than these; remove the file"),
+        (partial_lines(samples(9)), "v.jsonl.partial:6: belongs to other samples than these; delete the file"),
         ("digest {not json}\n", "v.jsonl.partial:1: not valid JSON"),
     ],
 )
@@ -169,7 +169,7 @@ GOOD = samples(1)[0]
         ([{**GOOD, "sample": "0"}], "s.jsonl:1: sample: Input should be a valid integer"),
         ([{**GOOD, "sample": -1}], "s.jsonl:1: sample: "),
         ([{**GOOD, "txt": ""}], "s.jsonl:1: txt: unknown key; allowed: model, problem, sample, text"),
-        ([{**GOOD, "model": "a\ud800"}], "s.jsonl:1: model: a printable name is needed"),
+        ([{**GOOD, "model": "a\ud800"}], "s.jsonl:1: model: only printable characters are allowed"),
         ([GOOD, "{"], "s.jsonl:2: not valid JSON"),
         ([GOOD, GOOD], "sample 0 of problem 'e' occurs more than once"),
     ],
@@ -214,7 +214,7 @@ def test_a_full_disk_keeps_the_old_output(tmp_path: Path, monkeypatch: pytest.Mo
 
     path, out = write(tmp_path / "s.jsonl", [GOOD]), tmp_path / "v.jsonl"
     out.write_text("old\n")
-    monkeypatch.setattr(module, "_write_jsonl", full)
+    monkeypatch.setattr("jobs.verify_rows._write_jsonl", full)
     with pytest.raises(BadInput, match="No space left"):
         verify_samples(PROBLEMS, path, out, workers=1)
     assert out.read_text() == "old\n"
@@ -233,7 +233,7 @@ def test_a_tier_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
 SLOW = """
 import sys
 from pathlib import Path
-from jobs.verify_samples import verify_samples
+from jobs.verify_file import verify_samples
 from sampling.problems import Problem
 cases = [{"stdin": "", "stdout": "1"}]
 problem = {"id": "s", "prompt": "?", "verifier": "stdio", "reference": {"cases": cases, "time_limit_s": 30}}
@@ -293,18 +293,18 @@ def test_a_worker_that_dies_ends_the_job_and_keeps_what_was_done(tmp_path: Path)
             for child in multiprocessing.active_children():
                 child.kill()
 
-    with pytest.raises(TroopError, match="a verifying process died"):
+    with pytest.raises(TroopError, match="a verifier process died"):
         verify_samples(PROBLEMS, path, out, workers=1, progress=kill)
     assert verify_samples(PROBLEMS, path, out, workers=1).kept > 0
     assert len(read(out)) == 3000
 
 
-def test_the_task_option() -> None:
-    spec = task_option("gsm8k=data/test=1.jsonl")
+def test_the_parse_task() -> None:
+    spec = parse_task("gsm8k=data/test=1.jsonl")
     assert (spec.kind, spec.path) == ("gsm8k", "data/test=1.jsonl")
     for text in ("gsm8k", "gsm8k=", "gsm9k=a", ""):
-        with pytest.raises(BadInput, match="KIND=PATH is needed, KIND one of jsonl, gsm8k"):
-            task_option(text)
+        with pytest.raises(BadInput, match="write it as KIND=PATH; allowed kinds: jsonl, gsm8k"):
+            parse_task(text)
 
 
 def test_a_file_of_problems_and_one_of_samples_are_enough(tmp_path: Path) -> None:

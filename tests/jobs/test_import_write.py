@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.imports import import_table
+from jobs.import_read import COUNTS, OUTCOMES, Table
+from jobs.import_write import import_table
 from jobs.report.figures import build_report
-from jobs.runs import open_run, sweep_of
 from jobs.store.counts import read_cells
 from jobs.store.folder import DirectoryStore
-from jobs.tables import COUNTS, OUTCOMES, Table
+from jobs.sweep import open_run, sweep_of
 from sampling.errors import StoreError
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.jobs.numbers.test_fits import OUTCOMES as PAPER
