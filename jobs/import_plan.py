@@ -24,7 +24,7 @@ from sampling.problems import Problem
 from sampling.settings import ModelSpec
 from sampling.validate import parse
 
-UNIT_ROWS = 1 << 15  # of a unit without text; a unit with text has TEXT_ROWS, as in a run
+UNIT_ROWS = 1 << 15  # most rows in a unit without text; a unit with text has at most TEXT_ROWS, as in a run
 
 
 @dataclass(frozen=True)

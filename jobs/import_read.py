@@ -18,7 +18,7 @@ from verify.verdict import Status
 
 LARGEST = 2**31 - 1  # the largest number in a 32-bit column: sample numbers, counts, tokens
 READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".jsonl": "read_json", ".ndjson": "read_json"}
-_MEMORY = "1500MB"  # of DuckDB; the rest goes to a temporary file
+_MEMORY = "1500MB"  # for DuckDB; larger data goes to a temporary file
 _TRUE, _FALSE = "'true', '1', '1.0'", "'false', '0', '0.0'"
 
 

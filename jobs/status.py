@@ -15,7 +15,7 @@ from jobs.sweep import open_run
 from sampling.validate import Plain
 from sampling.words import many
 
-SO_FAR_RESAMPLES = 500  # a glance, not a report
+SO_FAR_RESAMPLES = 500  # fewer than in a report: a status is read often
 
 
 class CellStatus(Plain):
@@ -43,6 +43,25 @@ class CellStatus(Plain):
     """Problems with at least one verdict."""
     so_far: CoveragePoint | None = None
     """Coverage over the `met` problems, at the largest k for which each has k verdicts. None while there are none."""
+
+    def as_line(self) -> str:
+        """Returns ``small on sums: 12 of 40 samples (30%), 8 passed, 2 of 3 problems solved, coverage …``."""
+        if not self.committed:
+            return f"{self.model} on {self.task}: no samples yet (0 of {self.planned:,})"
+        share = self.committed / self.planned if self.planned else 1.0
+        return (
+            f"{self.model} on {self.task}: {self.committed:,} of {self.planned:,} samples ({share:.0%}), "
+            f"{self.passed:,} passed, {self.solved:,} of {many(self.problems, 'problem')} solved"
+            + self._coverage()
+            + (f", {self.faults:,} without a verdict" if self.faults else "")
+            + (f", verifiers {self.version}" if self.version else "")
+        )
+
+    def _coverage(self) -> str:
+        if self.so_far is None:
+            return ""
+        over = "" if self.met == self.problems else f" over the {many(self.met, 'problem')} with verdicts"
+        return f", coverage {point(self.so_far)} at k={self.so_far.k:,}{over}"
 
 
 class SetAsideUnit(Plain):
@@ -75,15 +94,7 @@ class RunStatus(Plain):
     def as_text(self) -> str:
         """Returns what `troop status` prints: a line for the run, one for each cell, then the units set aside."""
         lines = [f"{self.run}: {'complete' if self.complete else 'not complete: `troop run` continues it'}"]
-        for cell in self.cells:
-            share = cell.committed / cell.planned if cell.planned else 1.0
-            lines.append(
-                f"  {cell.model} on {cell.task}: {cell.committed:,} of {cell.planned:,} samples ({share:.0%}), "
-                f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved"
-                + _so_far(cell)
-                + (f", {cell.faults:,} without a verdict" if cell.faults else "")
-                + (f", verifiers {cell.version}" if cell.version else "")
-            )
+        lines += [f"  {cell.as_line()}" for cell in self.cells]
         items = [(unit.model, unit.task, unit.unit, unit.error) for unit in self.set_aside]
         lines += [f"  {line}" for line in set_aside_lines(items)]
         return "\n".join(lines)
@@ -128,13 +139,6 @@ def coverage_so_far(cell: CellCounts) -> CoveragePoint | None:
     curve = coverage_curve(n, c, [n.min()], resamples=SO_FAR_RESAMPLES)
     low, high = (float(end[0]) if len(n) > 1 else None for end in (curve.low, curve.high))
     return CoveragePoint(k=int(n.min()), value=float(curve.value[0]), low=low, high=high)
-
-
-def _so_far(cell: CellStatus) -> str:
-    if cell.so_far is None:
-        return ""
-    some = "" if cell.met == cell.problems else f" over the {many(cell.met, 'problem')} with verdicts"
-    return f", coverage {point(cell.so_far)} at k={cell.so_far.k:,}{some}"
 
 
 def _set_aside(stored: StoredRun) -> tuple[SetAsideUnit, ...]:

@@ -1,4 +1,4 @@
-"""The command line: each command parses its words, calls one function and prints what it returns.
+"""The command line: each command parses its arguments, calls one function and prints its result.
 
 Heavy packages are imported by the functions that need them, so that ``troop --help`` answers at once.
 """
@@ -10,6 +10,7 @@ import click
 from jobs.cli import runs as cli_runs
 from jobs.cli import schema as cli_schema
 from jobs.cli import sweeps as cli_sweeps
+from jobs.cli import verdicts as cli_verdicts
 from jobs.cli.options import say
 from sampling.errors import TroopError
 
@@ -57,5 +58,5 @@ def cli() -> None:
     """
 
 
-for command in (*cli_sweeps.COMMANDS, *cli_runs.COMMANDS, *cli_schema.COMMANDS):
+for command in (*cli_sweeps.COMMANDS, *cli_verdicts.COMMANDS, *cli_runs.COMMANDS, *cli_schema.COMMANDS):
     cli.add_command(command)

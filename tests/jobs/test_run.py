@@ -1,4 +1,4 @@
-"""A run from the sweep to the numbers, in this process: the same code as on a cluster, with the gold solutions."""
+"""Runs from the sweep to the numbers, in this process: the code of a cluster's run, with the gold solutions."""
 
 import json
 from pathlib import Path

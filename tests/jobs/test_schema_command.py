@@ -1,4 +1,4 @@
-"""``troop schema``: the committed schema is the present one, it takes what Troop takes, and refuses unknown keys."""
+"""``troop schema``: the committed schema is up to date, accepts what Troop accepts, and refuses unknown keys."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Verifying samples from anywhere: right verdicts in order, resumption, and bad input that leaves nothing behind."""
+"""Verifies samples from anywhere: right verdicts in order, resumption, and bad input that leaves nothing behind."""
 
 import json
 import multiprocessing
@@ -41,7 +41,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def samples(count: int = 5) -> list[dict[str, Any]]:
-    """Every second sample passes."""
+    """Returns samples of which every second one passes, from the first."""
     return [{"problem": "e", "sample": number, "text": "no" if number % 2 else "yes"} for number in range(count)]
 
 
@@ -122,7 +122,7 @@ def partial_lines(rows: list[dict[str, Any]], status: Status = Status.PASS) -> s
 
 
 def test_an_unfinished_job_is_continued(tmp_path: Path) -> None:
-    """What the partial file holds is kept, also where it cannot be right: nothing of it is verified again."""
+    """Rows of the partial file are kept even if they are wrong: no row is verified again."""
     out, rows = tmp_path / "v.jsonl", samples(7)
     torn = partial_lines(rows[3:4])[:-20]
     (tmp_path / "v.jsonl.partial").write_text(partial_lines(rows[:3], Status.CRASH) + torn)
@@ -244,7 +244,7 @@ if __name__ == "__main__":
 
 
 def children(pid: int) -> set[int]:
-    """All processes under ``pid``, by /proc."""
+    """Returns all processes below ``pid``, read from /proc."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -269,7 +269,7 @@ def test_an_interrupted_job_leaves_its_rows_and_no_process(tmp_path: Path, numbe
         [sys.executable, str(tmp_path / "job.py"), str(tmp_path)],
         env=environment,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores it
     )
     partial, deadline = tmp_path / "v.jsonl.partial", time.monotonic() + 60
     while time.monotonic() < deadline and not (partial.exists() and len(partial.read_text().split("\n")) > len(quick)):
@@ -320,7 +320,7 @@ def with_test(name: str, tests: str) -> Problem:
 
 
 def test_tests_that_fail_or_hang_themselves_are_faults_named_by_problem(tmp_path: Path) -> None:
-    """Whatever the sample is, nothing is known of it; the other problems have their verdicts."""
+    """A broken test gives a fault for every sample; the other problems get their verdicts."""
     problems = [
         with_test("fails", "def check(candidate):\n    assert helper(1)\n    candidate(1)\n"),
         with_test("hangs", "while True:\n    pass\n"),
@@ -339,7 +339,7 @@ def test_tests_that_fail_or_hang_themselves_are_faults_named_by_problem(tmp_path
 
 
 def test_texts_that_no_model_should_write_have_their_verdicts(tmp_path: Path) -> None:
-    """NUL, half of a surrogate pair, and 50 MB: judged like any other text."""
+    """A NUL, half of a surrogate pair and 50 MB are verified like any other text."""
     texts = [("s", "```python\nprint(4)\0\n```"), ("e", "yes\0"), ("m", "\\boxed{4}\ud800"), ("s", "x" * 50_000_000)]
     rows = [{"problem": name, "sample": number, "text": text} for number, (name, text) in enumerate(texts)]
     out = tmp_path / "v.jsonl"
