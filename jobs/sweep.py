@@ -99,10 +99,12 @@ class Sweep(Plain):
         return self
 
     @model_validator(mode="after")
-    def _the_judge_is_told_apart(self) -> "Sweep":
+    def _judge_has_its_own_name_and_limits(self) -> "Sweep":
         judge = self.judge
         if judge and any(model.name == judge.name for model in self.models):
-            raise ValueError(f"judge.name: a model is called {judge.name!r} too, and dollars are counted by name")
+            raise ValueError(
+                f"judge.name: a model is called {judge.name!r} too, and dollars are counted by name; choose another"
+            )
         limited = judge and (judge.service.requests_per_minute or judge.service.tokens_per_minute)
         if limited and self.verify.workers is None:
             raise ValueError("judge.service: a rate limit is shared among the verifiers; say how many: verify.workers")
