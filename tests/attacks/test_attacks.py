@@ -1,4 +1,4 @@
-"""Every attack in every tier, through the real verifiers: refused, without a trace, and the next sample is judged well."""
+"""All attacks in all tiers, through the real verifiers: refused, without a trace, and the next honest sample passes."""
 
 import os
 import secrets

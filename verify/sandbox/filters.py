@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from verify.sandbox.kernel import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, prctl
 from verify.sandbox.syscalls import audit_arch, machine, numbers
@@ -216,27 +216,3 @@ def _no_silent_truncation(index: int) -> list[Instruction]:
         (_RETURN, 0, 0, EROFS),
         (_RETURN, 0, 0, ALLOW),
     ]
-
-
-def simulate(program: bytes, number: int, arguments: tuple[int, ...] = (), arch: str | None = None) -> int:
-    """Returns what the kernel would answer, so that tests can check the other architecture's program too."""
-    record = struct.pack("<IIQ6Q", number, audit_arch(arch or machine()), 0, *(*arguments, *[0] * 6)[:6])
-    jumps: dict[int, Callable[[int, int], bool]] = {
-        _JEQ: lambda a, k: a == k,
-        _JGE: lambda a, k: a >= k,
-        _JSET: lambda a, k: bool(a & k),
-    }
-    at = accumulator = 0
-    while True:
-        op, true, false, k = struct.unpack_from("<HBBI", program, at * 8)
-        at += 1
-        if op == _RETURN:
-            return int(k)
-        if op == _LOAD:
-            accumulator = struct.unpack_from("<I", record, k)[0]
-        elif op == _AND:
-            accumulator &= k
-        elif op == _JUMP:
-            at += k
-        else:
-            at += true if jumps[op](accumulator, k) else false

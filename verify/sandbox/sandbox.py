@@ -48,7 +48,7 @@ _NUMPY = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)  # l
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How one program ended, and what it gave. ``status`` is None if it exceeded no limit and did not die."""
+    """The end of one program, and what it gave. ``status`` is None if it exceeded no limit and did not die."""
 
     status: Status | None
     reason: str
