@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 
 from sampling.errors import VerifierFault
-from sampling.problems import LeanReference, Problem
+from sampling.problems import Problem
+from sampling.references import LeanReference
 from verify.lean.home import find_lean
 from verify.lean.verifier import LeanVerifier
 from verify.sandbox.supervisor import base_interpreter

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from jobs.planning import Layer, PlannedModel, PlannedProblems, layer_key, make_block
+from jobs.planning import make_block
+from jobs.store.base import Store
+from jobs.store.encode import encode_verdicts
+from jobs.store.layers import Layer, PlannedModel, PlannedProblems, layer_key
 from jobs.store.layout import final_verdicts_key
-from jobs.store.schema import HASH_STRIDE, VERDICTS, Footer, encode_verdicts
-from jobs.store.store import Store
+from jobs.store.schema import HASH_STRIDE, VERDICTS, Footer
 from sampling.samples import UNITS_PER_SHARD, Provenance, Sample, Unit
 from verify.verdict import Status, Verdict
 

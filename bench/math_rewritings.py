@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sampling.problems import AnswerReference, Problem
-from sampling.tasks.task import load_task
+from sampling.problems import Problem
+from sampling.references import AnswerReference
+from sampling.tasks.load import load_task
 from verify.answers import as_number, normalise
 from verify.math import MathVerifier
 

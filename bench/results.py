@@ -30,11 +30,11 @@ ROOT = Path(__file__).parent.parent
 def writing(folder: Path) -> list[Figure]:
     """Measures one process that encodes units and commits them into a folder."""
     from jobs.store.commit import RunSink
-    from jobs.store.store import DirectoryStore
+    from jobs.store.folder import DirectoryStore
 
     units, rows, text, wall, cpu, stored = list(made_units(UNITS)), 0, 0, [], [], 0
     for number in range(ROUNDS):
-        sink = RunSink(DirectoryStore(folder / str(number)), "", VERSION)
+        sink = RunSink(DirectoryStore(folder / str(number)), VERSION)
         started, used = time.perf_counter(), time.process_time()
         receipts = [sink.commit(unit, samples, verdicts, PROVENANCE) for unit, samples, verdicts in units]
         wall.append(time.perf_counter() - started)
@@ -54,9 +54,8 @@ def writing(folder: Path) -> list[Figure]:
 
 def reading(folder: Path) -> list[Figure]:
     """Measures pass counts over a hundred million verdicts in compacted shards of a folder, on two threads."""
-    from jobs.store.catalogue import Run
-    from jobs.store.results import read_cells
-    from jobs.store.store import DirectoryStore
+    from jobs.store.counts import read_cells
+    from jobs.store.folder import DirectoryStore
 
     store = DirectoryStore(folder / "run")
     started = time.perf_counter()
@@ -65,7 +64,7 @@ def reading(folder: Path) -> list[Figure]:
     _use_cores(THREADS)
 
     def troop() -> int:
-        return int(sum(cell.n.sum() for cell in read_cells(Run(store))))
+        return int(sum(cell.n.sum() for cell in read_cells(store)))
 
     def plain() -> int:
         return _plain_counts(folder / "run")
@@ -80,7 +79,7 @@ def reading(folder: Path) -> list[Figure]:
 
 def reporting(folder: Path) -> list[Figure]:
     """Measures ``troop report`` of a hundred million verdicts on two cores, from the command to the page."""
-    from jobs.store.store import DirectoryStore
+    from jobs.store.folder import DirectoryStore
 
     store = DirectoryStore(folder / "run")
     write_shards(store, SHARDS)
@@ -150,17 +149,18 @@ def planning(folder: Path) -> list[Figure]:
 def drive(sweep_file: Path) -> None:
     """Plans and queues the sweep as a driver does before it starts Ray, and takes every unit once."""
     from cluster.handle import UnitQueue
+    from jobs.remaining import current_version, find_remaining, work_of
     from jobs.resolve import resolve
-    from jobs.run import current_version, runnable, work_of, write_plan
-    from jobs.store.store import open_store
-    from jobs.store.stored_run import missing_units
+    from jobs.run import write_plan
+    from jobs.store.open import open_store
+    from jobs.store.stored_run import committed_numbers
     from jobs.sweep import load_sweep
 
     sweep = load_sweep(sweep_file)
     resolved, store = resolve(sweep), open_store(sweep.run_uri)
     layers = write_plan(resolved, store)
-    missing = runnable(missing_units(store, layers, current_version()), resolved, layers)
-    queues = [UnitQueue(work) for work in work_of(resolved, layers, missing).models]
+    remaining = find_remaining(resolved, layers, committed_numbers(store, current_version()))
+    queues = [UnitQueue(work) for work in work_of(resolved, remaining).models]
     taken = sum(queue.take().rows > 0 for queue in queues for _ in range(queue.waiting))
     assert taken == PLANNED, taken
 
@@ -190,10 +190,11 @@ def _fill_store(folder: Path) -> None:
     """Writes the plan, and a few bytes under the key of each verdicts file: they are listed, but never read."""
     import boto3.session
 
+    from jobs.remaining import current_version
     from jobs.resolve import resolve
-    from jobs.run import current_version, write_plan
+    from jobs.run import write_plan
     from jobs.store.layout import final_verdicts_key, verdicts_key
-    from jobs.store.store import open_store
+    from jobs.store.open import open_store
     from jobs.sweep import load_sweep
     from sampling.samples import UNITS_PER_SHARD, Unit
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import jobs.planning
+import jobs.store.layers
 from bench.figures import Figure, as_markdown
 from bench.results import ROOT
 from bench.simulated import InThisProcess, SimulatedOnRay
@@ -29,7 +30,7 @@ from cluster.placement import EnginePlace, Placement
 from cluster.session import connected
 from cluster.tally import CellTally, Progress, Tally
 from jobs.store.commit import RunSink
-from jobs.store.store import DirectoryStore
+from jobs.store.folder import DirectoryStore
 from sampling.engines.model_info import ModelInfo
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings
@@ -68,15 +69,17 @@ def planned_work(units: int, rows: int, batches: int) -> Work:
     """Plans a run of one problem; Troop's planner cuts it into units of ``rows`` samples."""
     jobs.planning.UNIT_ROWS = rows
     problem = Problem.model_validate({"id": "p", "prompt": "?", "verifier": "exact", "reference": {"answer": "1"}})
-    planned = jobs.planning.PlannedModel(name="m", distribution={}, sampling={}, revision="main", sampling_hash="h")
+    planned = jobs.store.layers.PlannedModel(name="m", distribution={}, sampling={}, revision="main", sampling_hash="h")
     wanted = jobs.planning.Wanted((planned,), {"t": [problem]}, {("m", "t"): units * rows})
     layer = jobs.planning.extend([], wanted, created="", code_version="bench", sweep={})
     assert layer is not None
-    todo = jobs.planning.planned_units([layer])
+    todo = jobs.store.layers.planned_units([layer])
     assert len(todo) == units
     spec = ModelSpec(name="m", path=str(batches), engine="replay")
     model = ModelWork(spec, ModelInfo("main"), SamplingSettings(), "h", todo)
-    return Work((model,), {"t": {0: problem}}, 0, None, None, "bench", None, jobs.planning.open_shards([layer], todo))
+    return Work(
+        (model,), {"t": {0: problem}}, 0, None, None, "bench", None, jobs.store.layers.open_shards([layer], todo)
+    )
 
 
 def drive(work: Work, actors: Actors, place: EnginePlace, verifiers: int, units: int) -> Drive:
@@ -114,7 +117,7 @@ def driver_alone(batches: int, engines: int = ENGINES) -> Drive:
     """Measures a driver with ten thousand engines in this process and a million planned units."""
     work = planned_work(PLANNED, 2048, batches)
     with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder:
-        actors = InThisProcess(work, RunSink(DirectoryStore(Path(folder)), "", "v1"), engines, VERIFIERS)
+        actors = InThisProcess(work, RunSink(DirectoryStore(Path(folder)), "v1"), engines, VERIFIERS)
         return drive(work, actors, EnginePlace(engines, 1, 1, 1), VERIFIERS, UNITS // batches)
 
 
@@ -122,7 +125,7 @@ def on_ray(batches: int, engines: int = ACTORS) -> Drive:
     """Measures a driver with dozens of actors on this machine, and small units committed with fsync into a folder."""
     work = replace(planned_work(10 * ACTOR_UNITS // batches, ACTOR_ROWS, batches), open_shards={}, verifiers=JUDGES)
     with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connected(None):
-        actors = SimulatedOnRay(work, RunSink(DirectoryStore(Path(folder)), "", "v1"))
+        actors = SimulatedOnRay(work, RunSink(DirectoryStore(Path(folder)), "v1"))
         return drive(work, actors, EnginePlace(engines, 0.001, 0, 1), JUDGES, ACTOR_UNITS // batches)
 
 

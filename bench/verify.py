@@ -21,7 +21,8 @@ from statistics import median
 from bench import others
 from bench.figures import Figure
 from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, serve
-from sampling.problems import CallCase, Problem, PythonReference, StdioCase, StdioReference
+from sampling.problems import Problem
+from sampling.references import CallCase, PythonReference, StdioCase, StdioReference
 from verify.python import PythonVerifier
 from verify.sandbox.limits import Quota
 from verify.sandbox.sandbox import Code, Sandbox

@@ -22,11 +22,12 @@ from cluster.pipeline import Pipeline
 from cluster.placement import place
 from cluster.session import connected
 from cluster.tally import CellTally, Progress, Tally
+from jobs.remaining import current_version, find_remaining, work_of
 from jobs.resolve import Resolved
-from jobs.run import current_version, work_of, write_plan
+from jobs.run import write_plan
 from jobs.store.commit import RunSink
-from jobs.store.store import open_store
-from jobs.store.stored_run import missing_units
+from jobs.store.open import open_store
+from jobs.store.stored_run import committed_numbers
 
 CORES = os.cpu_count() or 1
 BATCHES = 16  # concurrent batches of Ray Data: at 32 rows each, twice what the engine holds
@@ -56,7 +57,8 @@ def troop(resolved: Resolved, folder: Path) -> Measured:
 
     store = open_store(str(folder / "run"))
     layers, version = write_plan(resolved, store), current_version()
-    work, sink = work_of(resolved, layers, missing_units(store, layers, version)), RunSink(store, "", version)
+    remaining = find_remaining(resolved, layers, committed_numbers(store, version))
+    work, sink = work_of(resolved, remaining), RunSink(store, version)
     tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
 
     async def run(cpus: float, gpus: float) -> None:

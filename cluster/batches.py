@@ -7,7 +7,7 @@ from sampling.engines.model_info import ModelInfo
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
-from verify.judge import JudgeSettings
+from verify.judge_settings import JudgeSettings
 from verify.verdict import Verdict
 
 Problems = Mapping[str, Mapping[int, Problem]]  # task -> problem_idx -> problem

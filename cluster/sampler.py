@@ -46,10 +46,10 @@ class Sampler:
         work, first = self._work, next(iter(self._work.units))
         seed = engine_seed(self._run_seed, work.model.name, f"{first.task}/{first.number}", secrets.token_hex(8))
         seeds = Seeds(self._run_seed, seed)
-        room = self._given.room(self._place.threads)
-        if work.model.engine == "vllm" and room.share:
-            devices.wait_for_memory(self._given, taken_bytes(work.model, work.info, room.share))
-        self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, room))
+        allowance = self._given.allowance(self._place.threads)
+        if work.model.engine == "vllm" and allowance.share:
+            devices.wait_for_memory(self._given, taken_bytes(work.model, work.info, allowance.share))
+        self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, allowance))
         return EngineReady(time.monotonic() - started, self._provenance())
 
     def sample(self, unit: Unit) -> Iterator[SampleHeader | SampleBatch]:

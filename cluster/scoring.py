@@ -134,10 +134,10 @@ class Scorer:
     def _started(self) -> RewardEngine:
         given = devices.look(self._place.gpus, granted())
         devices.refuse_wrong(given)
-        room = given.room(self._place.threads)
-        if room.share:
-            devices.wait_for_memory(given, taken_bytes(self._model.spec, self._model.info, room.share))
-        return RewardEngine(self._model, room)
+        allowance = given.allowance(self._place.threads)
+        if allowance.share:
+            devices.wait_for_memory(given, taken_bytes(self._model.spec, self._model.info, allowance.share))
+        return RewardEngine(self._model, allowance)
 
 
 class ScorerActor(Scorer):

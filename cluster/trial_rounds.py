@@ -10,7 +10,7 @@ from typing import Any
 
 from cluster.session import alive_nodes, connected
 from sampling.problems import Problem
-from verify.processes import JudgeProcesses
+from verify.processes import VerifierProcesses
 from verify.trials import Audit, Surprise, Trial, Tried, batches, failed, surprises, try_batch
 from verify.verifiers import Verifiers
 
@@ -41,7 +41,7 @@ def audit_here(audit: Audit, repeats: int, tier: str | None, show: OnCount) -> l
     planned, started = sum(map(len, orders)), time.monotonic()
     for order in orders:
         here.rounds.append({})
-        with JudgeProcesses(audit.problems, tier, here.cpus, remembered=0) as processes:
+        with VerifierProcesses(audit.problems, tier, here.cpus, remembered=0) as processes:
             parts = {processes.submit(try_batch, _chosen(audit, part)): part for part in batches(order)}
             for future in as_completed(parts):
                 try:
@@ -129,13 +129,13 @@ def _pinned(node_id: str, problems: Any, tier: str | None) -> Any:
 
 
 class AuditActor:
-    """A judge that remembers nothing, so that equal completions are judged each time."""
+    """Verifiers that remember nothing, so that equal completions are verified each time."""
 
     def __init__(self, problems: Mapping[str, Problem], tier: str | None) -> None:
-        self._problems, self._judge = problems, Verifiers(tier, remembered=0)
+        self._problems, self._verifiers = problems, Verifiers(tier, remembered=0)
 
     def try_batch(self, trials: Sequence[Trial]) -> list[Tried]:
-        return try_batch(self._judge, self._problems, trials)
+        return try_batch(self._verifiers, self._problems, trials)
 
 
 def _chosen(audit: Audit, numbers: Sequence[int]) -> list[Trial]:

@@ -8,7 +8,7 @@ from cluster.batches import Problems, SampleBatch, VerdictBatch, VerdictHeader
 from cluster.sink import Receipt, Sink
 from sampling.errors import TroopError
 from sampling.samples import Provenance, Sample, Shard, Unit
-from verify.judge import JudgeSettings
+from verify.judge_settings import JudgeSettings
 from verify.verdict import Status, Verdict
 from verify.verifiers import Verifiers
 
@@ -23,12 +23,12 @@ NO_VERDICT = Verdict(Status.FAULT, reason="not verified")
 class VerifierWorker:
     """Owns the verifiers of one process, and with them a sandbox."""
 
-    def __init__(self, problems: Problems, tier: str | None, llm: JudgeSettings | None = None) -> None:
-        self._problems, self._judge = problems, Verifiers(tier=tier, llm=llm)
+    def __init__(self, problems: Problems, tier: str | None, judge: JudgeSettings | None = None) -> None:
+        self._problems, self._verifiers = problems, Verifiers(tier=tier, judge=judge)
 
     def prepare(self) -> None:
         """Opens what the problems' verifiers need; raises BadInput where this machine cannot give it."""
-        self._judge.prepare({problem.verifier for table in self._problems.values() for problem in table.values()})
+        self._verifiers.prepare({problem.verifier for table in self._problems.values() for problem in table.values()})
 
     def judge(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
         """A verdict for every sample of the batch."""
@@ -37,17 +37,17 @@ class VerifierWorker:
         table = self._problems[batch.task]
         asked = [(table[idx], places) for idx, places in _by_problem(batch.samples).items()]
         for problem, places in asked:
-            self._judge.announce(problem, [batch.samples[place].text for place in places])
+            self._verifiers.announce(problem, [batch.samples[place].text for place in places])
         for problem, places in asked:
             texts = [batch.samples[place].text for place in places]
-            for place, verdict in zip(places, self._judge.verify_many(problem, texts), strict=True):
+            for place, verdict in zip(places, self._verifiers.verify_many(problem, texts), strict=True):
                 verdicts[place] = verdict
         shared = sum(verdict.shared for verdict in verdicts)
         return VerdictHeader(len(verdicts), shared, time.monotonic() - started), VerdictBatch(tuple(verdicts))
 
     def close(self) -> None:
         """Ends the sandbox."""
-        self._judge.close()
+        self._verifiers.close()
 
 
 def commit_unit(sink: Sink, unit: Unit, provenance: Provenance, *batches: SampleBatch | VerdictBatch) -> Receipt:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from cluster.trial_rounds import NodeAudit, OnCount, audit_cluster, audit_here
-from jobs.store.query import as_table, printable
+from jobs.messages import as_table
 from jobs.sweep import Sweep
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.validate import Plain
+from sampling.words import printable
 from verify.lean.verifier import LeanVerifier
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable
@@ -166,10 +167,10 @@ def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | No
     """
     chosen = {task: gold_problems(problems, most) for task, problems in tasks.items()}
     until, tried = time.monotonic() + GOLD_FIRST_S, 0
-    with Verifiers(tier) as judge:
+    with Verifiers(tier) as verifiers:
         for task, problems in chosen.items():
             in_time = takewhile(lambda _: time.monotonic() < until, problems)
-            results = [_what_is_wrong(judge, problem) for problem in in_time]
+            results = [_what_is_wrong(verifiers, problem) for problem in in_time]
             tried += len(results)
             if any(results):
                 raise BadInput(_refusal(task, [words for words in results if words], len(results)))
@@ -186,10 +187,10 @@ def _passed(chosen: Mapping[str, Sequence[Problem]], tried: int) -> str:
     )
 
 
-def _what_is_wrong(judge: Verifiers, problem: Problem) -> str:
+def _what_is_wrong(verifiers: Verifiers, problem: Problem) -> str:
     """With a problem's gold solution, in words; "" where it passes."""
     try:
-        verdict = judge.verify(problem, problem.solution or "")
+        verdict = verifiers.verify(problem, problem.solution or "")
     except TierUnavailable as error:
         raise BadInput(f"{error}; --no-audit leaves the sandbox to the cluster's own machines") from error
     if verdict.status is Status.PASS:

@@ -16,9 +16,11 @@ from jobs.numbers.costs import MILLION, SECONDS_AN_HOUR
 from jobs.numbers.estimators import Floats
 from jobs.numbers.predict import Capacity, MeasuredCell, Prediction, predict
 from jobs.resolve import Resolved
-from jobs.store.commit import result_files
+from jobs.store.catalogue import result_files
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
-from jobs.store.results import open_database, read_cells, undisturbed
+from jobs.store.opened import undisturbed
 from jobs.store.sessions import read_sessions
 from jobs.store.stored_run import StoredRun
 from jobs.sweep import Sweep
@@ -92,12 +94,12 @@ def _read_measured(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> tuple[
 
     The samples files are not needed: an engine's seconds are divided among its samples by their tokens.
     """
-    cells, sizes = read_cells(stored.run, stored.version), _stored_bytes(stored)
+    cells, sizes = read_cells(stored.store, stored.version), _stored_bytes(stored)
     query = """SELECT count(*), sum(tokens), sum(prompt_tokens)
         FROM verdicts WHERE model = ? AND task = ? GROUP BY problem_idx ORDER BY problem_idx"""
 
     def read() -> list[Any]:
-        with open_database(stored.run, stored.version) as db:
+        with open_database(stored.store, stored.version) as db:
             return [db.execute(query, [cell.model, cell.task]).fetchall() for cell in cells]
 
     sums = [np.array(rows, dtype=np.float64).T for rows in undisturbed(read)]
@@ -126,6 +128,6 @@ def _stored_bytes(stored: StoredRun) -> dict[tuple[str, str], int]:
     """Lists the run's result files and returns their bytes by (model, task)."""
     sizes: defaultdict[tuple[str, str], int] = defaultdict(int)
     for start in (VERDICTS, SAMPLES, FINAL):
-        for info, key in result_files(stored.store, "", start):
+        for info, key in result_files(stored.store, start):
             sizes[key.model, key.task] += info.size
     return dict(sizes)

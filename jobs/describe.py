@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.calibrate import predict_rest, read_evidence, small_part
+from jobs.messages import lines_of
 from jobs.numbers.costs import rates, samples_drawn
 from jobs.numbers.predict import Prediction
-from jobs.planning import Layer, Units, planned_units
+from jobs.remaining import Remaining, current_version, find_remaining, next_layer
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
-from jobs.run import Say, current_version, next_layer, run_resolved, runnable, set_aside_lines
+from jobs.run import Say, run_resolved
+from jobs.store.base import Store
+from jobs.store.counts import read_cells
+from jobs.store.encode import prompt_text
+from jobs.store.layers import Layer, planned_units
+from jobs.store.open import open_store
 from jobs.store.predictions import keep_prediction
-from jobs.store.results import read_cells
-from jobs.store.schema import prompt_text
-from jobs.store.store import Store, open_store
-from jobs.store.stored_run import StoredRun, layers_to_extend, missing_units, stored_run
+from jobs.store.stored_run import StoredRun, committed_numbers, layers_to_extend, stored_run
 from jobs.sweep import Sweep
 from sampling.errors import EngineError
 from sampling.settings import SamplingSettings, settings_on
@@ -135,8 +138,7 @@ def calibrate(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Pl
     resolved = resolve(sweep)
     if not _describe(resolved).predicted:
         outcome = run_resolved(small_part(resolved), address=address, local=local, say=say)
-        items = [(item.unit.model, item.unit.task, item.unit.number, item.error) for item in outcome.set_aside]
-        for line in set_aside_lines(items):
+        for line in lines_of(outcome.set_aside):
             say(line)
     found = _describe(resolved)
     if found.samples_to_do and not found.predicted:
@@ -157,11 +159,9 @@ def _describe(resolved: Resolved) -> PlanDescription:
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
     known = layers_to_extend(store)
-    layer = next_layer(resolved, known)
-    layers = (*known, layer) if layer else known
-    cells = _cells(
-        resolved, layers, runnable(missing_units(store, layers, current_version(sweep.judge)), resolved, layers)
-    )
+    layers = (*known, *filter(None, [next_layer(resolved, known)]))
+    done = committed_numbers(store, current_version(sweep.judge))
+    cells = _cells(resolved, find_remaining(resolved, layers, done))
     most = sum(cell.samples_to_do * cell.sampling.max_tokens for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)
     measured, predicted = _predict(store, known, cells)
@@ -195,7 +195,7 @@ def _usd_so_far(stored: StoredRun) -> float | None:
     facts = model_facts(stored, read_engines(stored))
     costs = [
         rates(cell, facts[cell.model]).total(len(cell.problem_ids), samples_drawn(cell)).usd
-        for cell in read_cells(stored.run, stored.version)
+        for cell in read_cells(stored.store, stored.version)
     ]
     return None if None in costs else sum(usd or 0.0 for usd in costs)
 
@@ -220,11 +220,11 @@ def _interval(row: Prediction) -> str:
     return "" if row.low is None else between(row.low, row.high)
 
 
-def _cells(resolved: Resolved, layers: Sequence[Layer], missing: Units) -> tuple[CellPlan, ...]:
+def _cells(resolved: Resolved, remaining: Remaining) -> tuple[CellPlan, ...]:
     cells, models = [], {model.name: model for model in resolved.sweep.models}
     for (model, task), k in resolved.wanted.k.items():
         settings = resolved.sweep.settings_of(models[model])
-        planned, to_do = planned_units(layers).of(model, task), missing.of(model, task)
+        planned, to_do = planned_units(remaining.layers).of(model, task), remaining.to_do.of(model, task)
         cells.append(
             CellPlan(
                 model=model,
@@ -250,5 +250,5 @@ def _task(name: str, resolved: Resolved) -> TaskPlan:
         verifiers=tuple(sorted({problem.verifier for problem in problems})),
         first_prompt=prompt_text(problems[0]),
         stop=problems[0].stop,
-        preset=preset.said if preset else None,
+        preset=preset.settings if preset else None,
     )

@@ -8,7 +8,8 @@ import sys
 
 from sampling.validate import Plain
 from verify.lean.verifier import LeanVerifier
-from verify.patch.containers import NoContainer, find_engine
+from verify.patch.containers import find_engine
+from verify.patch.workspace import PatchUnavailable
 from verify.sandbox.tiers import TierUnavailable, probe
 
 
@@ -78,7 +79,7 @@ def _patches() -> list[Finding]:
     seen = found.strip() or "none; patches cannot be verified on snapshots"
     try:
         engine, usable = f"{find_engine()} answers", True
-    except NoContainer as error:
+    except PatchUnavailable as error:
         engine, usable = f"{error}; patches can be verified on snapshots only", False
     return [
         Finding(what="git", usable=bool(found), seen=seen),

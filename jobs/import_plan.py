@@ -12,10 +12,12 @@ import numpy as np
 
 from jobs.numbers.cells import Counts
 from jobs.planning import UNIT_ROWS as TEXT_ROWS
-from jobs.planning import UNKNOWN, Block, Layer, PlannedModel, PlannedProblems, layer_key, make_block, problem_ids
+from jobs.planning import UNKNOWN, make_block
 from jobs.resolve import code_version
+from jobs.runs import sweep_of
+from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, layer_key, problem_ids
 from jobs.store.layout import quote
-from jobs.store.stored_run import IMPORTED, sweep_of
+from jobs.store.stored_run import IMPORTED
 from jobs.sweep import Sweep
 from jobs.tables import COUNTS, SAMPLES, Table
 from sampling.errors import BadInput

@@ -25,18 +25,16 @@ from numpy.typing import NDArray
 
 from jobs.import_plan import UNIT_ROWS, Cell, Content, next_layer, places_of, read_content
 from jobs.numbers.cells import Counts
-from jobs.planning import (
-    UNKNOWN,
-    Layer,
-    planned_units,
-    problem_ids,
-)
+from jobs.planning import UNKNOWN
 from jobs.resolve import code_version
-from jobs.store.catalogue import Run, read_problems, write_problem_ids, write_problems
+from jobs.store.base import Store
+from jobs.store.catalogue import read_problems, write_problem_ids, write_problems
 from jobs.store.commit import RunSink
 from jobs.store.compact import ahead
-from jobs.store.schema import NO_VERIFIER, Footer
-from jobs.store.store import Store, open_store, probe_store
+from jobs.store.encode import NO_VERIFIER
+from jobs.store.layers import Layer, planned_units, problem_ids
+from jobs.store.open import open_store, probe_store
+from jobs.store.schema import Footer
 from jobs.store.stored_run import IMPORTED, extend_plan, imported_numbers, layers_to_extend
 from jobs.tables import COUNTS, NAMES, SAMPLES, Table, opened_table
 from sampling.errors import BadInput
@@ -110,7 +108,7 @@ def _check_references(store: Store, content: Content) -> None:
     """Samples are kept to be judged, so their problems have to be there in full."""
     if content.table.kind is not SAMPLES:
         return
-    rows = read_problems(Run(store)).to_pylist()
+    rows = read_problems(store).to_pylist()
     full = {(row["task"], row["problem_id"]) for row in rows if row["verifier"] != NO_VERIFIER}
     full |= {(task, problem.id) for task, problems in content.problems.items() for problem in problems}
     for cell in content.cells:
@@ -134,9 +132,9 @@ def _write_problems(store: Store, layers: Sequence[Layer], content: Content) -> 
             by_id = {problem.id: problem for problem in content.problems.get(part.task, ())}
             first = len(problem_ids(layers[:number], part.task))
             if by_id.keys() >= set(part.ids):
-                write_problems(store, "", part.task, first, [by_id[name] for name in part.ids])
+                write_problems(store, part.task, first, [by_id[name] for name in part.ids])
             elif UNKNOWN in part.prompt_digests:
-                write_problem_ids(store, "", part.task, first, part.ids)
+                write_problem_ids(store, part.task, first, part.ids)
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ def _write_units(
     units = [unit for cell in cells for unit in planned_units(layers).of(*cell)]
     missing = [unit for unit in units if unit.number not in done.get((unit.model, unit.task), ())]
     total, seen, written = sum(unit.rows for unit in missing), 0, 0
-    writer = _Writer(RunSink(store, "", IMPORTED), content)
+    writer = _Writer(RunSink(store, IMPORTED), content)
     with ThreadPoolExecutor(WRITERS) as pool:
         for rows, mine in ahead(pool, writer.write, _unit_rows(db, layers, content, units, set(missing))):
             seen, written = seen + rows, written + mine

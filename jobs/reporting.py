@@ -7,30 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from jobs.numbers.cells import CellCounts, ModelFacts
-from jobs.planning import PlannedModel
 from jobs.report.build import build_report
 from jobs.report.chart_process import ChartProcess
 from jobs.report.page import write_report
 from jobs.report.samples import BrowserSample, most_of_each
 from jobs.report.schema import Report
 from jobs.report.text import crossing, selection_line, share, shares
+from jobs.runs import sweep_of
+from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
+from jobs.store.folder import DirectoryStore
+from jobs.store.layers import PlannedModel
 from jobs.store.layout import REPORT
+from jobs.store.opened import undisturbed
 from jobs.store.predictions import predicted_and_actual
-from jobs.store.results import open_database, read_cells, undisturbed
 from jobs.store.scores import read_scorers
-from jobs.store.store import DirectoryStore, Store
 from jobs.store.stored_run import StoredRun
 
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
     """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
     with ChartProcess() as charts, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
-        cells, engines = read_cells(stored.run, stored.version, stored.scores), read_engines(stored)
+        cells, engines = read_cells(stored.store, stored.version, stored.scores), read_engines(stored)
         facts, said = model_facts(stored, engines), provenance(stored, engines, cells)
         report = build_report(cells, facts, run=stored.store.uri, provenance=said)
         report = _with_predictions(report, stored.store)
-        prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.run).to_pylist()}
+        prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.store).to_pylist()}
         samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
         page = write_report(report, samples, out or Path(folder), charts, prompts)
         return _told(report, str(page) if out else _stored(page, stored.store), page.stat().st_size)
@@ -79,7 +83,7 @@ def provenance(stored: StoredRun, engines: Sequence[EngineUsed], cells: Sequence
         said[f"model {model.name}"] = ", ".join([f"{model.distribution.get('path')} ({model.revision})", *settings])
     said |= {f"verdicts of {cell.model} on {cell.task}": f"verifiers {cell.version}" for cell in cells}
     scored = [cell for cell in cells if cell.scores]
-    made = read_scorers(stored.run) if scored else {}
+    made = read_scorers(stored.store) if scored else {}
     for cell in scored:
         by = f": {made[cell.scores].words}" if cell.scores in made else ""
         said[f"scores of {cell.model} on {cell.task}"] = cell.scores + by
@@ -101,7 +105,7 @@ def browser_samples(stored: StoredRun, per_problem: int) -> Iterator[BrowserSamp
 def _facts(model: PlannedModel, engines: Sequence[EngineUsed], stored: StoredRun) -> ModelFacts:
     device = engines[-1].device if engines else "cpu"
     gpus = max((engine.gpus or 0.0 for engine in engines), default=0.0)
-    spec = next((spec for spec in stored.sweep.models if spec.name == model.name), None)
+    spec = next((spec for spec in sweep_of(stored.layers).models if spec.name == model.name), None)
     prices = spec.prices if spec else None
     return ModelFacts(
         name=model.name,
@@ -118,7 +122,7 @@ def _facts(model: PlannedModel, engines: Sequence[EngineUsed], stored: StoredRun
 
 def _rows(stored: StoredRun, query: str, arguments: Sequence[object] = ()) -> list[Any]:
     def read() -> list[Any]:
-        with open_database(stored.run, stored.version) as db:
+        with open_database(stored.store, stored.version) as db:
             return db.execute(query, list(arguments)).fetchall()
 
     return undisturbed(read)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.planning import PlannedModel, Wanted
+from jobs.planning import Wanted
+from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
 from sampling.engines.model_info import ModelInfo, inspect_model, prompt_too_long

@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cluster.address import check_address
-from cluster.batches import SetAside
 from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, score_here, score_on_ray
 from cluster.verifier import WITHOUT_TEXT
+from jobs.messages import lines_of
 from jobs.progress import count_display
-from jobs.run import Say, set_aside_lines
-from jobs.store.catalogue import Run, read_problems, read_versions
-from jobs.store.layout import scorer_key, scores_key, under
-from jobs.store.schema import NO_VERIFIER, Footer, encode_scores, prompt_of
+from jobs.run import Say
+from jobs.runs import open_run
+from jobs.store.base import Store
+from jobs.store.catalogue import read_problems, read_versions
+from jobs.store.encode import NO_VERIFIER, encode_scores, prompt_of
+from jobs.store.layout import scorer_key, scores_key
+from jobs.store.schema import Footer
 from jobs.store.scores import Scorer, scored_numbers
-from jobs.store.stored_run import StoredRun, open_run
+from jobs.store.stored_run import StoredRun
 from jobs.store.stored_units import StoredUnit, UnitReader, stored_units
 from sampling.engines.reward import Prompt, RewardModel, RewardSettings, Score, Text, inspect_reward
 from sampling.errors import BadInput
@@ -60,14 +63,14 @@ class StoreScores:
     ``scorer`` is kept beside the first scores: an engine that never starts leaves nothing behind.
     """
 
-    run: Run
+    store: Store
     version: str
     prompts: Prompts
     scorer: bytes
 
     def score(self, item: StoredUnit, engine: ScoreTexts) -> ScoreReceipt:
         """Raises BadInput for a problem without a prompt, StoreError where samples cannot be read or scores written."""
-        _, samples, footer = _reader(self.run).read(item)
+        _, samples, footer = _reader(self.store).read(item)
         with_text = [sample for sample in samples if sample.finish_reason not in WITHOUT_TEXT]
         texts = [Text((item.unit.task, s.problem_idx), self._prompt(item, s), s.text) for s in with_text]
         found, engine_s = engine(texts)
@@ -77,9 +80,9 @@ class StoreScores:
             uuid.uuid4().hex, footer.samples, footer.samples_sha256, engine_s))  # fmt: skip
 
     def _commit(self, item: StoredUnit, samples: list[Sample], scores: list[Score], footer: Footer) -> ScoreReceipt:
-        _keep(self.run, self.version, self.scorer)
-        key = under(self.run.prefix, scores_key(self.version, item.unit))
-        won = self.run.store.put_new(key, encode_scores(samples, scores, footer), {"attempt": footer.attempt})
+        _keep(self.store, self.version, self.scorer)
+        key = scores_key(self.version, item.unit)
+        won = self.store.put_new(key, encode_scores(samples, scores, footer), {"attempt": footer.attempt})
         reasons = Counter(score.reason for score in scores if score.value is None)
         return ScoreReceipt(item.unit, won, len(samples), tuple(reasons.items()))
 
@@ -91,15 +94,15 @@ class StoreScores:
 
 
 @lru_cache(maxsize=1)
-def _reader(run: Run) -> UnitReader:
+def _reader(store: Store) -> UnitReader:
     """One a process, whose cache all units share."""
-    return UnitReader(run)
+    return UnitReader(store)
 
 
 @lru_cache(maxsize=1)
-def _keep(run: Run, version: str, scorer: bytes) -> None:
+def _keep(store: Store, version: str, scorer: bytes) -> None:
     """Once a process."""
-    run.store.put_new(under(run.prefix, scorer_key(version)), scorer)
+    store.put_new(scorer_key(version), scorer)
 
 
 def _no_text(sample: Sample) -> Score:
@@ -115,14 +118,14 @@ def score_run(
     model = inspect_reward(spec, settings)
     if not local:
         check_address(address)
-    done = scored_numbers(stored.run, model.version)
-    items = stored_units(stored.run, stored.layers, read_versions(stored.run), done)
+    done = scored_numbers(stored.store, model.version)
+    items = stored_units(stored.store, stored.layers, read_versions(stored.store), done)
     already = sum(map(len, done.values()))
     if not items:
         if not already:
             raise BadInput(f"{stored.store.uri}: holds no samples with their text yet; there is nothing to score")
         return _told(stored, model, already, None)
-    sink = StoreScores(stored.run, model.version, prompts_of(stored.run), scorer_of(model).encode())
+    sink = StoreScores(stored.store, model.version, prompts_of(stored.store), scorer_of(model).encode())
     work = ScoreWork(model, sink, tuple(items))
     rows = sum(item.unit.rows for item in items)
     say(f"{stored.store.uri}: {len(items):,} units to score ({rows:,} samples); an engine starts, 10 to 50 s")
@@ -139,10 +142,10 @@ def scorer_of(model: RewardModel) -> Scorer:
     )  # fmt: skip
 
 
-def prompts_of(run: Run) -> Prompts:
+def prompts_of(store: Store) -> Prompts:
     """The prompts as they are kept in the run: of imported problems they may not be known."""
     found: dict[str, dict[int, Prompt]] = {}
-    for row in read_problems(run).to_pylist():
+    for row in read_problems(store).to_pylist():
         if row["verifier"] != NO_VERIFIER:
             found.setdefault(row["task"], {})[row["problem_idx"]] = prompt_of(row["prompt"])
     return found
@@ -160,9 +163,5 @@ def _told(stored: StoredRun, model: RewardModel, already: int, tally: ScoreTally
         written=sum(receipt.rows for receipt in receipts if receipt.won),
         already=already,
         without=dict(without.most_common()),
-        set_aside=tuple(_lines(tally.set_aside if tally else [])),
+        set_aside=tuple(lines_of(tally.set_aside if tally else [])),
     )
-
-
-def _lines(items: list[SetAside]) -> list[str]:
-    return set_aside_lines([(item.unit.model, item.unit.task, item.unit.number, item.error) for item in items])

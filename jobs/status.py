@@ -3,14 +3,15 @@
 import json
 from collections import defaultdict
 
+from jobs.messages import set_aside_lines
 from jobs.numbers.cells import CellCounts
 from jobs.numbers.estimators import coverage_curve
-from jobs.planning import planned_units, problem_ids
 from jobs.report.schema import CoveragePoint
 from jobs.report.text import point
-from jobs.run import set_aside_lines
-from jobs.store.results import read_cells
-from jobs.store.stored_run import SET_ASIDE, StoredRun, open_run
+from jobs.runs import open_run
+from jobs.store.counts import read_cells
+from jobs.store.layers import planned_units, problem_ids
+from jobs.store.stored_run import SET_ASIDE, StoredRun
 from sampling.validate import Plain
 
 SO_FAR_RESAMPLES = 500  # a glance, not a report
@@ -72,7 +73,7 @@ def read_status(uri: str, version: str | None = None) -> RunStatus:
     planned: dict[tuple[str, str], int] = defaultdict(int)
     for block, _ in planned_units(stored.layers).parts:
         planned[block.model, block.task] += block.rows
-    found = {(cell.model, cell.task): cell for cell in read_cells(stored.run, stored.version)}
+    found = {(cell.model, cell.task): cell for cell in read_cells(stored.store, stored.version)}
     cells = []
     for (model, task), rows in planned.items():
         cell = found.get((model, task))

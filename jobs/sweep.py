@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AwareDatetime, Field, model_validator
 
-from jobs.store.store import StoreOptions
+from jobs.store.base import StoreOptions
 from sampling.errors import BadInput
 from sampling.problems import read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
-from verify.judge import JudgeSettings
+from verify.judge_settings import JudgeSettings
 
 DEFAULT_K = 100
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

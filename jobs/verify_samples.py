@@ -21,10 +21,11 @@ from typing import IO
 from jobs.sample_rows import COLUMNS, SampleRow, VerdictRow, check_samples, read_samples
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
-from sampling.tasks.task import KINDS, TaskSpec
+from sampling.tasks.recipes import KINDS
+from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
 from verify.patch.verifier import check_patches
-from verify.processes import JudgeProcesses
+from verify.processes import VerifierProcesses
 from verify.verdict import Status, Verdict
 from verify.verifiers import NO_JUDGE, Verifiers
 
@@ -184,8 +185,8 @@ def _skip_kept(file: IO[str], partial: Path, rows: Iterator[SampleRow], summary:
 def _verdicts(
     rows: Iterable[SampleRow], problems: dict[str, Problem], tier: str | None, workers: int
 ) -> Iterator[VerdictRow]:
-    """The verdict of every row, in order, from worker processes that each own a judge."""
-    with JudgeProcesses(problems, tier, workers) as processes:
+    """The verdict of every row, in order, from worker processes that each own verifiers."""
+    with VerifierProcesses(problems, tier, workers) as processes:
         try:
             yield from _in_order(processes, rows, workers * AHEAD)
             processes.finish()
@@ -195,12 +196,12 @@ def _verdicts(
             ) from error
 
 
-def _in_order(processes: JudgeProcesses, rows: Iterable[SampleRow], ahead: int) -> Iterator[VerdictRow]:
+def _in_order(processes: VerifierProcesses, rows: Iterable[SampleRow], ahead: int) -> Iterator[VerdictRow]:
     waiting: deque[tuple[list[SampleRow], Future[list[Verdict]]]] = deque()
     batches = _batches(rows)
     while True:
         for batch in islice(batches, ahead - len(waiting)):
-            waiting.append((batch, processes.submit(_judge, [(row.problem, row.text) for row in batch])))
+            waiting.append((batch, processes.submit(_verify, [(row.problem, row.text) for row in batch])))
         if not waiting:
             return
         batch, future = waiting.popleft()
@@ -220,8 +221,8 @@ def _batches(rows: Iterable[SampleRow]) -> Iterator[list[SampleRow]]:
         yield batch
 
 
-def _judge(judge: Verifiers, problems: Mapping[str, Problem], batch: list[tuple[str, str]]) -> list[Verdict]:
-    return [judge.verify(problems[problem], text) for problem, text in batch]
+def _verify(verifiers: Verifiers, problems: Mapping[str, Problem], batch: list[tuple[str, str]]) -> list[Verdict]:
+    return [verifiers.verify(problems[problem], text) for problem, text in batch]
 
 
 def _publish(partial: Path, out: Path) -> None:

@@ -1,21 +1,24 @@
-"""The answer in ``\\boxed{…}``: where MATH's solutions keep it, and where models put theirs."""
+"""Answers in ``\\boxed{…}``: MATH's solutions mark their answer so, and models do the same."""
 
 import re
 from collections import deque
 
-MAX_ANSWER = 1_000  # characters; anything longer is no answer
+MAX_ANSWER = 1_000  # characters; a longer text is not an answer
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 
 
 def boxed_answer(text: str) -> str | None:
-    """The content of the last ``\\boxed{…}`` with balanced braces (of the last twenty; ``\\boxed 5`` counts too)."""
+    """Returns the content of the last ``\\boxed{…}`` with balanced braces, or None; ``\\boxed 5`` counts too.
+
+    Only the last twenty boxes are looked at.
+    """
     boxes = deque(_BOX.finditer(text), maxlen=20)
     contents = (_group(text, box.end()) for box in reversed(boxes))
     return next((content for content in contents if content is not None), None)
 
 
 def _group(text: str, at: int) -> str | None:
-    """The balanced ``{…}`` that starts at ``at`` (blanks before it allowed) or the word there; None if unclosed."""
+    """Returns the balanced ``{…}`` or the word that starts at ``at``, after blanks; None if a brace is not closed."""
     while text[at : at + 1] == " ":
         at += 1
     if text[at : at + 1] != "{":

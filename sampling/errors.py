@@ -1,4 +1,4 @@
-"""The one tree of errors. The command line turns each into one line and its exit code; nothing else catches broadly."""
+"""All errors of Troop, as one tree. The command line prints each in one line and exits with the code of its class."""
 
 
 class TroopError(Exception):
@@ -8,13 +8,13 @@ class TroopError(Exception):
 
 
 class BadInput(TroopError):
-    """What the user gave cannot be used; nothing has been written."""
+    """Input of the user that cannot be used; nothing has been written."""
 
     exit_code = 2
 
 
 class StoreError(TroopError):
-    """The object store refused or lost something that it promised to keep."""
+    """An error of the object store: it refused a request, or lost something that it had promised to keep."""
 
     exit_code = 2
 
@@ -24,11 +24,11 @@ class NoSuchObject(StoreError):
 
 
 class StoreUnusable(StoreError):
-    """Nothing more can be written: the disk is full, or access is refused. What is committed stays; a run ends here."""
+    """The store takes no more writes: the disk is full, or access is refused. Commits stay; the run ends."""
 
 
 class DamagedFile(StoreError):
-    """A stored file is not what was written; ``what`` says which and how."""
+    """A stored file that differs from what was written; ``what`` names the file and the difference."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}; `troop check RUN --quarantine` sets it aside, `troop run` makes it again")
@@ -39,17 +39,20 @@ class DamagedFile(StoreError):
 
 
 class EngineError(TroopError):
-    """An engine could not start or broke while it generated: its units are set aside."""
+    """An engine that could not start, or broke while it generated. Its units are set aside."""
 
     exit_code = 3
 
 
 class EngineRefused(BadInput):
-    """An engine that can never run where it was put (too large, the wrong device): it is told, and not tried again."""
+    """An engine that can never run where it was placed (too large, wrong device); it is not tried again."""
 
 
 class VerifierFault(TroopError):
-    """Our side failed while it judged a sample: never a wrong answer, always retried. ``usd`` is what it cost."""
+    """A failure on our side while a sample was judged: retried, never counted as a wrong answer.
+
+    ``usd`` is what the try cost, in US dollars.
+    """
 
     def __init__(self, message: str, usd: float = 0.0) -> None:
         super().__init__(message)

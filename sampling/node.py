@@ -1,6 +1,6 @@
-"""What the processes of one machine share: a folder that outlives a run, and locks for what only one may do at a time.
+"""Shared by the processes of one machine: a cache folder that outlives a run, and locks.
 
-A lock is a lock of the kernel on a file: it ends with the process that holds it, however that ends.
+A lock is a kernel lock on a file: it is released when its process ends, whatever the reason.
 """
 
 import os
@@ -13,14 +13,17 @@ T = TypeVar("T")
 
 
 def cache_folder() -> Path:
-    """``TROOP_CACHE``, or ``troop`` in the user's cache folder: on a local disk it is filled once per node."""
+    """Returns ``TROOP_CACHE``, or ``troop`` in the user's cache folder. On a local disk it is filled once per node."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("TROOP_CACHE") or Path(home) / "troop")
 
 
 @contextmanager
 def only_one(names: Sequence[str]) -> Iterator[None]:
-    """Holds the locks of these names, waiting for those who have them. All take them in the same order."""
+    """Holds the locks of these names; waits while other processes hold them.
+
+    Locks are always taken in the same order, so that two processes cannot wait for each other.
+    """
     from filelock import FileLock
 
     folder = cache_folder() / "locks"
@@ -32,7 +35,7 @@ def only_one(names: Sequence[str]) -> Iterator[None]:
 
 
 def one_first(name: str, done: Path, start: Callable[[], T]) -> T:
-    """``start()``, one process at a time until the first has come through and ``done`` is there; then all at once."""
+    """Calls ``start()``: one process at a time until the first success, which creates ``done``; then at once."""
     if not done.exists():
         with only_one([name]):
             if not done.exists():

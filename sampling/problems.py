@@ -1,4 +1,4 @@
-"""A problem: one question together with what its verifier needs. A model never meets the reference."""
+"""Problems: one question each, together with what its verifier needs. A model never sees the reference."""
 
 import hashlib
 import json
@@ -7,181 +7,59 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from sampling.errors import BadInput
+from sampling.references import REFERENCES, Reference, VerifierKind
 from sampling.settings import TaskSampling
-from sampling.theorems import read_theorem
 from sampling.validate import Plain, parse
-
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
 
 
 class Message(Plain):
     """One turn of a chat prompt."""
 
     role: Literal["system", "user", "assistant"]
+    """Speaker of the turn; the last turn is usually the user's."""
+
     content: str
-
-
-class Limits(Plain):
-    """What a candidate may use: seconds of wall time and megabytes of memory."""
-
-    time_limit_s: float = Field(default=5.0, gt=0)
-    memory_mb: int = Field(default=512, ge=16)
-
-
-class StdioCase(Plain):
-    """What goes in on standard input, and what must come out."""
-
-    stdin: str
-    stdout: str
-
-
-class StdioReference(Limits):
-    """A whole program judged by its output."""
-
-    cases: tuple[StdioCase, ...] = Field(min_length=1)
-    checker: Literal["tokens", "lines", "exact", "float"] = "tokens"
-
-
-class CallCase(Plain):
-    """One call of the entry point and the value it must return."""
-
-    args: list[Any]
-    expected: Any
-
-
-class PythonReference(Limits):
-    """A function judged by calls (``cases``), by test source that defines ``check`` (``tests``) or by ``asserts``."""
-
-    entry_point: str | None = None
-    cases: tuple[CallCase, ...] | None = Field(default=None, min_length=1)
-    tests: str | None = None
-    setup: str = ""
-    asserts: tuple[str, ...] | None = Field(default=None, min_length=1)
-    prefix: str = ""  # the prompt's own code, which a completion continues
-    shared: bool = False  # candidate and test in one process: forgeable, flagged on every verdict
-
-    @model_validator(mode="after")
-    def _one_way_to_judge(self) -> "PythonReference":
-        given = [name for name in ("cases", "tests", "asserts") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"exactly one of cases, tests, asserts is needed, got {given or 'none'}")
-        if self.asserts is None and not self.entry_point:
-            raise ValueError("entry_point is needed with cases or tests")
-        return self
-
-
-class AnswerReference(Plain):
-    """The right answer of a ``math``, ``choice`` or ``exact`` problem."""
-
-    answer: str
-
-
-# Files that decide which tests run and what their results are; a patch that touches one is refused.
-DECIDES_HOW_TESTS_RUN = (
-    *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg"),
-    *("tox.ini", "noxfile.py", "sitecustomize.py", "usercustomize.py", "*.pth", "*.pyc", "*.egg-info", "*.dist-info"),
-    *("pytest.py", "pytest/*", "_pytest/*", "unittest.py", "unittest/*"),
-)
-
-
-class PatchReference(Limits):
-    """A repository at a commit, tests that a patch has to make pass, and tests that it must not break.
-
-    The repository is a ``snapshot`` (a git repository or bundle, on every node) or lies at ``/testbed`` in a container
-    ``image``. ``test_command`` is shell text that runs the tests at the root of the tree; its output is read as that of
-    ``results``. ``environment`` is a prefix or virtual environment for it (default: Troop's own). ``control`` appends a
-    file of tests whose endings are known to the command. Each test has to pass in most of ``repeats`` runs.
-    ``time_limit_s`` is for one run, ``memory_mb`` for all its processes together.
-    """
-
-    time_limit_s: float = Field(default=600.0, gt=0)
-    memory_mb: int = Field(default=4096, ge=16)
-    snapshot: str | None = Field(default=None, min_length=1)
-    image: str | None = Field(default=None, pattern=r"^[a-z0-9][\w.:/@-]*$")
-    base_commit: str = Field(pattern=r"^[0-9a-f]{40}$")
-    test_patch: str = Field(pattern=r"\S")
-    fail_to_pass: tuple[str, ...] = Field(min_length=1)
-    pass_to_pass: tuple[str, ...] = ()
-    test_command: str = Field(pattern=r"\S")
-    results: Literal["pytest", "unittest", "sympy"] = "pytest"
-    control: bool = True
-    environment: str | None = None
-    protected: tuple[str, ...] = DECIDES_HOW_TESTS_RUN
-    repeats: int = Field(default=1, ge=1, le=99)
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "PatchReference":
-        if (self.snapshot is None) == (self.image is None):
-            raise ValueError("exactly one of snapshot, image is needed")
-        if self.repeats % 2 == 0:
-            raise ValueError(f"repeats: {self.repeats} runs can be a tie; an odd number is needed")
-        if self.control and self.results == "sympy":
-            raise ValueError("control: not with results of sympy, whose runner takes no file of ours; set it to false")
-        return self
-
-
-class JudgeReference(Plain):
-    """What a language model judges by: the right answer, a rubric (what makes an answer right), or both."""
-
-    answer: str = ""
-    rubric: str = ""
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "JudgeReference":
-        if not (self.answer or self.rubric):
-            raise ValueError("at least one of answer, rubric is needed")
-        return self
-
-
-class LeanReference(Limits):
-    """A theorem to prove: ``statement`` is ``theorem NAME … : …``, a proof or ``sorry`` after it is left out.
-
-    ``header`` is what stands before it in a file (``import Mathlib``, ``open Real``, …). The limits are those of one
-    proof, beyond what the header needs.
-    """
-
-    header: str = ""
-    statement: str
-    time_limit_s: float = Field(default=60.0, gt=0)
-    memory_mb: int = Field(default=4096, ge=16)
-
-    @field_validator("statement")
-    @classmethod
-    def _a_theorem(cls, text: str) -> str:
-        return read_theorem(text).statement
-
-
-Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference | PatchReference
-REFERENCES: dict[str, type[Reference]] = {
-    "patch": PatchReference,
-    "stdio": StdioReference,
-    "python": PythonReference,
-    "math": AnswerReference,
-    "choice": AnswerReference,
-    "exact": AnswerReference,
-    "judge": JudgeReference,
-    "lean": LeanReference,
-}
+    """Text of the turn."""
 
 
 class Problem(Plain):
-    """One question. Exactly one of ``prompt`` (text to continue) and ``messages`` (a chat) is given.
+    """One question with what its verifier needs: a line of a ``jsonl`` task's file.
 
-    ``stop`` are stop strings that belong to the prompt's format; ``solution`` is a gold completion, if there is one.
-    ``sampling`` is what its task samples with in place of the sweep's settings.
+    Exactly one of ``prompt`` and ``messages`` is given.
     """
 
     id: Annotated[str, Field(min_length=1)]
+    """Name of the problem, unique within its file. Example: `algebra-17`."""
+
     prompt: str | None = None
+    """Text that the model continues. Default: ``messages`` are given instead."""
+
     messages: tuple[Message, ...] | None = None
+    """Turns of a chat, put into the model's chat template. Default: ``prompt`` is given instead.
+
+    Example: `[{"role": "user", "content": "1+1?"}]`.
+    """
+
     verifier: VerifierKind
+    """Verifier that judges the completions; it decides what ``reference`` must hold. Example: `math`."""
+
     reference: Reference
+    """Data that the verifier judges by; its keys depend on ``verifier``. Example: `{"answer": "2"}`.
+
+    A model never sees it.
+    """
+
     solution: str | None = None
+    """Right completion, used to test the verifier before a run; ``replay`` engines with path ``gold`` return it."""
+
     stop: tuple[str, ...] = ()
+    """Stop strings of this prompt's format, in addition to those of the sampling settings. Example: `["\\n\\n"]`."""
+
     sampling: TaskSampling | None = None
+    """Sampling settings of this problem, in place of the sweep's; settings of its task replace all of them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -200,24 +78,24 @@ class Problem(Plain):
 
     @property
     def asked(self) -> str:
-        """What a model is asked, as text: the prompt, or the turns of a chat."""
+        """The question as text: the prompt, or the turns of a chat."""
         return "\n\n".join(turn.content for turn in self.messages) if self.messages else self.prompt or ""
 
     @property
     def prompt_digest(self) -> str:
-        """Hash of all that changes the distribution of this problem's samples."""
-        said: list[object] = [self.prompt, [m.model_dump() for m in self.messages or ()], list(self.stop)]
-        return _digest(said + ([self.sampling.model_dump(exclude_none=True)] if self.sampling else []))
+        """Hash of everything that changes the distribution of this problem's samples."""
+        parts: list[object] = [self.prompt, [m.model_dump() for m in self.messages or ()], list(self.stop)]
+        return _digest(parts + ([self.sampling.model_dump(exclude_none=True)] if self.sampling else []))
 
     @property
     def reference_digest(self) -> str:
-        """Hash of all that changes this problem's verdicts; where a snapshot lies does not, its commit does."""
+        """Hash of everything that changes this problem's verdicts: the commit of a snapshot, but not its path."""
         values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment"})
         return _digest([self.verifier, values])
 
 
 def read_jsonl(path: Path) -> list[Problem]:
-    """The problems of a file in Troop's own format; raises BadInput naming the line."""
+    """Returns the problems of a file in Troop's own format; raises BadInput that names the line."""
     problems = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
@@ -226,7 +104,7 @@ def read_jsonl(path: Path) -> list[Problem]:
 
 
 def check_problems(problems: Iterable[Problem], where: str) -> tuple[Problem, ...]:
-    """The problems themselves, if there is at least one and no id occurs twice; raises BadInput."""
+    """Returns the problems unchanged; raises BadInput where there are none or an id occurs twice."""
     checked = tuple(problems)
     if not checked:
         raise BadInput(f"{where}: no problems; at least one is needed")
@@ -237,7 +115,7 @@ def check_problems(problems: Iterable[Problem], where: str) -> tuple[Problem, ..
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file's text; raises BadInput."""
+    """Returns a UTF-8 file's text; raises BadInput."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -247,7 +125,7 @@ def read_text(path: Path) -> str:
 
 
 def load_json(text: str, where: str) -> Any:
-    """Parsed JSON; raises BadInput that starts with ``where``."""
+    """Returns parsed JSON; raises BadInput that starts with ``where``."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What crosses between the rooms: the unit that is scheduled, and the samples that come out of it."""
+"""Units and samples: the data that crosses between the rooms."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ UNITS_PER_SHARD = 256
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shard:
-    """UNITS_PER_SHARD units of one model and task, numbered in a row: what compaction makes one file of."""
+    """A row of UNITS_PER_SHARD units of one model and task; compaction makes one file of it."""
 
     model: str
     task: str
@@ -16,7 +16,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unit:
-    """A rectangle of one model's and one task's samples: what is scheduled, retried and committed.
+    """A rectangle of samples of one model and one task: it is scheduled, retried and committed as a whole.
 
     Problems ``first_problem <= problem_idx < last_problem`` and samples ``first_sample <= sample_idx < last_sample``,
     both half-open; ``number`` names the unit within its model and task and never changes once planned.
@@ -47,10 +47,10 @@ class Unit:
 class Sample:
     """One completion of one problem. ``finish_reason`` is stop, length, prompt_too_long or error.
 
-    ``tokens`` counts completion tokens; ``gen_s`` is seconds from submission to the last token; ``engine_s`` the
-    seconds of one engine that this sample cost: its share, by tokens, of the engine's busy time. ``logprob`` is the sum
-    over the completion's tokens where the engine was asked for it. ``usd`` is what a service asks for it, at most;
-    where one request draws several samples, that and ``prompt_tokens`` belong to the first: they are billed once.
+    ``tokens`` counts completion tokens. ``gen_s`` is seconds from submission to the last token. ``engine_s`` is the
+    sample's share, by tokens, of the engine's busy seconds. ``logprob`` is the sum of the log probabilities of the
+    completion's tokens, or None where the engine was not asked for it. ``usd`` is the most that a service asks for it;
+    where one request draws several samples, ``usd`` and ``prompt_tokens`` belong to the first: they are billed once.
     """
 
     problem_idx: int
@@ -68,10 +68,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a unit's samples come from: the same on every row of it.
+    """Origin of a unit's samples, equal on all its rows.
 
-    ``node`` is host/process, ``node_id`` Ray's. Of an engine on GPUs: how many (or which share of one), their ids on
-    that node, their UUIDs (comma-separated) and the memory of each.
+    ``node`` is host/process, ``node_id`` Ray's id of the node. For an engine on GPUs, ``gpus`` is how many (or which
+    share of one), ``gpu_ids`` and ``gpu_uuids`` are lists separated by commas, ``gpu_memory`` is the size of each.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""What decides a sample's distribution: sampling settings and the model. Both are part of a run's identity."""
+"""Models and sampling settings: they decide the distribution of samples, and are part of a run's identity."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from sampling.validate import Plain
 
 OPENAI_DEFAULT_PARALLEL = 32
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# What a request to a service says by the sweep's own settings; a spending cap relies on some of them.
+# Keys of a request that the sweep's own settings fill; a spending cap relies on some of them.
 SENT_KEYS = frozenset(
     {"model", "messages", "prompt", "n", "seed", "stop", "stream", "logprobs"}
     | {"temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens"}
@@ -21,53 +21,126 @@ SENT_KEYS = frozenset(
 
 
 class SamplingSettings(Plain):
-    """How to sample. ``top_k`` 0 means all tokens; ``stop`` adds to the stop strings of the task's own format."""
+    """Settings for drawing completions. Every key changes the samples, so it is part of a run's identity."""
 
     temperature: float = Field(default=1.0, ge=0)
+    """Sampling temperature; 0 always takes the most probable token. Example: `0.6`."""
+
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling: draws among the most probable tokens that together reach this probability; 1 means all."""
+
     top_k: int = Field(default=0, ge=0)
+    """Draws among this many most probable tokens; 0 means all. A service is told of it only where it is above 0."""
+
     max_tokens: int = Field(default=512, ge=1)
+    """Most tokens in one completion; a completion that reaches it ends with ``finish_reason`` length."""
+
     stop: tuple[str, ...] = ()
+    """Strings that end a completion, in addition to those of the task's prompt format; they are not in the text.
+
+    Example: `["\\nQuestion:"]`.
+    """
+
     seed: Literal["per_engine", "per_sample"] = "per_engine"
+    """Source of random numbers: ``per_engine`` is one stream for each start of an engine.
+
+    ``per_sample`` derives a seed for each sample from the sweep's seed, the model, the problem and the sample's index:
+    slower, but each sample can be drawn again. A service is sent that seed, and asked for one sample at a time; with
+    ``per_engine`` it is sent no seed.
+    """
+
     logprobs: bool = False
+    """Stores the sum of the log probabilities of each completion's tokens, in the column ``logprob`` of samples."""
 
 
 class TaskSampling(Plain):
-    """What a task samples with in place of a model's settings; a key that is not given leaves those."""
+    """Sampling settings of one task, in place of the sweep's.
+
+    A key that is not given has the value that the sweep gives, else the preset's, else the sweep's default.
+    """
 
     temperature: float | None = Field(default=None, ge=0)
+    """Sampling temperature on this task; 0 takes the most probable token. Default: the sweep's or the preset's."""
+
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Probability that nucleus sampling draws from on this task; 1 means all. Default: the sweep's or the preset's."""
+
     top_k: int | None = Field(default=None, ge=0)
+    """Number of most probable tokens to draw from on this task; 0 means all. Default: the sweep's or the preset's."""
+
     max_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens in one completion on this task. Default: the sweep's or the preset's."""
+
     stop: tuple[str, ...] | None = None
+    """Stop strings in place of the sweep's; stop strings of the task's prompt format always hold.
+
+    Default: the sweep's or the preset's.
+    """
 
 
 class Prices(Plain):
-    """US dollars: per hour of one engine (its GPUs together), or per million tokens of a service."""
+    """Prices of a model, in US dollars. Keys may be combined; without any, no dollars are reported for the model."""
 
     per_engine_hour: float | None = Field(default=None, ge=0)
+    """US dollars for one hour of one engine, all its GPUs together. Example: `2.5`.
+
+    Reports count the time that an engine spent on samples; the limit ``stop.usd`` counts all the time for which the
+    engine held its GPUs or cores, its start included.
+    """
+
     per_million_prompt_tokens: float | None = Field(default=None, ge=0)
+    """US dollars for a million prompt tokens of a service. Default: prompt tokens cost nothing."""
+
     per_million_tokens: float | None = Field(default=None, ge=0)
+    """US dollars for a million tokens that the model writes. Default: completion tokens cost nothing."""
 
 
 class ServiceSettings(Plain):
-    """How a service may be used. Only ``endpoint`` and ``extra`` change samples.
-
-    ``endpoint`` auto sends a chat to the chat endpoint and a text to the other one; ``chat`` makes a text one user
-    message. ``n_per_request`` asks for several samples at once where the service can. ``cap_usd`` is the most that
-    the model may cost in this run, over all continuations; it needs both prices per token. ``timeout_s`` bounds a try.
-    ``extra`` goes into every request as it is; ``check`` asks the service for its models before a run.
-    """
+    """Settings for asking a service (``engine: openai``). Only ``endpoint`` and ``extra`` change the samples."""
 
     endpoint: Literal["auto", "chat", "completions"] = "auto"
+    """Endpoint of the API: ``auto`` sends messages to chat/completions and plain text to completions.
+
+    ``chat`` sends a text as one user message; ``completions`` joins messages to one text with empty lines.
+    """
+
     n_per_request: int = Field(default=1, ge=1)
+    """Samples to ask for in one request (``n``), so that their prompt is billed once. Ignored with seed per_sample.
+
+    A service that returns fewer is asked again for the rest.
+    """
+
     requests_per_minute: float | None = Field(default=None, gt=0)
+    """Most requests in a minute, spread evenly. Default: no limit."""
+
     tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Most tokens in a minute, prompt and completions together. Default: no limit.
+
+    A request is counted at its most before it is sent (one token for each byte of the prompt, ``max_tokens`` for each
+    sample); tokens that it did not use are given back when the answer comes.
+    """
+
     timeout_s: float = Field(default=600.0, gt=0)
+    """Seconds that one try of a request may take; a later answer counts as lost, and the request is tried again."""
+
     cap_usd: float | None = Field(default=None, gt=0)
+    """Most US dollars that the model may cost in this run, over all sessions. Default: no cap.
+
+    A unit starts only if its worst case still fits below the cap. Needs ``prices.per_million_prompt_tokens`` and
+    ``prices.per_million_tokens``. Example: `20`.
+    """
+
     max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Name under which the service takes the limit on tokens."""
+
     extra: dict[str, Any] = Field(default_factory=dict)
+    """Further keys of the request's body, sent as they are. Example: `{reasoning_effort: low}`.
+
+    Keys that the sweep sets itself (``temperature``, ``stop``, ``n``, …) are refused here.
+    """
+
     check: bool = True
+    """Asks the service for its list of models before a run: a wrong address, key or model name is found at once."""
 
     @field_validator("extra")
     @classmethod
@@ -79,39 +152,102 @@ class ServiceSettings(Plain):
 
 
 class ModelSpec(Plain):
-    """One model of a sweep and the engine that serves it.
-
-    ``path`` is a local folder, a Hugging Face id, an ``s3://`` folder, the model name at a service (``openai``), or a
-    samples file (``replay``). ``k`` is samples per problem, ``tasks`` those that it is asked (all, where none is
-    named). A model with ``sampling`` of its own keeps to it on every task. ``gpus`` is what one engine holds: 0.25 of a
-    GPU, or 2 GPUs of one node for tensor parallelism. ``engines_per_gpu`` says a share as a number of engines; ``auto``
-    packs several engines of a small model where they fit. On a machine without a GPU an engine gets CPU cores instead.
-    ``vllm`` passes further engine arguments through as they are. ``weight`` is its share of the cluster beside other
-    models. An engine that has work and gives nothing for ``stall_timeout_s`` seconds is killed and replaced.
-    """
+    """One model of a sweep and the engines that serve it."""
 
     name: str = Field(min_length=1)
+    """Name of the model in columns, reports and paths; it must be unique in the sweep. Example: `qwen-1.5b`."""
+
     path: str = Field(min_length=1)
+    """Location of the model: a folder, a Hugging Face id, an ``s3://`` folder, or what ``engine`` takes instead.
+
+    ``openai`` takes the name that the service knows the model by, ``replay`` a JSONL file of samples or ``gold``. A
+    relative path starts at the folder of the sweep's file; a folder must be there on every node. Example:
+    `Qwen/Qwen2.5-1.5B`.
+    """
+
     engine: Literal["vllm", "openai", "replay"] = "vllm"
+    """Producer of the samples: ``vllm`` runs the model here, ``openai`` asks a service over HTTP.
+
+    ``replay`` returns the samples of a file, or with path ``gold`` each problem's own solution.
+    """
+
     revision: str | None = None
+    """Commit, branch or tag of a model on the hub. Default: the newest commit of its main branch.
+
+    For ``openai`` it is a free text that names the version of the model. It is part of the model's identity.
+    """
+
     k: int | None = Field(default=None, ge=1)
+    """Samples per problem of this model, on every task. Default: the task's, the sweep's, the preset's, else 100."""
+
     tasks: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Names of the tasks that the model is asked. Default: all tasks of the sweep. Example: `[gsm8k, math]`."""
+
     baseline: bool = False
+    """Marks the model as one to compare with: reports say at which k each other model reaches its single try."""
+
     sampling: SamplingSettings | None = None
+    """Sampling settings of this model on every task, whatever the tasks say. Default: the task's and the sweep's.
+
+    Keys that are not given have their own defaults, not the sweep's values.
+    """
+
     engines: int | Literal["auto"] = "auto"
+    """Number of engines of this model, at least 1; ``auto`` starts as many as fit and have work.
+
+    A service always has one engine, which keeps the rate limits; ``parallel`` is how much it asks at a time.
+    """
+
     gpus: float = Field(default=1.0, gt=0)
+    """GPUs that one engine holds: below 1 a share of one GPU, else whole GPUs of one node (tensor parallelism).
+
+    On a cluster without GPUs an engine gets CPU cores instead. Only for vllm. Examples: `0.25`, `2`.
+    """
+
     engines_per_gpu: int | Literal["auto"] = 1
+    """Engines that share one GPU; ``auto`` puts up to 4 engines of a small model on it where their memory fits.
+
+    A model is small up to 3 billion parameters. Give this or ``gpus``, not both.
+    """
+
     dtype: str = "auto"
+    """Number format that vLLM computes in; ``auto`` is what the model's config says. Example: `bfloat16`."""
+
     max_model_len: int | None = Field(default=None, ge=8)
+    """Most tokens of prompt and completion together. Default: the context length of the model's config."""
+
     max_num_seqs: int = Field(default=256, ge=1)
+    """Most samples that one vLLM engine generates at a time."""
+
     weight: float = Field(default=1.0, gt=0)
+    """Share of the cluster relative to the other models: weight 2 gets twice the GPUs of weight 1."""
+
     stall_timeout_s: float = Field(default=600.0, gt=0)
+    """Seconds for which an engine with work may return nothing; then it is killed and replaced."""
+
     prices: Prices = Prices()
+    """Prices in US dollars, for reports and spending limits. Default: no dollars are counted."""
+
     base_url: str | None = None
+    """Address of the service, needed by ``openai``; no credentials and no query. Example: `https://host/v1`."""
+
     api_key_env: str | None = None
+    """Environment variable that holds the service's key, never the key itself. Default: no key is sent.
+
+    It must be set where the run is started and where engines run. Example: `OPENAI_API_KEY`.
+    """
+
     parallel: int = Field(default=OPENAI_DEFAULT_PARALLEL, ge=1)
+    """Most requests that are open at the service at a time. Only for ``openai``."""
+
     service: ServiceSettings = ServiceSettings()
+    """Settings for asking the service: endpoint, rate limits, spending cap. Only for ``openai``."""
+
     vllm: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of vLLM's EngineArgs, passed as they are; they replace Troop's own. Only for vllm.
+
+    Example: `{enable_prefix_caching: false}`.
+    """
 
     @field_validator("engines", "engines_per_gpu")
     @classmethod
@@ -151,7 +287,7 @@ class ModelSpec(Plain):
     @field_validator("api_key_env")
     @classmethod
     def _names_a_variable(cls, value: str | None) -> str | None:
-        """A key put here by mistake must not get into a plan, nor into the error: see validate.SECRET."""
+        """Refuses a key put here by mistake: it must reach neither a plan nor the error (see validate.SECRET)."""
         if value is not None and not ENVIRONMENT_NAME.fullmatch(value):
             raise ValueError("the name of an environment variable that holds the key, never the key itself")
         return value
@@ -167,23 +303,23 @@ class ModelSpec(Plain):
 
     @property
     def distribution(self) -> dict[str, object]:
-        """What changes the model's samples; the rest (how many engines, prices) may change between runs."""
+        """The parts of the spec that change the model's samples; others (engines, prices) may change between runs."""
         kept = self.model_dump(mode="json", include={"engine", "revision", "dtype", "max_model_len", "base_url"})
-        local = Path(self.path).exists()  # then the hash of its content tells, not where it lies
-        own = "own" if self.sampling else None  # then a task's settings do not hold for it, though they look the same
+        local = Path(self.path).exists()  # the hash of its content identifies it, not its folder
+        own = "own" if self.sampling else None  # a task's settings do not apply, even if the sweep's look the same
         said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own}
         kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
         return {"path": Path(self.path).name if local else self.path, **kept, "vllm": self.vllm}
 
 
 def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling | None) -> SamplingSettings:
-    """What a model samples with on a problem whose task says ``task``; see ``jobs.sweep.Sweep`` for who goes first."""
+    """Returns a model's settings on a problem with the task's ``task``; ``jobs.sweep.Sweep`` has the precedence."""
     if task is None or model.sampling is not None:
         return settings
     return settings.model_copy(update=task.model_dump(exclude_none=True))
 
 
 def distribution_digest(model: ModelSpec, settings: SamplingSettings, revision: str) -> str:
-    """Hash of all that changes the samples of one model: stored on every row."""
+    """Returns a hash of everything that changes the samples of one model; it is stored on every row."""
     parts = [model.distribution, settings.model_dump(mode="json"), revision]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

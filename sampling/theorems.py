@@ -1,6 +1,7 @@
-"""Lean 4 source as text: its comments, the statement and the proof of a theorem, the theorems of a file.
+"""Lean 4 source as text: comments, statement and proof of a theorem, the theorems of a file.
 
-Nothing is elaborated here, and nothing hostile is trusted to it: who judges proofs is ``verify/lean/verifier.py``.
+This module reads text and elaborates nothing; it must not be trusted with hostile text. ``verify/lean/verifier.py``
+judges proofs.
 """
 
 import re
@@ -22,7 +23,7 @@ _UNFINISHED = re.compile(r"\bsorry\b")
 
 @dataclass(frozen=True, slots=True)
 class Theorem:
-    """``statement`` ends before its ``:=``; ``proof`` is what follows ``:= by``, None where it is not finished."""
+    """A theorem: ``statement`` is the text before ``:=``, ``proof`` the text after ``:= by``, None if unfinished."""
 
     name: str
     statement: str
@@ -30,7 +31,7 @@ class Theorem:
 
 
 def without_comments(source: str) -> str:
-    """The source with every comment, nested ones too, replaced by a blank; an unclosed one takes the rest with it."""
+    """Returns the source with each comment replaced by a blank; an unclosed comment goes to the end of the text."""
     kept, at = [], 0
     while found := _LEXEME.search(source, at):
         if found[0][0] == '"':
@@ -43,7 +44,7 @@ def without_comments(source: str) -> str:
 
 
 def _after_block(source: str, at: int) -> int:
-    """Where the comment whose inside begins at ``at`` is over."""
+    """Returns the end of the block comment whose inside begins at ``at``; comments may be nested."""
     depth = 1
     for edge in _EDGE.finditer(source, at):
         depth += 1 if edge[0] == "/-" else -1
@@ -53,13 +54,13 @@ def _after_block(source: str, at: int) -> int:
 
 
 def theorem_name(statement: str) -> str | None:
-    """The name that ``theorem NAME …`` declares; None where the text begins with no theorem."""
+    """Returns the name that ``theorem NAME …`` declares; None where the text does not begin with a theorem."""
     found = _HEAD.match(statement)
     return found[1] if found else None
 
 
 def read_theorem(source: str) -> Theorem:
-    """One theorem with or without ``:= by …``; raises ValueError that says what it lacks."""
+    """Parses one theorem with or without ``:= by …``; raises ValueError that says what is missing."""
     name = theorem_name(source)
     if name is None:
         raise ValueError("statement: `theorem NAME … : …` is needed")
@@ -74,9 +75,9 @@ def read_theorem(source: str) -> Theorem:
 
 
 def read_file(source: str, where: str) -> Iterator[tuple[str, Theorem, str]]:
-    """Each top-level theorem of a file with where it stands and the file's header (``import``, ``open``, …).
+    """Yields each top-level theorem of a file, as (place, theorem, header of the file: ``import``, ``open``, …).
 
-    Raises BadInput naming the line of a theorem that cannot be read.
+    Raises BadInput that names the line of a theorem that cannot be read.
     """
     starts = [found.start() for found in _STARTS.finditer(source)]
     header = without_comments(source[: starts[0]] if starts else source).strip() + "\n\n"
@@ -89,19 +90,22 @@ def read_file(source: str, where: str) -> Iterator[tuple[str, Theorem, str]]:
 
 
 def _own_lines(source: str) -> str:
-    """A theorem without the commands and comments at a line's start that follow it (``#align …``, a docstring)."""
+    """Returns a theorem's text without the commands and comments that follow it (``#align …``, a docstring)."""
     return re.split(r"\n(?=#|/-|--|end\b|namespace\b|section\b|open\b)", source, maxsplit=1)[0]
 
 
 def _proof_at(source: str) -> int:
-    """Where ``:=`` outside all brackets begins the proof: the first before ``by``, else the first; else the end."""
+    """Returns the offset of the ``:=`` before the proof, outside all brackets; the end of the text if there is none.
+
+    The first ``:= by`` counts, else the first ``:=``.
+    """
     plain = _outside_brackets(source)
     found = re.search(r":=\s*by\b", plain) or re.search(r":=", plain)
     return found.start() if found else len(source)
 
 
 def _outside_brackets(source: str) -> str:
-    """The same text with blanks for all that stands in brackets, so that offsets stay."""
+    """Returns the text with blanks in place of everything in brackets, so that offsets stay the same."""
     depth, out = 0, []
     for letter in source:
         depth -= letter in _CLOSE

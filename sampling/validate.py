@@ -1,4 +1,4 @@
-"""Pydantic models that refuse unknown keys, and their errors in one line: where, what, what is allowed."""
+"""Pydantic models that refuse unknown keys; their errors fit one line: where, what is wrong, what is allowed."""
 
 import json
 import re
@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sampling.errors import BadInput
 
 M = TypeVar("M", bound="Plain")
-SECRET = frozenset({"api_key_env", "base_url"})  # where somebody may put a key by mistake: its value is never shown
+SECRET = frozenset(
+    {"api_key_env", "base_url"}
+)  # a user may put a secret here by mistake, so errors never show the value
 
 
 class Plain(BaseModel):
@@ -24,7 +26,7 @@ class Plain(BaseModel):
 
 
 def parse(model: type[M], data: object, where: str) -> M:
-    """``data`` as a ``model``; raises BadInput with one line that starts with ``where``."""
+    """Returns ``data`` as a ``model``; raises BadInput with one line that starts with ``where``."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -32,7 +34,7 @@ def parse(model: type[M], data: object, where: str) -> M:
 
 
 def parse_json(model: type[M], data: bytes, where: str) -> M:
-    """The same from JSON."""
+    """Parses JSON into a ``model``; raises BadInput with one line that starts with ``where``."""
     try:
         return parse(model, json.loads(data), where)
     except ValueError as error:

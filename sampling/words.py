@@ -1,6 +1,11 @@
-"""How numbers are said to a person."""
+"""How numbers and foreign text are written for a person."""
 
 
 def many(number: int, thing: str) -> str:
-    """``1 unit``, ``2,048 units``."""
+    """Returns a number with its noun: ``1 unit``, ``2,048 units``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def printable(value: object) -> str:
+    """Returns a value in one line, with control characters shown as escapes."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value))

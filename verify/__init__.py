@@ -1,1 +1,1 @@
-"""Verdicts: the sandbox and one module per verifier. Knows nothing of Ray or vLLM."""
+"""Verdicts: the sandbox and one module per verifier. Imports neither Ray nor vLLM."""

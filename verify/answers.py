@@ -1,8 +1,8 @@
-"""Which answer a completion gives: the conventions of GSM8K, MATH (Minerva) and multiple choice, as pure functions.
+"""Finds the answer of a completion by the conventions of GSM8K, MATH (Minerva) and multiple choice. Pure functions.
 
-Base models go on after their answer with a next question of their own, chat models correct themselves. So formats that
-few-shot prompts teach (``#### N``, "The final answer is … I hope it is correct") count where they first appear, what
-chat models write (``\\boxed{…}``, "the answer is …") where it appears last. All searches are linear and bounded.
+Base models go on after their answer with a next question of their own; chat models correct themselves. So the first
+answer counts in formats that few-shot prompts teach (``#### N``, "The final answer is … I hope it is correct"), and the
+last one in formats that chat models write (``\\boxed{…}``, "the answer is …"). All searches are linear and bounded.
 """
 
 import re
@@ -12,7 +12,7 @@ from fractions import Fraction
 from sampling.boxed import MAX_ANSWER, boxed_answer
 from verify.extract import after_thinking
 
-MAX_TEXT = 1_000_000  # characters; of a longer text its end is read
+MAX_TEXT = 1_000_000  # characters; only the last ones of a longer text are read
 
 _HASHES = re.compile(
     r"####[ \t]*(?P<number>[-+]?\$?[ \t]?-?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+))(?P<rest>[^\n]{0,60})"
@@ -31,13 +31,13 @@ _MATH_WORDS = frozenset({"pi", "sqrt", "sin", "cos", "tan", "log", "ln", "exp", 
 
 
 def math_answer(text: str) -> str | None:
-    """The final answer of a worked solution as it is written there, or None.
+    """Returns the final answer of a worked solution as it is written there, or None.
 
-    In this order: Minerva's "final answer is … I hope", the last ``\\boxed{}``, the first ``#### N``, the last "answer
-    is", a text that is nothing but an answer, the last number (with the formula it stands in).
+    The first rule that finds an answer decides: Minerva's "final answer is … I hope", the last ``\\boxed{}``, the
+    first ``#### N``, the last "answer is", a text that is only an answer, the last number (with the formula around it).
     """
     text = clean(after_thinking(text[-MAX_TEXT:])).strip()
-    for rule in (minerva_answer, boxed_answer, gsm8k_answer, stated_answer, _bare_answer, _last_value):
+    for rule in (minerva_answer, boxed_answer, gsm8k_answer, stated_answer, _bare_answer, last_value):
         found = rule(text)
         if found is not None and 0 < len(found.strip()) <= MAX_ANSWER:
             return found.strip()
@@ -45,7 +45,7 @@ def math_answer(text: str) -> str | None:
 
 
 def gsm8k_answer(text: str) -> str | None:
-    """The number of the first ``#### N`` line; a heading such as ``#### 1. First step`` is none."""
+    """Returns the number of the first ``#### N`` line; a heading such as ``#### 1. First step`` does not count."""
     for found in _HASHES.finditer(text):
         if not _HEADING.match(found["rest"]):
             return found["number"].rstrip(",")
@@ -53,7 +53,7 @@ def gsm8k_answer(text: str) -> str | None:
 
 
 def minerva_answer(text: str) -> str | None:
-    """What stands between the first "final answer is" and "I hope it is correct"."""
+    """Returns the text between the first "final answer is" and the "I hope" after it."""
     found = _FINAL.search(text)
     if not found:
         return None
@@ -62,7 +62,7 @@ def minerva_answer(text: str) -> str | None:
 
 
 def stated_answer(text: str) -> str | None:
-    """The rest of the sentence after the last "answer is" or "answer:"."""
+    """Returns the rest of the sentence after the last "answer is" or "answer:"; of prose, its number or formula."""
     last = deque(_STATED.finditer(text), maxlen=1)
     if not last:
         return None
@@ -77,14 +77,8 @@ def stated_answer(text: str) -> str | None:
     return number[0].rstrip(",") if number and "\\" not in said else said or None
 
 
-def last_number(text: str) -> str | None:
-    """The last number in the text, GSM8K's usual fallback."""
-    last = deque(_NUMBER.finditer(text), maxlen=1)
-    return last[0][0].rstrip(",") if last else None
-
-
-def _last_value(text: str) -> str | None:
-    """The last number or the last formula, whichever comes later; of a number in a formula, the formula."""
+def last_value(text: str) -> str | None:
+    """Returns the last number or the last formula, whichever ends later; for a number in a formula, the formula."""
     number = deque(_NUMBER.finditer(text), maxlen=1)
     span = deque((span for span in _MATH_SPAN.finditer(text) if len(_words(span[0])) <= 1), maxlen=1)
     if span and (not number or span[0].end() >= number[0].end()):
@@ -93,7 +87,7 @@ def _last_value(text: str) -> str | None:
 
 
 def _bare_answer(text: str) -> str | None:
-    """The text itself if it is one short line that holds no sentence."""
+    """Returns the text itself if it is one short line without a sentence."""
     if "\n" in text or len(text) > 300 or not any(character.isalnum() for character in text):
         return None
     words = [word for word in _words(text) if word.lower() not in _MATH_WORDS]
@@ -101,7 +95,7 @@ def _bare_answer(text: str) -> str | None:
 
 
 def _words(text: str) -> list[str]:
-    """The words of prose in ``text``, as against the names of commands."""
+    """Returns the words of prose in ``text``, without the names of LaTeX commands."""
     return _WORD.findall(_NO_PROSE.sub("", text))
 
 
@@ -119,7 +113,7 @@ _CHOICE_LINE = re.compile(r"[*$(\[ \t]{0,4}(?P<choice>[A-Z0-9])(?:[)\]*$.: \t]{0
 
 
 def choice_answer(text: str) -> str | None:
-    """The chosen letter or digit, in capitals: boxed, stated last, or at the head of the first or last line."""
+    """Returns the chosen letter or digit in capitals: boxed, else stated last, else first in the first or last line."""
     text = clean(after_thinking(text[-MAX_TEXT:])).strip()
     boxed = boxed_answer(text)
     if boxed and (letter := re.sub(r"\\text|[{}()\s.]", "", boxed)) and len(letter) == 1:
@@ -156,13 +150,13 @@ _GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?:\.[0-9]+)?")
 
 
 def clean(text: str) -> str:
-    """``text`` as something that every store and protocol takes: no control characters, no lone surrogates."""
+    """Returns ``text`` without control characters and lone surrogates, so that every store and protocol takes it."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text)
 
 
 def unwrapped(answer: str) -> str:
-    """``answer`` without the delimiters, emphasis and final full stop around it."""
+    """Returns ``answer`` without the delimiters, emphasis and final full stop around it."""
     answer = answer.strip()
     for _ in range(4):
         for left, right in _WRAPPERS:
@@ -173,14 +167,14 @@ def unwrapped(answer: str) -> str:
 
 
 def as_latex(answer: str) -> str:
-    """Mathematics as one types it (``2*sqrt(13)``, ``pi/6``, ``√2``, ``1 4/5``) in LaTeX."""
+    """Returns typed mathematics (``2*sqrt(13)``, ``pi/6``, ``√2``, ``1 4/5``) in LaTeX."""
     text = _TYPED_ROOT.sub(lambda found: f"\\sqrt{{{found['inner'] or found['of']}}}", answer)
     text = _TYPED_TIMES.sub("", _TYPED_PI.sub(r"\\pi ", text))
     return _TYPED_MIXED.sub(r"\g<whole>\\frac{\g<top>}{\g<bottom>}", text)
 
 
 def normalise(answer: str) -> str:
-    """One spelling for answers that differ in notation only: what majority votes count."""
+    """Returns one spelling for answers that differ in notation only; majority votes count these."""
     text = as_latex(unwrapped(clean(answer)[:MAX_ANSWER]).translate(_SPOKEN))
     text = _UNIT.sub("", text.replace("dfrac", "frac").replace("tfrac", "frac").replace("cfrac", "frac"))
     text = _TEXT.sub(lambda found: found["content"], _DROPPED.sub("", text))
@@ -199,7 +193,7 @@ def normalise(answer: str) -> str:
 
 
 def as_number(text: str) -> Fraction | None:
-    """The number that a normalised answer is: an integer, a decimal, a fraction or a mixed number such as 1½."""
+    """Returns a normalised answer as a number (integer, decimal, fraction, mixed number); None where it is none."""
     if found := _NUMERIC_FRACTION.fullmatch(text):
         sign, whole, top, bottom = -1 if found["sign"] else 1, found["whole"], int(found["top"]), int(found["bottom"])
         return sign * (int(whole or 0) + Fraction(top, bottom)) if bottom else None
@@ -210,7 +204,7 @@ def as_number(text: str) -> Fraction | None:
 
 
 def number_text(number: Fraction) -> str:
-    """``18``, ``0.5``, ``1/3``: a decimal where it ends within twelve places, else a reduced fraction."""
+    """Returns ``18``, ``0.5``, ``1/3``: a decimal where it ends within twelve places, else a reduced fraction."""
     if number.denominator == 1:
         return str(number.numerator)
     if 10**12 % number.denominator:

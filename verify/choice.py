@@ -1,14 +1,15 @@
-"""Multiple choice: the chosen letter (or digit) must be the right one."""
+"""The verifier ``choice``: the chosen letter (or digit) must be the right one."""
 
 import re
 
-from sampling.problems import AnswerReference, Problem
+from sampling.problems import Problem
+from sampling.references import AnswerReference
 from verify.answers import choice_answer
 from verify.verdict import Status, Verdict
 
 
 class ChoiceVerifier:
-    """``answer`` in the reference is a letter or digit, in whatever brackets: ``B``, ``(b)``."""
+    """Compares the chosen letter or digit with the reference's ``answer``, which may stand in brackets: ``(b)``."""
 
     version = "choice/1"
 
@@ -25,4 +26,4 @@ class ChoiceVerifier:
         return Verdict(Status.FAIL, reason="another choice", answer=answer)
 
     def close(self) -> None:
-        """Owns no process."""
+        """Does nothing: this verifier owns no process."""

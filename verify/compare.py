@@ -1,6 +1,6 @@
-"""Comparing what came out with what had to: whole outputs by one of four checkers, and plain built-in values.
+"""Compares actual with expected results: whole outputs by one of four checkers, and plain built-in values.
 
-Runs in the supervisor, over data that a stranger wrote: every comparison is linear in its size.
+The code runs in the supervisor, over data that a stranger wrote: every comparison is linear in its size.
 """
 
 import math
@@ -12,17 +12,17 @@ _MAX_NUMBER = 400  # characters; no float has more, and int() of longer ones is 
 
 
 def same_output(checker: str, expected: str, actual: str) -> bool:
-    """Whether a program's output is right by ``checker``, one of ``CHECKERS``."""
+    """Returns True if a program's output is right by ``checker``, one of ``CHECKERS``."""
     return CHECKERS[checker](expected, actual)
 
 
 def _exact(expected: str, actual: str) -> bool:
-    """To the byte."""
+    """Accepts only the same characters."""
     return expected == actual
 
 
 def _lines(expected: str, actual: str) -> bool:
-    """Line by line, without white space at the ends of lines and without empty lines at the end."""
+    """Compares line by line; ignores white space at the ends of lines and empty lines at the end."""
     return _stripped_lines(expected) == _stripped_lines(actual)
 
 
@@ -34,12 +34,12 @@ def _stripped_lines(text: str) -> list[str]:
 
 
 def _tokens(expected: str, actual: str) -> bool:
-    """Word by word, whatever white space is between the words."""
+    """Compares word by word; any white space separates words."""
     return expected.split() == actual.split()
 
 
 def _float(expected: str, actual: str) -> bool:
-    """Word by word, numbers within a relative or absolute error of a millionth."""
+    """Compares word by word; numbers may differ by a relative or absolute error of a millionth."""
     wanted, given = expected.split(), actual.split()
     return len(wanted) == len(given) and all(map(_same_word, wanted, given))
 
@@ -52,7 +52,7 @@ def _same_word(expected: str, actual: str) -> bool:
 
 
 def _number(word: str) -> float | None:
-    """A decimal number as programs print it; neither ``nan`` nor ``1_000``."""
+    """Returns a decimal number as programs print it; None for other words, ``nan`` and ``1_000``."""
     if len(word) > _MAX_NUMBER or "_" in word:
         return None
     try:
@@ -71,15 +71,15 @@ CHECKERS: dict[str, Callable[[str, str], bool]] = {
 
 
 def close(expected: float, actual: float) -> bool:
-    """Equal, or within a relative or absolute error of a millionth; an infinity only equals itself."""
+    """Returns True within a relative or absolute error of a millionth; an infinity equals only itself."""
     return math.isclose(expected, actual, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
 
 
 def same_value(expected: Any, actual: Any) -> bool:
-    """Python's ``==`` over exact built-in types, with two exceptions where expectations come from JSON.
+    """Compares like Python's ``==`` over exact built-in types, with two exceptions because expectations are JSON.
 
-    Floats are equal within a millionth, and a tuple is as good as the list that JSON has in its place. As with ``==``,
-    ``True`` is 1 and 1 is 1.0. Iterators are compared by what they yield.
+    Floats are equal within a millionth, and a tuple equals a list with the same items if the list is expected. As with
+    ``==``, ``True`` equals 1 and 1 equals 1.0. An iterator is compared by the items that it yields.
     """
     if hasattr(actual, "__next__"):
         actual = list(actual)

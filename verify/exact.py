@@ -1,14 +1,15 @@
-"""Exact match: the completion is the answer, but for blanks around it and the kind of line ends."""
+"""The verifier ``exact``: the completion must equal the answer, except for blanks around it and for line ends."""
 
 from sampling.boxed import MAX_ANSWER
-from sampling.problems import AnswerReference, Problem
+from sampling.problems import Problem
+from sampling.references import AnswerReference
 from verify.answers import clean
 from verify.extract import after_thinking
 from verify.verdict import Status, Verdict
 
 
 class ExactVerifier:
-    """``answer`` in the reference is the whole completion; what was thought aloud before it does not count."""
+    """Compares the whole completion, after a finished thought, with the reference's ``answer``."""
 
     version = "exact/1"
 
@@ -24,7 +25,7 @@ class ExactVerifier:
         return Verdict(Status.FAIL, reason="another text", answer=answer)
 
     def close(self) -> None:
-        """Owns no process."""
+        """Does nothing: this verifier owns no process."""
 
 
 def _canonical(text: str) -> str:

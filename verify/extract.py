@@ -1,7 +1,7 @@
-"""Which program a completion offers. Models wrap code in prose, fences and half sentences; verifiers need one text.
+"""Finds the program in a completion. Models wrap code in prose, fences and half sentences; verifiers need one text.
 
-The same rules serve every code verifier, and they are pure: the text is never executed. Where they have to know whether
-a piece of text is Python, they parse it (to a syntax tree, nothing more), bounded in length and depth.
+All code verifiers share these rules. The rules are pure: they never execute the text. To know if a piece of text is
+Python, they parse it (to a syntax tree, nothing more), with bounds on length and depth.
 """
 
 import ast
@@ -10,9 +10,9 @@ import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 
-VERSION = "extract/1"  # changes with every rule below: it is part of the version of all code verdicts
-MAX_TEXT = 2_000_000  # characters; the longest contexts served today end far below
-MAX_PARSED = 200_000  # characters of unfenced text in which code is looked for
+VERSION = "extract/1"  # must change with every rule below: it is part of the version of all code verdicts
+MAX_TEXT = 2_000_000  # characters; the longest contexts of today are far shorter
+MAX_PARSED = 200_000  # characters of unfenced text that are searched for code
 PYTHON_LABELS = frozenset({"py", "py3", "python", "python3", "pypy", "pypy3"})
 
 _THOUGHT_END = "</think>"
@@ -23,7 +23,7 @@ _CODE_LINE = re.compile(
     r"|if[ \t]+__name__\b)",
     re.MULTILINE,
 )
-# One lexeme that decides where a statement may start. Possessive, so that it is linear in any text.
+# One lexeme that decides where a statement may start. Its quantifiers are possessive, so it is linear in any text.
 _LEXEME = re.compile(
     r'(?P<string>"""(?:[^\\"]|\\.|"(?!""))*+(?:"""|\Z)|'
     r"'''(?:[^\\']|\\.|'(?!''))*+(?:'''|\Z)|"
@@ -37,23 +37,22 @@ _KEPT_AFTER_BODY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Imp
 
 
 def extract_code(text: str, *, prefix: str = "", entry_point: str | None = None) -> str | None:
-    """The program that ``text`` offers, or None where it offers none.
+    """Returns the program that ``text`` offers, or None where it offers none.
 
-    1. What a model thought before ``</think>`` is not looked at, nor what follows a line ``[DONE]`` (MBPP's format).
-    2. *Continuation*: a ``prefix`` (the prompt's own code, e.g. a signature with its docstring) that the text goes on
-       with, an indented line first, gives the prefix plus the body. The body ends at the first fence or unindented
-       line; functions, classes, imports and assignments after it are kept up to the first thing that is none of these,
-       does not parse, or defines ``entry_point`` again.
-    3. *Fences* (an unclosed one runs to the end): the last block that defines ``entry_point``, else the last block,
-       where one labelled Python goes before an unlabelled one and that before any other. The part of the prefix before
+    1. Text before ``</think>`` and text after a line that begins with ``[DONE]`` (MBPP's format) are ignored.
+    2. *Continuation*: a text whose first line is indented continues a ``prefix`` (the prompt's own code, for example a
+       signature with its docstring) and gives the prefix plus the body. The body ends at the first fence or unindented
+       line. Functions, classes, imports and assignments after the body are kept, up to the first thing that is none of
+       these, does not parse, or defines ``entry_point`` again.
+    3. *Fences* (an unclosed one runs to the end): the last block that defines ``entry_point``, else the last block. A
+       block labelled Python goes before an unlabelled one, and an unlabelled one before any other. The prefix before
        its own definition of ``entry_point`` (imports, helpers) is put in front. A block that is an indented body
-       continues the prefix. Code before a first, unlabelled fence was begun in a fence that the prompt had opened, and
-       is the program.
-    4. *Plain text*: as it is where it parses; else without prose before its first line of code and after its last
-       complete statement. The prefix's imports and helpers are put in front.
-    5. Of an ``entry_point`` that is a method (``Solution.solve``), the class is what a block has to define.
-    6. A text that continues the prefix but does not parse is still a candidate (which will fail) if nothing better was
-       found. Text with a NUL or a lone surrogate in the program, or of over ``MAX_TEXT`` characters, offers none.
+       continues the prefix. Code before a first, unlabelled fence is the program: the prompt opened its fence.
+    4. *Plain text*: the whole text if it parses; else the text without prose before its first line of code and after
+       its last complete statement. The prefix's imports and helpers are put in front.
+    5. For an ``entry_point`` that is a method (``Solution.solve``), a block has to define the class.
+    6. A text that continues the prefix but does not parse is still a candidate (which will fail) if no rule finds a
+       better one. A program with a NUL or a lone surrogate, or a text of over ``MAX_TEXT`` characters, offers none.
     """
     if len(text) > MAX_TEXT or len(prefix) > MAX_TEXT:
         return None
@@ -64,7 +63,7 @@ def extract_code(text: str, *, prefix: str = "", entry_point: str | None = None)
 
 
 def after_thinking(text: str) -> str:
-    """What a model says after it has thought aloud; the whole text where it did not."""
+    """Returns the text after the last ``</think>``; the whole text where there is none."""
     return text.rpartition(_THOUGHT_END)[2]
 
 
@@ -85,7 +84,7 @@ def _choose(text: str, prefix: str, entry_point: str | None) -> str | None:
 
 
 def _body(text: str, prefix: str) -> str | None:
-    """The start of ``text`` that could continue ``prefix``, up to the first fence; None where it does not go on."""
+    """Returns the start of ``text`` that can continue ``prefix``, up to the first fence; None where none can."""
     if not prefix:
         return None
     fence = _FENCE.search(text)
@@ -97,7 +96,7 @@ def _body(text: str, prefix: str) -> str | None:
 
 
 def _continued(prefix: str, body: str, entry_point: str | None) -> str | None:
-    """``prefix`` with its body and the definitions after it; None where the body itself is no Python."""
+    """Returns ``prefix`` with its body and the definitions after it; None where the body itself is no Python."""
     program = prefix + body
     cuts = [cut for cut in statement_starts(program) if cut > len(prefix)]
     ends = [*cuts, len(program)]
@@ -116,7 +115,7 @@ def _continued(prefix: str, body: str, entry_point: str | None) -> str | None:
 
 
 def _plain(text: str) -> str | None:
-    """Unfenced text as a program, without the prose around it; only the start of a very long text is looked at."""
+    """Returns unfenced text as a program, without the prose around it; reads only the start of a very long text."""
     text = text[:MAX_PARSED]
     nodes = _parse(text)
     if nodes is not None:
@@ -129,7 +128,7 @@ def _plain(text: str) -> str | None:
 
 
 def _plain_starts(text: str) -> list[int]:
-    """Where code may begin: at the first word, or after prose at the first line that only code looks like."""
+    """Offsets where code may begin: the first word, and after prose the first line that only code looks like."""
     first = len(text) - len(text.lstrip())
     code = _CODE_LINE.search(text)
     return [first, code.start()] if code and code.start() > first else [first]
@@ -147,7 +146,7 @@ def _up_to_prose(text: str) -> str | None:
 
 
 def _does_something(nodes: list[ast.stmt]) -> bool:
-    """False for words and numbers standing alone, which parse as Python but are prose."""
+    """Returns False for words and numbers alone, which parse as Python but are prose."""
     idle = (ast.Name, ast.Constant, ast.Tuple)
     return any(not (isinstance(node, ast.Expr) and isinstance(node.value, idle)) for node in nodes)
 
@@ -181,7 +180,7 @@ def _begun_in_prompt(text: str) -> str | None:
 
 
 def fenced_blocks(text: str) -> list[Block]:
-    """The fenced blocks that hold something. A labelled fence inside a block ends it and opens the next."""
+    """Returns the fenced blocks that are not empty. A labelled fence inside a block ends it and opens the next."""
     blocks: list[Block] = []
     opened: re.Match[str] | None = None
     for fence in _FENCE.finditer(text):
@@ -196,7 +195,7 @@ def fenced_blocks(text: str) -> list[Block]:
 
 
 def _block(text: str, opened: re.Match[str], end: int) -> Block:
-    """The text between two fences, less the indentation that the opening fence has itself (a block in a list)."""
+    """Returns the text between two fences, without the indentation of the opening fence (a block in a list)."""
     code = text[opened.end() + 1 : end]
     indent = opened[0][: len(opened[0]) - len(opened[0].lstrip())]
     if indent:
@@ -213,7 +212,7 @@ def _defines(code: str, entry_point: str | None) -> bool:
 
 
 def _head(prefix: str, entry_point: str | None) -> str:
-    """What stands in ``prefix`` before it starts to define ``entry_point``: imports and helpers."""
+    """Returns the part of ``prefix`` before its definition of ``entry_point``: imports and helpers."""
     if entry_point:
         found = re.search(rf"^(?:async[ \t]+)?(?:def|class)[ \t]+{re.escape(entry_point)}\b", prefix, re.MULTILINE)
         prefix = prefix[: found.start()] if found else prefix
@@ -225,7 +224,7 @@ def _head(prefix: str, entry_point: str | None) -> str:
 
 
 def statement_starts(text: str) -> list[int]:
-    """Offsets of the lines that start a top-level statement: unindented, outside strings, brackets and comments."""
+    """Returns offsets of lines that start a top-level statement: unindented, outside strings, brackets, comments."""
     starts, depth, decorated = [], 0, False
     if _starts_statement(text, 0):
         starts.append(0)
@@ -247,9 +246,9 @@ def _starts_statement(text: str, at: int) -> bool:
 
 
 def _parse(code: str) -> list[ast.stmt] | None:
-    """The statements of ``code``, or None where it is no Python. Nothing is compiled, let alone run."""
+    """Returns the statements of ``code``, or None where it is no Python. Compiles and runs nothing."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the candidate's own: "\d" in a string and the like
+        warnings.simplefilter("ignore")  # about the candidate's code: "\d" in a string and the like
         try:
             return ast.parse(code).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,6 +1,6 @@
-"""Math answers: equal spelling or equal numbers decide at once, everything else is asked of math-verify.
+"""The verifier ``math``: equal spelling or equal numbers decide at once; math-verify decides everything else.
 
-Most samples of a problem give one of few answers, so what math-verify said of a pair is remembered.
+Most samples of a problem give one of few answers, so the verdict of math-verify on a pair of answers is kept.
 """
 
 import time
@@ -10,17 +10,18 @@ from importlib.metadata import version as installed_version
 
 from sampling.boxed import MAX_ANSWER
 from sampling.errors import VerifierFault
-from sampling.problems import AnswerReference, Problem
+from sampling.problems import Problem
+from sampling.references import AnswerReference
 from verify.answers import as_latex, as_number, clean, math_answer, normalise, unwrapped
 from verify.math_process import Died, MathProcess, OutOfMemory, TimedOut
 from verify.verdict import Status, Verdict
 
-REMEMBERED = 20_000  # pairs of gold and answer
-TOLERANCE = Fraction(1, 2_000_000)  # a decimal is taken for a fraction that it rounds to six places
+REMEMBERED = 20_000  # pairs of gold and answer whose verdicts are kept
+TOLERANCE = Fraction(1, 2_000_000)  # a decimal equals a fraction that it rounds to six places
 
 
 class MathVerifier:
-    """``answer`` in the reference is compared with the final answer of the completion."""
+    """Compares the final answer of a completion with the reference's ``answer``."""
 
     version = f"math/2 math-verify={installed_version('math-verify')}"
 
@@ -38,12 +39,12 @@ class MathVerifier:
         quick = quick_equal(normalise(gold), answer)
         if quick is not None:
             return _decided(quick, answer)
-        return self._asked(gold, written, answer)
+        return self._ask_once(gold, written, answer)
 
     def close(self) -> None:
         self._process.close()
 
-    def _asked(self, gold: str, written: str, answer: str) -> Verdict:
+    def _ask_once(self, gold: str, written: str, answer: str) -> Verdict:
         if (gold, written) in self._known:
             self._known.move_to_end((gold, written))
             return self._known[gold, written]
@@ -70,7 +71,7 @@ class MathVerifier:
 
 
 def quick_equal(gold: str, answer: str) -> bool | None:
-    """Whether two normalised answers are equal, where spelling or arithmetic decides it; None where neither does."""
+    """Returns True or False where spelling or arithmetic decides if two normalised answers are equal; else None."""
     if gold == answer:
         return True
     left, right = as_number(gold), as_number(answer)
@@ -80,7 +81,7 @@ def quick_equal(gold: str, answer: str) -> bool | None:
 
 
 def _formula(text: str) -> str:
-    """``text`` as one formula: what math-verify reads between dollars cannot hold a second one."""
+    """Returns ``text`` as one formula between dollars, without dollars inside: math-verify must read one formula."""
     return f"${text.replace('$', ' ')}$"
 
 

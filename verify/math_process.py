@@ -1,4 +1,4 @@
-"""The parent's side of ``math_worker.py``: one lasting process, asked over pipes, killed and replaced when it hangs."""
+"""Starts ``math_worker.py`` as one lasting process, asks it over pipes, and kills and replaces it when it hangs."""
 
 import json
 import os
@@ -12,24 +12,24 @@ from pathlib import Path
 from sampling.errors import VerifierFault
 
 WORKER = Path(__file__).with_name("math_worker.py")
-START_S = 120.0  # importing sympy on a machine under load
-MAX_REPLY = 10_000
+START_S = 120.0  # to import sympy on a busy machine
+MAX_REPLY = 10_000  # bytes
 
 
 class TimedOut(Exception):
-    """The comparison did not end within its limit; its process is gone."""
+    """Raised where a comparison did not end within its limit; its process was killed."""
 
 
 class OutOfMemory(Exception):
-    """The comparison used more memory than it may."""
+    """Raised where a comparison needed more memory than allowed."""
 
 
 class Died(Exception):
-    """The process ended without an answer."""
+    """Raised where the process ended without an answer."""
 
 
 class MathProcess:
-    """Asks ``equal?`` of a process that can be killed. One request at a time; started with the first."""
+    """Asks a process that can be killed if two answers are equal. One request at a time; the first one starts it."""
 
     def __init__(self, *, limit_s: float, memory_mb: int) -> None:
         self.limit_s = limit_s
@@ -37,8 +37,8 @@ class MathProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def equal(self, pairs: Sequence[tuple[str, str]]) -> bool:
-        """Whether any (gold, answer) of ``pairs`` is a match; raises TimedOut, OutOfMemory, Died or VerifierFault."""
-        process = self._running()
+        """Returns True if any (gold, answer) pair matches; raises TimedOut, OutOfMemory, Died or VerifierFault."""
+        process = self._ensure_running()
         try:
             self._send(process, {"pairs": list(pairs), "limit_s": self.limit_s})
             reply = json.loads(self._receive(process, self.limit_s))
@@ -46,7 +46,7 @@ class MathProcess:
             self.close()
             raise
         if reply.get("error") == "memory":
-            self.close()  # what it still holds would count against the next request
+            self.close()  # memory that it still holds would count against the next request
             raise OutOfMemory
         return bool(reply["equal"])
 
@@ -60,7 +60,7 @@ class MathProcess:
             if pipe:
                 pipe.close()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _ensure_running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()

@@ -1,8 +1,8 @@
-"""The process that compares two answers with sympy. It is run as a script, and killed when a comparison hangs.
+"""The process that compares two answers with sympy. It runs as a script, and its parent kills it when it hangs.
 
-sympy can spend hours or gigabytes on an innocent formula (``9^{9^{9^9}}``) and nothing inside its process can stop it
-safely. So this file is executed by a fresh interpreter, speaks JSON lines over its pipes, limits its own memory, and is
-ended by the kernel's alarm should its parent be gone. Nothing of Troop is imported here.
+sympy can spend hours or gigabytes on a harmless formula (``9^{9^{9^9}}``), and nothing inside its process can stop it
+safely. So a fresh interpreter executes this file. It speaks JSON lines over its pipes and limits its own memory; the
+kernel's alarm ends it if its parent is gone. This file imports nothing of Troop.
 """
 
 import json
@@ -19,10 +19,10 @@ GRACE_S = 2.0  # beyond the parent's own time limit
 def serve(memory_mb: int) -> None:
     """Answers requests until standard input ends."""
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no reply
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # output that a library prints must not mix with replies
     sys.path[:] = json.loads(sys.stdin.readline())
     logging.disable()
-    _send(replies, {"ready": equal("$\\frac{1}{2}$", "$0.5$")})  # imports, and warms its parser
+    _send(replies, {"ready": equal("$\\frac{1}{2}$", "$0.5$")})  # imports math-verify and warms its parser
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     for line in sys.stdin:
         request = json.loads(line)
@@ -33,7 +33,7 @@ def serve(memory_mb: int) -> None:
 
 
 def equal(gold: str, answer: str) -> bool:
-    """Whether math-verify takes ``answer`` for ``gold``."""
+    """Returns True if math-verify finds ``answer`` equal to ``gold``."""
     from math_verify import parse, verify
 
     parsed_gold = parse(gold, parsing_timeout=None)
@@ -46,7 +46,7 @@ def _answer(pairs: list[list[str]]) -> dict[str, Any]:
         return {"equal": any(equal(gold, answer) for gold, answer in pairs)}
     except MemoryError:
         return {"error": "memory"}
-    except Exception as error:  # noqa: BLE001  a formula may break sympy in any way; that is an answer about the formula
+    except Exception as error:  # noqa: BLE001  a formula may break sympy in any way: then it is not equal
         return {"equal": False, "error": f"{type(error).__name__}"}
 
 

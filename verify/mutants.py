@@ -1,8 +1,9 @@
-"""Completions whose verdict is known beforehand: the gold solution, mutants of it, programs that run into a limit.
+"""Completions with a known verdict: the gold solution, mutants of it, programs that run into a limit.
 
-Pure functions: they make text, and nothing is run. A mutant must not be as good as gold by accident. Where that can be
-seen in the reference (nothing is expected, and it prints nothing), the mutant is not made; where only running can tell,
-it comes with a ``proof``: a completion that passes only if it is. A changed answer is never equal to gold.
+Pure functions: they make text and run nothing. A mutant must not be as good as gold by accident. Where the reference
+shows that it would be (nothing is expected and the mutant prints nothing), no mutant is made. Where only a run can
+show it, the mutant has a ``proof``: a completion that passes only if the mutant is as good as gold. A changed answer
+never equals gold.
 """
 
 import ast
@@ -13,12 +14,12 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
-from sampling.problems import (
+from sampling.problems import Problem
+from sampling.references import (
     AnswerReference,
     JudgeReference,
     LeanReference,
     PatchReference,
-    Problem,
     PythonReference,
     StdioReference,
 )
@@ -31,7 +32,7 @@ from verify.verdict import Status
 
 GOLD = "gold"
 WRONG = frozenset(Status) - {Status.PASS, Status.FAULT}
-LIMIT_S, LIMIT_MB = 1.0, 256  # for programs that run into a limit: what is shown is that there is one
+LIMIT_S, LIMIT_MB = 1.0, 256  # of programs that run into a limit; small, as they only show that there is a limit
 
 _ALWAYS_EQUAL = """
 class _Same:
@@ -63,14 +64,15 @@ _BREAKERS = {
     Status.MEMORY: "eaten = []\nwhile True:\n    eaten.append(bytearray(1 << 24))",
     Status.OUTPUT: "while True:\n    print('x' * 1000)",
 }
-_STRANGE = "-271828.25"  # what no answer equals that is not a number
+_STRANGE = "-271828.25"  # no answer that is not a number equals this
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """A completion of a problem and the statuses that are right for it.
 
-    ``proof``, if not empty, is a completion that passes only where this one is as good as gold: its pass says nothing.
+    ``proof``, if not empty, is a completion that passes only where this one is as good as gold; then the pass of this
+    one is no error.
     """
 
     check: str
@@ -80,9 +82,9 @@ class Known:
 
 
 def known_completions(problem: Problem) -> Iterator[Known]:
-    """The gold solution, then its mutants; nothing of what a judge is paid for.
+    """Yields the gold solution, then its mutants; nothing for problems of a paid judge.
 
-    Without a gold solution only a theorem has some, which prove nothing.
+    Without a gold solution only a theorem has mutants: proofs that prove nothing.
     """
     reference = problem.reference
     if isinstance(reference, JudgeReference):
@@ -105,7 +107,7 @@ def known_completions(problem: Problem) -> Iterator[Known]:
 
 
 def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
-    """Programs that sleep, eat memory or print without end, each with the problem under limits that it meets soon."""
+    """Yields programs that sleep, eat memory or print without end, each with the problem under limits met soon."""
     reference = problem.reference
     if isinstance(reference, AnswerReference | LeanReference | JudgeReference | PatchReference):
         return
@@ -120,7 +122,7 @@ def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
 
 
 def _function_that(body: str, solution: str | None, reference: PythonReference) -> str | None:
-    """Gold with another body in what the tests call; without a gold, the entry point alone."""
+    """Returns gold with another body in the functions that tests call; without a gold, the entry point alone."""
     if solution is not None:
         program, names = _program(solution, reference)
         return with_bodies(program, body, names) if names else None
@@ -129,7 +131,7 @@ def _function_that(body: str, solution: str | None, reference: PythonReference) 
 
 
 def _wrong_proofs(reference: LeanReference) -> Iterator[Known]:
-    """They are judged after the theorem itself was elaborated: one that is no Lean is a fault, and found here."""
+    """Yields proofs that prove nothing. A broken theorem is found by them too: its verdict is a fault."""
     name = theorem_name(reference.statement)
     yield Known("no proof", "", WRONG)
     yield Known("sorry", "  sorry\n", WRONG)
@@ -148,13 +150,13 @@ def _wrong_answers(verifier: str, answer: str) -> Iterator[Known]:
 
 
 def changed_number(answer: str) -> str:
-    """One more than a number; of any other answer, a number that it is not."""
+    """Returns one more than a number; for any other answer, a number that it does not equal."""
     number = as_number(normalise(answer))
     return _STRANGE if number is None else number_text(number + 1)
 
 
 def next_choice(answer: str) -> str:
-    """Another letter, or another digit, than the right one."""
+    """Returns another letter or digit than the right one."""
     letter = next((c for c in answer.upper() if c in string.ascii_uppercase + string.digits), "Z")
     return "A" if letter == "Z" else "0" if letter == "9" else chr(ord(letter) + 1)
 
@@ -174,7 +176,7 @@ _NEW_FILE = "diff --git a/{0} b/{0}\nnew file mode 100644\n--- /dev/null\n+++ b/
 
 
 def _wrong_patches(solution: str, reference: PatchReference) -> Iterator[Known]:
-    """No tests run for the first three; the last repairs nothing, so what has to be repaired still fails."""
+    """Yields three patches for which no test runs, and one that repairs nothing, so tests still fail."""
     gold = extract_diff(solution)
     yield Known("no diff", "", WRONG)
     yield Known("the tests changed", reference.test_patch, WRONG)
@@ -194,12 +196,12 @@ def _wrong_functions(solution: str, reference: PythonReference) -> Iterator[Know
         return
     yield Known("early exit in a call", fenced(with_bodies(program, _EXIT)), WRONG)
     yield Known("return None", fenced(with_bodies(program, "return None")), WRONG, fenced(only_falsy(program, names)))
-    if not reference.shared:  # in one process it may pass: that is why such verdicts are flagged
+    if not reference.shared:  # it may pass in a shared process; such verdicts carry a note
         yield Known("always equal", fenced(with_bodies(program, "return _Same()") + _ALWAYS_EQUAL), WRONG)
 
 
 def with_bodies(program: str, body: str, names: Container[str] | None = None) -> str:
-    """``program`` with another body in its functions and methods: all of them, or those of these ``names``."""
+    """Returns ``program`` with another body in all its functions and methods, or only in ``names``."""
     tree = _parsed(program)
     for name, function in _functions(tree).items():
         if names is None or name in names:
@@ -214,7 +216,7 @@ def _statements(body: str) -> list[ast.stmt]:
 
 
 def only_falsy(program: str, names: Sequence[str]) -> str:
-    """``program`` whose functions ``names`` raise where they would return anything but None, 0 or something empty.
+    """Returns ``program`` with functions ``names`` that raise unless they return None, 0 or something empty.
 
     Tests that it passes cannot tell gold from functions that return None.
     """
@@ -222,12 +224,12 @@ def only_falsy(program: str, names: Sequence[str]) -> str:
 
 
 def fenced(program: str) -> str:
-    """A program as the one block of a completion; no fence inside it can close this one."""
+    """Returns a program as the one block of a completion; no fence inside the program can close it."""
     return f"~~~~~~~~python\n{program}\n~~~~~~~~\n"
 
 
 def _program(solution: str, reference: PythonReference) -> tuple[str, tuple[str, ...]]:
-    """The program that a gold solution offers, and the functions that the tests call where it defines each of them."""
+    """Returns the program in a gold solution, and the functions in it that the tests call."""
     program = extract_code(solution, prefix=reference.prefix, entry_point=reference.entry_point) or ""
     defined = _functions(_parsed(program))
     if reference.entry_point:
@@ -237,7 +239,7 @@ def _program(solution: str, reference: PythonReference) -> tuple[str, tuple[str,
 
 
 def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
-    """By name, the functions at the top and the methods of classes at the top."""
+    """Returns top-level functions by name, and methods of top-level classes as ``Class.method``."""
     found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
     for node in tree.body:
         inner, before = (node.body, f"{node.name}.") if isinstance(node, ast.ClassDef) else ([node], "")
@@ -248,9 +250,9 @@ def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunctio
 
 
 def _parsed(program: str) -> ast.Module:
-    """The program's tree; an empty one where it is no Python."""
+    """Returns the program's syntax tree; an empty one where it is no Python."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # gold's own: "\\d" in a string and the like
+        warnings.simplefilter("ignore")  # about the gold code: "\\d" in a string and the like
         try:
             return ast.parse(program)
         except (SyntaxError, ValueError, RecursionError, MemoryError):

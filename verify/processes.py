@@ -1,4 +1,4 @@
-"""Worker processes that each own a judge: how one machine verifies on all its cores, without Ray."""
+"""Worker processes that each own verifiers: one machine verifies on all its cores, without Ray."""
 
 import multiprocessing
 import multiprocessing.util
@@ -17,8 +17,8 @@ R = TypeVar("R")
 Work = Callable[[Verifiers, Mapping[str, Problem], B], R]
 
 
-class JudgeProcesses:
-    """A pool; each process keeps its judge, and all problems, for all its batches."""
+class VerifierProcesses:
+    """A pool of processes; each keeps its verifiers and all problems for all its batches."""
 
     def __init__(
         self, problems: Mapping[str, Problem], tier: str | None, workers: int, *, remembered: int = REMEMBERED
@@ -29,11 +29,11 @@ class JudgeProcesses:
         self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=given)
 
     def submit(self, work: Work[B, R], batch: B) -> Future[R]:
-        """``work(judge, problems, batch)`` in one of the processes; ends in BrokenProcessPool when one has died."""
+        """Runs ``work(verifiers, problems, batch)`` in one process; raises BrokenProcessPool when one has died."""
         return self._pool.submit(_work, work, batch)
 
     def finish(self) -> None:
-        """Waits until every process has ended its judge."""
+        """Waits until every process has closed its verifiers."""
         self._pool.shutdown()
 
     def __enter__(self) -> Self:
@@ -49,17 +49,17 @@ _worker: tuple[Verifiers, Mapping[str, Problem]]
 
 
 def _start(problems: Mapping[str, Problem], tier: str | None, remembered: int) -> None:
-    """Runs once in each worker process."""
+    """Makes the verifiers of this process; the pool calls it once in each."""
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt goes to the parent, which ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    judge = Verifiers(tier, remembered=remembered)
-    multiprocessing.util.Finalize(None, judge.close, exitpriority=10)
-    _worker = (judge, problems)
+    verifiers = Verifiers(tier, remembered=remembered)
+    multiprocessing.util.Finalize(None, verifiers.close, exitpriority=10)
+    _worker = (verifiers, problems)
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers: they watch it."""
+    """Ends this process when the parent has ended: a killed parent cannot end its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,8 +1,8 @@
-"""Python functions, judged by calls with known results, by test source, or by asserts.
+"""The verifier ``python``: checks functions by calls with known results, by test source, or by asserts.
 
-Calls are compared here, outside. Tests and asserts run in a process of their own beside a proxy of the candidate. Which
-way a problem is judged belongs to the problem, never to the candidate: an answer that cannot cross is a fail, not a
-reason to share a process. Where the problem itself asks to share one, the verdict's reason says so.
+Answers to calls are compared here, outside the sandbox. Tests and asserts run in a process of their own, beside a proxy
+of the candidate. The problem alone chooses how it is verified: an answer that cannot leave the candidate's process is a
+fail, not a reason to share a process. Where the problem itself asks for a shared process, the verdict's reason says so.
 """
 
 import ast
@@ -11,24 +11,23 @@ import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sampling.problems import Problem, PythonReference
+from sampling.problems import Problem
+from sampling.references import PythonReference
 from verify.compare import same_value
 from verify.extract import extract_code
 from verify.sandbox import wire
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
 from verify.sandbox.sandbox import Code, Raised, Run, Sandbox, compiled, mentions_numpy
 from verify.sandbox.warm import Checks
-from verify.stdio import NO_CODE, Spent
-from verify.verdict import Status, Verdict
+from verify.verdict import NO_CODE, SHARED_NOTE, Status, Verdict
 
-SHARED_NOTE = "shared process: candidate and test together, forgeable"
-_MAX_PREPARED = 4096
+_MAX_KEPT = 4096  # problems whose compiled tests are kept
 _NOT_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """What all samples of one problem share: the compiled test, or why the task's own code is no test."""
+class ProblemTests:
+    """The tests of one problem, compiled once for all its samples; or ``fault``, why the task's own code is no test."""
 
     reference: PythonReference
     output_bytes: int = DEFAULT_OUTPUT
@@ -37,13 +36,13 @@ class Prepared:
 
 
 class PythonVerifier:
-    """Judges functions; what a problem's samples share is prepared once."""
+    """Checks functions by calls, test source or asserts."""
 
     version = "python-1"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
-        self._prepared: dict[str, Prepared] = {}
+        self._tests: dict[str, ProblemTests] = {}
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference
@@ -51,46 +50,44 @@ class PythonVerifier:
         source = extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
         if source is None:
             return NO_CODE
-        prepared = self._prepare(problem.id, reference)
-        spent = Spent(self.sandbox.tier)
-        if prepared.fault is not None:
-            return spent.verdict(Status.FAULT, prepared.fault)
-        run, status, reason = self._judge(Code(source, reference.setup), prepared)
-        spent.add(run)
-        return spent.verdict(status, reason)
+        tests = self._tests_of(problem.id, reference)
+        if tests.fault is not None:
+            return Verdict.on_runs([], self.sandbox.tier, Status.FAULT, tests.fault)
+        run, status, reason = self._run(Code(source, reference.setup), tests)
+        return Verdict.on_runs([run], self.sandbox.tier, status, reason)
 
     def close(self) -> None:
         self.sandbox.close()
 
-    def _prepare(self, name: str, reference: PythonReference) -> Prepared:
-        known = self._prepared.get(name)
+    def _tests_of(self, name: str, reference: PythonReference) -> ProblemTests:
+        known = self._tests.get(name)
         if known is None or known.reference is not reference:
-            if len(self._prepared) >= _MAX_PREPARED:
-                self._prepared.clear()
-            known = self._prepared[name] = prepare(reference)
+            if len(self._tests) >= _MAX_KEPT:
+                self._tests.clear()
+            known = self._tests[name] = compile_tests(reference)
         return known
 
-    def _judge(self, code: Code, prepared: Prepared) -> tuple[Run, Status, str]:
-        reference = prepared.reference
-        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, prepared.output_bytes)
+    def _run(self, code: Code, tests: ProblemTests) -> tuple[Run, Status, str]:
+        reference = tests.reference
+        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, tests.output_bytes)
         if reference.cases is not None:
             run = self.sandbox.call_cases(code, reference.entry_point or "", [c.args for c in reference.cases], quota)
-            return run, *_compared(reference, run)
+            return run, *_compare(reference, run)
         if reference.shared:
             run = self.sandbox.run_shared(code, reference.entry_point or "", _steps(reference), quota)
-            return run, *_decided(run, f"{SHARED_NOTE}; " if run.reason else SHARED_NOTE)
-        assert prepared.test is not None
-        run = self.sandbox.run_test(code, prepared.test, quota)
-        return run, *_decided(run, "")
+            return run, *_read_status(run, f"{SHARED_NOTE}; " if run.reason else SHARED_NOTE)
+        assert tests.test is not None
+        run = self.sandbox.run_test(code, tests.test, quota)
+        return run, *_read_status(run, "")
 
 
-def _decided(run: Run, note: str) -> tuple[Status, str]:
+def _read_status(run: Run, note: str) -> tuple[Status, str]:
     assert run.status is not None
     return run.status, note + run.reason
 
 
-def _compared(reference: PythonReference, run: Run) -> tuple[Status, str]:
-    """Every call answered, and every answer right: anything less is not a pass."""
+def _compare(reference: PythonReference, run: Run) -> tuple[Status, str]:
+    """Status and reason: a pass only where every call was answered and every answer is right."""
     if run.status is not None:
         return run.status, run.reason
     cases = reference.cases or ()
@@ -119,17 +116,17 @@ def _short(value: object) -> str:
         return f"a {type(value).__name__} too large to show"
 
 
-def prepare(reference: PythonReference) -> Prepared:
-    """Compiles a problem's tests; what is no test is the task's fault, whatever the candidate."""
+def compile_tests(reference: PythonReference) -> ProblemTests:
+    """Compiles a problem's tests; code that is no test is the task's fault, whatever the candidate."""
     try:
         if reference.cases is not None:
             values = wire.encode([[case.args, case.expected] for case in reference.cases])
-            return Prepared(reference, DEFAULT_OUTPUT + 2 * len(wire.pack(values)))
-        return Prepared(reference, test=_test(reference))
+            return ProblemTests(reference, DEFAULT_OUTPUT + 2 * len(wire.pack(values)))
+        return ProblemTests(reference, test=_test(reference))
     except _NOT_CODE as error:
-        return Prepared(reference, fault=f"the task's own tests do not compile: {error}")
+        return ProblemTests(reference, fault=f"the task's own tests do not compile: {error}")
     except wire.NotPlain as error:
-        return Prepared(reference, fault=f"the task's own cases hold more than plain values: {error}")
+        return ProblemTests(reference, fault=f"the task's own cases hold more than plain values: {error}")
 
 
 def _test(reference: PythonReference) -> Checks:
@@ -149,7 +146,7 @@ def _steps(reference: PythonReference) -> list[str]:
 
 
 def _complete(prefix: str) -> str:
-    """The prompt's own code for the test's side, which may use its helpers; its last function may lack a body."""
+    """The prompt's own code for the test, which may use its helpers; its last function may lack a body."""
     for source in (prefix, f"{prefix.rstrip()}\n    pass\n"):
         try:
             compile(source, "prefix.py", "exec", dont_inherit=True)
@@ -160,9 +157,9 @@ def _complete(prefix: str) -> str:
 
 
 def _wanted(reference: PythonReference) -> tuple[str, ...]:
-    """The functions that the candidate has to give: the entry point, and what asserts call by name.
+    """Names of the functions that the candidate has to define: the entry point, and what the asserts call by name.
 
-    Names of built-ins are the test's own, unless the asserts call nothing else: a candidate that defines ``set`` must
+    Names of built-ins belong to the test, unless the asserts call nothing else: a candidate that defines ``set`` must
     not decide what ``assert set(f(x)) == {1}`` means.
     """
     first = (reference.entry_point,) if reference.entry_point else ()
@@ -182,7 +179,7 @@ def _called(tree: ast.AST) -> Iterator[str]:
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
-    """Names that a task's set-up binds at its top level."""
+    """Yields the names that a task's set-up binds at its top level."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name

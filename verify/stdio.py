@@ -1,38 +1,18 @@
-"""Whole programs, judged by what they print: the supervisor compares, the candidate never meets what is expected."""
+"""The verifier ``stdio``: runs a whole program and compares its output; no candidate meets the expected output."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from sampling.problems import Problem, StdioCase, StdioReference
+from sampling.problems import Problem
+from sampling.references import StdioCase, StdioReference
 from verify.compare import same_output
 from verify.extract import extract_code
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
 from verify.sandbox.sandbox import Code, Run, Sandbox
-from verify.verdict import Status, Verdict
-
-NO_CODE = Verdict(Status.INVALID, "no code in the completion")
-
-
-@dataclass(slots=True)
-class Spent:
-    """What all runs of one sample took together."""
-
-    tier: str
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    max_rss_mb: float = field(default=0.0)
-
-    def add(self, run: Run) -> None:
-        self.wall_s += run.wall_s
-        self.cpu_s += run.cpu_s
-        self.max_rss_mb = max(self.max_rss_mb, run.max_rss_mb)
-
-    def verdict(self, status: Status, reason: str = "") -> Verdict:
-        return Verdict(status, reason, wall_s=self.wall_s, cpu_s=self.cpu_s, max_rss_mb=self.max_rss_mb, tier=self.tier)
+from verify.verdict import NO_CODE, Status, Verdict
 
 
 class StdioVerifier:
-    """Runs the candidate once per case and stops at the first that is not right."""
+    """Runs the candidate once per case and stops at the first case that is not right."""
 
     version = "stdio-1"
 
@@ -45,26 +25,27 @@ class StdioVerifier:
         source = extract_code(completion)
         if source is None:
             return NO_CODE
-        spent = Spent(self.sandbox.tier)
+        runs: list[Run] = []
         for number, case in enumerate(reference.cases, start=1):
-            run = self.sandbox.run_stdio(Code(source), case.stdin, _quota(reference, case))
-            spent.add(run)
-            if (wrong := _wrong(reference.checker, case, run)) is not None:
+            runs.append(self.sandbox.run_stdio(Code(source), case.stdin, _quota(reference, case)))
+            if (wrong := _wrong(reference.checker, case, runs[-1])) is not None:
                 status, reason = wrong
-                return spent.verdict(status, f"case {number} of {len(reference.cases)}: {reason}")
-        return spent.verdict(Status.PASS)
+                where = f"case {number} of {len(reference.cases)}"
+                return Verdict.on_runs(runs, self.sandbox.tier, status, f"{where}: {reason}")
+        return Verdict.on_runs(runs, self.sandbox.tier, Status.PASS)
 
     def close(self) -> None:
         self.sandbox.close()
 
 
 def _quota(reference: StdioReference, case: StdioCase) -> Quota:
-    """Room for twice the right output, so that a wrong one is told from an endless one."""
+    """Limits of one case; twice the right output is allowed, so that a wrong output is told from an endless one."""
     output = DEFAULT_OUTPUT + 2 * len(case.stdout.encode("utf-8", "surrogatepass"))
     return Quota(reference.time_limit_s * time_scale(), reference.memory_mb, output)
 
 
 def _wrong(checker: str, case: StdioCase, run: Run) -> tuple[Status, str] | None:
+    """Status and reason of a run that is not right; None where it is right."""
     if run.status is not None:
         return run.status, run.reason
     return None if same_output(checker, case.stdout, run.output) else (Status.FAIL, "wrong output")

@@ -1,6 +1,6 @@
-"""What proves verifiers: completions of known verdict are judged several times over, and must come out as known.
+"""Trials that prove verifiers: completions with a known verdict are verified several times and must come out as known.
 
-Plain data and one function that judges; who calls it, on which machine, in which process, is for others to say.
+This module holds plain data and one function that verifies; its callers choose the machine and the process.
 """
 
 import random
@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sampling.problems import AnswerReference, JudgeReference, Problem
+from sampling.problems import Problem
+from sampling.references import AnswerReference, JudgeReference
 from verify.mutants import GOLD, Known, known_completions, limit_breakers
 from verify.sandbox.limits import time_scale
 from verify.sandbox.tiers import TierUnavailable
@@ -17,25 +18,29 @@ from verify.verdict import Status
 from verify.verifiers import Verifiers
 
 BATCH = 8  # trials
-LATE_S = 5.0  # by which a verdict may come after a limit, on a machine that is busy with other things
-WAYS = ("cases", "tests", "asserts", "shared")  # to judge a program, by the name of what the reference holds
+LATE_S = 5.0  # seconds by which a verdict may come after a limit, on a busy machine
+WAYS = ("cases", "tests", "asserts", "shared")  # fields of a reference that change how a program is verified
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One known completion. ``key`` is where its problem is found, which may have tighter limits than ``problem``."""
+    """One known completion.
+
+    ``key`` names its problem in the audit, which may have tighter limits than ``problem`` in the task. ``within_s`` is
+    the limit in seconds that a completion runs into, None for all others.
+    """
 
     task: str
     problem: str
     key: str
     known: Known
-    within_s: float | None = None  # for those that run into a limit
+    within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What a trial came to, and the seconds it took. ``undecided``: it passed, but is provably as good as gold."""
+    """The result of a trial and its seconds. ``undecided``: it passed, but is provably as good as gold."""
 
     status: Status
     reason: str
@@ -51,7 +56,7 @@ class Audit:
     trials: tuple[Trial, ...]
 
     def rounds(self, repeats: int) -> list[list[int]]:
-        """The order of the trials each time: as they are, then shuffled; what runs into a limit is tried once."""
+        """Returns the numbers of the trials in each round: in order, then shuffled without those that meet a limit."""
         again = [number for number, trial in enumerate(self.trials) if trial.within_s is None]
         shuffled = [random.Random(turn).sample(again, len(again)) for turn in range(1, repeats)]
         return [list(range(len(self.trials))), *shuffled]
@@ -59,7 +64,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Surprise:
-    """A trial whose verdict is not the known one, or not the same every time."""
+    """A trial whose verdict is not the known one, or differs between rounds."""
 
     trial: Trial
     expected: str
@@ -68,22 +73,22 @@ class Surprise:
 
 
 def gold_problems(problems: Sequence[Problem], most: int | None) -> list[Problem]:
-    """At most ``most`` of the problems that have a gold solution, evenly spread over them: the same every time.
+    """Returns at most ``most`` of the problems with a gold solution, evenly spread, always the same ones.
 
-    A judge that is paid is not asked: what it says would prove nothing of the next answer.
+    Problems of a judge are left out: it is paid, and its verdict would prove nothing about the next answer.
     """
     return spread([p for p in problems if p.solution is not None and p.verifier != "judge"], most)
 
 
 def spread(items: Sequence[T], most: int | None) -> list[T]:
-    """``most`` of the items, or all of them, in their order and evenly spaced."""
+    """Returns ``most`` of the items, or all of them, in their order and evenly spaced."""
     if most is None or most >= len(items):
         return list(items)
     return [items[place * len(items) // most] for place in range(most)]
 
 
 def plan_audit(tasks: Mapping[str, Sequence[Problem]], most: int | None) -> Audit:
-    """Gold solutions and mutants of at most ``most`` problems of each task; one problem of each kind at its limits."""
+    """Plans gold solutions and mutants of ``most`` problems of each task, and one problem per kind at its limits."""
     problems: dict[str, Problem] = {}
     trials: list[Trial] = []
     for task, given in tasks.items():
@@ -98,7 +103,7 @@ def plan_audit(tasks: Mapping[str, Sequence[Problem]], most: int | None) -> Audi
 
 
 def _breakers(problems: Sequence[Problem]) -> Iterator[tuple[Problem, Known]]:
-    """For each way in which a task's problems are judged, the limits of the first that can show them."""
+    """Yields programs that meet limits, for the first problem of each way in which the task's problems are verified."""
     shown: set[tuple[str, ...]] = set()
     for problem in problems:
         way = (problem.verifier, *(name for name in WAYS if getattr(problem.reference, name, None)))
@@ -111,34 +116,34 @@ def batches(order: Sequence[int]) -> list[list[int]]:
     return [list(order[first : first + BATCH]) for first in range(0, len(order), BATCH)]
 
 
-def try_batch(judge: Verifiers, problems: Mapping[str, Problem], trials: Sequence[Trial]) -> list[Tried]:
-    """Judges known completions; a sandbox that cannot be had is a fault of each."""
-    return [_try(judge, problems[trial.key], trial) for trial in trials]
+def try_batch(verifiers: Verifiers, problems: Mapping[str, Problem], trials: Sequence[Trial]) -> list[Tried]:
+    """Verifies known completions; where the sandbox cannot be had, each result is a fault."""
+    return [_try(verifiers, problems[trial.key], trial) for trial in trials]
 
 
-def _try(judge: Verifiers, problem: Problem, trial: Trial) -> Tried:
+def _try(verifiers: Verifiers, problem: Problem, trial: Trial) -> Tried:
     started, known = time.monotonic(), trial.known
     try:
-        verdict = judge.verify(problem, known.text)
+        verdict = verifiers.verify(problem, known.text)
     except TierUnavailable as error:
         return failed(str(error))
     seconds = time.monotonic() - started
     most = None if trial.within_s is None else 2 * trial.within_s * time_scale() + LATE_S
     if most is not None and seconds > most:
         return Tried(Status.FAULT, f"{verdict.status} only after {seconds:.1f} s, at most {most:.1f} s", seconds)
-    proven = bool(verdict.passed and known.proof and judge.verify(problem, known.proof).passed)
+    proven = bool(verdict.passed and known.proof and verifiers.verify(problem, known.proof).passed)
     return Tried(verdict.status, verdict.reason, seconds, proven)
 
 
 def failed(reason: str) -> Tried:
-    """What a trial comes to that nobody could make."""
+    """Returns the result of a trial that could not be made."""
     return Tried(Status.FAULT, reason, 0.0)
 
 
 def surprises(audit: Audit, rounds: Sequence[Mapping[int, Tried]]) -> list[Surprise]:
-    """What did not come out as known, in the order of the trials; ``rounds`` hold what each trial came to.
+    """Returns the trials that did not come out as known, in their order; ``rounds`` hold the results by trial number.
 
-    Of a problem whose gold solution is judged wrongly, nothing else is said: its mutants prove nothing then.
+    A problem whose gold solution does not pass has no other entry: its mutants prove nothing then.
     """
     found: list[Surprise] = []
     broken: set[tuple[str, str]] = set()

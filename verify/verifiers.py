@@ -1,7 +1,7 @@
-"""The one place that knows which verifier judges which problem, and that does not judge the same candidate twice.
+"""All verifiers behind one object, which picks the verifier of each problem and verifies no candidate twice.
 
-A judge belongs to one thread. It owns its verifiers' processes: the sandbox is started with the first problem that runs
-code, the math worker with the first answer that needs one, Lean with the first theorem, and ``close`` ends them all.
+A ``Verifiers`` belongs to one thread. It owns the processes of its verifiers: the sandbox starts with the first problem
+that runs code, the math worker with the first answer that needs it, Lean with the first theorem. ``close`` ends all.
 """
 
 import hashlib
@@ -12,12 +12,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sampling.errors import BadInput, VerifierFault
-from sampling.problems import LeanReference, PatchReference, Problem, PythonReference, StdioReference
+from sampling.problems import Problem
+from sampling.references import LeanReference, PatchReference, PythonReference, StdioReference
 from verify import extract
 from verify.choice import ChoiceVerifier
 from verify.exact import ExactVerifier
-from verify.judge import TRIES, JudgeSettings, JudgeVerifier
-from verify.lean import proof as lean_extract
+from verify.judge import JudgeVerifier
+from verify.judge_settings import JudgeSettings
+from verify.lean.proof import extract_proof
 from verify.lean.verifier import LeanVerifier
 from verify.math import MathVerifier
 from verify.patch.diff import extract_diff
@@ -26,13 +28,12 @@ from verify.python import PythonVerifier
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import AUTO
 from verify.stdio import StdioVerifier
-from verify.verdict import UNREPEATABLE, Status, Verdict, Verifier
+from verify.verdict import FAULT_TRIES, UNREPEATABLE, Status, Verdict, Verifier
 
 MATH_LIMIT_S = 5.0
 MATH_MEMORY_MB = 2048
 REMEMBERED = 50_000  # verdicts kept across calls
-FAULT_RETRIES = TRIES - 1
-NO_JUDGE = "verifier judge: no judge is given; a sweep says in `judge:` which service is asked"
+NO_JUDGE = "verifier judge: no judge is given; name the service to ask under `judge:` in the sweep"
 
 KINDS: Mapping[str, type[Verifier]] = {
     "stdio": StdioVerifier,
@@ -48,7 +49,7 @@ CODE = frozenset({"stdio", "python"})
 
 
 class _Candidate(NamedTuple):
-    """What a verdict depends on: the problem's reference, and the program (or the whole text) that is judged."""
+    """Digests of all that a verdict depends on: the problem's reference, and the candidate's text."""
 
     reference: str
     digest: bytes
@@ -57,7 +58,8 @@ class _Candidate(NamedTuple):
 class Verifiers:
     """Verdicts for any problem. ``tier`` is the sandbox tier to require (None: the strongest that works here).
 
-    ``llm`` is the sweep's own judge, asked about problems of the verifier ``judge``.
+    ``judge`` names the language model that decides problems of the verifier ``judge``. ``remembered`` verdicts are kept
+    for equal candidates. ``verifiers`` replaces the verifiers of some kinds.
     """
 
     def __init__(
@@ -68,9 +70,9 @@ class Verifiers:
         math_memory_mb: int = MATH_MEMORY_MB,
         remembered: int = REMEMBERED,
         verifiers: Mapping[str, Verifier] | None = None,
-        llm: JudgeSettings | None = None,
+        judge: JudgeSettings | None = None,
     ) -> None:
-        self.tier, self._llm = tier, llm
+        self.tier, self._judge = tier, judge
         self._math_limit_s, self._math_memory_mb, self._remembered = math_limit_s, math_memory_mb, remembered
         self._verifiers: dict[str, Verifier] = dict(verifiers or {})
         self._sandbox: Sandbox | None = None
@@ -78,18 +80,18 @@ class Verifiers:
         self._last: tuple[Problem, str] | None = None
 
     def prepare(self, kinds: Iterable[str]) -> None:
-        """Makes the verifiers of these kinds now; raises TierUnavailable where the sandbox cannot be had."""
+        """Makes the verifiers of these kinds now; raises TierUnavailable where this machine cannot."""
         for kind in kinds:
-            self._verifier(kind)
+            self._verifier_of(kind)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
-        """The verdict on one completion, remembered for its equals; a fault of ours is tried again."""
-        candidate = self._candidate(problem, completion)
+        """Returns the verdict on one completion, kept for equal candidates; tries again after a fault of ours."""
+        candidate = self._candidate_of(problem, completion)
         known = self._known.get(candidate)
         if known is not None:
             self._known.move_to_end(candidate)
             return known.as_copy()
-        verdict = self._decide(problem, completion)
+        verdict = self._verify_anew(problem, completion)
         if verdict.status not in UNREPEATABLE:
             self._known[candidate] = verdict
             if len(self._known) > self._remembered:
@@ -97,19 +99,19 @@ class Verifiers:
         return verdict
 
     def announce(self, problem: Problem, completions: Iterable[str]) -> None:
-        """These will be judged next: a judge that has to be waited for is asked about all of them at once."""
+        """Asks the judge about all these completions at once, as they are verified next; other verifiers ignore it."""
         if problem.verifier == "judge":
-            verifier = self._verifier("judge")
+            verifier = self._verifier_of("judge")
             assert isinstance(verifier, JudgeVerifier)
-            new = [text for text in completions if self._candidate(problem, text) not in self._known]
+            new = [text for text in completions if self._candidate_of(problem, text) not in self._known]
             verifier.expect(problem, new)
 
     def verify_many(self, problem: Problem, completions: Sequence[str]) -> list[Verdict]:
-        """Verdicts in the order of ``completions``: equal candidates are judged once, the others are marked copies."""
+        """Returns verdicts in the order of ``completions``; equal candidates are verified once, the rest are copies."""
         return [self.verify(problem, completion) for completion in completions]
 
     def close(self) -> None:
-        """Ends every process of every verifier. The judge can be used again afterwards."""
+        """Ends every process of every verifier; a later call starts new ones."""
         while self._verifiers:
             self._verifiers.popitem()[1].close()
         sandbox, self._sandbox = self._sandbox, None
@@ -122,27 +124,28 @@ class Verifiers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decide(self, problem: Problem, completion: str) -> Verdict:
-        verdict, usd = self._once(problem, completion), 0.0
-        for _ in range(FAULT_RETRIES):
+    def _verify_anew(self, problem: Problem, completion: str) -> Verdict:
+        """Returns the first verdict that is no fault, or the last fault; its ``usd`` counts all tries."""
+        verdict, usd = self._try_once(problem, completion), 0.0
+        for _ in range(FAULT_TRIES - 1):
             if verdict.status is not Status.FAULT:
                 break
             usd += verdict.usd
-            verdict = self._once(problem, completion)
+            verdict = self._try_once(problem, completion)
         return replace(verdict, usd=verdict.usd + usd) if usd else verdict
 
-    def _once(self, problem: Problem, completion: str) -> Verdict:
+    def _try_once(self, problem: Problem, completion: str) -> Verdict:
         try:
-            return self._verifier(problem.verifier).verify(problem, completion)
+            return self._verifier_of(problem.verifier).verify(problem, completion)
         except VerifierFault as error:
             return Verdict(Status.FAULT, reason=str(error), usd=error.usd)
 
-    def _verifier(self, kind: str) -> Verifier:
+    def _verifier_of(self, kind: str) -> Verifier:
         if kind not in self._verifiers:
-            self._verifiers[kind] = self._made(kind)
+            self._verifiers[kind] = self._make(kind)
         return self._verifiers[kind]
 
-    def _made(self, kind: str) -> Verifier:
+    def _make(self, kind: str) -> Verifier:
         if kind == "math":
             return MathVerifier(limit_s=self._math_limit_s, memory_mb=self._math_memory_mb)
         if kind == "choice":
@@ -152,24 +155,27 @@ class Verifiers:
         if kind == "patch":
             return PatchVerifier()
         if kind == "judge":
-            if self._llm is None:
+            if self._judge is None:
                 raise BadInput(NO_JUDGE)
-            return JudgeVerifier(self._llm)
+            return JudgeVerifier(self._judge)
         if kind == "lean":
             return LeanVerifier(self.tier)
         self._sandbox = self._sandbox or Sandbox(self.tier or AUTO)
         return StdioVerifier(self._sandbox) if kind == "stdio" else PythonVerifier(self._sandbox)
 
-    def _candidate(self, problem: Problem, completion: str) -> _Candidate:
+    def _candidate_of(self, problem: Problem, completion: str) -> _Candidate:
         if self._last is None or self._last[0] is not problem:
             self._last = (problem, problem.reference_digest)
-        judged = judged_text(problem, completion)
-        marked = b"-" if judged is None else b"+" + judged.encode("utf-8", "surrogatepass")
+        text = candidate_text(problem, completion)
+        marked = b"-" if text is None else b"+" + text.encode("utf-8", "surrogatepass")
         return _Candidate(self._last[1], hashlib.blake2b(marked, digest_size=16).digest())
 
 
-def judged_text(problem: Problem, completion: str) -> str | None:
-    """What of a completion its verdict depends on: the program that a verifier would run, or the proof; else all."""
+def candidate_text(problem: Problem, completion: str) -> str | None:
+    """Returns the part of a completion that decides its verdict: the program, proof or diff in it, else all of it.
+
+    None where the completion holds no such part.
+    """
     reference = problem.reference
     if isinstance(reference, PythonReference):
         return extract.extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
@@ -178,20 +184,20 @@ def judged_text(problem: Problem, completion: str) -> str | None:
     if isinstance(reference, PatchReference):
         return extract_diff(completion)
     if isinstance(reference, LeanReference):
-        return lean_extract.extract_proof(completion, reference)
+        return extract_proof(completion, reference)
     return completion
 
 
 def verifier_version(
     kinds: Iterable[str],
-    llm: JudgeSettings | None = None,
+    judge: JudgeSettings | None = None,
     *,
     math_limit_s: float = MATH_LIMIT_S,
     math_memory_mb: int = MATH_MEMORY_MB,
 ) -> str:
-    """A short hash of all that changes verdicts besides the problems: the ``v=`` part of stored verdicts' keys.
+    """Returns a short hash of all that changes verdicts besides the problems: ``v=`` in the keys of stored verdicts.
 
-    Tiers are not part of it (a row names its own), nor are cache sizes.
+    Sandbox tiers (each row names its own) and cache sizes are no part of it.
     """
     kinds = sorted(set(kinds))
     parts = [f"{kind} {KINDS[kind].version}" for kind in kinds]
@@ -199,6 +205,6 @@ def verifier_version(
         parts.append(f"math limits {math_limit_s:g} {math_memory_mb}")
     if CODE & set(kinds):
         parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
-    if llm is not None:
-        parts.append(f"judge {llm.identity}")
+    if judge is not None:
+        parts.append(f"judge {judge.identity}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]

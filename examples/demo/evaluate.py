@@ -19,7 +19,8 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from examples.demo.tokens import PROMPT_TOKENS
-from sampling.problems import CallCase, Problem, PythonReference, read_jsonl
+from sampling.problems import Problem, read_jsonl
+from sampling.references import CallCase, PythonReference
 
 PROBLEMS = Path(__file__).resolve().parent / "problems.jsonl"
 BOUND = 10**12

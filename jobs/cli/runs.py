@@ -168,7 +168,7 @@ def report(run_uri: str, version: str | None, scores: str | None, out: Path | No
     # Its matrices are small: BLAS's further threads would only wait for work, and that on a core each.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from jobs.reporting import report_run
-    from jobs.store.stored_run import open_run
+    from jobs.runs import open_run
 
     say(report_run(open_run(run_uri, version, scores), out))
 
@@ -181,14 +181,15 @@ def report(run_uri: str, version: str | None, scores: str | None, out: Path | No
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
 def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_json: bool) -> None:
     """DuckDB over a run's views samples, verdicts, scores and problems."""
-    from jobs.store.query import run_query
+    from jobs.runs import open_run
+    from jobs.store.database import run_query
 
-    columns, rows = run_query(run_uri, query, version, scores)
+    columns, rows = run_query(open_run(run_uri, version, scores), query)
     if as_json:
         for row in rows:
             click.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
         return
-    from jobs.store.query import as_table
+    from jobs.messages import as_table
 
     click.echo(as_table(columns, rows))
 
@@ -199,10 +200,10 @@ def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_js
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
 def check(run_uri: str, quarantine: bool, as_json: bool) -> None:
     """Read every file of a run and compare it with what was written. Exit code 3: something is damaged."""
+    from jobs.runs import open_run
     from jobs.store.check import check as check_files
-    from jobs.store.stored_run import open_run
 
-    found = check_files(open_run(run_uri).run, quarantine=quarantine)
+    found = check_files(open_run(run_uri).store, quarantine=quarantine)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
     sys.exit(3 if found.damage else 0)
 
@@ -214,10 +215,10 @@ def check(run_uri: str, quarantine: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
 def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
     """Delete the samples of attempts that lost: of units that another attempt has committed."""
+    from jobs.runs import open_run
     from jobs.store.clean import clean_run, parse_duration
-    from jobs.store.stored_run import open_run
 
-    found = clean_run(open_run(run_uri).run, parse_duration(grace), dry_run=dry_run)
+    found = clean_run(open_run(run_uri).store, parse_duration(grace), dry_run=dry_run)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
 
 
@@ -226,10 +227,10 @@ def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For a script.")
 def compact(run_uri: str, as_json: bool) -> None:
     """Make one file of each full shard's many. `troop run` does so itself; this finishes what was killed."""
+    from jobs.runs import open_run
     from jobs.store.compact import compact_run
-    from jobs.store.stored_run import open_run
 
-    done = compact_run(open_run(run_uri).run)
+    done = compact_run(open_run(run_uri).store)
     click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
     sys.exit(2 if done.failed else 0)
 

@@ -160,17 +160,16 @@ def _run(sweep: "Sweep", address: str | None, local: bool) -> "Outcome":
 
 def _report_sweep(sweep: "Sweep") -> None:
     from jobs.reporting import report_run
-    from jobs.store.store import open_store
+    from jobs.store.open import open_store
     from jobs.store.stored_run import stored_run
 
     say(report_run(stored_run(open_store(sweep.run_uri, sweep.store_options)), None))
 
 
 def _list_set_aside(outcome: "Outcome") -> None:
-    from jobs.run import set_aside_lines
+    from jobs.messages import lines_of
 
-    items = [(item.unit.model, item.unit.task, item.unit.number, item.error) for item in outcome.set_aside]
-    for line in set_aside_lines(items)[:LISTED]:
+    for line in lines_of(outcome.set_aside)[:LISTED]:
         say(line)
     if outcome.set_aside:
         aside = many(len(outcome.set_aside), "unit")

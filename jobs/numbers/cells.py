@@ -108,7 +108,7 @@ class CellCounts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts that the cost of a model's samples follows from: its shape, and its prices in dollars; None where unknown."""
+    """Facts that set the cost of a model's samples: its shape, and its prices in dollars; None where unknown."""
 
     name: str
     parameters: int | None = None

@@ -7,12 +7,13 @@ changes no number, and takes over when it is complete.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from jobs.store.commit import result_files
+from jobs.store.base import ObjectInfo, Store
+from jobs.store.encode import encode_problem_ids, encode_problems
 from jobs.store.layout import (
     FINAL,
     PROBLEMS,
@@ -21,23 +22,12 @@ from jobs.store.layout import (
     parse_key,
     parse_problems_key,
     problems_key,
-    under,
-    within,
 )
 from jobs.store.schema import PROBLEMS as PROBLEMS_SCHEMA
-from jobs.store.schema import Footer, encode_problem_ids, encode_problems, read_footer
-from jobs.store.store import ObjectInfo, Store
+from jobs.store.schema import Footer, read_footer
 from jobs.store.whole import read_table
 from sampling.errors import BadInput
 from sampling.problems import Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One execution of a sweep: the place in a store where all its objects lie ("": the store is the run's own)."""
-
-    store: Store
-    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +65,22 @@ class Cell:
         return max(file.info.modified for file in self.files)
 
 
-def read_versions(run: Run) -> list[Cell]:
+def result_files(store: Store, start: str) -> Iterator[tuple[ObjectInfo, ResultKey]]:
+    """The results below ``start`` with what their keys say; raises BadInput for any other Parquet file there.
+
+    Whoever reads a run with a glob would count its rows too.
+    """
+    for info in store.list(start):
+        key = parse_key(info.key)
+        if key is not None:
+            yield info, key
+        elif info.key.endswith(".parquet"):
+            raise BadInput(f"{store.uri}: {info.key} is no file of Troop's; move it away, a run holds nothing else")
+
+
+def read_versions(store: Store) -> list[Cell]:
     """Every version of every model's verdicts on every task, sorted by model, task and age."""
-    return cells_of(_current_files(run))
+    return cells_of(_current_files(store))
 
 
 def cells_of(found: Iterable[VerdictFile]) -> list[Cell]:
@@ -102,20 +105,20 @@ def choose_cells(cells: Iterable[Cell], version: str | None = None) -> list[Cell
     return [max(group, key=lambda cell: (cell.units, cell.modified, cell.version)) for group in versions.values()]
 
 
-def _current_files(run: Run) -> list[VerdictFile]:
+def _current_files(store: Store) -> list[VerdictFile]:
     """All verdicts once: a compacted shard is read in place of its units, which may lie there for a while yet."""
-    units = [VerdictFile(*found) for found in result_files(run.store, run.prefix, VERDICTS)]
-    final = [VerdictFile(*found) for found in result_files(run.store, run.prefix, FINAL + VERDICTS)]
+    units = [VerdictFile(*found) for found in result_files(store, VERDICTS)]
+    final = [VerdictFile(*found) for found in result_files(store, FINAL + VERDICTS)]
     compacted = {(file.version, file.key.in_shard) for file in final}
     return final + [file for file in units if (file.version, file.key.in_shard) not in compacted]
 
 
-def merged_samples(run: Run, files: Iterable[VerdictFile]) -> dict[str, Footer]:
+def merged_samples(store: Store, files: Iterable[VerdictFile]) -> dict[str, Footer]:
     """By attempt: what the compacted verdicts among ``files`` say of the samples file that took the attempt's in.
 
     Verdicts of another version may still name the attempt's own samples file, which compaction deletes.
     """
-    footers = [read_footer(run.store.get(f.info.key), f.info.key) for f in files if f.compacted]
+    footers = [read_footer(store.get(f.info.key), f.info.key) for f in files if f.compacted]
     return {attempt: footer for footer in footers for attempt in footer.merged}
 
 
@@ -126,7 +129,7 @@ def with_merged(footer: Footer, merged: Mapping[str, Footer]) -> Footer:
     return replace(footer, samples=taken.samples, samples_sha256=taken.samples_sha256) if taken else footer
 
 
-def write_problems(store: Store, prefix: str, task: str, first_idx: int, problems: Sequence[Problem]) -> str:
+def write_problems(store: Store, task: str, first_idx: int, problems: Sequence[Problem]) -> str:
     """Keeps the problems of a task beside its results: ``problems[i]`` has index ``first_idx + i``. Returns the key.
 
     The key names the content, so that every driver of a run may write them again. Where a reference was changed, the
@@ -134,25 +137,25 @@ def write_problems(store: Store, prefix: str, task: str, first_idx: int, problem
     """
     content = "\n".join(problem.model_dump_json() for problem in problems)
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
-    key = under(prefix, problems_key(task, first_idx, digest))
+    key = problems_key(task, first_idx, digest)
     store.put_new(key, encode_problems(task, first_idx, problems))
     return key
 
 
-def write_problem_ids(store: Store, prefix: str, task: str, first_idx: int, ids: Sequence[str]) -> str:
+def write_problem_ids(store: Store, task: str, first_idx: int, ids: Sequence[str]) -> str:
     """The same for problems of which nothing but the ids is known. Returns the key."""
     digest = hashlib.sha256("\n".join(ids).encode("utf-8", "replace")).hexdigest()[:16]
-    key = under(prefix, problems_key(task, first_idx, digest))
+    key = problems_key(task, first_idx, digest)
     store.put_new(key, encode_problem_ids(task, first_idx, ids))
     return key
 
 
-def read_problems(run: Run) -> pa.Table:
+def read_problems(store: Store) -> pa.Table:
     """The problems of a run, each once, sorted by task and index; columns as in ``schema.PROBLEMS``."""
-    listed = run.store.list(under(run.prefix, PROBLEMS))
-    infos = [info for info in listed if parse_problems_key(within(run.prefix, info.key)) is not None]
+    listed = store.list(PROBLEMS)
+    infos = [info for info in listed if parse_problems_key(info.key) is not None]
     infos.sort(key=lambda info: (info.modified, info.key))
-    tables = [read_table(run.store.get(info.key), "problems", info.key).select(PROBLEMS_SCHEMA.names) for info in infos]
+    tables = [read_table(store.get(info.key), "problems", info.key).select(PROBLEMS_SCHEMA.names) for info in infos]
     if not tables:
         return PROBLEMS_SCHEMA.empty_table()
     everything = pa.concat_tables([table.cast(PROBLEMS_SCHEMA) for table in tables])

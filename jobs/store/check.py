@@ -17,8 +17,9 @@ from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from jobs.store.catalogue import Run, VerdictFile, read_versions, with_merged
-from jobs.store.layout import PROBLEMS, QUARANTINE, parse_key, parse_problems_key, quarantine_key, under, within
+from jobs.store.base import Store
+from jobs.store.catalogue import VerdictFile, read_versions, with_merged
+from jobs.store.layout import PROBLEMS, QUARANTINE, parse_key, parse_problems_key, quarantine_key
 from jobs.store.schema import Footer, read_footer
 from jobs.store.scores import read_score_versions
 from jobs.store.whole import read_table
@@ -73,65 +74,67 @@ class CheckReport(Plain):
         return "\n".join([*lines, f"{self.run}: {moved}; {again}"])
 
 
-def check(run: Run, *, quarantine: bool) -> CheckReport:
+def check(store: Store, *, quarantine: bool) -> CheckReport:
     """Reads everything; with ``quarantine`` sets aside what is damaged. Raises StoreError where the store fails."""
-    found = check_run(run)
-    moved = set_aside(run, found) if quarantine else ()
-    return CheckReport(run=run.store.uri, damage={item.key: item.what for item in found}, quarantined=moved)
+    found = check_run(store)
+    moved = set_aside(store, found) if quarantine else ()
+    return CheckReport(run=store.uri, damage={item.key: item.what for item in found}, quarantined=moved)
 
 
-def check_run(run: Run) -> list[Damage]:
+def check_run(store: Store) -> list[Damage]:
     """All damage of a run, every version of its verdicts included; reads each object once."""
-    scored = [file for cell in read_score_versions(run) for file in cell.files]  # first: their verdicts are there then
-    files = [file for cell in read_versions(run) for file in cell.files]
+    scored = [
+        file for cell in read_score_versions(store) for file in cell.files
+    ]  # first: their verdicts are there then
+    files = [file for cell in read_versions(store) for file in cell.files]
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
-        verdicts = [item for item in pool.map(lambda file: _check_verdicts(run, file), files) if item]
+        verdicts = [item for item in pool.map(lambda file: _check_verdicts(store, file), files) if item]
         merged = {attempt: item.footer for item in verdicts if item.footer for attempt in item.footer.merged}
         naming: defaultdict[str, list[_Verdicts]] = defaultdict(list)
         for item in verdicts:
             if item.footer and item.footer.samples:
                 footer = with_merged(item.footer, merged)
                 naming[footer.samples].append(replace(item, footer=footer))
-        samples = list(pool.map(lambda named: _check_samples(run, *named), sorted(naming.items())))
+        samples = list(pool.map(lambda named: _check_samples(store, *named), sorted(naming.items())))
         whole = {name for (name, _), damage in zip(sorted(naming.items()), samples, strict=True) if not damage}
-        scores = pool.map(lambda file: _check_scores(run, file.info.key, merged, whole), scored)
-        listed = (info.key for info in run.store.list(under(run.prefix, PROBLEMS)))
-        problems = pool.map(lambda key: _check_problems(run, key), listed)
+        scores = pool.map(lambda file: _check_scores(store, file.info.key, merged, whole), scored)
+        listed = (info.key for info in store.list(PROBLEMS))
+        problems = pool.map(lambda key: _check_problems(store, key), listed)
         found = [item.damage for item in verdicts] + samples + list(scores) + list(problems)
         return [damage for damage in found if damage]
 
 
-def set_aside(run: Run, damage: Sequence[Damage]) -> tuple[str, ...]:
+def set_aside(store: Store, damage: Sequence[Damage]) -> tuple[str, ...]:
     """Moves what has to go to ``quarantine/``, verdicts before their samples; returns where it went."""
     doomed = dict.fromkeys(stored for item in damage for stored in item.to_remove)
-    verdicts_first = sorted(doomed, key=lambda stored: (_kind(run, stored.key) != "verdicts", stored.key))
-    return tuple(place for stored in verdicts_first if (place := _move(run, stored)))
+    verdicts_first = sorted(doomed, key=lambda stored: (_kind(stored.key) != "verdicts", stored.key))
+    return tuple(place for stored in verdicts_first if (place := _move(store, stored)))
 
 
-def _move(run: Run, stored: Stored) -> str | None:
+def _move(store: Store, stored: Stored) -> str | None:
     """Copies, then removes; where it is killed in between the next check does the same again."""
-    found, data = _fetched(run, stored.key)
+    found, data = _fetched(store, stored.key)
     if found != stored:
         return None
-    place = under(run.prefix, quarantine_key(within(run.prefix, stored.key), stored.sha256))
-    run.store.put_new(place, data)
-    run.store.delete(stored.key)
+    place = quarantine_key(stored.key, stored.sha256)
+    store.put_new(place, data)
+    store.delete(stored.key)
     return place
 
 
-def _fetched(run: Run, key: str) -> tuple[Stored | None, bytes]:
+def _fetched(store: Store, key: str) -> tuple[Stored | None, bytes]:
     """An object with its digest; None for one that has gone."""
     try:
-        data = run.store.get(key)
+        data = store.get(key)
     except NoSuchObject:
         return None, b""
     return Stored(key, _sha256(data)), data
 
 
-def _check_verdicts(run: Run, file: VerdictFile) -> _Verdicts | None:
+def _check_verdicts(store: Store, file: VerdictFile) -> _Verdicts | None:
     """None for a file that has gone since it was listed."""
     key = file.info.key
-    stored, data = _fetched(run, key)
+    stored, data = _fetched(store, key)
     if stored is None:
         return None
     try:
@@ -146,10 +149,9 @@ def _check_verdicts(run: Run, file: VerdictFile) -> _Verdicts | None:
     return _Verdicts(stored, footer)
 
 
-def _check_samples(run: Run, name: str, naming: Sequence[_Verdicts]) -> Damage | None:
+def _check_samples(store: Store, key: str, naming: Sequence[_Verdicts]) -> Damage | None:
     """Samples are whole if they are what the verdicts were made from; verdicts that name others are not theirs."""
-    key = under(run.prefix, name)
-    found, _ = _fetched(run, key)
+    found, _ = _fetched(store, key)
     if found is None:
         users = ", ".join(item.stored.key for item in naming)
         return Damage(key, f"{key}: no such object, but {users} was made from it", tuple(v.stored for v in naming))
@@ -162,9 +164,9 @@ def _check_samples(run: Run, name: str, naming: Sequence[_Verdicts]) -> Damage |
     return Damage(key, what, (*(item.stored for item in wrong), *alone))
 
 
-def _check_scores(run: Run, key: str, merged: Mapping[str, Footer], whole: Container[str]) -> Damage | None:
+def _check_scores(store: Store, key: str, merged: Mapping[str, Footer], whole: Container[str]) -> Damage | None:
     """Scores count for nothing once the samples that they are of have gone, and would keep new ones from being made."""
-    stored, data = _fetched(run, key)
+    stored, data = _fetched(store, key)
     if stored is None:
         return None
     try:
@@ -177,10 +179,10 @@ def _check_scores(run: Run, key: str, merged: Mapping[str, Footer], whole: Conta
     return Damage(key, f"{key}: has the scores of samples that are damaged or gone: {footer.samples}", (stored,))
 
 
-def _check_problems(run: Run, key: str) -> Damage | None:
-    if parse_problems_key(within(run.prefix, key)) is None:
+def _check_problems(store: Store, key: str) -> Damage | None:
+    if parse_problems_key(key) is None:
         return None
-    data = run.store.get(key)
+    data = store.get(key)
     try:
         read_table(data, "problems", key)
     except DamagedFile as error:
@@ -188,8 +190,8 @@ def _check_problems(run: Run, key: str) -> Damage | None:
     return None
 
 
-def _kind(run: Run, key: str) -> str:
-    parsed = parse_key(within(run.prefix, key))
+def _kind(key: str) -> str:
+    parsed = parse_key(key)
     return parsed.kind if parsed else ""
 
 

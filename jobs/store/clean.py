@@ -13,11 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs.store.catalogue import Run
-from jobs.store.commit import result_files
-from jobs.store.layout import FINAL, SAMPLES, VERDICTS, ResultKey, under
+from jobs.store.base import ObjectInfo, Store
+from jobs.store.catalogue import result_files
+from jobs.store.folder import DirectoryStore
+from jobs.store.layout import FINAL, PROBE, SAMPLES, VERDICTS, ResultKey
 from jobs.store.schema import read_footer
-from jobs.store.store import PROBE, DirectoryStore, ObjectInfo
 from sampling.errors import BadInput, NoSuchObject
 from sampling.validate import Plain
 from sampling.words import many
@@ -50,17 +50,17 @@ class CleanReport(Plain):
         return "\n".join([*(f"{done} {key}" for key in self.deleted), total])
 
 
-def clean_run(run: Run, grace_s: float, *, dry_run: bool) -> CleanReport:
+def clean_run(store: Store, grace_s: float, *, dry_run: bool) -> CleanReport:
     """Deletes what lost more than ``grace_s`` seconds ago, by the store's clock; raises StoreError."""
-    orphans, before = find_orphans(run), time.time() - grace_s
-    probes = run.store.list(under(run.prefix, PROBE))  # of starts that were killed
+    orphans, before = find_orphans(store), time.time() - grace_s
+    probes = store.list(PROBE)  # of starts that were killed
     old = [info for info in (*orphans.lost, *probes) if info.modified < before]
     for info in () if dry_run else old:
-        run.store.delete(info.key)
-    if isinstance(run.store, DirectoryStore) and not dry_run:
-        run.store.clear_temporary(before)
+        store.delete(info.key)
+    if isinstance(store, DirectoryStore) and not dry_run:
+        store.clear_temporary(before)
     return CleanReport(
-        run=run.store.uri,
+        run=store.uri,
         dry_run=dry_run,
         deleted=tuple(info.key for info in old),
         freed_bytes=sum(info.size for info in old),
@@ -69,20 +69,20 @@ def clean_run(run: Run, grace_s: float, *, dry_run: bool) -> CleanReport:
     )
 
 
-def find_orphans(run: Run) -> Orphans:
+def find_orphans(store: Store) -> Orphans:
     """Costs a listing, and reads the verdicts of those units alone that have samples to spare.
 
     Samples are listed before verdicts: whoever committed in between is seen.
     """
     shelves = _Shelves()
     for start in (SAMPLES, VERDICTS, FINAL):
-        for info, key in result_files(run.store, run.prefix, start):
+        for info, key in result_files(store, start):
             shelves.add(info, key)
     lost: list[ObjectInfo] = []
     uncommitted: list[ObjectInfo] = []
     for place, samples in shelves.samples.items():
         if len(samples) > 1 or place not in shelves.verdicts:
-            left = _not_named(samples, _named(run, shelves, place), shelves)
+            left = _not_named(samples, _named(store, shelves, place), shelves)
             (lost if shelves.is_held(place) else uncommitted).extend(left)
     return Orphans(_sorted(lost), _sorted(uncommitted))
 
@@ -129,12 +129,12 @@ class _Shelves:
         return bool(versions) and {version for version, _ in self.holders(place)} == versions
 
 
-def _named(run: Run, shelves: _Shelves, place: _Place) -> set[str]:
+def _named(store: Store, shelves: _Shelves, place: _Place) -> set[str]:
     """The samples that the verdicts of a place were made from."""
     named = set()
     for _, key in shelves.holders(place):
         try:
-            named.add(under(run.prefix, read_footer(run.store.get(key), key).samples))
+            named.add(read_footer(store.get(key), key).samples)
         except NoSuchObject:  # compacted or quarantined since it was listed: then nothing here is sure
             named |= {info.key for info in shelves.samples[place]}
     return named

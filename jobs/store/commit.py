@@ -12,23 +12,20 @@ hand. It looks after it has won, not before, since it could be frozen again in b
 import hashlib
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from cluster.sink import Receipt
+from jobs.store.base import Store
+from jobs.store.compact import compact_shard
+from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
 from jobs.store.layout import (
-    ResultKey,
-    parse_key,
     samples_key,
-    under,
     verdicts_key,
-    within,
 )
-from jobs.store.schema import Footer, encode_samples, encode_verdicts, verdict_table
-from jobs.store.store import ObjectInfo, Store
-from sampling.errors import BadInput
+from jobs.store.schema import Footer
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
 
@@ -38,7 +35,6 @@ class RunSink:
     """Commits units of one run under one version of the verifier; see cluster.sink.Sink."""
 
     store: Store
-    prefix: str
     version: str
 
     def commit(
@@ -48,12 +44,12 @@ class RunSink:
         assert len(samples) == unit.rows, f"{unit}: {len(samples)} samples, but a unit is committed whole"
         attempt = uuid.uuid4().hex
         data, key = encode_samples(samples, provenance), samples_key(unit, attempt)
-        self.store.put_new(under(self.prefix, key), data, {"attempt": attempt})
+        self.store.put_new(key, data, {"attempt": attempt})
         engine_s, judge_usd = sum(sample.engine_s for sample in samples), sum(verdict.usd for verdict in verdicts)
         footer = Footer(attempt, key, hashlib.sha256(data).hexdigest(), engine_s, judge_usd=judge_usd)
         receipt = self._judged(unit, samples, verdicts, footer, len(data))
-        if receipt.won and self.store.head(under(self.prefix, key)) is None:
-            self.store.put_new(under(self.prefix, key), data, {"attempt": attempt})
+        if receipt.won and self.store.head(key) is None:
+            self.store.put_new(key, data, {"attempt": attempt})
         return receipt
 
     def judge(self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], judged: Footer) -> Receipt:
@@ -65,16 +61,13 @@ class RunSink:
 
     def compact(self, shard: Shard) -> None:
         """Makes one file of a full shard's verdicts and one of its samples; see jobs.store.compact."""
-        from jobs.store.catalogue import Run
-        from jobs.store.compact import compact_shard  # which reads what is committed here, and so imports this module
-
-        compact_shard(Run(self.store, self.prefix), self.version, shard)
+        compact_shard(self.store, self.version, shard)
 
     def put_verdicts(self, unit: Unit, table: pa.Table, footer: Footer) -> tuple[bool, int]:
         """Creates a unit's verdicts file: whether this call did, and its size. Imports without text end here too."""
         data = encode_verdicts(table, footer)
-        key = under(self.prefix, verdicts_key(self.version, unit))
-        return self.store.put_new(key, data, verdicts_metadata(footer)), len(data)
+        key = verdicts_key(self.version, unit)
+        return self.store.put_new(key, data, footer.metadata), len(data)
 
     def _judged(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], footer: Footer, stored: int
@@ -93,11 +86,6 @@ class RunSink:
         )
 
 
-def verdicts_metadata(footer: Footer) -> dict[str, str]:
-    """What a store that keeps metadata says of a verdicts file without reading it."""
-    return {"attempt": footer.attempt, "samples": footer.samples, "samples-sha256": footer.samples_sha256}
-
-
 def _passed(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tuple[int, int, int], ...]:
     """(problem_idx, decided, passed) of every problem of a unit."""
     decided, passed = Counter[int](), Counter[int]()
@@ -105,16 +93,3 @@ def _passed(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tup
         decided[sample.problem_idx] += verdict.status is not Status.FAULT
         passed[sample.problem_idx] += verdict.status is Status.PASS
     return tuple((idx, decided[idx], passed[idx]) for idx in sorted(decided))
-
-
-def result_files(store: Store, prefix: str, start: str) -> Iterator[tuple[ObjectInfo, ResultKey]]:
-    """The results below ``start`` with what their keys say; raises BadInput for any other Parquet file there.
-
-    Whoever reads a run with a glob would count its rows too.
-    """
-    for info in store.list(under(prefix, start)):
-        key = parse_key(within(prefix, info.key))
-        if key is not None:
-            yield info, key
-        elif info.key.endswith(".parquet"):
-            raise BadInput(f"{store.uri}: {info.key} is no file of Troop's; move it away, a run holds nothing else")

@@ -16,6 +16,7 @@ from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 PLAN = "plan.json"
 SAMPLES, VERDICTS, FINAL, PROBLEMS, REPORT = "samples/", "verdicts/", "final/", "problems/", "report/"
 SCORES = "scores/"
+PROBE = "probe/"  # what the start of a run asks the store
 QUARANTINE = "quarantine/"  # what `troop check --quarantine` set aside; nothing reads it
 LONGEST_NAME = 200  # with the "model=" before it, a quoted name is one file name, of which a disk takes 255 bytes
 
@@ -154,16 +155,6 @@ def _is_ours(key: ResultKey) -> bool:
     if key.number is None:  # scores are never compacted
         return right_parts and key.kind != "scores"
     return right_parts and key.number // UNITS_PER_SHARD == key.shard
-
-
-def under(prefix: str, key: str) -> str:
-    """``key`` of a run that lies at ``prefix`` of its store ("" where the store is the run)."""
-    return f"{prefix.strip('/')}/{key}" if prefix.strip("/") else key
-
-
-def within(prefix: str, key: str) -> str:
-    """The reverse of ``under``: a key of the store as a key of the run."""
-    return key.removeprefix(under(prefix, ""))
 
 
 def quote(name: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from jobs.numbers.costs import SECONDS_AN_HOUR
 from jobs.numbers.predict import Prediction
+from jobs.store.base import Store
 from jobs.store.sessions import Session, now, read_sessions
-from jobs.store.store import Store
 from sampling.validate import Plain, parse_json
 
 PREDICTIONS = "predictions/"

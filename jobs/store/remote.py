@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs as fs
 
-from jobs.store.store import Store
+from jobs.store.base import Store
 from jobs.store.whole import check_schema, check_whole
 from sampling.errors import StoreError
 

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.store.catalogue import Run
-from jobs.store.layout import parse_key, under
+from jobs.store.base import Store
+from jobs.store.layout import parse_key
 from jobs.store.schema import SAMPLES, Footer, conform
 from jobs.store.whole import check_schema, opened, read_table, rows_of
 from sampling.errors import StoreError
@@ -82,14 +82,14 @@ def _may_hold(group: Any, keys: Keys) -> bool:
 class SamplesReader:
     """Reads the samples that verdicts name, each file checked against its SHA-256; keeps the last compacted one."""
 
-    run: Run
+    store: Store
     _key: str = ""
     _data: bytes = b""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def rows(self, footer: Footer, keys: Keys) -> pa.Table:
         """The samples with these keys, which must all be there; raises StoreError."""
-        where = under(self.run.prefix, footer.samples)
+        where = footer.samples
         key = parse_key(footer.samples)
         if key is not None and key.number is None:
             table = rows_between(self._compacted(where, footer.samples_sha256), "samples", where, keys)
@@ -106,7 +106,7 @@ class SamplesReader:
             return self._data
 
     def _checked(self, key: str, digest: str) -> bytes:
-        data = self.run.store.get(key)
+        data = self.store.get(key)
         if (found := hashlib.sha256(data).hexdigest()) != digest:
             raise StoreError(f"{key}: has SHA-256 {found}, but its verdicts were made from {digest}")
         return data

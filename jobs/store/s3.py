@@ -33,7 +33,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from jobs.store.store import NO_METADATA, ObjectInfo, StoreOptions
+from jobs.store.base import NO_METADATA, ObjectInfo, StoreOptions
 from sampling.errors import NoSuchObject, StoreError, StoreUnusable
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.numbers.cells import OWN_SCORES, Counts, ScoredSamples
-from jobs.store.catalogue import Cell, Run, VerdictFile, cells_of, choose_cells, with_merged
-from jobs.store.commit import result_files
-from jobs.store.layout import SCORES, scorer_key, under
+from jobs.store.base import Store
+from jobs.store.catalogue import Cell, VerdictFile, cells_of, choose_cells, result_files, with_merged
+from jobs.store.layout import SCORES, scorer_key
 from jobs.store.schema import SCORES as SCORE_COLUMNS
 from jobs.store.schema import Footer
 from sampling.errors import BadInput
@@ -48,14 +48,14 @@ class CellScores:
     files: tuple[VerdictFile, ...] = ()
 
 
-def read_score_versions(run: Run) -> list[Cell]:
+def read_score_versions(store: Store) -> list[Cell]:
     """Every version of the scores of every model on every task."""
-    return cells_of(VerdictFile(*found) for found in result_files(run.store, run.prefix, SCORES))
+    return cells_of(VerdictFile(*found) for found in result_files(store, SCORES))
 
 
-def scored_numbers(run: Run, version: str) -> dict[tuple[str, str], set[int]]:
+def scored_numbers(store: Store, version: str) -> dict[tuple[str, str], set[int]]:
     """The numbers of the units that have scores of a version, by model and task."""
-    cells = [cell for cell in read_score_versions(run) if cell.version == version]
+    cells = [cell for cell in read_score_versions(store) if cell.version == version]
     return {(cell.model, cell.task): {number for file in cell.files for number in file.key.units} for cell in cells}
 
 
@@ -74,11 +74,11 @@ def missing_scores(asked: str | None) -> CellScores:
     return CellScores() if asked in (None, OWN_SCORES) else CellScores("")
 
 
-def read_scorers(run: Run) -> dict[str, Scorer]:
+def read_scorers(store: Store) -> dict[str, Scorer]:
     """What made the scores, by version."""
-    names = {cell.version for cell in read_score_versions(run)}
-    found = ((name, under(run.prefix, scorer_key(name))) for name in sorted(names))
-    return {name: parse_json(Scorer, run.store.get(key), key) for name, key in found if run.store.head(key) is not None}
+    names = {cell.version for cell in read_score_versions(store)}
+    found = ((name, scorer_key(name)) for name in sorted(names))
+    return {name: parse_json(Scorer, store.get(key), key) for name, key in found if store.head(key) is not None}
 
 
 def of_these_samples(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from cluster.tally import Tally
-from jobs.store.store import Store
+from jobs.store.base import Store
 from sampling.validate import Plain, parse_json
 
 SESSIONS = "sessions/"

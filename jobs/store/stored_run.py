@@ -1,18 +1,14 @@
 """A stored run: its layers, its units, and which of them are done."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from jobs.planning import Layer, Units, decode_layer, layer_key, planned_units
-from jobs.store.catalogue import Run
-from jobs.store.commit import result_files
+from jobs.store.base import Store
+from jobs.store.catalogue import result_files
+from jobs.store.layers import Layer, decode_layer, layer_key
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
-from jobs.store.store import Store, StoreOptions, open_store
-from jobs.sweep import Sweep, load_sweep
 from sampling.errors import BadInput
-from sampling.validate import parse
 
 SET_ASIDE = "set_aside.json"
 IMPORTED = "imported"  # as the version of verdicts: not our verifiers said so
@@ -27,31 +23,6 @@ class StoredRun:
     layers: tuple[Layer, ...]
     version: str | None = None  # of the verdicts to read; None: the most complete one, the newest of equals
     scores: str | None = None  # of the scores to read; None: see jobs.store.scores
-
-    @property
-    def run(self) -> Run:
-        """The same place, for the readers of results."""
-        return Run(self.store)
-
-    @property
-    def sweep(self) -> Sweep:
-        """The sweep as it was given last, with what other layers alone name; see ``sweep_of``."""
-        return sweep_of(self.layers)
-
-
-def sweep_of(layers: Sequence[Layer]) -> Sweep:
-    """The last sweep of a plan, and the models and tasks that only earlier ones name: an import names its own alone."""
-    sweeps = [parse(Sweep, layer.sweep, layer_key(layer.number)) for layer in layers]
-    models = {model.name: model for sweep in sweeps for model in sweep.models}
-    tasks = {task.title: task for sweep in sweeps for task in sweep.tasks}
-    return sweeps[-1].model_copy(update={"models": tuple(models.values()), "tasks": tuple(tasks.values())})
-
-
-def open_run(uri: str, version: str | None = None, scores: str | None = None) -> StoredRun:
-    """The run at a path, an s3:// URI, or the one that a sweep file names; raises BadInput where there is none."""
-    store = _store_of(uri)
-    store.check()
-    return replace(stored_run(store), version=version, scores=scores)
 
 
 def stored_run(store: Store) -> StoredRun:
@@ -120,7 +91,7 @@ def imported_numbers(store: Store) -> Committed:
 def _numbers_by_version(store: Store) -> dict[tuple[str, str, str], set[int]]:
     found: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
     for start in (VERDICTS, FINAL + VERDICTS):  # in this order: what is compacted in between is seen twice, not never
-        for _, key in result_files(store, "", start):
+        for _, key in result_files(store, start):
             found[key.model, key.task, key.version or ""].update(key.units)
     return found
 
@@ -131,15 +102,3 @@ def _of_versions(found: dict[tuple[str, str, str], set[int]], *versions: str) ->
         if version in versions:
             done[model, task] |= units
     return dict(done)
-
-
-def missing_units(store: Store, layers: Sequence[Layer], version: str) -> Units:
-    """Planned units without a commit; see ``committed_numbers``."""
-    return planned_units(layers).without(committed_numbers(store, version))
-
-
-def _store_of(uri: str) -> Store:
-    if uri.endswith((".yaml", ".yml")):
-        sweep = load_sweep(Path(uri))
-        return open_store(sweep.run_uri, sweep.store_options)
-    return open_store(uri, StoreOptions())

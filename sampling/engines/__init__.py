@@ -1,1 +1,1 @@
-"""Engines behind one protocol: vLLM, services that speak OpenAI's HTTP API, stored samples; and what they run on."""
+"""Engines behind one protocol (vLLM, services with OpenAI's HTTP API, stored samples), their models and devices."""

@@ -1,8 +1,8 @@
-"""Whether an engine got the device it asked for: looked at from inside its process, before anything is loaded.
+"""Checks that an engine got the device it asked for, from inside its process, before anything is loaded.
 
-Ray says which GPUs a process may use and hides the others by ``CUDA_VISIBLE_DEVICES``. A wrong ``--num-gpus``, a
-variable set by hand or a process from elsewhere on the same GPU would end in two engines on one device, slow and out of
-memory after an hour. NVML, the driver's own account, tells names, UUIDs and memory without touching a GPU.
+Ray assigns GPUs to a process and hides the others by ``CUDA_VISIBLE_DEVICES``. A wrong ``--num-gpus``, a variable set
+by hand or a foreign process on the same GPU would put two engines on one device: slow, and out of memory after an hour.
+NVML, the driver's own library, gives names, UUIDs and memory without using the GPU.
 """
 
 import os
@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
-from sampling.engines.gpu_memory import GpuShare, Room, gib
+from sampling.engines.gpu_memory import Allowance, GpuShare, gib
 from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance
 
-FREE_WAIT_S = 60.0  # for the memory of an engine that has just ended
+FREE_WAIT_S = 60.0  # an engine that has just ended may take this long to free its memory
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU as NVML tells of it; sizes in bytes."""
+    """One GPU as NVML reports it; sizes in bytes."""
 
     uuid: str
     name: str
@@ -33,10 +33,10 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a process asked for, what Ray gave, what is visible to it, and what NVML knows of what was given.
+    """GPUs of a process: how many it ``asked`` for, the ``ids`` that Ray gave, and which are ``visible`` to it.
 
-    ``visible`` is None where no variable restricts the process; ``seen`` has None for an id that NVML does not know,
-    and is itself None where there is no NVML.
+    ``visible`` is None where no variable restricts the process. ``seen`` is NVML's report on each id, None for an id
+    that NVML does not know; the whole is None where there is no NVML.
     """
 
     asked: float
@@ -49,34 +49,36 @@ class Given:
     def gpus(self) -> tuple[Gpu, ...]:
         return tuple(gpu for gpu in self.seen or () if gpu)
 
-    def room(self, threads: int) -> Room:
-        """What an engine may use of it."""
+    def allowance(self, threads: int) -> Allowance:
+        """Returns what an engine in this process may use; ``threads`` are its CPU threads."""
         if not self.asked:
-            return Room(threads)
+            return Allowance(threads)
         names = " + ".join(sorted({gpu.name for gpu in self.gpus}))
         share = GpuShare(self.asked, min((gpu.total_bytes for gpu in self.gpus), default=0), names)
-        return Room(threads, share, tuple(gpu.uuid for gpu in self.gpus) or self.ids)
+        return Allowance(threads, share, tuple(gpu.uuid for gpu in self.gpus) or self.ids)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a scheduler gave this process: its id of the node, and the ids of the GPUs."""
+    """Assignment of a scheduler to this process: the id of the node, and the ids of the GPUs."""
 
     node_id: str | None
     ids: tuple[str, ...]
 
 
 def look(asked: float, grant: Grant | None = None) -> Given:
-    """Finds what this process was given: by a scheduler (``grant``), or by what its environment lets it see."""
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # NVML's order, and so Ray's: CUDA's own is by speed
-    said = os.environ.get("CUDA_VISIBLE_DEVICES")
-    visible = None if said is None else tuple(name for name in said.split(",") if name)
+    """Returns the GPUs of this process: from a scheduler's ``grant``, or else from what its environment shows."""
+    os.environ.setdefault(
+        "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
+    )  # the order of NVML and Ray; CUDA's default order is by speed
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = None if variable is None else tuple(name for name in variable.split(",") if name)
     grant = grant or Grant(None, (visible or tuple(map(str, range(ceil(asked)))))[: ceil(asked)])
     return Given(asked, grant.ids, visible, gpus_of(grant.ids), grant.node_id)
 
 
-def wrong(given: Given) -> str | None:
-    """Why an engine must not start on what was given, or None."""
+def device_trouble(given: Given) -> str | None:
+    """Returns why an engine must not start on the given GPUs, or None."""
     wanted = ceil(given.asked)
     if len(given.ids) != wanted:
         return f"asked for {wanted} GPUs, given {_list(given.ids)}"
@@ -95,14 +97,14 @@ def wrong(given: Given) -> str | None:
 
 
 def refuse_wrong(given: Given) -> None:
-    """Raises EngineRefused where the device is not the one that was asked for."""
-    trouble = wrong(given)
+    """Raises EngineRefused where the given GPUs are not what was asked for."""
+    trouble = device_trouble(given)
     if trouble:
         raise EngineRefused(f"{socket.gethostname()}: wrong device: {trouble}")
 
 
 def located(provenance: Provenance, given: Given) -> Provenance:
-    """The same with where the engine runs, and on which GPUs."""
+    """Returns the provenance with the engine's node and GPUs filled in."""
     gpus = given.gpus
     return replace(
         provenance,
@@ -115,9 +117,9 @@ def located(provenance: Provenance, given: Given) -> Provenance:
 
 
 def wait_for_memory(given: Given, wanted_bytes: float, patience_s: float = FREE_WAIT_S) -> None:
-    """Until each GPU has that much free; raises EngineError where somebody keeps it."""
+    """Waits until each GPU has ``wanted_bytes`` free; raises EngineError after ``patience_s`` seconds."""
     give_up = time.monotonic() + patience_s
-    while short := [gpu for gpu in _now(given) if gpu.free_bytes < wanted_bytes]:
+    while short := [gpu for gpu in _gpus_now(given) if gpu.free_bytes < wanted_bytes]:
         if time.monotonic() > give_up:
             free = f"{gib(short[0].free_bytes)} of {gib(short[0].total_bytes)} free"
             where = f"{socket.gethostname()}: {short[0].name} {short[0].uuid}"
@@ -126,26 +128,26 @@ def wait_for_memory(given: Given, wanted_bytes: float, patience_s: float = FREE_
 
 
 def gpus_of(ids: Sequence[str]) -> tuple[Gpu | None, ...] | None:
-    """Indices or UUIDs as in ``CUDA_VISIBLE_DEVICES``; None where there is no NVML."""
+    """Returns the GPUs with these indices or UUIDs, None for an unknown one; None where there is no NVML."""
     with _nvml() as nvml:
         return None if nvml is None else tuple(_gpu(nvml, name) for name in ids)
 
 
 def smallest_gpu() -> int | None:
-    """Bytes of the smallest GPU of this machine; None where NVML knows of none."""
+    """Returns the memory of this machine's smallest GPU in bytes; None where NVML finds no GPU."""
     with _nvml() as nvml:
         count = nvml.nvmlDeviceGetCount() if nvml else 0
         found = [gpu for index in range(count) if (gpu := _gpu(nvml, str(index)))]
     return min((gpu.total_bytes for gpu in found), default=None)
 
 
-def _now(given: Given) -> Sequence[Gpu]:
+def _gpus_now(given: Given) -> Sequence[Gpu]:
     return [gpu for gpu in gpus_of(given.ids) or () if gpu]
 
 
 @contextmanager
 def _nvml() -> Iterator[Any]:
-    """The library, or None where this machine has no driver."""
+    """Yields the NVML library, or None where this machine has no driver."""
     try:
         import pynvml
 

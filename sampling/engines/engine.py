@@ -1,7 +1,7 @@
-"""The one protocol of all engines: add requests, step, take completions as they finish.
+"""The protocol of all engines: add requests, step, take completions when they finish.
 
-A step loop rather than a call per prompt, because an engine must have more samples in flight than it can run at once,
-across units, and hand each completion on the moment it ends.
+It is a step loop and not a call for each prompt, because an engine must have more samples in flight than it can run at
+once, from several units, and hand each completion on at the moment it ends.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sampling.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Samples ``first_sample <= sample_idx < last_sample`` of one problem; ``tag`` comes back on every completion."""
+    """Samples ``first_sample <= sample_idx < last_sample`` of one problem; every completion carries its ``tag``."""
 
     tag: int
     problem: Problem
@@ -46,16 +46,13 @@ class Engine(Protocol):
     device: str
 
     def add(self, request: Request) -> None:
-        """Queues a request. A prompt longer than the context completes at once as ``prompt_too_long``."""
+        """Queues a request. A prompt longer than the context completes at once with ``prompt_too_long``."""
 
     def step(self) -> Sequence[Completion]:
-        """Works for a moment and returns what has finished; raises EngineError when the engine is broken."""
+        """Works for a moment and returns finished completions; raises EngineError when the engine is broken."""
 
     def in_flight(self) -> int:
-        """Samples added and not yet returned."""
-
-    def abort(self, tag: int) -> None:
-        """Forgets all unfinished samples of ``tag``."""
+        """Returns the number of samples that were added and not yet returned."""
 
     def close(self) -> None:
         """Frees the device and ends every process of the engine."""

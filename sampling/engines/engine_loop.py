@@ -1,4 +1,4 @@
-"""The thread that steps an engine, so that several units can be in flight on it and none waits for another."""
+"""A thread that steps an engine, so that several units are in flight on it and no unit waits for another."""
 
 import queue
 import threading
@@ -10,14 +10,16 @@ from sampling.engines.engine import Completion, Engine, Request
 from sampling.errors import EngineError, TroopError
 from sampling.samples import Sample
 
-MAX_UNREAD = 16_384  # finished samples nobody has taken yet: beyond, generation pauses
+MAX_UNREAD = 16_384  # finished samples that nobody has taken yet; above that, generation pauses
 IDLE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """Totals since the engine started: tokens generated, seconds spent on them, and seconds in which it was starved: it
-    had no work, or nobody took what was there."""
+    """Totals since the engine started: tokens generated, busy seconds, and starved seconds.
+
+    An engine is starved while it has no work, or while nobody takes its finished samples.
+    """
 
     tokens: int
     busy_s: float
@@ -28,7 +30,7 @@ Item = list[Sample] | TroopError
 
 
 class EngineLoop:
-    """Owns one engine; all of its calls come from one thread. ``submit`` may be called from any thread."""
+    """Owner of one engine: a single thread makes all calls to it. ``submit`` may be called from any thread."""
 
     def __init__(self, start: Callable[[], Engine]) -> None:
         self._start = start
@@ -54,11 +56,11 @@ class EngineLoop:
 
     @property
     def stalled_s(self) -> float:
-        """Seconds for which the engine has had work and no step has ended."""
+        """Seconds since the last step ended; 0 while the engine has no work."""
         return 0.0 if self._idle else time.monotonic() - self._moved
 
     def submit(self, requests: Sequence[Request]) -> Iterator[list[Sample]]:
-        """The samples of ``requests``, all of one tag, in lists as they finish; raises EngineError if it breaks."""
+        """Yields the samples of ``requests``, all of one tag, in lists as they finish; raises EngineError."""
         outbox: queue.Queue[Item] = queue.Queue()
         with self._lock:
             if self._broken is not None:
@@ -84,7 +86,7 @@ class EngineLoop:
     def _run(self) -> None:
         try:
             engine = self._start()
-        except Exception as error:  # noqa: BLE001 - whatever ends this thread, somebody waits to hear of it
+        except Exception as error:  # noqa: BLE001 - the caller waits for an engine or an error, whatever ends this thread
             self._ready.put(_as_engine_error(error))
             return
         self._moved = time.monotonic()
@@ -92,13 +94,13 @@ class EngineLoop:
         try:
             while self._accept(engine):
                 self._step(engine)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - submitters wait for samples or an error
             self._fail(_as_engine_error(error))
         finally:
             engine.close()
 
     def _accept(self, engine: Engine) -> bool:
-        """Takes what has been submitted; waits only when there is nothing else to do."""
+        """Adds all submitted requests to the engine; waits only while it is idle. Returns False once it is closed."""
         idle = self._idle = not engine.in_flight()
         while True:
             try:
@@ -120,7 +122,7 @@ class EngineLoop:
             time.sleep(IDLE_S)
             now = time.monotonic()
             self._starved_s += now - self._moved
-            self._moved = now  # it waits for us
+            self._moved = now  # the engine waits for its readers: that is no stall
             return
         started = time.monotonic()
         completions = engine.step()
@@ -134,7 +136,10 @@ class EngineLoop:
             self._unpaid_s = 0.0
 
     def _hand_out(self, completions: Sequence[Completion], seconds_per_token: float) -> None:
-        """Busy time goes to the samples that finish, by tokens: single shares are rough, their sum is exact."""
+        """Hands samples to their submitters, each with its share of the busy time, by tokens.
+
+        Single shares are rough; their sum is exact.
+        """
         by_tag: dict[int, list[Sample]] = {}
         for completion in completions:
             by_tag.setdefault(completion.tag, []).append(_sample(completion, seconds_per_token))

@@ -1,8 +1,8 @@
-"""Whether an engine fits on its GPU, and what share of the memory it may take: arithmetic over sizes, no guess.
+"""Decides whether an engine fits on its GPU, and which share of the memory it takes: arithmetic over sizes.
 
-What vLLM holds on a GPU is weights, keys and values, and the workspace of a step. It measures the last itself and gives
-keys and values all that ``gpu_memory_utilization`` leaves, so that share is what has to be right: engines on one GPU
-must not reach into each other's. And what can never fit is found here, in numbers, before minutes of loading.
+vLLM holds weights, keys and values, and the workspace of a step on a GPU. It measures the workspace itself and gives
+keys and values everything that ``gpu_memory_utilization`` leaves. That share must be right, so that engines on one GPU
+do not take each other's memory. A model that can never fit is refused here, with numbers, before minutes of loading.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from sampling.engines.model_info import ModelInfo
 from sampling.errors import EngineRefused
 from sampling.settings import ModelSpec, SamplingSettings
 
-USABLE = 0.92  # of a share, vLLM's own default: the rest is for CUDA graphs and fragments
-CONTEXT_BYTES = 640 << 20  # a process's CUDA context, which vLLM does not count as its own
-PACKED_MOST = 4  # engines on one GPU where their number is ours to choose
-PACKED_PARAMETERS = 3_000_000_000  # of a model so small that the CPU side of its engine is what bounds it
-PROMPT_TOKENS = 1024  # of a long prompt, where the number of engines is ours to choose
-SHRINKING = {"quantization", "cpu_offload_gb", "load_format"}  # engine arguments after which sizes tell nothing
+USABLE = 0.92  # part of a share that vLLM may use, its default; the rest is for CUDA graphs and fragments
+CONTEXT_BYTES = 640 << 20  # a process's CUDA context, which vLLM does not count
+PACKED_MOST = 4  # most engines on one GPU with engines_per_gpu: auto
+PACKED_PARAMETERS = 3_000_000_000  # up to this size the CPU side of an engine is its limit, so several engines help
+PROMPT_TOKENS = 1024  # assumed length of a long prompt with engines_per_gpu: auto
+SHRINKING = {"quantization", "cpu_offload_gb", "load_format"}  # engine arguments that make sizes in files useless
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes on each of an engine's GPUs: its weights, and least and most per token of a sequence."""
+    """Bytes on each of an engine's GPUs: weights, and least and most keys and values for one token of a sequence."""
 
     weights: int
     kv_least: int
@@ -30,9 +30,9 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class GpuShare:
-    """What one engine holds: ``gpus`` below 1 is a share of one, above that whole GPUs.
+    """GPUs that one engine holds: ``gpus`` below 1 is a share of one GPU, else a number of whole GPUs.
 
-    ``total_bytes`` is the memory of each; 0 where it is not known.
+    ``total_bytes`` is the memory of each GPU; 0 where it is not known.
     """
 
     gpus: float
@@ -41,25 +41,28 @@ class GpuShare:
 
     @property
     def usable_bytes(self) -> int:
-        """Of each GPU, for vLLM to count against: never so much that a share's CUDA context reaches into the next."""
+        """Bytes of each GPU that vLLM may count on: they leave room for the CUDA context inside the share."""
         share = min(self.gpus, 1.0) * self.total_bytes
         return int(min(USABLE * share, share - CONTEXT_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What an engine may use: CPU threads, or a share of GPUs. ``uuids`` are those of its GPUs, where known."""
+class Allowance:
+    """The CPU threads or the share of GPUs that one engine may use.
+
+    ``uuids`` are the UUIDs of its GPUs, or their ids where the UUIDs are unknown.
+    """
 
     threads: int = 1
     share: GpuShare | None = None
     uuids: tuple[str, ...] = ()
 
 
-ONE_THREAD = Room()
+ONE_THREAD = Allowance()
 
 
 def need(model: ModelSpec, info: ModelInfo, gpus: float) -> Need | None:
-    """What an engine over ``gpus`` GPUs needs on each of them; None where sizes are not known."""
+    """Returns what an engine over ``gpus`` GPUs needs on each of them; None where sizes are not known."""
     if info.floats is None or SHRINKING & model.vllm.keys():
         return None
     width, parts = (4 if model.dtype in {"float32", "float"} else 2), max(1, int(gpus))
@@ -70,9 +73,10 @@ def need(model: ModelSpec, info: ModelInfo, gpus: float) -> Need | None:
 
 
 def utilization(model: ModelSpec, info: ModelInfo, share: GpuShare) -> float:
-    """vLLM's ``gpu_memory_utilization`` for an engine with this share; raises EngineRefused where it cannot fit.
+    """Returns vLLM's ``gpu_memory_utilization`` for an engine with this share; raises EngineRefused if it cannot fit.
 
-    It cannot where its weights and the keys and values of one full sequence, which vLLM asks for, exceed the share.
+    vLLM needs the weights and the keys and values of one full sequence; a model for which they exceed the share is
+    refused.
     """
     if not share.total_bytes:
         return USABLE * min(share.gpus, 1.0)
@@ -88,16 +92,16 @@ def utilization(model: ModelSpec, info: ModelInfo, share: GpuShare) -> float:
 
 
 def taken_bytes(model: ModelSpec, info: ModelInfo, share: GpuShare) -> int:
-    """What an engine takes of each of its GPUs, and must find free at its start; raises EngineRefused as above."""
-    said = model.vllm.get("gpu_memory_utilization")
-    return int(share.total_bytes * (said or utilization(model, info, share)))
+    """Returns the bytes of each GPU that an engine takes, which must be free at its start; raises EngineRefused."""
+    given = model.vllm.get("gpu_memory_utilization")
+    return int(share.total_bytes * (given or utilization(model, info, share)))
 
 
 def engines_that_fit(model: ModelSpec, info: ModelInfo, settings: SamplingSettings, total_bytes: int | None) -> int:
-    """How many engines ``engines_per_gpu: auto`` puts on one GPU of ``total_bytes``.
+    """Returns how many engines ``engines_per_gpu: auto`` puts on one GPU of ``total_bytes``.
 
-    Several where the model is small and ``max_num_seqs`` sequences of each engine fit at once: an engine that has to
-    wait for memory gains nothing from a neighbour. One where sizes are not known.
+    More than one only if the model is small and ``max_num_seqs`` sequences of each engine fit at once: an engine that
+    waits for memory gains nothing from a second one. One where sizes are not known.
     """
     wanted = need(model, info, 1)
     small = info.parameters is not None and info.parameters <= PACKED_PARAMETERS

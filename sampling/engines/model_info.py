@@ -1,4 +1,4 @@
-"""What can be known of a model before any engine starts: does it exist, how long a prompt it takes, how large it is."""
+"""Facts about a model before any engine starts: that it exists, its context length, its sizes, its revision."""
 
 import hashlib
 import json
@@ -13,19 +13,20 @@ from typing import Any
 
 from sampling.engines.openai_check import check_service
 from sampling.engines.replay_engine import GOLD
-from sampling.engines.weights import S3, S3Folder
 from sampling.errors import BadInput, EngineError
 from sampling.problems import Problem, load_json, read_text
+from sampling.s3_folder import S3, S3Folder
 from sampling.settings import ModelSpec
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-WHOLE_FILE = 64 << 20  # larger files are known by their size and ends
+WHOLE_FILE = 64 << 20  # bytes; of a larger file only the size and both ends are hashed
 END = 1 << 20
-HEAD = re.compile(r"(^|\.)(score|classifier|v_head)\.")  # names of a reward model's or classifier's head
+HEAD = re.compile(r"(^|\.)(score|classifier|v_head)\.")  # tensors of the head of a reward model or classifier
 HUB_TIMEOUT_S = 10.0
-BLOCK_WEIGHTS = 12  # of a transformer's block, times the square of its width
-MOST_OF_LITTLE = 4e6  # weights in blocks; measured on two cores, two engines win up to 3 million and lose from 11
-FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names of what an engine may load at another width
+BLOCK_WEIGHTS = 12  # weights of a transformer block: this times the square of its width
+MOST_OF_LITTLE = 4e6  # weights in all blocks; on two cores, two engines were faster up to 3 million, slower from 11
+FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' types that an engine may load at another width
+# Config keys of models that keep fewer keys and values than one per token and layer.
 SMALLER_CACHE = {
     "kv_lora_rank", "full_attention_interval", "attn_layer_period", "hybrid_override_pattern", "num_kv_shared_layers",
 }  # fmt: skip
@@ -35,10 +36,10 @@ SMALLER_CACHE = {
 class ModelInfo:
     """Shape of a model; zeros and None where only the engine will know (a hub id, a service).
 
-    ``full_layers`` surely keep keys and values of the whole context. Of the weights, ``floats`` are numbers that an
-    engine loads at the width it computes with, ``packed_bytes`` are bytes of anything else (quantised), loaded as is.
-    ``architecture`` and ``labels`` (of a classifier's head) are as the config names them; ``has_head`` is whether the
-    weights hold such a head.
+    ``full_layers`` counts the layers that certainly keep keys and values of the whole context. ``floats`` counts the
+    weights that an engine loads at the width it computes with; ``packed_bytes`` are the bytes of all other weights
+    (quantised), which are loaded unchanged. ``architecture`` and ``labels`` (of a classifier's head) come from the
+    config; ``has_head`` says whether the weights hold such a head.
     """
 
     revision: str
@@ -56,13 +57,15 @@ class ModelInfo:
 
     @property
     def computes_little(self) -> bool:
-        """Whether an engine without GPU is busier with its own Python than with arithmetic, so that threads help less
-        than engines."""
+        """True where an engine without a GPU spends more time on its own Python than on arithmetic.
+
+        More engines then help more than more threads.
+        """
         return 0 < BLOCK_WEIGHTS * self.layers * self.hidden**2 <= MOST_OF_LITTLE
 
 
 def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
-    """Raises BadInput for a path that is no model; of a model on the hub it fetches the config."""
+    """Returns what is known of a model, fetching a hub model's config; raises BadInput for a path without a model."""
     if model.engine == "openai":
         if model.service.check:
             check_service(model, where)
@@ -87,7 +90,7 @@ def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
 
 
 def prompt_too_long(model: ModelSpec, info: ModelInfo, problems: tuple[Problem, ...]) -> str | None:
-    """Names the first plain prompt that leaves no room for a single token, or None; local models only."""
+    """Returns a message about the first prompt that leaves no room for one token, or None. Local models only."""
     tokenizer_file = Path(model.path) / "tokenizer.json"
     longest = model.max_model_len or info.max_model_len
     if model.engine != "vllm" or longest is None or not tokenizer_file.is_file():
@@ -104,7 +107,7 @@ def prompt_too_long(model: ModelSpec, info: ModelInfo, problems: tuple[Problem, 
 
 
 def inspect_folder(folder: Path, where: str) -> ModelInfo:
-    """A model whose files are here; raises BadInput."""
+    """Returns what is known of a model in a local folder; raises BadInput."""
     if not (folder / "config.json").is_file():
         raise BadInput(f"{where}.path: {str(folder)!r} has no config.json; a model folder needs one")
 
@@ -129,11 +132,11 @@ def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
 
 
 def _hub_config(model: ModelSpec, where: str) -> Path:
-    """The config.json of a model on the hub, from this machine's cache or from the hub; its folder is the revision."""
+    """Returns the path of a hub model's config.json, from the cache or the hub; its folder is named by the commit."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are no news to the user
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are not for the user
     try:
         return Path(hf_hub_download(model.path, "config.json", revision=model.revision, etag_timeout=HUB_TIMEOUT_S))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
@@ -151,7 +154,7 @@ def _json(path: Path) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What the files of a model hold; see ModelInfo."""
+    """Sizes of a model's weights; fields as in ModelInfo."""
 
     parameters: int | None = None
     floats: int | None = None
@@ -174,13 +177,15 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
         floats=weights.floats,
         packed_bytes=weights.packed_bytes,
         architecture=next(iter(config.get("architectures") or ()), ""),
-        labels=len(config.get("id2label") or ()) or config.get("num_labels") or 2,  # 2: what transformers leaves out
+        labels=len(config.get("id2label") or ())
+        or config.get("num_labels")
+        or 2,  # transformers writes neither where there are 2
         has_head=weights.has_head,
     )
 
 
 def _full_layers(text: Mapping[str, Any]) -> int:
-    """Windows, latent attention and state-space layers keep less: where a config speaks of them, none is counted."""
+    """Counts layers with full attention; 0 where the config names windows, latent attention or state-space layers."""
     kinds = text.get("layer_types")
     if kinds:
         return sum(kind == "full_attention" for kind in kinds)
@@ -189,9 +194,9 @@ def _full_layers(text: Mapping[str, Any]) -> int:
 
 
 def _weigh(sizes: Mapping[str, int], read: Callable[[str, int, int], bytes]) -> Weights:
-    """From the safetensors headers (https://huggingface.co/docs/safetensors: 8-byte length, then JSON).
+    """Reads sizes from safetensors headers (https://huggingface.co/docs/safetensors: 8-byte length, then JSON).
 
-    ``read(name, first, last)`` gives bytes of a file, both ends included. Other formats are known by their size alone.
+    ``read(name, first, last)`` returns bytes of a file, both ends included. Of other formats only the size is known.
     """
     parameters = floats = packed = 0
     names: set[str] = set()

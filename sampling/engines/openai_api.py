@@ -1,6 +1,6 @@
-"""OpenAI's HTTP API as data: what is sent, and what each kind of answer means. No request leaves from here.
+"""OpenAI's HTTP API as data: the request to send, and the meaning of each answer. This module sends nothing.
 
-The protocol is https://platform.openai.com/docs/api-reference (completions, chat, models) as vLLM and others speak it.
+The protocol is https://platform.openai.com/docs/api-reference (completions, chat, models), as vLLM and others serve it.
 """
 
 import json
@@ -24,7 +24,7 @@ SAID_CHARACTERS = 200
 
 
 class Text(BaseModel):
-    """The message of a chat's choice; ``content`` may be null."""
+    """Message of a chat's choice; ``content`` may be null."""
 
     content: str | None = None
 
@@ -36,7 +36,7 @@ class TokenLogprob(BaseModel):
 
 
 class Logprobs(BaseModel):
-    """A chat has ``content``, a completion ``token_logprobs`` (null for a token without one)."""
+    """Log probabilities: a chat has ``content``, a completion ``token_logprobs`` (null for a token without one)."""
 
     content: list[TokenLogprob] | None = None
     token_logprobs: list[float | None] | None = None
@@ -47,7 +47,7 @@ class Logprobs(BaseModel):
 
 
 class Choice(BaseModel):
-    """One completion: of a chat in ``message``, else in ``text``."""
+    """One completion, in ``message`` for a chat, else in ``text``."""
 
     text: str | None = None
     message: Text | None = None
@@ -71,14 +71,14 @@ class Usage(BaseModel):
 
 
 class Reply(BaseModel):
-    """What comes back with 200; keys that are not needed are not looked at."""
+    """Body of an answer with status 200; keys that are not needed are ignored."""
 
     choices: list[Choice] = Field(min_length=1)
     usage: Usage | None = None
 
 
 class Meaning(Enum):
-    """What an answer means for the request."""
+    """Meaning of an answer for its request."""
 
     DRAWN = "samples came"
     AGAIN = "worth another try"
@@ -90,7 +90,7 @@ class Meaning(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One try: ``said`` is for a person; ``may_cost``: no usage came, but it may be billed."""
+    """Outcome of one try. ``said`` is for a person; ``may_cost``: no usage came, but the try may be billed."""
 
     meaning: Meaning
     said: str = ""
@@ -101,7 +101,7 @@ class Answer:
 def request_of(
     model: ModelSpec, settings: SamplingSettings, problem: Problem, samples: int, seed: int | None
 ) -> tuple[str, dict[str, Any]]:
-    """The path below the base URL and the body. A server may have defaults of its own."""
+    """Returns the path below the base URL and the body of a request; keys left out have the server's defaults."""
     service, settings = model.service, settings_on(model, settings, problem.sampling)
     body: dict[str, Any] = {"model": model.path, "temperature": settings.temperature, "top_p": settings.top_p}
     body[service.max_tokens_key] = settings.max_tokens
@@ -121,7 +121,7 @@ def request_of(
 
 
 def read_answer(status: int, content: bytes) -> Answer:
-    """What an HTTP answer means."""
+    """Returns the meaning of an HTTP answer."""
     if status == 200:
         return _read_reply(content)
     said = f"{status} {_said(content)}"
@@ -138,9 +138,9 @@ def read_answer(status: int, content: bytes) -> Answer:
 
 
 def share_tokens(total: int, weights: Sequence[int]) -> list[int]:
-    """Whole shares of ``total``, about in proportion to the weights, that add up to it exactly.
+    """Returns whole shares of ``total``, nearly in proportion to the weights, that add up to it exactly.
 
-    The API counts a request's tokens together, so those of one of its samples are known only up to this.
+    The API counts the tokens of a request together, so the tokens of one of its samples are an estimate.
     """
     whole, done, given = sum(weights), 0, 0
     shares = []
@@ -162,7 +162,7 @@ def _read_reply(content: bytes) -> Answer:
 
 
 def _said(content: bytes) -> str:
-    """The service's own words in one line: the message and code of its error object, or the start of the text."""
+    """Returns the service's error in one line: code, type and message of its error object, or the start of the text."""
     text = content[:10_000].decode("utf-8", "replace")
     try:
         error = json.loads(text)

@@ -1,4 +1,4 @@
-"""Before a run: does the service answer, take the key and have the model? A mistake costs a second, not a night."""
+"""Check of a service before a run: it answers, takes the key and has the model. It finds mistakes in a second."""
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,13 +16,13 @@ class Named(BaseModel):
 
 
 class Names(BaseModel):
-    """The answer to GET models."""
+    """Answer to GET models."""
 
     data: list[Named]
 
 
 def check_service(model: ModelSpec, where: str) -> None:
-    """Raises BadInput. What cannot be asked, as of a service without a list of models, the engine will tell."""
+    """Raises BadInput where the service cannot be used; a service without a list of models passes."""
     import httpx
 
     from sampling.engines.openai_engine import api_key, bearer

@@ -1,7 +1,7 @@
-"""Any server that speaks OpenAI's HTTP API behind the Engine protocol: frontier baselines, served models.
+"""An engine that asks a server with OpenAI's HTTP API: frontier baselines, served models.
 
-The key comes from the environment variable that the sweep names, into one header; what a service says in an error is
-cleaned of it, so that it can stand nowhere else.
+The key goes from the environment variable that the sweep names into one header, and nowhere else: error texts of a
+service are cleaned of it.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from sampling.seeds import Seeds, sample_seed
 from sampling.settings import ModelSpec, SamplingSettings, settings_on
 
 TRIES = 8
-LONGEST_RETRY_AFTER_S = 900.0  # a service that asks for more is down
+LONGEST_RETRY_AFTER_S = 900.0  # a service that asks for a longer wait counts as down
 CONNECT_S = 15.0
 FAILED = {Meaning.TOO_LONG: "prompt_too_long", Meaning.FILTERED: "error", Meaning.REFUSED: "error"}
 
 
 @dataclass(slots=True)
 class Draw:
-    """One request's samples, and what its lost replies may have cost."""
+    """Samples of one HTTP request, and the US dollars that its lost replies may have cost."""
 
     request: Request
     indices: list[int]
@@ -42,10 +42,10 @@ class Draw:
 
 
 class OpenAIEngine:
-    """At most ``model.parallel`` requests at a time; what may succeed later is tried again.
+    """An engine with at most ``model.parallel`` requests open at a time; requests that may succeed later are retried.
 
     A sample that keeps failing while others succeed becomes a failed generation; where nothing succeeds, the service
-    is broken. No more is spent on a unit than its samples could cost at worst: a driver reserved just that.
+    counts as broken. A unit never spends more than its samples could cost at worst, which a driver has reserved.
     """
 
     device = "service"
@@ -57,7 +57,7 @@ class OpenAIEngine:
         self._done: queue.Queue[Completion | EngineError] = queue.Queue()
         self._tasks: dict[tuple[int, int, int], Future[None]] = {}
         self._purses: dict[int, float] = {}  # by tag: dollars that may still be spent
-        self._granted: dict[int, float] = {}  # by tag: dollars that might be spent from the first
+        self._granted: dict[int, float] = {}  # by tag: dollars that were reserved at the start
         self._requests, self._tokens = Pace(model.service.requests_per_minute), Pace(model.service.tokens_per_minute)
         self._not_before = self._last_success = float("-inf")
         self._rng = random.Random()
@@ -88,19 +88,15 @@ class OpenAIEngine:
         for result in results:
             if isinstance(result, EngineError):
                 raise result
-            if self._tasks.pop((result.tag, result.problem_idx, result.sample_idx), None) is not None:
-                completions.append(result)
+            del self._tasks[result.tag, result.problem_idx, result.sample_idx]
+            completions.append(result)
         return completions
 
     def in_flight(self) -> int:
         return len(self._tasks)
 
-    def abort(self, tag: int) -> None:
-        for key in [key for key in self._tasks if key[0] == tag]:
-            self._tasks.pop(key).cancel()
-
     def settle(self, tag: int) -> float:
-        """Forgets the account of a tag: at most this many dollars were spent on it."""
+        """Closes the account of a tag and returns the most US dollars that were spent on it."""
         return self._granted.pop(tag, 0.0) - self._purses.pop(tag, 0.0)
 
     def close(self) -> None:
@@ -123,7 +119,7 @@ class OpenAIEngine:
         )
 
     async def _draw(self, request: Request, indices: list[int]) -> None:
-        """Puts every one of the samples into ``_done``; a service may return fewer than it was asked for."""
+        """Puts every sample into ``_done``; asks again where a service returns fewer than it was asked for."""
         try:
             while indices:
                 async with self._slots:
@@ -135,7 +131,7 @@ class OpenAIEngine:
             self._done.put(error)
 
     async def _ask(self, draw: Draw) -> list[Completion]:
-        """One request, tried until it is answered; some or all of its samples."""
+        """Tries one request until it is answered, and returns some or all of its samples; raises EngineError."""
         said = ""
         for attempt in range(1, TRIES + 1):
             if not self._reserve(draw):
@@ -158,7 +154,7 @@ class OpenAIEngine:
         return self._failed(draw, "error")
 
     async def _try(self, draw: Draw) -> tuple[Answer, float]:
-        """One try: what it means, and the seconds the service asks to wait."""
+        """Sends a request once; returns what the answer means and the seconds that the service asks to wait."""
         path, body = self._body(draw)
         most = self._most_tokens(draw)
         await self._wait_for_turn(most)
@@ -174,14 +170,16 @@ class OpenAIEngine:
         self._tokens.give_back(most - (usage.prompt_tokens + usage.completion_tokens if usage else 0))
         wait = retry_after_s(got.headers.get("retry-after"), time.time())
         if answer.meaning is Meaning.AGAIN and wait <= LONGEST_RETRY_AFTER_S:
-            self._not_before = max(self._not_before, time.monotonic() + wait)  # it is meant for all requests
+            self._not_before = max(self._not_before, time.monotonic() + wait)  # the wait holds for all requests
         return answer, wait
 
     async def _wait_for_turn(self, tokens: int) -> None:
         now = time.monotonic()
         await asyncio.sleep(max(self._requests.book(now, 1), self._tokens.book(now, tokens)))
         while (left := self._not_before - time.monotonic()) > 0:
-            await asyncio.sleep(left * self._rng.uniform(1.0, 1.2))  # not all at the same moment
+            await asyncio.sleep(
+                left * self._rng.uniform(1.0, 1.2)
+            )  # spread, so that requests do not leave at the same moment
 
     def _body(self, draw: Draw) -> tuple[str, dict[str, Any]]:
         seed = None
@@ -195,7 +193,7 @@ class OpenAIEngine:
         return sample_seed(self._seeds.run, self._model.name, draw.request.problem.id, index)
 
     def _completions(self, draw: Draw, reply: Reply) -> list[Completion]:
-        """The prompt, and what the request cost, belong to the first of its samples: they are billed once."""
+        """Returns the samples of a reply; the first carries the prompt's tokens and the cost, which are billed once."""
         self._last_success = time.monotonic()
         if reply.usage is None and self._is_priced:
             raise self._broken("its answers count no tokens (usage), so their dollars cannot be counted")
@@ -222,7 +220,7 @@ class OpenAIEngine:
 
     @property
     def _has_succeeded(self) -> bool:
-        """Until then a refusal is taken to be about the settings: it would meet every request."""
+        """True after the first success. A refusal before it is about the settings: every request would get it."""
         return self._last_success > float("-inf")
 
     @property
@@ -239,7 +237,7 @@ class OpenAIEngine:
         return usd(self._model.prices, prompt, self._most_tokens(draw) - prompt)
 
     def _reserve(self, draw: Draw) -> bool:
-        """Whether the unit's money is enough for one more try: replies that were lost may have used it up."""
+        """Reserves the money for one more try; returns False where lost replies have used up the unit's money."""
         tag, worst = draw.request.tag, self._worst(draw)
         if self._model.service.cap_usd is not None and self._purses[tag] < worst * (1 - 1e-9):
             return False
@@ -247,7 +245,7 @@ class OpenAIEngine:
         return True
 
     def _settle(self, draw: Draw, spent: float) -> None:
-        """Gives back what a try was reserved and has not spent."""
+        """Gives back the money that was reserved for a try and not spent."""
         if draw.request.tag in self._purses:
             self._purses[draw.request.tag] += self._worst(draw) - spent
 
@@ -257,7 +255,7 @@ class OpenAIEngine:
 
 
 def api_key(model: ModelSpec) -> str:
-    """The key, or "" where the sweep names no variable; raises EngineError where that is empty on this machine."""
+    """Returns the key, or "" where the sweep names no variable; raises EngineError where the variable holds no key."""
     if model.api_key_env is None:
         return ""
     key = os.environ.get(model.api_key_env, "").strip()

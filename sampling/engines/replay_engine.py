@@ -1,4 +1,4 @@
-"""Stored samples, or the tasks' own gold solutions, behind the Engine protocol: the boring twin of a real engine."""
+"""An engine that returns stored samples or the tasks' gold solutions: the simple twin of a real engine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,27 +10,34 @@ from sampling.problems import load_json, read_text
 from sampling.settings import ModelSpec
 from sampling.validate import Plain, parse
 
-GOLD = "gold"  # a model path: answer every problem with its own solution
+GOLD = "gold"  # model path that answers every problem with its own solution
 
 
 class StoredSample(Plain):
-    """One line of a samples JSONL."""
+    """One line of a samples JSONL, for an engine ``replay`` and ``troop verify --samples``."""
 
     problem: str
+    """Id of the problem."""
+
     sample: int = Field(ge=0)
+    """Index of the sample within its problem, from 0."""
+
     text: str
+    """Completion."""
+
     model: str | None = None
+    """Name of the model whose sample it is. Default: the sample belongs to every model that replays the file."""
 
 
 def read_samples(path: Path) -> list[StoredSample]:
-    """The samples of a JSONL file; raises BadInput naming the line."""
+    """Returns the samples of a JSONL file; raises BadInput that names the line."""
     lines = read_text(path).split("\n")
     places = [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
     return [parse(StoredSample, load_json(line, place), place) for place, line in places]
 
 
 class ReplayEngine:
-    """Gives back what is stored; a sample that is not there is a failed generation."""
+    """Returns stored samples; a sample that is missing is a failed generation."""
 
     version = "replay 1"
     device = "none"
@@ -52,9 +59,6 @@ class ReplayEngine:
 
     def in_flight(self) -> int:
         return sum(request.last_sample - request.first_sample for request in self._requests)
-
-    def abort(self, tag: int) -> None:
-        self._requests = [request for request in self._requests if request.tag != tag]
 
     def close(self) -> None:
         self._requests = []

@@ -1,8 +1,8 @@
-"""What a reward model is told of a completion, and what its outputs mean: decisions without an engine.
+"""Reward models: what they are shown of a completion, and how their outputs become a score. No engine is used here.
 
-An outcome model says one thing of the whole text, at its last token (Cobbe et al. 2021, arXiv 2110.14168). A process
-model says one at the end of every step (Lightman et al. 2023, arXiv 2305.20050); how those become one score changes
-best-of-N more than most models do, so it is named by the user and never guessed.
+An outcome model gives one output for the whole text, at its last token (Cobbe et al. 2021, arXiv 2110.14168). A process
+model gives one at the end of every step (Lightman et al. 2023, arXiv 2305.20050). The way in which these become one
+score changes best-of-N more than most models do, so the user names it and it is never guessed.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from sampling.problems import Message
 from sampling.settings import ModelSpec
 from sampling.validate import Plain, parse
 
-VERSION = "reward 1"  # changes whenever a score could
+VERSION = "reward 1"  # must change with any change that could change a score
 Prompt = str | tuple[Message, ...]
 Join = Literal["last", "min", "prod", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One kind of reward model. ``labels`` is None where its config says how many; ``step_token`` where it has one."""
+    """One kind of reward model. ``labels`` None: the config says how many. ``step_token`` None: the kind has none."""
 
     suffix: str
     process: bool
@@ -39,7 +39,7 @@ class Head:
     step_token: str | None = None
 
 
-# By the end of the architecture's name; heads and step token as in Qwen2.5-Math-RM and Qwen2.5-Math-PRM (2501.07301).
+# Found by the end of the architecture's name; head and step token as in Qwen2.5-Math-RM and -PRM (arXiv 2501.07301).
 HEADS = (
     Head("ForSequenceClassification", False, "classify"),
     Head("ForRewardModel", False, "token_classify", labels=1),
@@ -49,20 +49,30 @@ HEADS = (
 
 
 class RewardSettings(Plain):
-    """How texts are scored. ``steps`` joins a process model's scores; ``template`` auto is chat where there is one.
-
-    A completion is cut into steps at ``step_separator``; a process model is read at the ``step_token`` after each.
-    """
+    """Settings of scoring; each key is an option of ``troop score``."""
 
     steps: Join | None = None
+    """Rule that makes one score of a process model's scores of steps: ``min``, ``prod``, ``mean`` or ``last``.
+
+    A process model needs it; an outcome model, which scores the whole text, takes none.
+    """
+
     step_separator: str = Field(default="\n\n", min_length=1)
+    """Text at which a completion is cut into steps, for a process model. Default: an empty line."""
+
     step_token: str | None = Field(default=None, min_length=1)
+    """Token after each step, at which a process model is read. Default: the model's own, where its kind has one."""
+
     template: Literal["auto", "chat", "plain"] = "auto"
+    """Form of the text: ``chat`` uses the model's chat template, ``plain`` joins prompt and completion.
+
+    ``auto`` is chat where the model has a chat template.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class RewardModel:
-    """A reward model that was looked at, with settings that fit it."""
+    """An inspected reward model with settings that fit it."""
 
     spec: ModelSpec
     info: ModelInfo
@@ -72,15 +82,15 @@ class RewardModel:
 
     @property
     def version(self) -> str:
-        """Names all that changes a score: the ``m=`` part of stored scores' keys."""
-        said = [VERSION, self.spec.distribution, self.info.revision, self.settings.model_dump(), self.labels]
-        digest = hashlib.sha256(json.dumps([*said, self.info.architecture], sort_keys=True).encode()).hexdigest()
+        """Name of everything that changes a score: the ``m=`` part of the keys of stored scores."""
+        parts = [VERSION, self.spec.distribution, self.info.revision, self.settings.model_dump(), self.labels]
+        digest = hashlib.sha256(json.dumps([*parts, self.info.architecture], sort_keys=True).encode()).hexdigest()
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.spec.name)[:60]
         return f"{name}-{self.settings.steps}-{digest[:10]}"
 
     @property
     def words(self) -> str:
-        """The same for a person."""
+        """Description for a person: model, revision, where it is read, template."""
         settings = self.settings
         how = "at the last token" if not self.head.process else f"{settings.steps} over steps cut at " + (
             f"{settings.step_separator!r} and read at {settings.step_token!r}"
@@ -89,29 +99,29 @@ class RewardModel:
 
 
 def inspect_reward(spec: ModelSpec, settings: RewardSettings) -> RewardModel:
-    """Raises BadInput where this is no reward model, or the settings are not such a one's."""
+    """Returns the reward model of ``spec``; raises BadInput where it is none, or the settings do not fit it."""
     info = inspect_model(spec, "--model")
-    head = _head(spec.path, info)
+    head = _find_head(spec.path, info)
     if info.floats is not None:
         refuse_without_head(spec.path, info)
     labels = head.labels or info.labels
     if labels not in (1, 2):
         raise BadInput(f"{spec.path}: has {labels} labels; allowed: 1 (a score) or 2 (the second is right)")
-    update = {"steps": _joined(head, settings), "step_token": _step_token(head, settings)}
+    update = {"steps": _choose_join(head, settings), "step_token": _choose_step_token(head, settings)}
     every_token = {"pooler_config": {"tok_pooling_type": "ALL"}} if head.task == "token_classify" else {}
     spec = spec.model_copy(update={"vllm": {"runner": "pooling", **every_token, **spec.vllm}})
     return RewardModel(spec, info, head, labels, settings.model_copy(update=update))
 
 
 def refuse_without_head(path: str, info: ModelInfo) -> None:
-    """Raises EngineRefused where the weights, which are at hand, lack the head: vLLM would make up a random one."""
+    """Raises EngineRefused where the weights lack the head; vLLM would fill it with random numbers."""
     if info.has_head is False:
         raise EngineRefused(f"{path}: its weights have no head (no tensor named score, classifier or v_head)")
     if info.has_head is None:
         raise EngineRefused(f"{path}: no safetensors there; a reward model's head is looked for in their headers")
 
 
-def _head(path: str, info: ModelInfo) -> Head:
+def _find_head(path: str, info: ModelInfo) -> Head:
     found = [head for head in HEADS if info.architecture.endswith(head.suffix)]
     if not found:
         allowed = ", ".join(f"…{head.suffix}" for head in HEADS)
@@ -120,7 +130,7 @@ def _head(path: str, info: ModelInfo) -> Head:
     return max(found, key=lambda head: len(head.suffix))
 
 
-def _joined(head: Head, settings: RewardSettings) -> Join:
+def _choose_join(head: Head, settings: RewardSettings) -> Join:
     if head.process and settings.steps is None:
         raise BadInput("--steps is missing: this model scores every step; allowed: min, prod, mean, last")
     if not head.process and settings.steps not in (None, "last"):
@@ -128,7 +138,7 @@ def _joined(head: Head, settings: RewardSettings) -> Join:
     return settings.steps or "last"
 
 
-def _step_token(head: Head, settings: RewardSettings) -> str | None:
+def _choose_step_token(head: Head, settings: RewardSettings) -> str | None:
     if not head.process and settings.step_token:
         raise BadInput("--step-token: this model scores the whole text, not its steps; leave it out")
     if head.process and not (settings.step_token or head.step_token):
@@ -138,7 +148,7 @@ def _step_token(head: Head, settings: RewardSettings) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A completion to be scored; ``problem`` tells problems apart, within which equal completions are scored once."""
+    """A completion to score. Equal completions with the same ``problem`` (task, index) are scored once."""
 
     problem: tuple[str, int]
     prompt: Prompt
@@ -147,7 +157,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What came of one text: a number, or the reason why there is none; ``tokens`` were read by the model."""
+    """Result of one text: a number, or the reason why there is none; ``tokens`` is how many the model read."""
 
     value: float | None
     reason: str = ""
@@ -156,14 +166,14 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text as tokens, and the places of those tokens at which a score is read (empty: at the last)."""
+    """A text as tokens, and the indices of the tokens at which a score is read (empty: at the last)."""
 
     tokens: list[int]
     places: list[int]
 
 
 def read(text: Text, model: RewardModel, tokenizer: Any) -> Reading | Score:
-    """What the model is shown of a text, or a Score that says why it cannot be shown."""
+    """Returns what the model is shown of a text, or a Score with the reason why it cannot be shown."""
     from jinja2 import TemplateError
 
     content, ends = text.completion, list[int]()
@@ -187,9 +197,9 @@ def read(text: Text, model: RewardModel, tokenizer: Any) -> Reading | Score:
 
 
 def with_steps(completion: str, settings: RewardSettings) -> tuple[str, list[int]]:
-    """The completion with the step token after each step, and where (in characters) each of these tokens ends.
+    """Returns the completion with the step token after each step, and the offset in characters of each token's end.
 
-    A step token that a sample wrote by itself is no step.
+    A step token that the sample wrote itself is removed, so that it cannot add a step.
     """
     assert settings.step_token is not None
     parts = completion.split(settings.step_separator)
@@ -212,9 +222,9 @@ def _plain(prompt: Prompt) -> str:
 
 
 def score_of(outputs: Sequence[Sequence[float]], model: RewardModel, tokens: int) -> Score:
-    """The score from what the model says at each place, raw (before any activation): one row of labels a place.
+    """Returns the score from the model's raw outputs (before any activation), one row of labels for each place.
 
-    An outcome model of one label gives its logit as it is, which has no scale; of all others a score is a probability:
+    The score of an outcome model with one label is its logit, which has no scale. Every other score is a probability:
     of the second of two labels, or of the one label that a step has.
     """
     values = [_value(row, model) for row in outputs]
@@ -239,11 +249,11 @@ def _value(row: Sequence[float], model: RewardModel) -> float:
     if len(row) == 1 and not model.head.process:
         return row[0]
     odds = row[0] if len(row) == 1 else row[1] - row[0]
-    return (1 + math.tanh(odds / 2)) / 2  # the logistic function, which exp would overflow in
+    return (1 + math.tanh(odds / 2)) / 2  # the logistic function, without the overflow of exp
 
 
 def reward_spec(path: str, **engine: object) -> ModelSpec:
-    """The engine of a reward model, with the keys of a sweep's model; raises BadInput."""
+    """Returns the spec of a reward model's engine, with the keys of a sweep's model; raises BadInput."""
     name = Path(path).name or Path(path).absolute().name
     given = {key: value for key, value in engine.items() if value is not None}
     return parse(ModelSpec, {"name": name, "path": path, **given}, "--model")

@@ -1,14 +1,14 @@
-"""A reward model in vLLM's pooling runner: texts in, one score each out."""
+"""A reward model in vLLM's pooling runner: it takes texts and returns one score for each."""
 
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from sampling.engines.gpu_memory import Room
+from sampling.engines.gpu_memory import Allowance
 from sampling.engines.model_info import inspect_folder
 from sampling.engines.reward import Reading, RewardModel, Score, Text, read, refuse_without_head, score_of
-from sampling.engines.vllm_engine import close_llm_engine, device_name, last_line, new_llm_engine, vllm_version
+from sampling.engines.vllm_engine import close_llm_engine, device_name, last_line, start_llm_engine, vllm_version
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused
 
@@ -17,17 +17,19 @@ _Key = tuple[tuple[str, int], bytes]
 
 
 class RewardEngine:
-    """One engine, used by one thread at a time. Equal completions of a problem are scored once.
+    """An engine of a reward model, used by one thread at a time. Equal completions of a problem are scored once.
 
     Raises EngineError where it does not start, EngineRefused where it never can.
     """
 
-    def __init__(self, model: RewardModel, room: Room) -> None:
+    def __init__(self, model: RewardModel, allowance: Allowance) -> None:
         folder = local_weights(model.spec.path, model.info.revision)
-        refuse_without_head(model.spec.path, inspect_folder(folder, "--model"))  # a hub's are first seen here
+        refuse_without_head(
+            model.spec.path, inspect_folder(folder, "--model")
+        )  # the weights of a hub model are first seen here
         self._model = model
-        self._engine = new_llm_engine(model.spec, model.info, 0, room)
-        self.version, self.device = vllm_version(), device_name(room.share)
+        self._engine = start_llm_engine(model.spec, model.info, 0, allowance)
+        self.version, self.device = vllm_version(), device_name(allowance.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
         if model.settings.template == "chat" and not getattr(self._tokenizer, "chat_template", None):
             self.close()
@@ -36,7 +38,7 @@ class RewardEngine:
         self._known: OrderedDict[_Key, Score] = OrderedDict()
 
     def score(self, texts: Sequence[Text]) -> list[Score]:
-        """A score for each text, in order; raises EngineError when the engine is broken."""
+        """Returns a score for each text, in order; raises EngineError when the engine is broken."""
         keys = [_key(text) for text in texts]
         known = {key: self._known[key] for key in keys if key in self._known}
         fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
@@ -63,7 +65,7 @@ class RewardEngine:
                 for output in self._engine.step():
                     key, reading = pending.pop(output.request_id)
                     done[key] = self._scored(output.outputs.data, reading)
-        except Exception as error:  # whatever it raises here, it is dead
+        except Exception as error:  # the engine is dead after any error
             raise EngineError(f"model {self._model.spec.name}: vLLM broke ({last_line(error)})") from error
         return done
 
@@ -83,7 +85,7 @@ class RewardEngine:
         return shown if size else Score(None, "no token to read")
 
     def _scored(self, data: Any, reading: Reading) -> Score:
-        """``data`` holds raw outputs: (labels,) of the last token, or (tokens, labels)."""
+        """Returns the score of raw outputs ``data``, of shape (labels,) for the last token or (tokens, labels)."""
         rows = data.reshape(-1, self._model.labels)
         places = reading.places or [len(rows) - 1]
         return score_of(rows[places].tolist(), self._model, len(reading.tokens))

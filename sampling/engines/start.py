@@ -1,16 +1,16 @@
-"""Which engine serves a model."""
+"""The choice of engine for a model. It is apart from the protocol, which all engines import."""
 
 from sampling.engines.engine import Engine
-from sampling.engines.gpu_memory import ONE_THREAD, Room
+from sampling.engines.gpu_memory import ONE_THREAD, Allowance
 from sampling.engines.model_info import ModelInfo
 from sampling.seeds import Seeds
 from sampling.settings import ModelSpec, SamplingSettings
 
 
 def start_engine(
-    model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, room: Room = ONE_THREAD
+    model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, allowance: Allowance = ONE_THREAD
 ) -> Engine:
-    """A running engine; raises EngineError, EngineRefused where it can never run in this room."""
+    """Starts the engine of a model; raises EngineError, and EngineRefused where it can never run with its allowance."""
     if model.engine == "openai":
         from sampling.engines.openai_engine import OpenAIEngine
 
@@ -21,4 +21,4 @@ def start_engine(
         return ReplayEngine(model)
     from sampling.engines.vllm_engine import VllmEngine
 
-    return VllmEngine(model, info, settings, seeds, room)
+    return VllmEngine(model, info, settings, seeds, allowance)

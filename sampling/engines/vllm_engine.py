@@ -1,4 +1,4 @@
-"""vLLM behind the Engine protocol (tried with 0.24 to 0.33), on GPUs or with its CPU build."""
+"""An engine with vLLM (tried with 0.24 to 0.33), on GPUs or with its CPU build."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.engines.engine import Completion, Request
-from sampling.engines.gpu_memory import GpuShare, Room, utilization
+from sampling.engines.gpu_memory import Allowance, GpuShare, utilization
 from sampling.engines.model_info import ModelInfo, inspect_folder
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused
@@ -19,20 +19,24 @@ from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, setting
 
 T = TypeVar("T")
 
-CPU_KV_CACHE_BYTES = (64 << 20, 4 << 30)  # at least, at most
+CPU_KV_CACHE_BYTES = (64 << 20, 4 << 30)  # least and most
 BYTES_PER_CACHE_VALUE = 4  # the widest dtype a CPU cache uses
 OF_ONE_ENGINE = {"seed", "gpu_memory_utilization"}  # engine arguments that do not change what is compiled
 
 
 class VllmEngine:
-    """One vLLM engine. Every sample is its own request over shared prompt tokens, so that none waits for its siblings
-    and the prefix cache still pays for the prompt once."""
+    """One vLLM engine. Every sample is its own request, so that no sample waits for others of its problem.
 
-    def __init__(self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, room: Room) -> None:
+    vLLM's prefix cache still computes the prompt once.
+    """
+
+    def __init__(
+        self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, allowance: Allowance
+    ) -> None:
         self._settings, self._seeds, self._model = settings, seeds, model
-        self._engine = new_llm_engine(model, info, seeds.engine, room)
+        self._engine = start_llm_engine(model, info, seeds.engine, allowance)
         self.version = vllm_version()
-        self.device = device_name(room.share)
+        self.device = device_name(allowance.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
         self._longest: int = self._engine.vllm_config.model_config.max_model_len
         self._params: dict[tuple[TaskSampling | None, tuple[str, ...]], Any] = {}
@@ -40,7 +44,7 @@ class VllmEngine:
         self._refused: list[Completion] = []
 
     def add(self, request: Request) -> None:
-        tokens = self._prompt_tokens(request.problem)
+        tokens = prompt_tokens(self._tokenizer, request.problem)
         samples = range(request.first_sample, request.last_sample)
         if len(tokens) >= self._longest:
             self._refused += [_too_long(request, index, len(tokens), self._seeds.engine) for index in samples]
@@ -54,32 +58,15 @@ class VllmEngine:
             return done
         try:
             outputs = self._engine.step()
-        except Exception as error:  # whatever it raises here, it is dead
+        except Exception as error:  # the engine is dead after any error
             raise EngineError(f"model {self._model.name}: vLLM broke ({last_line(error)})") from error
-        return [
-            self._completion(output) for output in outputs if output.finished and output.request_id in self._pending
-        ]
+        return [self._completion(output) for output in outputs if output.finished]
 
     def in_flight(self) -> int:
         return len(self._pending) + len(self._refused)
 
-    def abort(self, tag: int) -> None:
-        names = [name for name, (request, *_) in self._pending.items() if request.tag == tag]
-        self._engine.abort_request(names)
-        for name in names:
-            del self._pending[name]
-
     def close(self) -> None:
         close_llm_engine(self._engine)
-
-    def _prompt_tokens(self, problem: Problem) -> list[int]:
-        if problem.messages is None:
-            return list(self._tokenizer.encode(problem.prompt))
-        if getattr(self._tokenizer, "chat_template", None):
-            turns = [message.model_dump() for message in problem.messages]
-            text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-            return list(self._tokenizer.encode(text, add_special_tokens=False))
-        return list(self._tokenizer.encode("\n\n".join(message.content for message in problem.messages)))
 
     def _add_one(self, request: Request, index: int, tokens: list[int]) -> None:
         name = f"{request.tag}-{request.problem_idx}-{index}"
@@ -91,7 +78,7 @@ class VllmEngine:
         self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
 
     def _sampling_params(self, problem: Problem) -> Any:
-        """Those of all problems that say the same, made once."""
+        """Returns vLLM's sampling parameters, cached by (task sampling, stop strings)."""
         if (problem.sampling, problem.stop) not in self._params:
             settings = settings_on(self._model, self._settings, problem.sampling)
             self._params[problem.sampling, problem.stop] = sampling_params(settings, problem.stop)
@@ -114,17 +101,33 @@ class VllmEngine:
         )
 
 
-def new_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, room: Room) -> Any:
-    """vLLM's own engine, its model loaded; raises EngineError, EngineRefused where it can never run in this room."""
-    check_build(prepare_environment(room.threads), room.share)
+def prompt_tokens(tokenizer: Any, problem: Problem) -> list[int]:
+    """Returns the tokens of a problem's prompt; messages go through the model's chat template, where it has one."""
+    if problem.messages is None:
+        return list(tokenizer.encode(problem.prompt))
+    if getattr(tokenizer, "chat_template", None):
+        turns = [message.model_dump() for message in problem.messages]
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return list(tokenizer.encode(text, add_special_tokens=False))
+    return list(tokenizer.encode("\n\n".join(message.content for message in problem.messages)))
+
+
+def start_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Allowance) -> Any:
+    """Starts vLLM's own engine and loads its model; raises EngineError, EngineRefused where it can never run.
+
+    ``allowance`` is what the engine may use of this machine.
+    """
+    check_build(prepare_environment(allowance.threads), allowance.share)
     folder = local_weights(model.path, info.revision)
-    if info.floats is None:  # a model of the hub, until it is here
+    if info.floats is None:  # the sizes of a hub model are known once its files are here
         info = inspect_folder(folder, f"models.{model.name}")
-    arguments = engine_arguments(model, info, folder, seed, room.share)
+    arguments = engine_arguments(model, info, folder, seed, allowance.share)
     import vllm
 
     try:
-        return in_turn(arguments, room, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments)))
+        return start_in_turn(
+            arguments, allowance, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
+        )
     except (RuntimeError, ValueError, OSError) as error:
         raise EngineError(f"model {model.name}: vLLM does not start ({last_line(error)})") from error
 
@@ -136,17 +139,17 @@ def vllm_version() -> str:
 
 
 def close_llm_engine(engine: Any) -> None:
-    """Ends its processes, where it has any."""
+    """Ends the processes of a vLLM engine, where it has any."""
     shutdown = getattr(engine.engine_core, "shutdown", None)
     if shutdown is not None:
         shutdown()
 
 
 def prepare_environment(threads: int) -> bool:
-    """Sets what vLLM reads at import; returns whether there is a GPU.
+    """Sets the variables that vLLM reads at import; returns True where PyTorch sees a GPU.
 
-    Without one the engine runs inside this process: a second one costs a start of 30 s more and brings nothing, and
-    thread binding would put the engines of one machine onto the same cores.
+    Without a GPU the engine runs inside this process: a second process takes 30 s more to start and gains nothing. CPU
+    binding is off, because it would put all engines of one machine on the same cores.
     """
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -162,7 +165,7 @@ def prepare_environment(threads: int) -> bool:
 
 
 def check_build(sees_gpu: bool, share: GpuShare | None) -> None:
-    """Raises EngineRefused where this vLLM cannot use what the engine was given, or would take what it was not."""
+    """Raises EngineRefused where vLLM cannot use the GPU it was given, or would use one that it was not given."""
     here = os.uname().nodename
     if share and not sees_gpu:
         raise EngineRefused(
@@ -175,7 +178,7 @@ def check_build(sees_gpu: bool, share: GpuShare | None) -> None:
 def engine_arguments(
     model: ModelSpec, info: ModelInfo, folder: Path, seed: int, share: GpuShare | None
 ) -> dict[str, Any]:
-    """Those of vLLM's EngineArgs; raises EngineRefused where the model does not fit on its share of a GPU."""
+    """Returns the arguments for vLLM's EngineArgs; raises EngineRefused where the model does not fit on its share."""
     arguments: dict[str, Any] = {
         "model": str(folder),
         "dtype": model.dtype,
@@ -189,30 +192,34 @@ def engine_arguments(
         arguments["kv_cache_memory_bytes"] = _cpu_cache_bytes(model, info)
         return arguments | model.vllm
     arguments["gpu_memory_utilization"] = utilization(model, info, share)
-    if share.gpus > 1:  # the GPUs of one node: Ray gives an actor no others
+    if share.gpus > 1:  # all GPUs are on one node: Ray gives an actor no others
         arguments |= {"tensor_parallel_size": int(share.gpus), "distributed_executor_backend": "mp"}
     return arguments | model.vllm
 
 
-def in_turn(arguments: Mapping[str, Any], room: Room, start: Callable[[], T]) -> T:
-    """``start()`` when nobody on this machine is in its way.
+def start_in_turn(arguments: Mapping[str, Any], allowance: Allowance, start: Callable[[], T]) -> T:
+    """Calls ``start()`` once no other engine on this machine is in its way.
 
-    Engines that share a GPU measure its memory while they start, so they do that one after another. What torch.compile
-    leaves in vLLM's cache is made by one engine of a kind, and read by the rest, which may start at once.
+    Engines that share a GPU measure its memory while they start, so they start one after another. The first engine of a
+    kind fills vLLM's cache of compiled code; the others of that kind read it, and may start at the same time.
     """
-    if room.share is None:
+    if allowance.share is None:
         return start()
     from vllm import __version__, envs
 
-    kind = [__version__, room.share.name, *(f"{k}={v}" for k, v in sorted(arguments.items()) if k not in OF_ONE_ENGINE)]
+    kind = [
+        __version__,
+        allowance.share.name,
+        *(f"{k}={v}" for k, v in sorted(arguments.items()) if k not in OF_ONE_ENGINE),
+    ]
     key = hashlib.sha256("\n".join(kind).encode()).hexdigest()[:32]
     compiled = Path(envs.VLLM_CACHE_ROOT) / "torch_compile_cache" / f"troop-{key}"
-    with only_one([f"gpu-{uuid}" for uuid in room.uuids] if room.share.gpus < 1 else []):
+    with only_one([f"gpu-{uuid}" for uuid in allowance.uuids] if allowance.share.gpus < 1 else []):
         return one_first(f"compile-{key}", compiled, start)
 
 
 def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:
-    """Enough keys and values for ``max_num_seqs`` sequences of full length, within bounds."""
+    """Returns the bytes of keys and values for ``max_num_seqs`` sequences of full length, within bounds."""
     longest = model.max_model_len or info.max_model_len or 2048
     wanted = 2 * info.layers * info.kv_width * BYTES_PER_CACHE_VALUE * longest * model.max_num_seqs
     return min(max(wanted, CPU_KV_CACHE_BYTES[0]), CPU_KV_CACHE_BYTES[1])
@@ -242,7 +249,7 @@ def device_name(share: GpuShare | None) -> str:
         return "cpu"
     import torch
 
-    return share.name or str(torch.cuda.getdevice_name(0))
+    return share.name or str(torch.cuda.get_device_name(0))
 
 
 def last_line(error: BaseException) -> str:

@@ -1,1 +1,1 @@
-"""Tasks: published files, or your own, as problems with prompts, verifiers and gold solutions."""
+"""Tasks: problems with prompts, verifiers and gold solutions, from published files or your own."""

@@ -1,9 +1,9 @@
-"""Published experiments by name: what ``preset: monkeys`` on a task stands for. A key that the user gives goes first.
+"""Published experiments by name: the settings that ``preset: monkeys`` fills in where the user gives none.
 
 ``monkeys`` is "Large Language Monkeys" (Brown et al. 2024, arXiv 2407.21787, appendix A and its repository
-ScalingIntelligence/large_language_monkeys). What is the paper's: how many problems, which are left out, how many
-examples, the sampling settings and k. What is not: the wording of the prompts, which is Troop's own (``prompts/``), and
-which 128 problems of GSM8K and MATH are drawn.
+ScalingIntelligence/large_language_monkeys). The paper decides the number of problems, which are left out, the number
+of examples, the sampling settings and k. It does not decide the wording of the prompts, which is Troop's own
+(``prompts/``), nor which 128 problems of GSM8K and MATH are drawn.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,10 @@ OF_PROBLEMS = ("limit", "shuffle", "shots", "only", "without")
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One experiment's way with one kind of task; fields as in ``TaskSpec``. ``shots`` None: the kind's fixed text."""
+    """Settings of one experiment for one kind of task; fields as in ``TaskSpec``.
+
+    ``shots`` None: the fixed examples of the kind.
+    """
 
     k: int
     sampling: TaskSampling
@@ -29,8 +32,8 @@ class Preset:
     without: tuple[str, ...] = ()
 
     @property
-    def said(self) -> dict[str, object]:
-        """What it sets, by the names of a task's keys."""
+    def settings(self) -> dict[str, object]:
+        """The values that the preset sets, by the names of a task's keys."""
         named = {name: getattr(self, name) for name in ("k", *OF_PROBLEMS)}
         return {k: v for k, v in named.items() if v not in (None, False, ())} | self.sampling.model_dump(
             exclude_none=True
@@ -53,7 +56,7 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
 
 
 def preset_of(name: str | None, kind: str) -> Preset | None:
-    """The row for a kind of task; raises ValueError where the experiment has none."""
+    """Returns the preset for a kind of task, None without a name; raises ValueError where the experiment has none."""
     if name is None:
         return None
     if kind not in PRESETS[name]:

@@ -1,4 +1,4 @@
-"""The rows of a task's file: JSONL, a JSON array, Parquet or Lean, packed or not, each with where it stands."""
+"""Rows of a task's file (JSONL, a JSON array, either gzipped, Parquet, Lean), each with its place in the file."""
 
 import gzip
 import io
@@ -12,13 +12,16 @@ from sampling.problems import load_json
 from sampling.tasks.sources import HUB, hub_rows, read_bytes
 from sampling.theorems import read_file
 
-MAX_FILE = 4 << 30  # bytes of an unpacked .gz: more is a mistake or an attack
-PARQUET_ROWS = 64  # at a time
+MAX_FILE = 4 << 30  # bytes of an unpacked .gz file; a larger one is a mistake or an attack
+PARQUET_ROWS = 64  # read at a time
 Rows = Iterator[tuple[str, Any]]
 
 
 def read_rows(place: str, columns: Container[str] | None = None) -> Rows:
-    """The rows of a file, of s3:// or of the hub; of Parquet only ``columns``, where given. Raises BadInput."""
+    """Yields (place, row) for a path, an s3:// file or a place on the hub; raises BadInput.
+
+    Of a Parquet file only ``columns`` are read, where given.
+    """
     if place.startswith(HUB):
         return ((f"{place}: row {number}", row) for number, row in enumerate(hub_rows(place), start=1))
     data = read_bytes(place)
@@ -26,7 +29,7 @@ def read_rows(place: str, columns: Container[str] | None = None) -> Rows:
         return _theorems(_text(data, place), place)
     if place.endswith(".parquet"):
         return _parquet(data, place, columns)
-    text = _unpacked(data, place) if place.endswith(".gz") else _text(data, place)
+    text = _unpack(data, place) if place.endswith(".gz") else _text(data, place)
     return _json(text, place) if place.removesuffix(".gz").endswith(".json") else _jsonl(text, place)
 
 
@@ -64,7 +67,7 @@ def _parquet(data: bytes, place: str, columns: Container[str] | None) -> Rows:
 
 
 def _loaded(text: str, where: str) -> Any:
-    """Parsed JSON that can be written as UTF-8 again; raises BadInput."""
+    """Returns parsed JSON that can be written as UTF-8 again; raises BadInput."""
     try:
         data = load_json(text, where)
         if "\\ud" in text.lower():
@@ -81,7 +84,7 @@ def _text(data: bytes, place: str) -> str:
         raise BadInput(f"{place}: cannot be read as UTF-8 text ({error})") from error
 
 
-def _unpacked(data: bytes, place: str) -> str:
+def _unpack(data: bytes, place: str) -> str:
     try:
         with gzip.open(io.BytesIO(data)) as file:
             unpacked = file.read(MAX_FILE + 1)

@@ -1,7 +1,7 @@
-"""Where a task's file comes from: a path, a bucket, or the Hugging Face hub. Read anew for every command.
+"""Sources of a task's file: a path, a bucket, or the Hugging Face hub. Every command reads it anew.
 
-``s3://bucket/key`` is asked for with the standard AWS settings. ``hf://owner/name/config?split=test`` names a data set
-of the hub (the config may be left out); the package ``datasets`` reads it. A machine that cannot reach the hub is told
+``s3://bucket/key`` is read with the standard AWS settings. ``hf://owner/name/config?split=test`` names a data set of
+the hub (the config may be left out); the package ``datasets`` reads it. Where the hub cannot be reached, the error says
 which file to bring instead.
 """
 
@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sampling.engines.weights import S3, S3Folder
 from sampling.errors import BadInput, EngineError
+from sampling.s3_folder import S3, S3Folder
 
 HUB = "hf://"
 HUB_TIMEOUT_S = 10.0
-_HUB_PLACE = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
-# By the name on the hub, in small letters: the same rows as a file that can be fetched elsewhere and carried here.
+_HUB_SPLIT = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
+# By name on the hub, in small letters: a file with the same rows that can be fetched from elsewhere.
 PUBLISHED: Mapping[str, str] = {
     "openai/gsm8k": "github.com/openai/grade-school-math, grade_school_math/data/{split}.jsonl",
     "openai/openai_humaneval": "github.com/openai/human-eval, data/HumanEval.jsonl.gz",
@@ -30,14 +30,14 @@ def is_remote(place: str) -> bool:
 
 
 def under(place: str, folder: Path) -> str:
-    """A path as seen from ``folder``; what is elsewhere stays as it is."""
+    """Returns a path taken from ``folder``; a remote place stays as it is."""
     return place if is_remote(place) else str(folder / place)
 
 
 def read_bytes(place: str) -> bytes:
-    """A whole file; raises BadInput."""
+    """Returns the bytes of a whole file; raises BadInput."""
     if place.startswith(S3):
-        return _from_bucket(place)
+        return _read_from_bucket(place)
     try:
         return Path(place).read_bytes()
     except FileNotFoundError as error:
@@ -46,7 +46,7 @@ def read_bytes(place: str) -> bytes:
         raise BadInput(f"{place}: cannot be read ({error.strerror})") from error
 
 
-def _from_bucket(place: str) -> bytes:
+def _read_from_bucket(place: str) -> bytes:
     parent, _, name = place.rpartition("/")
     if parent.rstrip("/") == S3.rstrip("/") or not name:
         raise BadInput(f"{place}: names no file; allowed: s3://bucket/key")
@@ -56,23 +56,23 @@ def _from_bucket(place: str) -> bytes:
         raise BadInput(str(error)) from error
 
 
-class HubPlace(NamedTuple):
-    """A split of a data set on the hub; an empty config is its only one."""
+class HubSplit(NamedTuple):
+    """A split of a data set on the hub. An empty ``config`` stands for a data set that has only one."""
 
     name: str
     config: str
     split: str
 
     @classmethod
-    def parse(cls, place: str) -> "HubPlace":
-        found = _HUB_PLACE.fullmatch(place)
+    def parse(cls, place: str) -> "HubSplit":
+        found = _HUB_SPLIT.fullmatch(place)
         if not found:
             raise BadInput(f"{place}: no place on the hub; allowed: hf://owner/name[/config][?split=test]")
         return cls(found["name"], found["config"] or "", found["split"] or "test")
 
     @property
     def instead(self) -> str:
-        """What to bring where there is no hub."""
+        """Advice for a machine that cannot reach the hub: which file to bring."""
         where = PUBLISHED.get(self.name.lower())
         folder = f"{self.config or 'data'}/{self.split}-*.parquet"
         there = where.format(split=self.split) if where else f"huggingface.co/datasets/{self.name}, {folder}"
@@ -80,18 +80,18 @@ class HubPlace(NamedTuple):
 
 
 def hub_rows(place: str) -> Iterator[Mapping[str, Any]]:
-    """The rows of a split, as they come; raises BadInput where the hub, the data set or ``datasets`` is not there."""
-    hub = HubPlace.parse(place)
-    with _told(place, hub):
+    """Yields the rows of a split while they arrive; raises BadInput where hub, data set or ``datasets`` is missing."""
+    hub = HubSplit.parse(place)
+    with _translate_errors(place, hub):
         import datasets
 
-        if not Path(hub.name).is_dir():  # which it would take for the data set
-            _check_reachable()
+        if not Path(hub.name).is_dir():  # the library would take a folder of that name for the data set
+            check_reachable()
         yield from datasets.load_dataset(hub.name, hub.config or None, split=hub.split, streaming=True)
 
 
-def _check_reachable() -> None:
-    """One try: the library itself would spend half a minute on a hub that is not there."""
+def check_reachable() -> None:
+    """Tries the hub once; raises ConnectionError. The library itself would wait half a minute for a missing hub."""
     import httpx
     from huggingface_hub.constants import ENDPOINT
 
@@ -102,11 +102,14 @@ def _check_reachable() -> None:
 
 
 @contextmanager
-def _told(place: str, hub: HubPlace) -> Iterator[None]:
+def _translate_errors(place: str, hub: HubSplit) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
         raise BadInput(f"{place}: needs the package datasets (pip install 'troop[hub]'); or {hub.instead}") from error
-    except (OSError, ValueError) as error:  # its own errors, of the network and of names, are all of these two
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # the library's errors, of the network and of names, are all of these two types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"{place}: cannot be had from the hub ({reason}); {hub.instead}") from error

@@ -1,24 +1,24 @@
-"""SWE-bench: a row of its published files as a problem for the patch verifier.
+"""SWE-bench: a row of its published files as a question for the patch verifier.
 
-The columns are those of ``princeton-nlp/SWE-bench_Lite``; the names of images, the test commands and the choice of
-test files follow the harness of github.com/SWE-bench/SWE-bench. Columns of one's own may say otherwise: ``snapshot``
-and ``environment`` in place of the image, ``test_command``, ``results``, ``control``, ``repeats``, ``time_limit_s``.
-``text`` is the whole prompt of the data sets that bring one (``SWE-bench_Lite_oracle`` and its like).
+The columns are named as in ``princeton-nlp/SWE-bench_Lite``; the names of images, the test commands and the choice of
+test files follow the harness of github.com/SWE-bench/SWE-bench. Additional columns override them: ``snapshot`` and
+``environment`` in place of the image, ``test_command``, ``results``, ``control``, ``repeats``, ``time_limit_s``.
+``text`` is the whole prompt in data sets that have one (such as ``SWE-bench_Lite_oracle``).
 """
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from sampling.problems import PatchReference, Problem
-from sampling.validate import Plain, parse
+from sampling.references import PatchReference
+from sampling.tasks.questions import Question, Row
+from sampling.validate import parse
 
-TIME_LIMIT_S, MEMORY_MB = 1800.0, 8192  # the harness's own time for a run of the tests
+TIME_LIMIT_S, MEMORY_MB = 1800.0, 8192  # the harness's own time limit for one run of the tests
 _FILE = re.compile(r"^diff --git a/\S+ b/(\S+)$", re.MULTILINE)
 _NO_TESTS = (".json", ".png", "csv", ".txt", ".md", ".jpg", ".jpeg", ".pkl", ".yml", ".yaml", ".toml")
 _ACTIVATE = "source /opt/miniconda3/bin/activate testbed\n"
@@ -26,7 +26,10 @@ _ACTIVATE = "source /opt/miniconda3/bin/activate testbed\n"
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """How a repository's tests are run and read; ``modules``: told which by dotted names below ``tests/``."""
+    """Command that runs a repository's tests, and the format of its output.
+
+    ``modules``: the runner takes dotted module names below ``tests/`` instead of files.
+    """
 
     command: str = "pytest"
     results: Literal["pytest", "unittest", "sympy"] = "pytest"
@@ -44,10 +47,8 @@ SUITES: Mapping[str, Suite] = {
 }
 
 
-class SweBenchRow(Plain):
-    """The columns that are needed, and those that may be there; others are left alone."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class SweBenchRow(Row):
+    """The columns that are read; those with a default may be missing."""
 
     instance_id: str = Field(min_length=1)
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
@@ -72,17 +73,17 @@ class SweBenchRow(Plain):
     @field_validator("fail_to_pass", "pass_to_pass", mode="before")
     @classmethod
     def _parsed(cls, value: Any) -> Any:
-        """Published as JSON in a string."""
+        """Parses the lists of tests, which are published as JSON in a string."""
         return json.loads(value) if isinstance(value, str) else value
 
     @property
     def fields(self) -> dict[str, str]:
-        """What a prompt's template may name."""
+        """Values for the names in a prompt's template."""
         given = {"repo": self.repo, "version": self.version, "hints": self.hints_text, "text": self.text}
         return {"question": self.problem_statement.strip(), **{name: value or "" for name, value in given.items()}}
 
     def reference(self, where: str) -> PatchReference:
-        """Raises BadInput."""
+        """Returns the row as a reference; raises BadInput."""
         suite = SUITES.get(self.repo, Suite())
         command = f"{suite.command} {' '.join(runner_arguments(self.test_patch, suite))}"
         own = ("snapshot", "environment", "test_command", "results", "control", "repeats", "time_limit_s")
@@ -102,18 +103,18 @@ class SweBenchRow(Plain):
         return parse(PatchReference, values, where)
 
 
-def read_row(data: Any, where: str) -> SweBenchRow:
-    """Raises BadInput."""
-    return parse(SweBenchRow, data, where)
+def read_swebench(data: Any, where: str, index: int) -> Question:
+    row = parse(SweBenchRow, data, where)
+    return Question(row.instance_id, row.fields, row.patch, "patch", row.reference(where), row.patch)
 
 
 def image_name(instance: str) -> str:
-    """The image that the data set's authors publish for an instance."""
+    """Returns the container image that the data set's authors publish for an instance."""
     return f"swebench/sweb.eval.x86_64.{instance.lower().replace('__', '_1776_')}:latest"
 
 
 def runner_arguments(test_patch: str, suite: Suite) -> list[str]:
-    """The test files that a patch changes, as its suite is told of them."""
+    """Returns the test files that a patch changes, in the form that the suite's runner takes."""
     files = [path for path in _FILE.findall(test_patch) if not path.endswith(_NO_TESTS)]
     if not suite.modules:
         return files
@@ -123,14 +124,3 @@ def runner_arguments(test_patch: str, suite: Suite) -> list[str]:
 
 def _is_django_test(path: str) -> bool:
     return path.endswith("/tests.py") or "/test_" in path or "/tests/" in path or path.startswith("tests/")
-
-
-def placed(problem: Problem, place: str) -> Problem:
-    """The problem with the paths in its reference taken from the folder of the file that it stands in."""
-    reference = problem.reference
-    if not isinstance(reference, PatchReference) or "://" in place:
-        return problem
-    folder = Path(place).resolve().parent
-    paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
-    moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
-    return problem.model_copy(update={"reference": reference.model_copy(update=moved)}) if moved else problem

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sampling.problems import CallCase, Problem, PythonReference, StdioCase, StdioReference
+from sampling.problems import Problem
+from sampling.references import CallCase, PythonReference, StdioCase, StdioReference
 from tests.attacks import control, escape, forge, kernel, leak, net, process, resource, result
 from tests.attacks.case import PASS, REJECT, Case
 from verify.python import PythonVerifier

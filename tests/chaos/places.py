@@ -10,7 +10,7 @@ from pathlib import Path
 
 import boto3.session
 
-from jobs.store.store import StoreOptions
+from jobs.store.base import StoreOptions
 from tests.chaos.network import BadNetwork
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.s3_server import S3Server, swift_server

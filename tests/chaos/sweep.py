@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from jobs.store.store import StoreOptions
+from jobs.store.base import StoreOptions
 from sampling.seeds import derive_seed
 
 TASKS = ("sums", "functions")

@@ -23,7 +23,7 @@ from cluster.sink import Receipt
 from cluster.tally import CellTally, Progress, Tally
 from jobs.places import OnRay
 from jobs.store.commit import RunSink
-from jobs.store.store import DirectoryStore
+from jobs.store.folder import DirectoryStore
 from jobs.sweep import Stop
 from sampling.errors import BadInput
 from sampling.samples import Unit
@@ -116,7 +116,7 @@ def run(
 
     rows = test_pipeline.PROBLEMS * test_pipeline.SAMPLES
     tally = Tally([CellTally(part.model.name, "t", test_pipeline.PROBLEMS, rows, 0, set()) for part in given.models])
-    actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "", "v1", gate, held))
+    actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "v1", gate, held))
     placement = Placement((ON_A_GPU,) * len(given.models), 2, 1.0)
 
     async def go() -> tuple[SetAside, ...]:
@@ -126,10 +126,9 @@ def run(
 
 
 def nodes_used(tmp_path: Path) -> set[str]:
-    from jobs.store.catalogue import Run
-    from jobs.store.results import open_database
+    from jobs.store.database import open_database
 
-    with open_database(Run(DirectoryStore(tmp_path / "run"))) as db:
+    with open_database(DirectoryStore(tmp_path / "run")) as db:
         return {row[0] for row in db.execute("SELECT DISTINCT node FROM samples").fetchall()}
 
 

@@ -23,10 +23,9 @@ from cluster.session import connected
 from cluster.sink import Receipt, Sink
 from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.progress import summary_line
-from jobs.store.catalogue import Run
 from jobs.store.commit import RunSink
-from jobs.store.results import open_database
-from jobs.store.store import DirectoryStore
+from jobs.store.database import open_database
+from jobs.store.folder import DirectoryStore
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import BadInput, StoreError, StoreUnusable
 from sampling.problems import Problem
@@ -88,7 +87,7 @@ def run(
 ) -> tuple[SetAside, ...]:
     rows = PROBLEMS * SAMPLES
     tally = Tally([CellTally(part.model.name, "t", PROBLEMS, rows, 0, set()) for part in given.models])
-    sink = wrap(RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
+    sink = wrap(RunSink(DirectoryStore(tmp_path / "run"), "v1"))
 
     placement = place(given.models, *resources, given.verifiers)
 
@@ -102,7 +101,7 @@ def committed(tmp_path: Path, model: str = "stored") -> tuple[int, int, int]:
     """Rows, distinct rows, passes; each verdict with its sample."""
     query = """SELECT count(*), count(DISTINCT (problem_idx, sample_idx)), count(*) FILTER (passed)
         FROM verdicts JOIN samples USING (model, task, problem_idx, sample_idx) WHERE model = ?"""
-    with open_database(Run(DirectoryStore(tmp_path / "run"))) as db:
+    with open_database(DirectoryStore(tmp_path / "run")) as db:
         (row,) = db.execute(query, [model]).fetchall()
     return row
 
@@ -134,7 +133,7 @@ def test_when_it_is_enough_units_in_flight_are_committed_and_no_other_is_begun(
 ) -> None:
     given = work(tmp_path)
     sink, tally = (
-        RunSink(DirectoryStore(tmp_path / "run"), "", "v1"),
+        RunSink(DirectoryStore(tmp_path / "run"), "v1"),
         Tally([CellTally("stored", "t", 4, 240, 0, set())]),
     )
     pipeline = Pipeline(given, RayActors(given, sink), place(given.models, *cluster, given.verifiers), tally)
@@ -157,7 +156,7 @@ class FirstVerifierDies(RayActors):
 
 def test_a_verifier_that_dies_before_it_is_ready_is_replaced(cluster: tuple[float, float], tmp_path: Path) -> None:
     given = work(tmp_path)
-    actors = FirstVerifierDies(given, RunSink(DirectoryStore(tmp_path / "run"), "", "v1"))
+    actors = FirstVerifierDies(given, RunSink(DirectoryStore(tmp_path / "run"), "v1"))
     pool = VerifierPool(actors, place(given.models, *cluster, given.verifiers), given.verifiers)
     try:
         asyncio.run(pool.prepare({node.node_id: 2 for node in look()}))
@@ -215,7 +214,7 @@ def test_a_sample_that_the_engine_failed_on_is_neither_right_nor_wrong(
     (tmp_path / "samples.jsonl").write_text("\n".join(line for line in lines if '"p1", "sample": 10,' not in line))
     assert run(given, tmp_path, cluster) == ()
     assert committed(tmp_path) == (240, 240, 23)
-    with open_database(Run(DirectoryStore(tmp_path / "run"))) as db:
+    with open_database(DirectoryStore(tmp_path / "run")) as db:
         faults = db.execute("SELECT problem_idx, sample_idx, passed FROM verdicts WHERE status = 'fault'").fetchall()
     assert faults == [(1, 10, None)]
 

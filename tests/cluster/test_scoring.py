@@ -9,9 +9,9 @@ import pytest
 
 from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, score_on_ray
 from jobs.score import StoreScores, scorer_of
-from jobs.store.catalogue import Run, read_versions
-from jobs.store.results import open_database
-from jobs.store.store import DirectoryStore
+from jobs.store.catalogue import read_versions
+from jobs.store.database import open_database
+from jobs.store.folder import DirectoryStore
 from jobs.store.stored_units import StoredUnit, stored_units
 from sampling.engines.reward import RewardSettings, inspect_reward, reward_spec
 from sampling.errors import BadInput, EngineError, StoreError
@@ -49,15 +49,15 @@ def test_every_unit_is_scored_once_whatever_dies(tmp_path: Path, reward_models: 
     model = inspect_reward(reward_spec(str(reward_models / "process")), RewardSettings(steps="mean", step_token=STEP))
     (tmp_path / "notes").mkdir()
     prompts = {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}
-    sink = Troubled(Run(store), model.version, prompts, scorer_of(model).encode(), tmp_path / "notes")
-    items = tuple(stored_units(Run(store), [layer(UNITS)], read_versions(Run(store)), {}))
+    sink = Troubled(store, model.version, prompts, scorer_of(model).encode(), tmp_path / "notes")
+    items = tuple(stored_units(store, [layer(UNITS)], read_versions(store), {}))
     seen: list[tuple[int, int]] = []
     tally = score_on_ray(ScoreWork(model, sink, items), lambda done, total: seen.append((done, total)), None)
     assert [(item.unit.number, item.error) for item in tally.set_aside] == [(2, "unit 2: the store is away")]
     rows = PROBLEMS * SAMPLES
     assert seen == [(rows * (i + 1), rows * UNITS) for i in range(UNITS - 1)]
     assert all(receipt.won for receipt in tally.receipts)
-    with open_database(Run(store)) as db:
+    with open_database(store) as db:
         found = db.execute("SELECT count(*), count(DISTINCT (problem_idx, sample_idx)), count(score) FROM scores")
         assert found.fetchall() == [(5 * rows, 5 * rows, 5 * 2 * SAMPLES)]
         low, high = db.execute("SELECT min(score), max(score) FROM scores").fetchall()[0]
@@ -85,7 +85,7 @@ def test_an_engine_that_never_lives_is_given_up_and_a_unit_that_kills_engines_is
 def test_a_model_that_no_node_can_hold_is_refused(tmp_path: Path, reward_models: Path) -> None:
     """Without a cluster at hand: the placement is asked before an actor is made."""
     model = inspect_reward(reward_spec(str(reward_models / "outcome"), gpus=2), RewardSettings())
-    work = ScoreWork(model, StoreScores(Run(DirectoryStore(tmp_path)), "m", {}, b""), (StoredUnit(unit(0), "", ""),))
+    work = ScoreWork(model, StoreScores(DirectoryStore(tmp_path), "m", {}, b""), (StoredUnit(unit(0), "", ""),))
     from cluster.placement import Node, place
 
     with pytest.raises(BadInput, match="gpus is 2, but no node has more than 1"):

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.store import s3
-from jobs.store.store import Store, open_store
+from jobs.store.base import Store
+from jobs.store.open import open_store
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.s3_server import READER_KEY, READER_SECRET, S3Server

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.store.store import StoreOptions
+from jobs.store.base import StoreOptions
 from tests.chaos.__main__ import EXIT_NO_SERVER
 from tests.chaos.compare import examine
 from tests.chaos.session import ROLES

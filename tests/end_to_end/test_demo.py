@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.store.query import run_query
+from jobs.runs import open_run
+from jobs.store.database import run_query
 from tests.chaos.troop import UNIT_ROWS
 from tests.support.places import ROOT
 
@@ -46,7 +47,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert second.returncode == 0, said
     assert ": starting" in said
     query = "SELECT count(*), count(DISTINCT (model, task, problem_idx, sample_idx)) FROM verdicts"
-    assert run_query(str(tmp_path / "runs" / "demo"), query)[1] == [(PLANNED, PLANNED)]
+    assert run_query(open_run(str(tmp_path / "runs" / "demo")), query)[1] == [(PLANNED, PLANNED)]
 
     report = json.loads((tmp_path / "runs" / "demo" / "report" / "report.json").read_text())
     small, large = sorted(report["cells"], key=lambda cell: -cell["samples"])

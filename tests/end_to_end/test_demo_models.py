@@ -12,7 +12,8 @@ from examples.demo.functions import PROBE, SHOWN, build_levels, hashes, held_out
 from examples.demo.make_problems import COUNTS, make_problems
 from examples.demo.tokens import END, PROMPT_TOKENS, expression_ids, make_tokenizer, prompt_ids
 from examples.demo.train import RECIPES, Data, Recipe, completion_loss, make_model, optimizers, train_step
-from sampling.problems import Problem, PythonReference, read_jsonl
+from sampling.problems import Problem, read_jsonl
+from sampling.references import PythonReference
 
 MODELS = PROBLEMS.with_name("models")
 SMALL_SIZES = (10**6, 20_000, 3_000, 3_000)

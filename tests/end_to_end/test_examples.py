@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from jobs.sweep import load_sweep
-from sampling.tasks.task import KINDS
+from sampling.tasks.recipes import KINDS
 from tests.conftest import Troop
 from tests.sampling.tasks.test_task import CONTEST
 from tests.support.places import ROOT, TASK_DATA

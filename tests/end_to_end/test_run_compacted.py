@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.planning import open_shards, planned_units
+from jobs.runs import open_run
+from jobs.store.database import run_query
+from jobs.store.folder import DirectoryStore
+from jobs.store.layers import open_shards, planned_units
 from jobs.store.layout import final_verdicts_key
-from jobs.store.query import run_query
-from jobs.store.store import DirectoryStore, open_store
-from jobs.store.stored_run import committed_numbers, open_run
+from jobs.store.open import open_store
+from jobs.store.stored_run import committed_numbers
 from sampling.samples import UNITS_PER_SHARD, Shard
 from tests.conftest import Troop, WriteSweep
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
@@ -47,7 +49,7 @@ def counts(version: str | None = None) -> tuple[int, int, int]:
     query = """SELECT count(*), count(DISTINCT (model, task, problem_idx, sample_idx)),
         count(*) FILTER (text IS NOT NULL)
         FROM verdicts LEFT JOIN samples USING (model, task, problem_idx, sample_idx)"""
-    (row,) = run_query(RUN, query, version)[1]
+    (row,) = run_query(open_run(RUN, version), query)[1]
     return row
 
 
@@ -183,7 +185,7 @@ def test_resuming_asks_for_listing_pages_only(
         few = asked_again(2)
         with monkeypatch.context() as patch:
             patch.setattr("jobs.store.compact.UNITS_PER_SHARD", 10**6)
-            patch.setattr("jobs.planning.UNITS_PER_SHARD", 10**6)
+            patch.setattr("jobs.store.layers.UNITS_PER_SHARD", 10**6)
             run(troop, sweep(K))
             many = asked_again(K)
         assert "1 full shard compacted" in run(troop, sweep(K))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.store.store import Store
+from jobs.store.base import Store
 from tests.conftest import Troop, WriteSweep
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.store.query import run_query
+from jobs.runs import open_run
+from jobs.store.database import run_query
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.support.places import ROOT
 from tests.support.speaking_server import KEY, PROMPT_TOKENS, TOKENS, Handler, SpeakingServer, answers, speaking
@@ -43,7 +44,7 @@ def spent() -> float:
 
 def drawn() -> int:
     query = "SELECT count(*) FROM verdicts WHERE model = 'frontier'"
-    return run_query("runs/sums", query)[1][0][0]
+    return run_query(open_run("runs/sums"), query)[1][0][0]
 
 
 @pytest.mark.usefixtures("key")

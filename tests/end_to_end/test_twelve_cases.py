@@ -39,11 +39,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from jobs.store import s3
-from jobs.store.catalogue import Run
+from jobs.store.base import NO_METADATA, ObjectInfo, Store, StoreOptions
 from jobs.store.check import check_run
 from jobs.store.clean import clean_run
 from jobs.store.commit import RunSink
-from jobs.store.store import NO_METADATA, DirectoryStore, ObjectInfo, Store, StoreOptions, open_store
+from jobs.store.folder import DirectoryStore
+from jobs.store.open import open_store
 from sampling.samples import Unit
 from tests.conftest import Troop, WriteSweep
 from tests.jobs.store.test_commit import commit, committed_text, keys
@@ -87,7 +88,7 @@ class Deadly:
 
 def _commit_on(store: Store, step: int, after: bool, environment: dict[str, str]) -> None:
     os.environ.update(environment)
-    commit(RunSink(Deadly(store, step, after), "run", "v1"))
+    commit(RunSink(Deadly(store, step, after), "v1"))
 
 
 def _commit_in(folder: Path, step: int) -> None:
@@ -103,7 +104,7 @@ def _commit_in(folder: Path, step: int) -> None:
     fsync = os.fsync
     os.fsync = lambda fd: (see("fsync"), fsync(fd))[1]
     sys.addaudithook(see)
-    commit(RunSink(DirectoryStore(folder), "run", "v1"))
+    commit(RunSink(DirectoryStore(folder), "v1"))
 
 
 def exit_code(function: Callable[..., None], *arguments: object) -> int | None:
@@ -118,13 +119,13 @@ def exit_code(function: Callable[..., None], *arguments: object) -> int | None:
 
 def still_exact(store: Store) -> bool:
     """Whether the unit was committed. It is so whole or not at all; a second attempt and a clean-up change nothing."""
-    committed = committed_units(store, "run", "v1", "org/m", "gsm8k") == {3}
-    assert check_run(Run(store, "run")) == []
-    assert commit(RunSink(store, "run", "v1"), note="again ").won is not committed
+    committed = committed_units(store, "v1", "org/m", "gsm8k") == {3}
+    assert check_run(store) == []
+    assert commit(RunSink(store, "v1"), note="again ").won is not committed
     assert committed_text(store) == ("0:0" if committed else "again 0:0")
-    clean_run(Run(store, "run"), -3600, dry_run=False)
-    assert check_run(Run(store, "run")) == []
-    assert [len(keys(store, f"run/{kind}/")) for kind in ("samples", "verdicts")] == [1, 1]
+    clean_run(store, -3600, dry_run=False)
+    assert check_run(store) == []
+    assert [len(keys(store, f"{kind}/")) for kind in ("samples", "verdicts")] == [1, 1]
     return committed
 
 
@@ -233,14 +234,14 @@ def test_credentials_that_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         profiles = ("process", "file")
         stores = [open_store(uri, StoreOptions(endpoint_url=old.endpoint, profile=name)) for name in profiles]
         for number, store in enumerate(stores):
-            assert commit(RunSink(store, "run", "v1"), Unit("org/m", "gsm8k", number, 0, 2, 0, 4)).won
+            assert commit(RunSink(store, "v1"), Unit("org/m", "gsm8k", number, 0, 2, 0, 4)).won
         new = old.rotate_keys()
         write_keys(tmp_path, new)
         for number, store in enumerate(stores, start=len(stores)):
-            assert commit(RunSink(store, "run", "v1"), Unit("org/m", "gsm8k", number, 0, 2, 0, 4)).won
+            assert commit(RunSink(store, "v1"), Unit("org/m", "gsm8k", number, 0, 2, 0, 4)).won
         with contextlib.closing(old.client()) as client, pytest.raises(ClientError, match=r"403|Signature"):
             client.list_buckets()
-        assert committed_units(stores[0], "run", "v1", "org/m", "gsm8k") == {0, 1, 2, 3}
+        assert committed_units(stores[0], "v1", "org/m", "gsm8k") == {0, 1, 2, 3}
 
 
 # 11. A full disk

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-from jobs.store.query import run_query
+from jobs.runs import open_run
+from jobs.store.database import run_query
+from jobs.store.folder import DirectoryStore
 from jobs.store.sessions import read_sessions
-from jobs.store.store import DirectoryStore
 from tests.conftest import Troop, WriteSweep
 
 MANY = [
@@ -49,9 +50,8 @@ def test_the_few_are_the_first_of_the_run_and_the_report_compares(troop: Troop, 
     assert "0 of the 952 predicted samples were drawn" in early.err
     assert troop("run", sweep, "--local").code == 0
     assert all(stored()[name] == data for name, data in before.items())
-    assert run_query("runs/sums", "SELECT count(*), count(DISTINCT (problem_idx, sample_idx)) FROM verdicts")[1] == [
-        (3_000, 3_000)
-    ]
+    query = "SELECT count(*), count(DISTINCT (problem_idx, sample_idx)) FROM verdicts"
+    assert run_query(open_run("runs/sums"), query)[1] == [(3_000, 3_000)]
     report = json.loads(Path("runs/sums/report/report.json").read_text())
     rows = {row["what"]: row for row in report["predicted"]}
     assert rows["tokens"]["predicted"] == rows["tokens"]["actual"] == 952  # gold solutions are one word each
@@ -65,7 +65,9 @@ def test_the_few_are_the_first_of_the_run_and_the_report_compares(troop: Troop, 
 def test_dollars_that_a_calibration_spent_are_not_part_of_what_was_left(troop: Troop, write_sweep: WriteSweep) -> None:
     sweep = write_sweep(MANY, models=PRICED)
     assert troop("plan", sweep, "--calibrate", "--local").code == 0
-    assert run_query("runs/sums", "SELECT count(*) FROM verdicts")[1] == [(16 * 4,)]  # where tokens cost, fewer
+    assert run_query(open_run("runs/sums"), "SELECT count(*) FROM verdicts")[1] == [
+        (16 * 4,)
+    ]  # where tokens cost, fewer
     assert troop("run", sweep, "--local").code == 0
     report = json.loads(Path("runs/sums/report/report.json").read_text())
     (dollars,) = (row for row in report["predicted"] if row["what"] == "dollars")
@@ -97,7 +99,7 @@ def test_calibrating_what_has_samples_draws_no_more(troop: Troop, write_sweep: W
     troop("run", write_sweep(MANY), "--local", "--no-report")
     found = troop("plan", write_sweep(MANY), "--calibrate", "--local", "--set", "models.gold.k=100")
     assert found.code == 0, found.err
-    assert run_query("runs/sums", "SELECT count(*) FROM verdicts")[1] == [(80,)]
+    assert run_query(open_run("runs/sums"), "SELECT count(*) FROM verdicts")[1] == [(80,)]
     assert len(list(Path("runs/sums/predictions").iterdir())) == 1
 
 

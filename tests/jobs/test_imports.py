@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from jobs.imports import import_table
 from jobs.report.build import build_report
-from jobs.store.results import read_cells
-from jobs.store.store import DirectoryStore
-from jobs.store.stored_run import open_run
+from jobs.runs import open_run, sweep_of
+from jobs.store.counts import read_cells
+from jobs.store.folder import DirectoryStore
 from jobs.tables import COUNTS, OUTCOMES, Table
 from sampling.errors import StoreError
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
@@ -50,7 +50,7 @@ def counted(run: Path) -> dict[str, dict[str, tuple[int, int]]]:
     """(n, c) by model and problem."""
     return {
         cell.model: dict(zip(cell.problem_ids, zip(cell.n.tolist(), cell.c.tolist(), strict=True), strict=True))
-        for cell in read_cells(open_run(str(run)).run)
+        for cell in read_cells(open_run(str(run)).store)
     }
 
 
@@ -96,14 +96,14 @@ def test_a_table_may_grow_but_not_change(troop: Troop, tmp_path: Path) -> None:
     assert refused.code == 2 and "holds other rows of a on sums" in refused.err
     assert sorted(path for path in run.rglob("*")) == before
     report = troop("report", run, "--out", tmp_path / "out")
-    assert report.code == 0 and "gets in one try" in report.err, report.err
+    assert report.code == 0 and "matches one try of" in report.err, report.err
 
 
 def test_a_model_may_become_a_baseline_later(troop: Troop, tmp_path: Path) -> None:
     run, table = tmp_path / "run", write(tmp_path / "table.csv", ROWS)
     words = ("import", run, "--outcomes", table, "--columns", MAPPING, "--task", "sums")
     assert troop(*words).code == troop(*words, "--baseline", "a").code == troop(*words).code == 0
-    assert [model.name for model in open_run(str(run)).sweep.models if model.baseline] == ["a"]
+    assert [model.name for model in sweep_of(open_run(str(run)).layers).models if model.baseline] == ["a"]
     assert len(open_run(str(run)).layers) == 2
     unknown = troop(*words, "--baseline", "c")
     assert unknown.code == 2 and "'c'" in unknown.err and "a, bb" in unknown.err
@@ -140,7 +140,7 @@ def test_scores_and_answers_select(tmp_path: Path) -> None:
     ]
     table = Table(OUTCOMES, write(tmp_path / "t.jsonl", rows), {}, {"task": "t", "model": "m"})
     import_table(str(tmp_path / "run"), table, task=None, baselines=(), show=ignore)
-    (cell,) = build_report(read_cells(open_run(str(tmp_path / "run")).run), {}).cells
+    (cell,) = build_report(read_cells(open_run(str(tmp_path / "run")).store), {}).cells
     assert (cell.weighted_by, cell.majority[-1].value) == ("score", 0.0)
     assert cell.best_of[-1].value == cell.weighted[-1].value == 1.0
 

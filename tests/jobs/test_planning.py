@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.planning import UNIT_ROWS, Layer, PlannedModel, Wanted, extend, layer_key, planned_units
+from jobs.planning import UNIT_ROWS, Wanted, extend
+from jobs.store.layers import Layer, PlannedModel, layer_key, planned_units
 from sampling.errors import BadInput
 from sampling.problems import Problem
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from jobs.reverify import stored_problems
-from jobs.store.query import run_query
-from jobs.store.stored_run import open_run
+from jobs.runs import open_run
+from jobs.store.database import run_query
 from tests.conftest import PROBLEMS, Troop, WriteSweep
 
 
 def counts(run: str = "runs/sums") -> tuple[int, int]:
     query = "SELECT count(*), count(DISTINCT (model, task, problem_idx, sample_idx)) FROM verdicts"
-    (row,) = run_query(run, query)[1]
+    (row,) = run_query(open_run(run), query)[1]
     return row
 
 
@@ -75,7 +75,7 @@ def test_stored_samples_are_judged_again_beside_the_old_verdicts(
 def test_a_chat_is_kept_as_it_was_asked(troop: Troop, write_sweep: WriteSweep) -> None:
     task = {"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "style": "chat"}
     assert troop("run", write_sweep(tasks=[task]), "--local", "--no-report").code == 0
-    (table,) = stored_problems(open_run("runs/sums").run).values()
+    (table,) = stored_problems(open_run("runs/sums").store).values()
     assert [problem.messages and problem.messages[0].content for problem in table.values()] == ["1+1=", "2+2=", "3+3="]
 
 

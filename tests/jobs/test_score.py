@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from jobs.planning import Block, Layer
 from jobs.score import StoreScores
-from jobs.store.catalogue import Run, read_versions
+from jobs.store.base import Store
+from jobs.store.catalogue import read_versions
 from jobs.store.check import check_run, set_aside
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_shard
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
+from jobs.store.encode import prompt_of, prompt_text
+from jobs.store.folder import DirectoryStore
+from jobs.store.layers import Block, Layer
 from jobs.store.layout import scores_key
-from jobs.store.results import open_database, read_cells
-from jobs.store.schema import prompt_of, prompt_text
 from jobs.store.scores import read_scorers
-from jobs.store.store import DirectoryStore, Store
 from jobs.store.stored_units import stored_units
 from sampling.engines.reward import Score, Text
 from sampling.errors import BadInput
@@ -56,7 +58,7 @@ def commit(store: Store, number: int, note: str = "") -> None:
     ]
     statuses = [Status.FAULT, Status.FAIL, Status.FAIL, Status.PASS]
     verdicts = [Verdict(statuses[s.sample_idx % SAMPLES], answer=str(s.sample_idx % SAMPLES)) for s in samples]
-    RunSink(store, "", "v1").commit(unit(number), samples, verdicts, BY)
+    RunSink(store, "v1").commit(unit(number), samples, verdicts, BY)
 
 
 def by_length(texts: Sequence[Text]) -> tuple[list[Score], float]:
@@ -65,13 +67,13 @@ def by_length(texts: Sequence[Text]) -> tuple[list[Score], float]:
 
 
 def score_all(store: Store, version: str = "m1", units: int = 2, engine: Callable[..., object] = by_length) -> None:
-    sink = StoreScores(Run(store), version, {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}, b"{}")
-    for item in stored_units(Run(store), [layer(UNITS_PER_SHARD)], read_versions(Run(store)), {})[:units]:
+    sink = StoreScores(store, version, {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}, b"{}")
+    for item in stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})[:units]:
         sink.score(item, engine)  # type: ignore[arg-type]
 
 
 def rows(store: Store, query: str, scores: str | None = None) -> list[tuple[object, ...]]:
-    with open_database(Run(store), scores=scores) as db:
+    with open_database(store, scores=scores) as db:
         return db.execute(query).fetchall()
 
 
@@ -83,7 +85,7 @@ def test_scores_are_read_beside_the_verdicts(store: Store) -> None:
     assert found[0] == (MODEL, TASK, "m1", 0, 0, 0.0, None, 7)
     assert found[1] == (MODEL, TASK, "m1", 0, 1, None, "unlucky", 7)
     assert found[-1][5:] == (None, "the prompt is longer than the model's context", 0)
-    (cell,) = read_cells(Run(store))
+    (cell,) = read_cells(store)
     assert cell.scores == "m1"
     assert [scored.score.tolist() for scored in cell.scored] == [[2.0, 3.0], [2.0, 3.0], []]
     assert [scored.right.tolist() for scored in cell.scored] == [[0, 2], [0, 2], []]
@@ -110,13 +112,13 @@ def test_the_most_complete_version_is_read_then_the_newest_unless_another_is_ask
         os.utime(tmp_path / scores_key("m1", unit(number)), (1, 1))
 
     def read(scores: str | None = None) -> str:
-        (cell,) = read_cells(Run(store), scores=scores)
+        (cell,) = read_cells(store, scores=scores)
         return cell.scores
 
     assert (read(), read("m1"), read("m2"), read("verdicts")) == ("m2", "m1", "m2", "")
     store.delete(scores_key("m2", unit(0)))
     assert (read(), read("m2")) == ("m1", "m2")
-    (cell,) = read_cells(Run(store), scores="m2")
+    (cell,) = read_cells(store, scores="m2")
     assert "not scored yet, `troop score` goes on" in cell.unscorable
     assert rows(store, "SELECT DISTINCT version FROM scores", "m2") == [("m2",)]
     with pytest.raises(BadInput, match="scores 'm3': not in this run; it has: m1, m2, verdicts"):
@@ -130,9 +132,9 @@ def test_a_cell_without_the_scores_asked_for_has_none_in_their_place(tmp_path: P
     score_all(store, units=1)
     other = Unit("own", TASK, 0, 0, 1, 0, 1)
     sample, verdict = Sample(0, 0, "x", "stop", 1, 1, 0, 0.0), Verdict(Status.PASS, answer="x", score=0.5)
-    RunSink(store, "", "v1").commit(other, [sample], [verdict], BY)
-    assert {c.model: c.scores for c in read_cells(Run(store))} == {MODEL: "m1", "own": "verdicts"}
-    assert {c.model: c.scores for c in read_cells(Run(store), scores="m1")} == {MODEL: "m1", "own": ""}
+    RunSink(store, "v1").commit(other, [sample], [verdict], BY)
+    assert {c.model: c.scores for c in read_cells(store)} == {MODEL: "m1", "own": "verdicts"}
+    assert {c.model: c.scores for c in read_cells(store, scores="m1")} == {MODEL: "m1", "own": ""}
     assert rows(store, "SELECT model, version, score FROM scores WHERE model = 'own'") == [("own", "verdicts", 0.5)]
     assert rows(store, "SELECT * FROM scores WHERE model = 'own'", "m1") == []
 
@@ -143,14 +145,14 @@ def test_scores_outlive_a_compaction_and_new_ones_come_from_the_shard(tmp_path: 
         commit(store, number)
     score_all(store, units=8)
     before = rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL")
-    (item, *_) = stored_units(Run(store), [layer(UNITS_PER_SHARD)], read_versions(Run(store)), {})
-    compact_shard(Run(store), "v1", unit(0).in_shard)
+    (item, *_) = stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})
+    compact_shard(store, "v1", unit(0).in_shard)
     assert rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL") == before
     score_all(store, "m2", 8)
     assert rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL", "m2") == before
-    sink = StoreScores(Run(store), "m3", {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}, b"{}")
+    sink = StoreScores(store, "m3", {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}, b"{}")
     assert sink.score(item, by_length).won  # listed before, read after
-    assert check_run(Run(store)) == []
+    assert check_run(store) == []
 
 
 def test_scores_of_samples_that_were_drawn_again_count_no_more(tmp_path: Path) -> None:
@@ -159,19 +161,19 @@ def test_scores_of_samples_that_were_drawn_again_count_no_more(tmp_path: Path) -
     score_all(store)
     (key,) = [info.key for info in store.list("samples/") if "u0000000" in info.key]
     store.delete(key)
-    found = check_run(Run(store))
+    found = check_run(store)
     assert [item.key.split("/")[0] for item in found] == ["samples", "scores"]
     assert "damaged or gone" in found[1].what
     late = store.get(scores_key("m1", unit(0)))
-    assert len(set_aside(Run(store), found)) == 2
+    assert len(set_aside(store, found)) == 2
     assert rows(store, "SELECT DISTINCT sample_idx // 4 FROM scores") == [(1,)]
     commit(store, 0, note="again ")
     store.put_new(scores_key("m1", unit(0)), late)  # of a scorer that was frozen for as long as that
     assert rows(store, "SELECT DISTINCT sample_idx // 4 FROM scores") == [(1,)]
-    assert len(set_aside(Run(store), check_run(Run(store)))) == 1
+    assert len(set_aside(store, check_run(store))) == 1
     score_all(store)
     assert rows(store, "SELECT count(*) FROM scores") == [(2 * PROBLEMS * SAMPLES,)]
-    assert check_run(Run(store)) == []
+    assert check_run(store) == []
 
 
 def test_a_damaged_file_of_scores_is_found(tmp_path: Path) -> None:
@@ -182,14 +184,14 @@ def test_a_damaged_file_of_scores_is_found(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[90] ^= 1
     path.write_bytes(data)
-    (found,) = check_run(Run(store))
+    (found,) = check_run(store)
     assert found.key == scores_key("m1", unit(0)) and "damaged" in found.what
 
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from jobs.store.store import DirectoryStore
+from jobs.store.folder import DirectoryStore
 from tests.jobs.test_score import by_length, score_all
 
 class Dies(DirectoryStore):
@@ -319,4 +321,4 @@ def test_the_command_from_model_to_report(
     page = Path("out/report.html").read_text()
     assert f"uses the scores {version}; votes are weighted by exp(score)" in page
     assert "at the last token, template auto" in page
-    assert read_scorers(Run(DirectoryStore(imported)))[version].revision in page
+    assert read_scorers(DirectoryStore(imported))[version].revision in page

@@ -133,7 +133,7 @@ def test_an_unfinished_job_is_continued(tmp_path: Path) -> None:
 
 
 def test_a_finished_partial_only_has_to_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_judge", None)
+    monkeypatch.setattr(module, "_verify", None)
     rows = samples(2)
     (tmp_path / "v.jsonl.partial").write_text(partial_lines(rows))
     assert verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl").kept == 2

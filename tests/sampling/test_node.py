@@ -10,7 +10,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def start(folder: Path) -> list[tuple[str, float]]:
-    """Two processes' starts of an engine, as (what happened, when)."""
+    """Returns the log of one process's start of an engine, as (event, time)."""
     log: list[tuple[str, float]] = []
 
     def work() -> None:

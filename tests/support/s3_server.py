@@ -25,7 +25,8 @@ from typing import Any
 import boto3.session
 import pytest
 
-from jobs.store.store import Store, StoreOptions, open_store
+from jobs.store.base import Store, StoreOptions
+from jobs.store.open import open_store
 
 SWIFT = "swift==2.38.3"
 SWIFT_KEY, SWIFT_SECRET = "troop:tester", "TESTSECRETKEY"

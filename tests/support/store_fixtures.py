@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.store.commit import result_files
+from jobs.store.base import Store
+from jobs.store.catalogue import result_files
+from jobs.store.folder import DirectoryStore
 from jobs.store.layout import verdicts_prefixes
-from jobs.store.store import DirectoryStore, Store
 from tests.support.s3_server import CannotStart, S3Server, moto_server, swift_server
 
 
@@ -37,7 +38,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return server.new_store(monkeypatch)
 
 
-def committed_units(store: Store, prefix: str, version: str, model: str, task: str) -> set[int]:
+def committed_units(store: Store, version: str, model: str, task: str) -> set[int]:
     """The numbers of the units that have verdicts, in files of their own or compacted."""
     starts = verdicts_prefixes(version, model, task)
-    return {unit for start in starts for _, key in result_files(store, prefix, start) for unit in key.units}
+    return {unit for start in starts for _, key in result_files(store, start) for unit in key.units}

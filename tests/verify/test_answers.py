@@ -1,4 +1,4 @@
-"""Which answer a completion gives, in every convention, and how notations are made one."""
+"""The answer of a completion in every convention, and one spelling for different notations."""
 
 import time
 from fractions import Fraction
@@ -12,7 +12,7 @@ from verify.answers import (
     boxed_answer,
     choice_answer,
     gsm8k_answer,
-    last_number,
+    last_value,
     math_answer,
     normalise,
     number_text,
@@ -78,8 +78,8 @@ def test_math_answer_takes_the_first_convention_that_applies(text: str, answer: 
 @pytest.mark.parametrize(
     ("text", "number"), [("10-4", "4"), ("is -4", "-4"), ("1,000,", "1,000"), ("1/2", "1/2"), ("x", None)]
 )
-def test_last_number(text: str, number: str | None) -> None:
-    assert last_number(text) == number
+def test_last_value(text: str, number: str | None) -> None:
+    assert last_value(text) == number
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What program a completion offers: fences, continuations, prose, and anything at all without an exception."""
+"""The program that a completion offers: fences, continuations, prose, and any text without an exception."""
 
 import time
 

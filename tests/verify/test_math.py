@@ -37,7 +37,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def test_every_gsm8k_gold_solution_passes_without_a_process() -> None:
-    """Also row 1042, whose published answer is wrong: gold is what the file says."""
+    """Row 1042 too, whose published answer is wrong: gold is what the file says."""
     verifier = MathVerifier()
     found = rows("gsm8k_test.jsonl")
     assert len(found) == 1319
@@ -61,7 +61,7 @@ def test_every_math500_gold_solution_passes() -> None:
 
 
 def test_math_verify_agrees_with_itself_on_math500(verifier: MathVerifier) -> None:
-    """What spelling decides, the process would have decided alike."""
+    """The process decides like the spelling does."""
     for row in rows("math500_test.json")[::10]:
         assert verifier._ask(row["answer"], row["answer"], "").status is Status.PASS, row["answer"]
 

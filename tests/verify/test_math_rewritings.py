@@ -1,11 +1,11 @@
-"""MATH's own answers, rewritten in eleven ways, are still right, and those of other problems are not."""
+"""MATH's own answers are still right when rewritten in eleven ways; answers of other problems are not."""
 
 from collections import Counter
 
 import pytest
 
 from bench.math_rewritings import REWRITINGS, judged, strangers
-from sampling.tasks.task import load_task
+from sampling.tasks.load import load_task
 from tests.support.places import TASK_DATA
 
 MATH = TASK_DATA / "math500_test.json"

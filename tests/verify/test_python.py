@@ -1,4 +1,4 @@
-"""Functions judged by calls, by test source and by asserts: right ones pass, forgers fail, gold solutions pass."""
+"""Functions under calls, test source and asserts: right ones pass, forgers fail, gold solutions pass."""
 
 import gzip
 import json
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sampling.problems import Problem, PythonReference
+from sampling.problems import Problem
+from sampling.references import PythonReference
 from tests.support.places import TASK_DATA
 from verify.mutants import known_completions
 from verify.python import PythonVerifier
@@ -32,7 +33,7 @@ def verifier(request: pytest.FixtureRequest) -> Iterator[PythonVerifier]:
     made.close()
 
 
-def judge(verifier: PythonVerifier, reference: dict[str, Any], code: str, **more: Any) -> Verdict:
+def verify(verifier: PythonVerifier, reference: dict[str, Any], code: str, **more: Any) -> Verdict:
     given = PythonReference.model_validate({"time_limit_s": 10.0, "memory_mb": 256, **reference, **more})
     problem = Problem(id="p", prompt="x", verifier="python", reference=given)
     return verifier.verify(problem, f"```python\n{code}\n```")
@@ -40,11 +41,11 @@ def judge(verifier: PythonVerifier, reference: dict[str, Any], code: str, **more
 
 @pytest.mark.parametrize("reference", ALL, ids=["cases", "tests", "asserts"])
 def test_right_and_wrong(verifier: PythonVerifier, reference: dict[str, Any]) -> None:
-    right = judge(verifier, reference, "def f(x):\n    return x + 1000")
+    right = verify(verifier, reference, "def f(x):\n    return x + 1000")
     assert (right.status, right.reason) == (Status.PASS, "")
     assert right.tier == verifier.sandbox.tier
     assert right.cpu_s > 0
-    assert judge(verifier, reference, "def f(x):\n    return 1003").status is Status.FAIL
+    assert verify(verifier, reference, "def f(x):\n    return 1003").status is Status.FAIL
 
 
 FORGERS = [
@@ -73,7 +74,7 @@ FORGERS = [
 @pytest.mark.parametrize("reference", ALL, ids=["cases", "tests", "asserts"])
 @pytest.mark.parametrize("code", FORGERS)
 def test_forgers_fail(verifier: PythonVerifier, reference: dict[str, Any], code: str) -> None:
-    verdict = judge(verifier, reference, code)
+    verdict = verify(verifier, reference, code)
     assert verdict.status in (Status.FAIL, Status.CRASH), verdict.reason
 
 
@@ -89,13 +90,13 @@ def test_forgers_fail(verifier: PythonVerifier, reference: dict[str, Any], code:
     ],
 )
 def test_how_it_ends(verifier: PythonVerifier, reference: dict[str, Any], body: str, status: Status) -> None:
-    verdict = judge(verifier, reference, f"def f(x):\n    {body}", time_limit_s=0.5)
+    verdict = verify(verifier, reference, f"def f(x):\n    {body}", time_limit_s=0.5)
     assert verdict.status is status, verdict.reason
 
 
 @pytest.mark.parametrize("reference", ALL, ids=["cases", "tests", "asserts"])
 def test_a_module_that_never_loads_is_the_candidates_fault(verifier: PythonVerifier, reference: dict[str, Any]) -> None:
-    assert judge(verifier, reference, "while True: pass", time_limit_s=0.5).status is Status.TIMEOUT
+    assert verify(verifier, reference, "while True: pass", time_limit_s=0.5).status is Status.TIMEOUT
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_module_that_never_loads_is_the_candidates_fault(verifier: PythonVerif
     ],
 )
 def test_broken_tasks_are_faults(verifier: PythonVerifier, broken: dict[str, Any]) -> None:
-    verdict = judge(verifier, broken, "def f(x):\n    return 1", time_limit_s=0.7)
+    verdict = verify(verifier, broken, "def f(x):\n    return 1", time_limit_s=0.7)
     assert verdict.status is Status.FAULT
     assert "task's own" in verdict.reason or "never called" in verdict.reason
     assert verdict.passed is None
@@ -127,7 +128,7 @@ def test_broken_tasks_are_faults(verifier: PythonVerifier, broken: dict[str, Any
 ])  # fmt: skip
 def test_what_the_test_does_with_an_answer_is_never_a_fault(verifier: PythonVerifier, tests: str) -> None:
     reference = {"tests": f"def check(candidate):\n{tests}", "entry_point": "f"}
-    verdict = judge(verifier, reference, "def f(x):\n    return 10**18", time_limit_s=0.7)
+    verdict = verify(verifier, reference, "def f(x):\n    return 10**18", time_limit_s=0.7)
     assert verdict.status in (Status.FAIL, Status.TIMEOUT), verdict.reason
 
 
@@ -154,19 +155,19 @@ def f(numbers, table, seen=(), lazily=False):
     seen.add(2)
     return None, numbers, "é\\ud800", 7**500, {(1, 2): frozenset({3})}
 """
-    verdict = judge(verifier, {"tests": tests, "entry_point": "f"}, code)
+    verdict = verify(verifier, {"tests": tests, "entry_point": "f"}, code)
     assert (verdict.status, verdict.reason) == (Status.PASS, "")
 
 
 def test_an_exception_cannot_end_the_tests_loop(verifier: PythonVerifier) -> None:
     tests = "def check(candidate):\n    assert all(map(lambda x: candidate(x) == x + 1, [1, 2, 3]))\n"
-    verdict = judge(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    raise StopIteration")
+    verdict = verify(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    raise StopIteration")
     assert verdict.status is Status.FAIL
 
 
 def test_an_answer_that_cannot_cross_is_no_exception_to_catch(verifier: PythonVerifier) -> None:
     tests = "def check(candidate):\n    try:\n        candidate(1)\n    except:\n        return\n    assert False\n"
-    verdict = judge(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    return object()")
+    verdict = verify(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    return object()")
     assert verdict.status is Status.FAIL
     assert "cannot leave" in verdict.reason
 
@@ -187,11 +188,11 @@ def test_asserts_find_their_functions(verifier: PythonVerifier) -> None:
     asserts = ["assert near(area(1), math.pi)", "assert set(roots(4)) == set((2, -2))"]
     code = "def near(a, b):\n    return True\ndef set(x):\n    return 1\n"
     code += "def area(r):\n    return {} * r\ndef roots(x):\n    return [2, -2]"
-    assert judge(verifier, {"asserts": asserts, "setup": setup}, code.format("math.pi")).status is Status.PASS
-    wrong = judge(verifier, {"asserts": asserts, "setup": setup}, code.format("3"))
+    assert verify(verifier, {"asserts": asserts, "setup": setup}, code.format("math.pi")).status is Status.PASS
+    wrong = verify(verifier, {"asserts": asserts, "setup": setup}, code.format("3"))
     assert (wrong.status, wrong.reason) == (Status.FAIL, "assert 1 of 2: AssertionError")
     assert (
-        judge(verifier, {"asserts": ["assert sum(1, 2) == 3"]}, "def sum(a, b):\n    return a + b").status
+        verify(verifier, {"asserts": ["assert sum(1, 2) == 3"]}, "def sum(a, b):\n    return a + b").status
         is Status.PASS
     )
 
@@ -199,12 +200,12 @@ def test_asserts_find_their_functions(verifier: PythonVerifier) -> None:
 def test_a_shared_process_is_flagged(verifier: PythonVerifier) -> None:
     asserts = ["assert f(Pair(1, 2)) == 3"]
     code = "class Pair:\n    def __init__(self, a, b):\n        self.a, self.b = a, b\ndef f(p):\n    return p.a + p.b"
-    apart = judge(verifier, {"asserts": asserts}, code)
+    apart = verify(verifier, {"asserts": asserts}, code)
     assert apart.status is Status.FAIL
-    shared = judge(verifier, {"asserts": asserts, "shared": True}, code)
+    shared = verify(verifier, {"asserts": asserts, "shared": True}, code)
     assert shared.status is Status.PASS
     assert "shared" in shared.reason
-    wrong = judge(verifier, {"asserts": asserts, "shared": True}, code.replace("+ p.b", "- p.b"))
+    wrong = verify(verifier, {"asserts": asserts, "shared": True}, code.replace("+ p.b", "- p.b"))
     assert wrong.status is Status.FAIL
     assert "shared" in wrong.reason
 
@@ -212,7 +213,7 @@ def test_a_shared_process_is_flagged(verifier: PythonVerifier) -> None:
 def test_methods_are_entry_points_too(verifier: PythonVerifier) -> None:
     reference = {"entry_point": "Solution.twice", "cases": [{"args": [2], "expected": 4}]}
     assert (
-        judge(verifier, reference, "class Solution:\n    def twice(self, x):\n        return 2 * x").status
+        verify(verifier, reference, "class Solution:\n    def twice(self, x):\n        return 2 * x").status
         is Status.PASS
     )
 
@@ -220,9 +221,9 @@ def test_methods_are_entry_points_too(verifier: PythonVerifier) -> None:
 def test_numpy_is_there(verifier: PythonVerifier) -> None:
     reference = {"entry_point": "f", "cases": [{"args": [[1, 2]], "expected": [2, 4]}]}
     code = "import numpy as np\nimport numpy.linalg, numpy.random\ndef f(x):\n    return np.array(x) * 2"
-    assert judge(verifier, reference, code).status is Status.PASS
+    assert verify(verifier, reference, code).status is Status.PASS
     tests = "import numpy as np\ndef check(candidate):\n    assert np.allclose(candidate(2), 4)\n"
-    assert judge(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    return 2.0 * x").status is Status.PASS
+    assert verify(verifier, {"tests": tests, "entry_point": "f"}, "def f(x):\n    return 2.0 * x").status is Status.PASS
 
 
 def lines(name: str) -> list[dict[str, Any]]:
@@ -242,7 +243,7 @@ def humaneval() -> list[Problem]:
 
 
 def mbpp() -> list[Problem]:
-    """With time for problem 123, whose gold solution computes for seconds."""
+    """MBPP's problems, with enough time for number 123, whose gold solution computes for seconds."""
     return [
         problem_of(str(row["task_id"]), f"```python\n{row['code']}\n```", asserts=tuple(row["test_list"]),
                    setup=row["test_setup_code"], time_limit_s=30.0)
@@ -262,7 +263,7 @@ def test_all_gold_solutions_of_humaneval_pass(verifier: PythonVerifier) -> None:
 
 
 def test_nearly_all_gold_solutions_of_mbpp_pass(verifier: PythonVerifier) -> None:
-    """Candidate and test in two processes: three problems need the candidate's own classes, one its memory."""
+    """Four may fail in two processes: three need the candidate's own classes, one its memory."""
     if verifier.sandbox.tier != SAFE_TIERS[0]:
         pytest.skip("once is enough")
     verdicts = {problem.id: verifier.verify(problem, problem.solution or "") for problem in mbpp()}
@@ -273,7 +274,7 @@ def test_nearly_all_gold_solutions_of_mbpp_pass(verifier: PythonVerifier) -> Non
 
 @pytest.mark.parametrize("mutant", ["return None", "always equal", "early exit in a call"])
 def test_no_mutant_of_a_published_solution_passes(verifier: PythonVerifier, mutant: str) -> None:
-    """Every fourth problem; ``troop audit --all`` tries them all."""
+    """Tries every fourth problem; ``troop audit --all`` tries them all."""
     if verifier.sandbox.tier != SAFE_TIERS[0]:
         pytest.skip("once is enough")
     tried = {}

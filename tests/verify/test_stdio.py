@@ -1,11 +1,12 @@
-"""Whole programs: every checker, every way to end, and the gold programs of a public sample."""
+"""Whole programs: every checker, every way to end."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sampling.problems import Problem, StdioReference
+from sampling.problems import Problem
+from sampling.references import StdioReference
 from verify.sandbox.sandbox import Sandbox
 from verify.stdio import StdioVerifier
 from verify.verdict import Status, Verdict
@@ -18,7 +19,7 @@ def verifier() -> Iterator[StdioVerifier]:
     made.close()
 
 
-def judge(verifier: StdioVerifier, code: str, *cases: tuple[str, str], **limits: Any) -> Verdict:
+def verify(verifier: StdioVerifier, code: str, *cases: tuple[str, str], **limits: Any) -> Verdict:
     reference = {"cases": [{"stdin": stdin, "stdout": stdout} for stdin, stdout in cases], **limits}
     problem = Problem(id="p", prompt="x", verifier="stdio", reference=StdioReference.model_validate(reference))
     return verifier.verify(problem, f"Here it is:\n```python\n{code}\n```\n")
@@ -28,7 +29,7 @@ DOUBLE = "print(2 * int(input()))"
 
 
 def test_a_right_program_passes_and_is_measured(verifier: StdioVerifier) -> None:
-    verdict = judge(verifier, DOUBLE, ("3\n", "6\n"), ("-1\n", "-2\n"))
+    verdict = verify(verifier, DOUBLE, ("3\n", "6\n"), ("-1\n", "-2\n"))
     assert (verdict.status, verdict.reason) == (Status.PASS, "")
     assert verdict.tier in ("isolated", "confined")
     assert verdict.wall_s > 0
@@ -38,7 +39,7 @@ def test_a_right_program_passes_and_is_measured(verifier: StdioVerifier) -> None
 
 
 def test_the_first_wrong_case_decides(verifier: StdioVerifier) -> None:
-    verdict = judge(verifier, DOUBLE, ("3\n", "6\n"), ("4\n", "9\n"), ("x\n", "0\n"))
+    verdict = verify(verifier, DOUBLE, ("3\n", "6\n"), ("4\n", "9\n"), ("x\n", "0\n"))
     assert (verdict.status, verdict.reason) == (Status.FAIL, "case 2 of 3: wrong output")
 
 
@@ -55,7 +56,7 @@ def test_the_first_wrong_case_decides(verifier: StdioVerifier) -> None:
     ],
 )
 def test_checkers(verifier: StdioVerifier, checker: str, code: str, status: Status) -> None:
-    assert judge(verifier, code, ("", "1 2\n"), checker=checker).status is status
+    assert verify(verifier, code, ("", "1 2\n"), checker=checker).status is status
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_checkers(verifier: StdioVerifier, checker: str, code: str, status: Stat
     ],
 )
 def test_how_it_ends(verifier: StdioVerifier, code: str, status: Status) -> None:
-    verdict = judge(verifier, code, ("", "ok\n"), time_limit_s=0.5, memory_mb=256)
+    verdict = verify(verifier, code, ("", "ok\n"), time_limit_s=0.5, memory_mb=256)
     assert verdict.status is status, verdict.reason
 
 
@@ -86,9 +87,9 @@ def test_no_program_is_invalid(verifier: StdioVerifier, text: str) -> None:
 
 def test_bytes_that_are_no_text_are_a_wrong_output(verifier: StdioVerifier) -> None:
     code = "import sys\nsys.stdout.buffer.write(bytes([255, 254]))"
-    assert judge(verifier, code, ("", "x")).status is Status.FAIL
+    assert verify(verifier, code, ("", "x")).status is Status.FAIL
 
 
 def test_large_inputs_and_outputs(verifier: StdioVerifier) -> None:
     text = "\n".join(map(str, range(300_000))) + "\n"
-    assert judge(verifier, "import sys\nsys.stdout.write(sys.stdin.read())", (text, text)).status is Status.PASS
+    assert verify(verifier, "import sys\nsys.stdout.write(sys.stdin.read())", (text, text)).status is Status.PASS

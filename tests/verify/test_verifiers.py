@@ -1,4 +1,4 @@
-"""The judge: the right verifier for each problem, each candidate once, faults again, and versions that change."""
+"""All verifiers together: the right one for each problem, each candidate once, faults again, versions that change."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,9 +7,9 @@ import pytest
 
 from sampling.errors import VerifierFault
 from sampling.problems import Problem
-from verify import verifiers as judging
+from verify import verifiers as module
 from verify.verdict import Status, Verdict
-from verify.verifiers import Verifiers, judged_text, verifier_version
+from verify.verifiers import Verifiers, candidate_text, verifier_version
 
 
 class Scripted:
@@ -56,51 +56,51 @@ CODE = [
 
 
 @pytest.fixture
-def judge() -> Iterator[Verifiers]:
-    with Verifiers() as judge:
-        yield judge
+def verifiers() -> Iterator[Verifiers]:
+    with Verifiers() as verifiers:
+        yield verifiers
 
 
 @pytest.mark.parametrize(("asked", "right", "wrong"), [(p, *texts) for p, texts in ALL.items()] + CODE)
-def test_every_kind_has_its_verifier(judge: Verifiers, asked: Problem, right: str, wrong: str) -> None:
-    assert [verdict.status for verdict in judge.verify_many(asked, [right, wrong])] == [Status.PASS, Status.FAIL]
+def test_every_kind_has_its_verifier(verifiers: Verifiers, asked: Problem, right: str, wrong: str) -> None:
+    assert [verdict.status for verdict in verifiers.verify_many(asked, [right, wrong])] == [Status.PASS, Status.FAIL]
 
 
-def test_no_sandbox_is_started_for_answers(judge: Verifiers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "Sandbox", None)
+def test_no_sandbox_is_started_for_answers(verifiers: Verifiers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Sandbox", None)
     for asked, (right, _) in ALL.items():
-        assert judge.verify(asked, right).passed
+        assert verifiers.verify(asked, right).passed
 
 
-def test_equal_candidates_are_judged_once_and_marked() -> None:
+def test_equal_candidates_are_verified_once_and_marked() -> None:
     verifier = Scripted(PASS)
-    judge = Verifiers(verifiers={"exact": verifier})
-    verdicts = judge.verify_many(EXACT, ["yes", "no", "yes", "yes"])
+    verifiers = Verifiers(verifiers={"exact": verifier})
+    verdicts = verifiers.verify_many(EXACT, ["yes", "no", "yes", "yes"])
     assert verifier.asked == ["yes", "no"]
     assert [verdict.shared for verdict in verdicts] == [False, False, True, True]
-    assert judge.verify(EXACT, "yes").shared
+    assert verifiers.verify(EXACT, "yes").shared
     assert len(verifier.asked) == 2
 
 
 def test_equal_programs_in_different_prose_are_one_candidate() -> None:
     verifier = Scripted(PASS)
-    judge = Verifiers(verifiers={"stdio": verifier, "python": verifier})
-    verdicts = judge.verify_many(STDIO, ["```python\nprint(1)\n```", "Well:\n```python\nprint(1)\n```\nDone."])
+    verifiers = Verifiers(verifiers={"stdio": verifier, "python": verifier})
+    verdicts = verifiers.verify_many(STDIO, ["```python\nprint(1)\n```", "Well:\n```python\nprint(1)\n```\nDone."])
     assert [verdict.shared for verdict in verdicts] == [False, True]
-    assert not judge.verify(PYTHON, "```python\nprint(1)\n```").shared
+    assert not verifiers.verify(PYTHON, "```python\nprint(1)\n```").shared
 
 
 def test_problems_do_not_share() -> None:
     verifier = Scripted(PASS)
-    judge = Verifiers(verifiers={"exact": verifier})
-    judge.verify(EXACT, "yes")
-    assert not judge.verify(problem("exact", {"answer": "other"}), "yes").shared
+    verifiers = Verifiers(verifiers={"exact": verifier})
+    verifiers.verify(EXACT, "yes")
+    assert not verifiers.verify(problem("exact", {"answer": "other"}), "yes").shared
 
 
 @pytest.mark.parametrize("verdict", [TIMEOUT, FAULT])
 def test_what_may_not_repeat_is_never_shared(verdict: Verdict) -> None:
-    judge = Verifiers(verifiers={"exact": Scripted(verdict)})
-    assert [found.shared for found in judge.verify_many(EXACT, ["yes", "yes"])] == [False, False]
+    verifiers = Verifiers(verifiers={"exact": Scripted(verdict)})
+    assert [found.shared for found in verifiers.verify_many(EXACT, ["yes", "yes"])] == [False, False]
 
 
 def test_a_fault_is_tried_again_twice() -> None:
@@ -123,12 +123,12 @@ def test_a_timeout_is_decided_at_once() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     verifier = Scripted(FAIL)
-    judge = Verifiers(remembered=10, verifiers={"exact": verifier})
+    verifiers = Verifiers(remembered=10, verifiers={"exact": verifier})
     for number in range(50):
-        judge.verify(EXACT, str(number))
-    assert len(judge._known) == 10
-    assert not judge.verify(EXACT, "0").shared
-    assert judge.verify(EXACT, "49").shared
+        verifiers.verify(EXACT, str(number))
+    assert len(verifiers._known) == 10
+    assert not verifiers.verify(EXACT, "0").shared
+    assert verifiers.verify(EXACT, "49").shared
 
 
 def test_close_ends_the_verifiers() -> None:
@@ -139,14 +139,14 @@ def test_close_ends_the_verifiers() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\0", "\ud800", "x" * 3_000_000])
-def test_any_completion_gets_a_verdict(judge: Verifiers, text: str) -> None:
+def test_any_completion_gets_a_verdict(verifiers: Verifiers, text: str) -> None:
     for asked in [*ALL, STDIO, PYTHON]:
-        assert judge.verify(asked, text).passed is False
+        assert verifiers.verify(asked, text).passed is False
 
 
-def test_judged_text() -> None:
-    assert judged_text(EXACT, "yes") == "yes"
-    assert judged_text(STDIO, "no code at all here") is None
+def test_candidate_text() -> None:
+    assert candidate_text(EXACT, "yes") == "yes"
+    assert candidate_text(STDIO, "no code at all here") is None
 
 
 def test_the_version_changes_with_what_changes_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,5 +155,5 @@ def test_the_version_changes_with_what_changes_verdicts(monkeypatch: pytest.Monk
     assert before != verifier_version(["math"])
     assert before != verifier_version(["math", "exact"], math_limit_s=9)
     assert verifier_version(["exact"]) == verifier_version(["exact"], math_limit_s=9)
-    monkeypatch.setattr(judging.KINDS["exact"], "version", "exact/2")
+    monkeypatch.setattr(module.KINDS["exact"], "version", "exact/2")
     assert before != verifier_version(["math", "exact"])

@@ -1,1 +1,1 @@
-"""The verifier of Lean 4 proofs."""
+"""The verifier ``lean``: Lean 4 proofs, checked by Lean itself."""

@@ -1,7 +1,7 @@
-"""Where this machine's Lean is: the REPL's program, the toolchain, the libraries, and what their versions are.
+"""Finds this machine's Lean: the REPL's program, the toolchain, the libraries, and their versions.
 
-``TROOP_LEAN_REPL`` is ours; ``LEAN_SYSROOT`` and ``LEAN_PATH`` are Lean's own, as ``lake env`` prints them. The REPL is
-https://github.com/leanprover-community/repl, built with the same toolchain as the libraries.
+``TROOP_LEAN_REPL`` is Troop's variable; ``LEAN_SYSROOT`` and ``LEAN_PATH`` are Lean's own, as ``lake env`` prints them.
+The REPL is https://github.com/leanprover-community/repl, built with the same toolchain as the libraries.
 """
 
 import json
@@ -16,16 +16,16 @@ from pathlib import Path
 from verify.sandbox.tiers import TierUnavailable
 
 REPL, SYSROOT, LIBRARIES = "TROOP_LEAN_REPL", "LEAN_SYSROOT", "LEAN_PATH"
-_ASK_S = 30.0
+_ASK_S = 30.0  # for `lean --version` and the like
 
 
 class LeanUnavailable(TierUnavailable):
-    """This machine has no Lean that could judge a proof; the message names the variable to set."""
+    """Raised where this machine has no Lean that can check a proof; the message names the variable to set."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeanHome:
-    """The REPL's command, what it may read, the environment that it gets, and ``Lean 4.9.0, mathlib 3bec2b2``."""
+    """The REPL's command, paths that it may read, its environment, and versions (``Lean 4.9.0, mathlib 3bec2b2``)."""
 
     command: tuple[str, ...]
     readable: tuple[str, ...]
@@ -34,7 +34,7 @@ class LeanHome:
 
 
 def find_lean(environ: Mapping[str, str]) -> LeanHome:
-    """What the variables name; raises LeanUnavailable."""
+    """Returns the Lean that the variables name; raises LeanUnavailable."""
     words = shlex.split(environ.get(REPL, ""))
     if not words:
         raise LeanUnavailable(f"no Lean: set {REPL} to the program of leanprover-community/repl (see docs/lean.md)")
@@ -60,26 +60,26 @@ def _absolute(word: str) -> str:
 
 
 def _sysroot(environ: Mapping[str, str]) -> Path:
-    """The toolchain's folder: the variable's, or that of the ``lean`` on the path."""
+    """Returns the toolchain's folder: from the variable, else from the ``lean`` on the path."""
     given = environ.get(SYSROOT)
     lean = Path(given, "bin", "lean") if given else Path(shutil.which("lean") or "")
     if not lean.is_file():
         found = f"{lean} is no program" if given else "it is not set and no `lean` is on the path"
         raise LeanUnavailable(f"{SYSROOT}: {found}; `lean --print-prefix` prints the right one")
-    return Path(given or _say(lean, "--print-prefix")).resolve()
+    return Path(given or _ask(lean, "--print-prefix")).resolve()
 
 
 def _versions(sysroot: Path, libraries: list[Path]) -> str:
-    said = _say(sysroot / "bin" / "lean", "--version")
-    found = re.search(r"version ([\w.+-]+)", said)
+    version = _ask(sysroot / "bin" / "lean", "--version")
+    found = re.search(r"version ([\w.+-]+)", version)
     if found is None:
-        raise LeanUnavailable(f"{sysroot}/bin/lean: says no version ({said[:60]!r})")
+        raise LeanUnavailable(f"{sysroot}/bin/lean: says no version ({version[:60]!r})")
     mathlib = next(_mathlibs(libraries), None)
     return f"Lean {found[1]}" + (f", mathlib {mathlib}" if mathlib else "")
 
 
 def _mathlibs(libraries: list[Path]) -> Iterator[str]:
-    """Mathlib's revision as the project's manifest pins it (Lake's format: packages with name, inputRev and rev)."""
+    """Yields mathlib's revision from the project's manifest (Lake's format: packages with name, inputRev and rev)."""
     for folder in dict.fromkeys(parent for library in libraries for parent in library.parents):
         try:
             packages = json.loads((folder / "lake-manifest.json").read_text(encoding="utf-8"))["packages"]
@@ -88,7 +88,7 @@ def _mathlibs(libraries: list[Path]) -> Iterator[str]:
             continue
 
 
-def _say(lean: Path, option: str) -> str:
+def _ask(lean: Path, option: str) -> str:
     try:
         words = [str(lean), option]
         return subprocess.run(words, capture_output=True, text=True, check=True, timeout=_ASK_S).stdout.strip()

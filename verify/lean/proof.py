@@ -1,21 +1,21 @@
-"""Which proof a completion offers, and whether it stays within what a proof may say.
+"""Finds the proof in a completion, and refuses proofs that use more than a proof needs.
 
-A proof is elaborated by the very process that then decides, and Lean lets a source text extend and run the elaborator:
-``macro``, ``elab``, ``#eval``, attributes, options. None of that is needed to prove a theorem, so a candidate that uses
-it is refused before Lean sees it. Comments are taken out first, and what is left is both what is looked through,
-strings and all, and what Lean gets: there is no second reading of the text to hide behind.
+One process elaborates a proof and then decides on it, and Lean lets a source text extend and run the elaborator:
+``macro``, ``elab``, ``#eval``, attributes, options. No proof of a theorem needs these, so a candidate that uses one is
+refused before Lean sees it. Comments are removed first. The text that is left, strings included, is both searched and
+given to Lean, so a candidate cannot show one text to us and another to Lean.
 """
 
 import re
 
-from sampling.problems import LeanReference
+from sampling.references import LeanReference
 from sampling.theorems import theorem_name, without_comments
 from verify.extract import after_thinking, fenced_blocks
 
-VERSION = "lean-extract/1"  # changes with every rule below
+VERSION = "lean-extract/1"  # must change with every rule below
 MAX_PROOF = 200_000  # characters
 _LABELS = frozenset({"lean", "lean4", "tactics"})
-# What begins the next thing at a line's start, once a proof has been continued to its end.
+# The start of a line that begins something after a continued proof.
 _NEXT = re.compile(r"\n(?:theorem|lemma|example|def|end|namespace|section|import|open|#|/-|--|```|\[DONE\])")
 _BEGINS = re.compile(r"(?:\s*(?P<assigned>:=)(?=\s))?(?:\s*(?P<by>by)\b[ \t]*)?")
 _INDENTED = re.compile(r"\n*(?:  |\t)")
@@ -35,7 +35,7 @@ _REFUSED = """
     section end variable universe include omit import prelude module meta public set_option suppress_compilation
     compile_inductive irreducible_def init_quot IO unsafeIO unsafeBaseIO unsafeEIO unsafeCast lcProof lcUnreachable
 """
-# Lean reads ``1axiom``, ``'a'axiom`` and ``variable?`` as tokens: only a letter or _ beside it makes another word.
+# Lean reads ``1axiom``, ``'a'axiom`` and ``variable?`` as two tokens; only a letter or _ makes another word.
 _WORD = re.compile(rf"(?<![A-Za-z_])(?:{'|'.join(sorted(_REFUSED.split(), key=len, reverse=True))})(?![A-Za-z0-9_])")
 _SHAPES = (
     (re.compile(r"#[A-Za-z_]{3,}"), "a # command"),
@@ -48,22 +48,22 @@ _SHAPES = (
     (re.compile(r"troop", re.IGNORECASE), "a name of the verifier's"),
     (re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufeff]"), "a control character"),
 )
-# Options that only say how long Lean may try.
+# Options that only limit how long Lean tries.
 _HARMLESS = re.compile(
     r"\bset_option\s+(?:maxHeartbeats|maxRecDepth|synthInstance\.maxHeartbeats|exponentiation\.threshold)\s+\d+\s+in\b"
 )
 
 
 def extract_proof(text: str, reference: LeanReference) -> str | None:
-    """The Lean source that a completion offers, the theorem's own statement included; None where it offers none.
+    """Returns the Lean source that a completion offers, with the theorem's statement; None where it offers none.
 
-    1. What a model thought before ``</think>`` is not looked at, and comments are taken out of what is chosen.
-    2. *Continuation*: a text that begins with an indented line goes on with ``theorem … := by``, up to the first line
+    1. Text before ``</think>`` is ignored, and comments are removed from the chosen text.
+    2. *Continuation*: a text that begins with an indented line continues ``theorem … := by``, up to the first line
        that starts something else (a theorem, a command, a comment, a fence).
-    3. *Fences*: the last block labelled Lean (else the last without a label) that declares the theorem by its name,
-       else the last that declares nothing. A block with a theorem is taken with all its helpers, but not
-       its ``import`` and plain ``set_option`` lines: the problem's own header counts. Any other block is the proof.
-    4. *Plain text*: the whole theorem, from the line on that declares it or a helper; else a continuation.
+    3. *Fences*: the last block labelled Lean (else the last one without a label) that declares the theorem by its name,
+       else the last one that declares nothing. A block with a theorem keeps all its helpers, but loses its ``import``
+       and plain ``set_option`` lines: the problem's own header counts. Any other block is the proof.
+    4. *Plain text*: the whole theorem, from the first line that declares it or a helper; else a continuation.
     5. A proof may begin with ``:=``, ``by`` or both.
     """
     if len(text) > MAX_PROOF:
@@ -106,7 +106,7 @@ def _continuation(answer: str) -> str:
 
 
 def _on_own_line(proof: str) -> str:
-    """Tactics below ``by``: the first line of a proof that began beside it gets the indentation of the others."""
+    """Returns tactics to stand below ``by``; a first line that stood beside ``by`` is indented like the others."""
     first, newline, rest = proof.partition("\n")
     if not first.strip():
         return rest if newline else ""
@@ -116,7 +116,7 @@ def _on_own_line(proof: str) -> str:
 
 
 def refusal(source: str) -> str | None:
-    """What in a candidate a proof may not use, in words; None where it may be elaborated."""
+    """Returns the first thing in a source that a proof may not use, in words; None where Lean may elaborate it."""
     plain = _HARMLESS.sub(" ", source)
     if found := _WORD.search(plain):
         return f"`{found[0]}`"

@@ -1,1 +1,1 @@
-"""The verifier of patches, judged by a repository's own tests."""
+"""The verifier ``patch``: a repository's own tests decide about a diff."""

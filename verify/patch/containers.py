@@ -1,7 +1,7 @@
-"""Test suites in a container image, through the engine that a machine has: Docker or Podman.
+"""Runs test suites in a container image, through this machine's container engine: Docker or Podman.
 
-The image brings the repository (at ``/testbed``), its dependencies and git; nothing of this machine is seen in it,
-there is no network, and what it writes is gone with it. What a candidate may reach is the engine's promise, not ours.
+The image brings the repository (at ``/testbed``), its dependencies and git. Nothing of this machine is visible in the
+container, there is no network, and all that it writes is gone with it. The engine, not Troop, promises this.
 """
 
 import contextlib
@@ -9,72 +9,63 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sampling.errors import VerifierFault
 from verify.patch.scripts import OWN_CODES
+from verify.patch.workspace import PatchUnavailable, failure_of, last_words
 from verify.sandbox.commands import MAX_PROCESSES, Finished, attend
 from verify.sandbox.limits import Quota
 from verify.verdict import Status
 
 ENGINES = ("docker", "podman")
 ASK_S, PULL_S = 60.0, 3600.0
-_KILLED = 137
-
-
-class NoContainer(Exception):
-    """No engine that answers, or an image that cannot be had; the message says which."""
+_KILLED = 137  # exit status of a container that the kernel killed
 
 
 def find_engine() -> str:
-    """The container engine of this machine that answers (``TROOP_CONTAINERS`` names one); raises NoContainer."""
+    """Returns the container engine of this machine that answers; raises PatchUnavailable.
+
+    ``TROOP_CONTAINERS`` names the only one to try; without it, Docker comes before Podman.
+    """
     asked = os.environ.get("TROOP_CONTAINERS")
     troubles = []
     for name in (asked,) if asked else ENGINES:
         if shutil.which(name) is None:
             troubles.append(f"{name} is not installed")
             continue
-        trouble = _ask([name, "ps", "--quiet"])
+        trouble = failure_of([name, "ps", "--quiet"], ASK_S)
         if trouble is None:
             return name
         troubles.append(f"{name}: {trouble}")
-    raise NoContainer(f"no container engine here ({'; '.join(troubles)})")
+    raise PatchUnavailable(f"no container engine here ({'; '.join(troubles)})")
 
 
-def have_image(engine: str, image: str) -> bool:
-    """Pulls the image where it is not here yet, and says whether it did; raises NoContainer."""
-    if _ask([engine, "image", "inspect", "--format", "{{.Id}}", image]) is None:
+def pull_if_missing(engine: str, image: str) -> bool:
+    """Pulls the image if this machine does not have it, and returns True if so; raises PatchUnavailable."""
+    if failure_of([engine, "image", "inspect", "--format", "{{.Id}}", image], ASK_S) is None:
         return False
-    trouble = _ask([engine, "pull", "--quiet", image], PULL_S)
+    trouble = failure_of([engine, "pull", "--quiet", image], PULL_S)
     if trouble is not None:
-        raise NoContainer(f"image {image!r} cannot be pulled by {engine} ({trouble})")
+        raise PatchUnavailable(f"image {image!r} cannot be pulled by {engine} ({trouble})")
     return True
 
 
-def _ask(words: Sequence[str], limit_s: float = ASK_S) -> str | None:
-    """None where the command succeeds, else why not, in a line."""
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=limit_s, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return None if done.returncode == 0 else " ".join(done.stderr.split())[-200:] or f"exit status {done.returncode}"
-
-
 @dataclass(frozen=True, slots=True)
-class ContainerPlace:
-    """Where scripts of ``verify.patch.verifier`` run in an image: each in a new container."""
+class ContainerWorkspace:
+    """A workspace in a container image; each script runs in a new container."""
 
     engine: str
     image: str
 
     to_index = "cd /testbed && cp .git/index /tmp/index && export GIT_INDEX_FILE=/tmp/index"
     to_tree = "cd /testbed"
+    tier = "container"
 
     def run(self, script: str, quota: Quota) -> Finished:
-        """Raises VerifierFault where the engine fails: any end that is neither the script's own nor the kernel's.
+        """Runs a script as process 1 of a new container, which nothing inside the container can end.
 
-        The script is process 1 of its container, which nothing inside can end.
+        Raises VerifierFault where the engine fails: at any exit status that neither the script nor the kernel gives.
         """
         name = f"troop-{secrets.token_hex(8)}"
         attended = attend(self._words(name, quota), script, quota, stop=lambda: self._remove(name))
@@ -83,8 +74,8 @@ class ContainerPlace:
             return finished
         if attended.code == _KILLED:
             return replace(finished, status=Status.MEMORY, reason=f"killed at {quota.memory_mb} MB")
-        words = " ".join(finished.output.split())[-200:]
-        raise VerifierFault(f"{self.engine} could not run {self.image!r}: exit status {attended.code}: {words}")
+        ended = f"exit status {attended.code}: {last_words(finished.output)}"
+        raise VerifierFault(f"{self.engine} could not run {self.image!r}: {ended}")
 
     def _words(self, name: str, quota: Quota) -> list[str]:
         memory = f"{quota.memory_mb}m"

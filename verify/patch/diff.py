@@ -1,7 +1,7 @@
-"""Which diff a completion offers, and whether what it changes may be changed. Pure: nothing is applied or run here.
+"""Finds the diff in a completion, and refuses diffs that change what they may not. Pure: applies and runs nothing.
 
-What a diff changes is never read from its text, which two readers may understand differently, but from what git did
-when it applied it (``git diff-index --raw -z``).
+Two readers may understand the text of a diff differently. So the changes of a diff are never read from its text, but
+from git after it has applied the diff (``git diff-index --raw -z``).
 """
 
 import re
@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from verify.extract import after_thinking
 
-VERSION = "diff/1"  # changes with every rule below
+VERSION = "diff/1"  # must change with every rule below
 MAX_DIFF = 1_000_000  # characters
 _FENCE = re.compile(r"^(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`~]{0,40})[ \t]*$", re.MULTILINE)
 _HEAD = re.compile(r"^(?:diff --git [^\n]+|--- [^\n]+\n\+\+\+ [^\n]+)$", re.MULTILINE)
@@ -22,7 +22,7 @@ _LINK, _SUBMODULE = "120000", "160000"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One file that a diff makes, changes or removes; a rename is one of each. Modes as git writes them."""
+    """One file that a diff adds, changes or removes; a rename adds one and removes one. Modes as git writes them."""
 
     path: str
     old_mode: str
@@ -30,20 +30,20 @@ class Change:
 
 
 class NotRaw(Exception):
-    """Text that is no output of ``git diff-index --raw -z``."""
+    """Raised for text that is no output of ``git diff-index --raw -z``."""
 
 
 def extract_diff(text: str) -> str | None:
-    """The unified diff that ``text`` offers, or None where it offers none.
+    """Returns the unified diff that ``text`` offers, or None where it offers none.
 
-    1. What a model thought before ``</think>`` is not looked at; where a ``<patch>`` holds a diff, only the last such.
-    2. *Fences*: the last block labelled ``diff`` or ``patch`` that holds a diff, else the last unlabelled one that
-       does; an unclosed one runs to the end. Only what stands in the first column opens or closes: within a diff every
-       line of a file has a sign before it.
-    3. *Plain text*: from the first file header to the end. What follows a complete diff is git's to ignore or refuse.
+    1. Text before ``</think>`` is ignored. If a ``<patch>`` holds a diff, only the last such ``<patch>`` counts.
+    2. *Fences*: the last block labelled ``diff``, ``patch`` or ``udiff`` that holds a diff, else the last unlabelled
+       block that does. An unclosed block runs to the end. A fence opens or closes only in the first column: inside a
+       diff every line of a file has a sign before it.
+    3. *Plain text*: from the first file header to the end. Git ignores or refuses the text after a complete diff.
 
-    Not one character in it is changed, but that its last line ends. Of over ``MAX_DIFF`` characters, with a NUL or with
-    half of a surrogate pair: none.
+    No character is changed; a missing line end after the last line is added. A diff of over ``MAX_DIFF`` characters,
+    with a NUL or with half of a surrogate pair offers none.
     """
     answer = _marked(after_thinking(text))
     blocks = [(label, body) for label, body in _blocks(answer) if _HEAD.search(body)]
@@ -56,13 +56,13 @@ def extract_diff(text: str) -> str | None:
 
 
 def _marked(text: str) -> str:
-    """What stands between the last marks around a diff; the whole text where there are none."""
+    """Returns the text in the last ``<patch>`` that holds a diff; the whole text where none does."""
     parts = (_PATCH_END.split(part, 1)[0] for part in reversed(_PATCH.split(text)[1:]))
     return next((part for part in parts if _HEAD.search(part)), text)
 
 
 def _blocks(text: str) -> Iterable[tuple[str, str]]:
-    """Label and content of every fenced block."""
+    """Yields label and content of every fenced block."""
     opened: re.Match[str] | None = None
     for found in _FENCE.finditer(text):
         if opened is None:
@@ -85,7 +85,7 @@ def _usable(diff: str) -> str | None:
 
 
 def read_changes(raw: str) -> tuple[Change, ...]:
-    """What ``git diff-index --raw -z --no-renames`` says; raises NotRaw."""
+    """Parses the output of ``git diff-index --raw -z --no-renames``; raises NotRaw."""
     fields = raw.split("\0")
     if fields.pop() or len(fields) % 2:
         raise NotRaw(f"{raw[:80]!r}")
@@ -99,10 +99,10 @@ def read_changes(raw: str) -> tuple[Change, ...]:
 
 
 def refusal(changes: Sequence[Change], tests: Iterable[str], protected: Sequence[str]) -> str | None:
-    """Why a diff is refused although it applies; None where it may be judged.
+    """Returns the reason to refuse a diff although it applies; None where its tests may run.
 
-    ``tests`` are the paths of the tests' own files, ``protected`` patterns (``fnmatch``) of what decides how tests
-    run: those without a slash match a file or folder of that name anywhere, those with one the whole path.
+    ``tests`` are the paths of the tests' own files. ``protected`` are patterns (``fnmatch``) of files that decide how
+    tests run: one without a slash matches a file or folder of that name anywhere, one with a slash the whole path.
     """
     if not changes:
         return "the diff changes nothing"
@@ -121,13 +121,13 @@ def refusal(changes: Sequence[Change], tests: Iterable[str], protected: Sequence
 
 
 def _touches(path: str, test: str) -> bool:
-    """Also what Python would import in a module's place: a package or a compiled module of its name beside it."""
+    """Returns True for a test file, and for a package or compiled module that Python would import in its place."""
     module = test.removesuffix(".py")
     return path == test or test.startswith(path + "/") or path.startswith((test + "/", module + "/", module + "."))
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Case is ignored: a file system may do so too."""
+    """Matches without regard to case, as a file system may do so too."""
     path, pattern = path.lower(), pattern.lower()
     if "/" in pattern:
         return fnmatchcase(path, pattern)

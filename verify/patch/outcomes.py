@@ -1,16 +1,16 @@
-"""What a test run says of each test, and what several runs say together. Pure: text in, decisions out.
+"""Reads the outcome of each test from a test run's output, and combines several runs. Pure: text in, decisions out.
 
 The text comes from a process that also runs the candidate's code, so a line of it proves nothing by itself:
 
-- a test counts as passed only if a line says so and none says otherwise; a file that failed takes its tests along; one
-  that failed as expected counts only where it does so without any patch (anybody may call ``pytest.xfail``);
-- of pytest, a test has passed only by its summary, up to the closing line: what is printed while tests run comes too
-  early, what is printed after the end (``atexit``) too late, and captured output is not shown (``PYTEST_ADDOPTS``);
-- *controls*: small tests of ours with random names, some of which have to fail, run among the others. A run in which
-  they do not come out as they have to proves nothing, and counts as no result for every test.
+- a test counts as passed only if a line says so and no line says otherwise. A file that failed fails all its tests. A
+  test that failed as expected counts only if it does so without any patch (any code may call ``pytest.xfail``);
+- with pytest, only the summary up to the closing line can say that a test has passed: text printed while tests run
+  comes too early, text printed after the end (``atexit``) too late, and captured output is off (``PYTEST_ADDOPTS``);
+- *controls*: small tests of our own with random names run among the others, and some of them have to fail. A run in
+  which a control ends differently proves nothing, and counts as no result for every test.
 
-So early exits, printed lines and reports patched wholesale do not pass. Code that is written to look for the controls
-and to forge the named tests alone still can: see ``verify.patch.verifier``.
+So early exits, printed lines and a patch of all reports do not pass. Code that looks for the controls and forges the
+named tests alone still passes: see ``verify.patch.verifier``.
 """
 
 import random
@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-VERSION = "outcomes/1"  # changes with every rule below
+VERSION = "outcomes/1"  # must change with every rule below
 PASS, XFAIL, OTHER = "pass", "xfail", "other"
 _CHECKS = (
     "assert {} == 1",
@@ -28,7 +28,7 @@ _CHECKS = (
     "with self.assertRaises(ZeroDivisionError): 1 // (1 - {})",
 )
 _WORST_FIRST = (OTHER, XFAIL, PASS)
-Outcomes = Mapping[str, str]  # by a test's name, one of the three
+Outcomes = Mapping[str, str]  # from a test's name to PASS, XFAIL or OTHER
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PYTEST = re.compile(r"^(?P<status>PASSED|XFAIL|FAILED|ERROR|XPASS|SKIPPED) +(?P<name>\S.*)$")
@@ -43,8 +43,8 @@ _SYMPY = re.compile(r"^(test_\S+) (ok|F|E|f|s|w|X|K|T)\b")
 _OUTCOMES = {"PASSED": PASS, "XFAIL": XFAIL, "ok": PASS, "expected failure": XFAIL, "f": XFAIL}
 
 
-class _Said:
-    """The worst that was said of each name; ``ruined`` are files of which no test can have passed."""
+class _Tally:
+    """The worst outcome reported of each name; no test of the files in ``ruined`` can have passed."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
@@ -60,33 +60,33 @@ class _Said:
 
 
 def _pytest(text: str) -> Outcomes:
-    """``-rA -v``: what passed stands in the summary, which begins when no test runs any more; anything else anywhere.
+    """Reads the output of ``pytest -rA -v``: passes from the summary after the last test, other outcomes anywhere.
 
-    A name with blanks is also known by its first word, as SWE-bench's lists have it.
+    A name with blanks also counts under its first word, as in SWE-bench's lists.
     """
     lines = text.split("\n")
     end = next((number for number, line in enumerate(lines) if _PYTEST_END.match(line)), -1)
     summary = max((number for number, line in enumerate(lines[: end + 1]) if _PYTEST_SUMMARY.match(line)), default=end)
-    said = _Said()
+    said = _Tally()
     for number, line in enumerate(lines[: end + 1]):
         if found := _PYTEST.match(line):
             if found["status"] not in _OUTCOMES or number > summary:
                 _add_pytest(said, found["status"], found["name"])
             if found["status"] not in _OUTCOMES and "::" not in found["name"]:
-                said.ruined.add(found["name"].split()[0])  # a file: it takes its tests along
+                said.ruined.add(found["name"].split()[0])  # a file, and with it all its tests
         elif (found := _PYTEST_WHILE.match(line)) and "::" in found["name"]:
             _add_pytest(said, found["status"], found["name"])
     return said.all()
 
 
-def _add_pytest(said: _Said, status: str, name: str) -> None:
+def _add_pytest(said: _Tally, status: str, name: str) -> None:
     for one in {name, name.split()[0], *([] if status == "PASSED" else [name.partition(" - ")[0]])}:
         said.add(one, status)
 
 
 def _unittest(text: str) -> Outcomes:
-    """``python -m unittest -v`` and Django's ``--verbosity 2``: ``name ... ok``; other output may come between."""
-    said, last = _Said(), ""
+    """Reads ``python -m unittest -v`` and Django's ``--verbosity 2``: ``name ... ok``, with other output between."""
+    said, last = _Tally(), ""
     for line in (line.strip() for line in text.split("\n")):
         if found := _UNITTEST_BAD.match(line):
             said.add(found[1], "FAIL")
@@ -103,8 +103,8 @@ def _unittest(text: str) -> Outcomes:
 
 
 def _sympy(text: str) -> Outcomes:
-    """``bin/test --verbose``."""
-    said = _Said()
+    """Reads the output of SymPy's ``bin/test --verbose``."""
+    said = _Tally()
     for line in text.split("\n"):
         if found := _SYMPY.match(line.strip()):
             said.add(found[1], found[2])
@@ -116,7 +116,7 @@ READERS: Mapping[str, Callable[[str], Outcomes]] = {"pytest": _pytest, "unittest
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Tests of ours in a file of their own, how the runner is told of it, and how the test of each name has to end."""
+    """Control tests in a file of their own; ``argument`` names it to the runner, ``endings`` says which tests pass."""
 
     file: str
     source: str
@@ -128,13 +128,13 @@ class Control:
 
     @staticmethod
     def _held(name: str, passes: bool, outcomes: Outcomes) -> bool:
-        """Runners name a test in more than one way, each of which holds its own name."""
+        """Returns True if the test ended as it has to, under every name of it in the output: runners use several."""
         said = [outcome == PASS for known, outcome in outcomes.items() if name in known]
         return bool(said) and all(outcome is passes for outcome in said)
 
 
 def make_control(results: str, seed: str) -> Control:
-    """Tests under names and in an order that ``seed`` alone tells: one that passes and one that fails by each check."""
+    """Returns one passing and one failing test per check; only ``seed`` tells their names and their order."""
     chance = random.Random(seed)
     module = f"test_{chance.getrandbits(64):016x}"
     tests = [(f"test_{chance.getrandbits(64):016x}", check, passes) for check in _CHECKS for passes in (True, False)]
@@ -146,22 +146,22 @@ def make_control(results: str, seed: str) -> Control:
 
 
 def read_outcomes(results: str, text: str, control: Control | None) -> Outcomes:
-    """What a run says of each test; nothing at all where the control did not come out as it has to."""
+    """Returns the outcome of each test; nothing at all where a control did not end as it has to."""
     outcomes = READERS[results](_COLOUR.sub("", text).replace("\r", ""))
     return outcomes if control is None or control.holds(outcomes) else {}
 
 
 def passed(outcomes: Outcomes, may_fail: Container[str] = ()) -> frozenset[str]:
-    """The tests that passed, with those of ``may_fail`` that failed as expected."""
+    """Returns the tests that passed, and the tests of ``may_fail`` that failed as expected."""
     return frozenset(
         name for name, outcome in outcomes.items() if outcome == PASS or (outcome == XFAIL and name in may_fail)
     )
 
 
 def majority(runs: Sequence[frozenset[str]], tests: Iterable[str], repeats: int) -> bool | None:
-    """Whether every test passes in most of ``repeats`` runs, as soon as that is certain; None while it is not.
+    """Returns True if every test passes in most of ``repeats`` runs, False if not, None while that is not certain.
 
-    ``runs`` are the tests that passed in each run so far.
+    ``runs`` holds the tests that passed in each run so far.
     """
     needed = repeats // 2 + 1
     undecided = False

@@ -1,8 +1,8 @@
-"""The shell scripts by which patches are applied and tests run, the same in a jail and in a container. Pure text.
+"""Shell scripts that apply patches and run tests, the same for a jail and a container. Pure text.
 
-A script is one group of commands, which the shell reads to its end before it runs any of it. It ends with 0 whatever
-the tests did; with another code only where a step of ours failed, before any of a candidate's code ran. Texts of
-strangers go in as here-documents between marks that nobody can foresee.
+A script is one group of commands, which the shell reads to its end before it runs any of them. It ends with 0 whatever
+the tests did, and with another code only if a step of our own failed before any code of a candidate ran. Texts of
+strangers are here-documents between marks that nobody can foresee.
 """
 
 import secrets
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from verify.patch.outcomes import Control
 
-UNREADY, UNAPPLIED, UNTOLD = 3, 4, 5
+UNREADY, UNAPPLIED, UNTOLD = 3, 4, 5  # no workspace; the diff does not apply; git cannot list the changes
 OWN_CODES = (0, UNREADY, UNAPPLIED, UNTOLD)
 _VARIABLES = {
     "PYTEST_ADDOPTS": "'-rA -v --show-capture=no --color=no --continue-on-collection-errors'",
@@ -20,14 +20,14 @@ _VARIABLES = {
 
 
 def touched_script(to_index: str, diff: str) -> str:
-    """Applies a diff to an index of its own, after ``to_index``, and prints what it changed."""
+    """Returns a script that applies a diff to an index, after ``to_index``, and prints the changes."""
     apply = f"git apply --cached --whitespace=nowarn 2>/tmp/said || {{ cat /tmp/said; exit {UNAPPLIED}; }}"
     tell = f"git diff-index --cached --raw -z --no-renames --abbrev=40 HEAD || exit {UNTOLD}"
     return _group(f"{{ {to_index}; }} || exit {UNREADY}", _fed(apply, diff), tell)
 
 
 def tests_script(to_tree: str, diffs: Sequence[str], control: Control | None, command: str) -> str:
-    """Applies the diffs to the tree, after ``to_tree``, and runs the tests."""
+    """Returns a script that applies the diffs to the tree, after ``to_tree``, and runs the tests."""
     exports = " ".join(f"{name}={value}" for name, value in _VARIABLES.items())
     steps = [f"export {exports}", f"{to_tree} || exit {UNREADY}"]
     steps += [_fed(f"git apply --whitespace=nowarn || exit {UNAPPLIED}", diff) for diff in diffs]
@@ -42,7 +42,7 @@ def _group(*steps: str) -> str:
 
 
 def _fed(command: str, text: str) -> str:
-    """``text`` as the standard input of the first command of a line."""
+    """Returns shell text that gives ``text`` to the first command of a line as standard input."""
     mark = f"END_{secrets.token_hex(16)}"
     assert mark not in text and text.endswith("\n")
     return f"<<'{mark}' {command}\n{text}{mark}"

@@ -1,13 +1,12 @@
-"""Repositories at a commit, made ready once per node: a tree of files, and git's own data to apply diffs with.
+"""Snapshots: repositories at one commit, cloned once per node. A tree of files, and git's data to apply diffs with.
 
-A snapshot is named by its commit alone, so it is whole or not there (one rename), however many processes make it. It
-holds no history: nothing in it tells how the problem was solved later. Candidates see the tree through a layer of their
-own (``verify.sandbox.commands``) and cannot change it.
+The commit alone names a snapshot, and one rename publishes it: it is complete or absent, however many processes make
+it. It holds no history, so nothing in it tells how the problem was solved later. Candidates see the tree through a
+layer of their own (``verify.sandbox.commands``) and cannot change it.
 """
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,12 +15,13 @@ from pathlib import Path
 
 from sampling.errors import VerifierFault
 from sampling.node import cache_folder, only_one
+from verify.patch.workspace import PatchUnavailable, failure_of
 from verify.sandbox import namespaces
 from verify.sandbox.commands import Finished, Jail
 from verify.sandbox.limits import Quota
 
-MAKE_S = 1800.0
-# The user's own settings, hooks and filters have no part in it; a repository may belong to somebody else.
+CLONE_S = 1800.0  # for one git command
+# The user's own settings, hooks and filters are off; the repository may belong to another user.
 _GIT = ("git", "-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never",
         "-c", "protocol.file.allow=always")  # fmt: skip
 _VARIABLES = {
@@ -34,40 +34,36 @@ _VARIABLES = {
 }
 
 
-class NoSnapshot(Exception):
-    """A repository that is not there, or has no such commit; the message says which."""
-
-
 def check_source(source: str, commit: str) -> None:
-    """Raises NoSnapshot where this machine could not make a snapshot."""
+    """Raises PatchUnavailable where this machine cannot make a snapshot of the repository or bundle at the commit."""
     if shutil.which("git") is None:
-        raise NoSnapshot("git is not installed here")
-    if _made(commit).is_dir():
+        raise PatchUnavailable("git is not installed here")
+    if _snapshot_folder(commit).is_dir():
         return
     if not Path(source).exists():
-        raise NoSnapshot(f"snapshot {source!r}: no such repository or bundle")
+        raise PatchUnavailable(f"snapshot {source!r}: no such repository or bundle")
     if Path(source).is_file():
         _git(["bundle", "list-heads", source], f"snapshot {source!r}: not a git bundle")
-        return  # which commits it brings is known when it is unpacked
+        return  # only a clone shows which commits a bundle brings
     _git(["-C", source, "rev-parse", "--git-dir"], f"snapshot {source!r}: not a git repository")
     _git(["-C", source, "cat-file", "-e", f"{commit}^{{commit}}"], f"snapshot {source!r}: it has no commit {commit}")
 
 
-def prepared(source: str, commit: str) -> Path:
-    """The folder of the snapshot, made if it is not there; raises NoSnapshot."""
-    folder = _made(commit)
+def clone_snapshot(source: str, commit: str) -> Path:
+    """Returns the folder of the snapshot, which it clones if it is not there; raises PatchUnavailable."""
+    folder = _snapshot_folder(commit)
     if not folder.is_dir():
         with only_one([f"snapshot-{commit}"]):
             if not folder.is_dir():
-                _make(source, commit, folder)
+                _clone(source, commit, folder)
     return folder
 
 
-def _made(commit: str) -> Path:
+def _snapshot_folder(commit: str) -> Path:
     return cache_folder() / "snapshots" / commit
 
 
-def _make(source: str, commit: str, folder: Path) -> None:
+def _clone(source: str, commit: str, folder: Path) -> None:
     check_source(source, commit)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as made:
@@ -79,12 +75,12 @@ def _make(source: str, commit: str, folder: Path) -> None:
         _git(["clone", "--quiet", "--bare", "--depth=1", "--single-branch", "--branch=base", f"file://{whole}", git])
         _git([f"--git-dir={git}", "read-tree", "base"])
         _git([f"--git-dir={git}", f"--work-tree={tree}", "checkout-index", "--all"])
-        _hand_over(Path(f"{made}/new"))
+        _give_to_candidates(Path(f"{made}/new"))
         Path(f"{made}/new").rename(folder)
 
 
-def _hand_over(folder: Path) -> None:
-    """To who candidates will be: a layer over a file can be written by whoever may write the file."""
+def _give_to_candidates(folder: Path) -> None:
+    """Makes the user of candidates the owner: only who may write a file can write it in a layer over it."""
     if os.geteuid() == 0:
         for parent, folders, files in os.walk(folder):
             for name in (".", *folders, *files):
@@ -92,33 +88,24 @@ def _hand_over(folder: Path) -> None:
 
 
 def _git(words: Sequence[str], trouble: str = "") -> None:
-    try:
-        subprocess.run(
-            [*_GIT, *words],
-            check=True,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=_VARIABLES,
-            timeout=MAKE_S,
-        )
-    except subprocess.CalledProcessError as error:
-        raise NoSnapshot(" ".join((trouble or f"git {words[-1]}: {error.stderr.strip()[-200:]}").split())) from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoSnapshot(f"git {words[0]}: {error}") from error
+    """Runs git; raises PatchUnavailable that begins with ``trouble``."""
+    failure = failure_of([*_GIT, *words], CLONE_S, _VARIABLES)
+    if failure is not None:
+        raise PatchUnavailable(f"{trouble} ({failure})" if trouble else f"git {words[-1]}: {failure}")
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotPlace:
-    """Where scripts of ``verify.patch.verifier`` run on a snapshot: in a jail, with git's data to read, the tree to
-    change."""
+class SnapshotWorkspace:
+    """A workspace on a snapshot: each script runs in a new jail, where it can read git's data and change the tree.
+
+    ``environment`` is the prefix or virtual environment whose programs come first on the path.
+    """
 
     folder: Path
     environment: str
 
     @property
     def to_index(self) -> str:
-        """Shell words after which ``git`` works on an index of its own, at the base commit."""
         git = namespaces.shown_at(f"{self.folder}/git")
         return (
             f"export GIT_DIR='{git}' GIT_INDEX_FILE=/tmp/index GIT_OBJECT_DIRECTORY=/tmp/objects "
@@ -127,11 +114,12 @@ class SnapshotPlace:
         )
 
     to_tree = f"cd {namespaces.TREE}"
+    tier = "isolated"
 
     def run(self, script: str, quota: Quota) -> Finished:
-        return self._jail().run(script, quota)
+        return self._make_jail().run(script, quota)
 
-    def _jail(self) -> Jail:
+    def _make_jail(self) -> Jail:
         if not self.folder.is_dir():
             raise VerifierFault(f"snapshot {self.folder}: it is gone")
         trees = interpreter_trees(self.environment)
@@ -141,12 +129,12 @@ class SnapshotPlace:
 
 
 def default_environment() -> str:
-    """The environment that Troop itself runs in."""
+    """Returns the environment that Troop itself runs in."""
     return sys.prefix
 
 
 def interpreter_trees(environment: str) -> tuple[str, ...]:
-    """An environment and, where it is virtual, the tree of the interpreter behind it."""
+    """Returns the environment and, where it is virtual, the tree of the interpreter behind it."""
     interpreter = Path(environment, "bin", "python")
     behind = str(interpreter.resolve().parent.parent) if interpreter.exists() else environment
     return (environment, behind) if not behind.startswith(("/usr/", "/bin")) and behind != "/usr" else (environment,)

@@ -7,10 +7,9 @@ import pytest
 
 from jobs.numbers.cells import Copies
 from jobs.numbers.doubts import NEAR, doubts
-from jobs.store.catalogue import Run
 from jobs.store.commit import RunSink
-from jobs.store.results import read_cells
-from jobs.store.store import DirectoryStore
+from jobs.store.counts import read_cells
+from jobs.store.folder import DirectoryStore
 from sampling.samples import Provenance, Sample, Unit
 from tests.support.made_cells import LARGE, cell
 from verify.verdict import Status, Verdict
@@ -46,7 +45,7 @@ def test_a_run_whose_engines_shared_a_seed_is_found_out(seeds: tuple[int, ...], 
     for number, seed in enumerate(seeds):
         unit = Unit("m", "t", number, 0, 1, number * NEAR, (number + 1) * NEAR)
         samples = [Sample(0, number * NEAR + i, f"{seed} {i // 2}", "stop", 9, 9, seed, 1.0, 0.1) for i in range(NEAR)]
-        RunSink(store, "", "v1").commit(unit, samples, [Verdict(Status.FAIL)] * NEAR, PROVENANCE)
-    (read,) = read_cells(Run(store))
+        RunSink(store, "v1").commit(unit, samples, [Verdict(Status.FAIL)] * NEAR, PROVENANCE)
+    (read,) = read_cells(store)
     assert read.copies == Copies(4 * NEAR, 4 * NEAR * 63, 12 * NEAR * 2 if len(set(seeds)) == 1 else 0, 12 * NEAR**2)
     assert bool(doubts([read])) == (len(set(seeds)) == 1)

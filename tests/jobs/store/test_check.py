@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from jobs.store.catalogue import Run
+from jobs.store.base import Store
 from jobs.store.check import Damage, check_run, set_aside
 from jobs.store.commit import RunSink
 from jobs.store.layout import verdicts_key
 from jobs.store.schema import read_footer
-from jobs.store.store import Store
 from tests.conftest import Troop, WriteSweep
 from tests.jobs.store.test_commit import UNIT, commit, keys, samples_of, verdicts_of
 from tests.support.store_fixtures import committed_units
@@ -25,7 +24,7 @@ def flip(store: Store, key: str, place: int) -> bytes:
 
 
 def damage(store: Store) -> list[Damage]:
-    return check_run(Run(store, "run"))
+    return check_run(store)
 
 
 @pytest.mark.parametrize("kind", ["verdicts", "samples", "problems"])
@@ -56,35 +55,35 @@ def test_a_flipped_bit_is_found_set_aside_and_made_again(
 
 
 def test_every_version_that_names_damaged_samples_goes(store: Store) -> None:
-    commit(RunSink(store, "run", "v1"))
-    judged = read_footer(store.get("run/" + verdicts_key("v1", UNIT)))
-    RunSink(store, "run", "v2").judge(UNIT, samples_of(UNIT), verdicts_of(UNIT), judged)
-    flip(store, "run/" + judged.samples, 77)
+    commit(RunSink(store, "v1"))
+    judged = read_footer(store.get(verdicts_key("v1", UNIT)))
+    RunSink(store, "v2").judge(UNIT, samples_of(UNIT), verdicts_of(UNIT), judged)
+    flip(store, judged.samples, 77)
     (found,) = damage(store)
     assert "SHA-256" in found.what
-    assert len(set_aside(Run(store, "run"), [found])) == 3
-    assert all(committed_units(store, "run", version, "org/m", "gsm8k") == set() for version in ("v1", "v2"))
+    assert len(set_aside(store, [found])) == 3
+    assert all(committed_units(store, version, "org/m", "gsm8k") == set() for version in ("v1", "v2"))
     assert damage(store) == []
 
 
 def test_verdicts_without_samples_go(store: Store) -> None:
-    commit(RunSink(store, "run", "v1"))
-    (key,) = keys(store, "run/samples/")
+    commit(RunSink(store, "v1"))
+    (key,) = keys(store, "samples/")
     store.delete(key)
     (found,) = damage(store)
     assert "no such object" in found.what
-    assert len(set_aside(Run(store, "run"), [found])) == 1
-    assert commit(RunSink(store, "run", "v1")).won
+    assert len(set_aside(store, [found])) == 1
+    assert commit(RunSink(store, "v1")).won
     assert damage(store) == []
 
 
 def test_what_has_changed_since_it_was_found_stays(store: Store) -> None:
     """Two checks at once: by the time the second acts, the unit has been made again."""
-    commit(RunSink(store, "run", "v1"))
-    key = "run/" + verdicts_key("v1", UNIT)
+    commit(RunSink(store, "v1"))
+    key = verdicts_key("v1", UNIT)
     flip(store, key, 5)
     found = damage(store)
-    assert len(set_aside(Run(store, "run"), found)) == 1
-    commit(RunSink(store, "run", "v1"), note="again ")
-    assert set_aside(Run(store, "run"), found) == ()
+    assert len(set_aside(store, found)) == 1
+    commit(RunSink(store, "v1"), note="again ")
+    assert set_aside(store, found) == ()
     assert damage(store) == []

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from jobs.store.catalogue import Run
+from jobs.store.base import NO_METADATA, ObjectInfo, Store
 from jobs.store.check import check_run, set_aside
 from jobs.store.clean import clean_run, parse_duration
 from jobs.store.commit import RunSink
 from jobs.store.layout import VERDICTS, verdicts_key
 from jobs.store.schema import read_footer
-from jobs.store.store import NO_METADATA, ObjectInfo, Store
 from sampling.errors import BadInput, DamagedFile
 from sampling.samples import Unit
 from tests.conftest import Troop, WriteSweep
@@ -38,28 +37,28 @@ class Sleepy:
 
 def clean(store: Store, grace_s: float = -3600) -> tuple[int, int, int]:
     """How many orphans were deleted, and kept for either reason; none is too young by default."""
-    found = clean_run(Run(store, "run"), grace_s, dry_run=False)
+    found = clean_run(store, grace_s, dry_run=False)
     return len(found.deleted), found.too_young, found.uncommitted
 
 
 def whole(store: Store) -> bool:
-    return check_run(Run(store, "run")) == []
+    return check_run(store) == []
 
 
 def samples(store: Store) -> list[str]:
-    return keys(store, "run/samples/")
+    return keys(store, "samples/")
 
 
 def zombie(store: Store, meanwhile: Callable[[], object], version: str = "v1") -> bool:
     """Whether an attempt won that slept while all that happened."""
-    return commit(RunSink(Sleepy(store, meanwhile), "run", version), note="zombie ").won
+    return commit(RunSink(Sleepy(store, meanwhile), version), note="zombie ").won
 
 
 def test_zombie_past_deletion_has_lost(store: Store) -> None:
     """Its samples were cleaned, since its unit was committed by another: the store refuses its verdicts."""
 
     def others() -> None:
-        assert commit(RunSink(store, "run", "v1"), note="other ").won
+        assert commit(RunSink(store, "v1"), note="other ").won
         assert clean(store) == (1, 0, 0)
 
     assert not zombie(store, others)
@@ -83,11 +82,11 @@ def test_zombie_past_deletion_and_quarantine(store: Store) -> None:
     """The unit that it lost against was damaged and set aside, so its key is free again: the samples come back."""
 
     def others() -> None:
-        commit(RunSink(store, "run", "v1"), note="other ")
+        commit(RunSink(store, "v1"), note="other ")
         clean(store)
-        key = "run/" + verdicts_key("v1", UNIT)
+        key = verdicts_key("v1", UNIT)
         store.put(key, store.get(key)[:-1])
-        assert len(set_aside(Run(store, "run"), check_run(Run(store, "run")))) == 1
+        assert len(set_aside(store, check_run(store))) == 1
 
     assert zombie(store, others)
     assert whole(store)
@@ -98,22 +97,22 @@ def test_zombie_of_an_older_version_of_the_verifiers(store: Store) -> None:
     """Its key is free, since the others committed the unit under a new version: its samples stay."""
 
     def others() -> None:
-        commit(RunSink(store, "run", "v2"))
+        commit(RunSink(store, "v2"))
         assert clean(store) == (0, 0, 1)
 
-    commit(RunSink(store, "run", "v1"), OTHER)
+    commit(RunSink(store, "v1"), OTHER)
     assert zombie(store, others, "v1")
     assert whole(store)
 
 
 def test_samples_that_any_version_names_stay(store: Store) -> None:
     for note in ("first ", "second "):
-        commit(RunSink(store, "run", "v1"), note=note)
-    key = "run/" + verdicts_key("v1", UNIT)
+        commit(RunSink(store, "v1"), note=note)
+    key = verdicts_key("v1", UNIT)
     judged = read_footer(store.get(key))
-    RunSink(store, "run", "v2").judge(UNIT, [], [], judged)
+    RunSink(store, "v2").judge(UNIT, [], [], judged)
     store.delete(key)
-    commit(RunSink(store, "run", "v1"), note="third ")
+    commit(RunSink(store, "v1"), note="third ")
     assert clean(store) == (1, 0, 0)
     assert whole(store)
     assert len(samples(store)) == 2
@@ -121,22 +120,22 @@ def test_samples_that_any_version_names_stay(store: Store) -> None:
 
 def test_the_young_stay_and_a_dry_run_deletes_nothing(store: Store) -> None:
     for _ in range(2):
-        commit(RunSink(store, "run", "v1"))
+        commit(RunSink(store, "v1"))
     assert clean(store, grace_s=3600) == (0, 1, 0)
-    assert len(clean_run(Run(store, "run"), -3600, dry_run=True).deleted) == 1
+    assert len(clean_run(store, -3600, dry_run=True).deleted) == 1
     assert len(samples(store)) == 2
 
 
 def test_nothing_is_deleted_beside_damage(store: Store) -> None:
     for _ in range(2):
-        commit(RunSink(store, "run", "v1"))
-    key = "run/" + verdicts_key("v1", UNIT)
+        commit(RunSink(store, "v1"))
+    key = verdicts_key("v1", UNIT)
     good = store.get(key)
     store.put(key, good[:-1])
     with pytest.raises(DamagedFile, match=r"u0000003\.parquet"):
         clean(store)
     store.put(key, good)
-    store.delete("run/" + read_footer(good).samples)
+    store.delete(read_footer(good).samples)
     assert clean(store) == (0, 0, 0)
     assert len(samples(store)) == 1
 

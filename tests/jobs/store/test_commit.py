@@ -15,13 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.sink import Receipt, Sink
-from jobs.store.catalogue import Run
+from jobs.store.base import NO_METADATA, ObjectInfo, Store, StoreOptions
 from jobs.store.check import check_run
 from jobs.store.clean import Orphans, find_orphans
 from jobs.store.commit import RunSink
+from jobs.store.encode import decode_samples, verdict_table
+from jobs.store.folder import DirectoryStore
 from jobs.store.layout import SAMPLES, VERDICTS, final_verdicts_key, samples_key, verdicts_key
-from jobs.store.schema import Footer, decode_samples, read_footer, verdict_table
-from jobs.store.store import NO_METADATA, DirectoryStore, ObjectInfo, Store, StoreOptions, open_store
+from jobs.store.open import open_store
+from jobs.store.schema import Footer, read_footer
 from jobs.store.whole import read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Unit
@@ -55,35 +57,35 @@ def keys(store: Store, prefix: str) -> list[str]:
 
 
 def orphans(store: Store) -> Orphans:
-    return find_orphans(Run(store, "run"))
+    return find_orphans(store)
 
 
 def committed_text(store: Store) -> str:
     """The first text of the samples that the committed verdicts name."""
-    footer = read_footer(store.get("run/" + verdicts_key("v1", UNIT)))
-    return decode_samples(store.get("run/" + footer.samples))[0][0].text
+    footer = read_footer(store.get(verdicts_key("v1", UNIT)))
+    return decode_samples(store.get(footer.samples))[0][0].text
 
 
 def test_receipt_and_what_is_stored(store: Store) -> None:
-    receipt = commit(RunSink(store, "run", "v1"))
+    receipt = commit(RunSink(store, "v1"))
     assert receipt.won
     assert (receipt.unit, receipt.rows, receipt.tokens) == (UNIT, 8, 40)
     assert receipt.passed == ((0, 3, 2), (1, 3, 2))
     assert receipt.status_counts == (("fail", 2), ("fault", 2), ("pass", 4))
-    assert receipt.stored_bytes == sum(info.size for info in store.list("run/"))
-    data = store.get("run/" + verdicts_key("v1", UNIT))
+    assert receipt.stored_bytes == sum(info.size for info in store.list(""))
+    data = store.get(verdicts_key("v1", UNIT))
     footer = read_footer(data)
     assert footer.samples == samples_key(UNIT, footer.attempt)
     assert footer.engine_s == 2.0
     assert read_table(data, "verdicts", "here")["problem_idx"].to_pylist() == [0, 0, 0, 0, 1, 1, 1, 1]
-    assert committed_units(store, "run", "v1", "org/m", "gsm8k") == {3}
+    assert committed_units(store, "v1", "org/m", "gsm8k") == {3}
     assert orphans(store).uncommitted == ()
 
 
 def test_metadata_says_the_same(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     store = moto.new_store(monkeypatch)
-    commit(RunSink(store, "run", "v1"))
-    key = "run/" + verdicts_key("v1", UNIT)
+    commit(RunSink(store, "v1"))
+    key = verdicts_key("v1", UNIT)
     found, footer = store.head(key), read_footer(store.get(key))
     assert found is not None
     assert found.metadata == {
@@ -94,18 +96,18 @@ def test_metadata_says_the_same(moto: S3Server, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_sink_travels(store: Store) -> None:
-    sink: RunSink = pickle.loads(pickle.dumps(RunSink(store, "", "v1")))  # noqa: S301
+    sink: RunSink = pickle.loads(pickle.dumps(RunSink(store, "v1")))  # noqa: S301
     assert commit(sink).won
 
 
 def test_second_attempt_loses_and_changes_nothing(store: Store) -> None:
-    assert commit(RunSink(store, "run", "v1"), note="first ").won
-    before = {key: store.get(key) for key in keys(store, "run/")}
-    assert not commit(RunSink(store, "run", "v1"), note="second ").won
+    assert commit(RunSink(store, "v1"), note="first ").won
+    before = {key: store.get(key) for key in keys(store, "")}
+    assert not commit(RunSink(store, "v1"), note="second ").won
     assert {key: store.get(key) for key in before} == before
     assert committed_text(store) == "first 0:0"
     lost = orphans(store).lost
-    assert [info.key for info in lost] == sorted(set(keys(store, "run/")) - set(before))
+    assert [info.key for info in lost] == sorted(set(keys(store, "")) - set(before))
     assert len(lost) == 1
 
 
@@ -114,7 +116,7 @@ def test_racing_attempts(store: Store, request: pytest.FixtureRequest) -> None:
 
     def attempt(note: str) -> None:
         start.wait()
-        receipts[note] = commit(RunSink(store, "run", "v1"), note=note).won
+        receipts[note] = commit(RunSink(store, "v1"), note=note).won
 
     threads = [threading.Thread(target=attempt, args=(note,)) for note in ("one ", "two ")]
     for thread in threads:
@@ -143,8 +145,8 @@ class Interrupted(DirectoryStore):
 
 def test_zombie_that_wakes_after_its_unit_was_done_again(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
-    other = RunSink(store, "run", "v1")
-    zombie = RunSink(Interrupted(tmp_path, [lambda: commit(other, note="other ")]), "run", "v1")
+    other = RunSink(store, "v1")
+    zombie = RunSink(Interrupted(tmp_path, [lambda: commit(other, note="other ")]), "v1")
     assert not commit(zombie, note="zombie ").won
     assert committed_text(store) == "other 0:0"
     assert [decode_samples(store.get(info.key))[0][0].text for info in orphans(store).lost] == ["zombie 0:0"]
@@ -153,16 +155,14 @@ def test_zombie_that_wakes_after_its_unit_was_done_again(tmp_path: Path) -> None
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-import jobs.store.store as store_module
-from jobs.store.catalogue import Run
 from jobs.store.check import check_run
 from jobs.store.commit import RunSink
 from tests.jobs.store.test_commit import Interrupted, commit
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "between":
-    commit(RunSink(Interrupted(Path(sys.argv[1]), [die]), "run", "v1"))
+    commit(RunSink(Interrupted(Path(sys.argv[1]), [die]), "v1"))
 store = Interrupted(Path(sys.argv[1]), [lambda: setattr(os, sys.argv[2], die)])
-commit(RunSink(store, "run", "v1"))
+commit(RunSink(store, "v1"))
 """
 
 
@@ -172,11 +172,11 @@ def test_kill_before_the_commit_leaves_nothing_committed(tmp_path: Path, instant
     store = DirectoryStore(tmp_path)
     done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path), instant], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert keys(store, "run/verdicts/") == []
-    assert committed_units(store, "run", "v1", "org/m", "gsm8k") == set()
+    assert keys(store, "verdicts/") == []
+    assert committed_units(store, "v1", "org/m", "gsm8k") == set()
     assert orphans(store).lost == ()
-    assert [info.key for info in orphans(store).uncommitted] == keys(store, "run/samples/")
-    assert commit(RunSink(store, "run", "v1"), note="again ").won
+    assert [info.key for info in orphans(store).uncommitted] == keys(store, "samples/")
+    assert commit(RunSink(store, "v1"), note="again ").won
     assert committed_text(store) == "again 0:0"
     assert len(orphans(store).lost) == 1
 
@@ -186,9 +186,9 @@ def test_lost_replies(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with faulty_proxy(moto.endpoint) as proxy:
         store = open_store(uri, StoreOptions(endpoint_url=proxy.endpoint))
         proxy.faults = ["lose reply", "ok", "lose reply", "lose reply"]
-        assert commit(RunSink(store, "run", "v1"), note="first ").won
+        assert commit(RunSink(store, "v1"), note="first ").won
         proxy.faults = ["lose reply", "cut before", "lose reply"]
-        assert not commit(RunSink(store, "run", "v1"), note="second ").won
+        assert not commit(RunSink(store, "v1"), note="second ").won
         assert committed_text(store) == "first 0:0"
 
 
@@ -201,7 +201,7 @@ def test_two_writers_on_a_bad_network(moto: S3Server, monkeypatch: pytest.Monkey
         store = open_store(uri, StoreOptions(endpoint_url=proxy.endpoint))
 
         def write() -> None:
-            won.extend(unit.number for unit in units if commit(RunSink(store, "run", "v1"), unit).won)
+            won.extend(unit.number for unit in units if commit(RunSink(store, "v1"), unit).won)
 
         threads = [threading.Thread(target=write) for _ in range(2)]
         for thread in threads:
@@ -210,8 +210,8 @@ def test_two_writers_on_a_bad_network(moto: S3Server, monkeypatch: pytest.Monkey
             thread.join()
     assert sorted(won) == [0, 1, 2, 3, 4]
     direct = open_store(uri, moto.options())
-    assert committed_units(direct, "run", "v1", "org/m", "gsm8k") == {0, 1, 2, 3, 4}
-    assert check_run(Run(direct, "run")) == []
+    assert committed_units(direct, "v1", "org/m", "gsm8k") == {0, 1, 2, 3, 4}
+    assert check_run(direct) == []
     assert len(orphans(direct).lost) == 5
 
 
@@ -221,30 +221,30 @@ def test_full_disk_is_one_line_and_commits_nothing(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError, match="No space left on device"):
-        commit(RunSink(DirectoryStore(tmp_path), "run", "v1"))
+        commit(RunSink(DirectoryStore(tmp_path), "v1"))
     monkeypatch.undo()
     assert keys(DirectoryStore(tmp_path), "") == []
     assert list((tmp_path / ".tmp").iterdir()) == []
 
 
 def test_half_a_unit_is_never_committed(tmp_path: Path) -> None:
-    sink = RunSink(DirectoryStore(tmp_path), "run", "v1")
+    sink = RunSink(DirectoryStore(tmp_path), "v1")
     with pytest.raises(AssertionError, match="committed whole"):
         sink.commit(UNIT, samples_of(UNIT)[:-1], verdicts_of(UNIT)[:-1], PROVENANCE)
 
 
 def test_judging_again_writes_no_text(store: Store) -> None:
-    commit(RunSink(store, "run", "v1"))
-    judged = read_footer(store.get("run/" + verdicts_key("v1", UNIT)))
-    before = keys(store, "run/samples/")
-    receipt = RunSink(store, "run", "v2").judge(UNIT, samples_of(UNIT), [Verdict(Status.PASS)] * 8, judged)
+    commit(RunSink(store, "v1"))
+    judged = read_footer(store.get(verdicts_key("v1", UNIT)))
+    before = keys(store, "samples/")
+    receipt = RunSink(store, "v2").judge(UNIT, samples_of(UNIT), [Verdict(Status.PASS)] * 8, judged)
     assert receipt.won
     assert receipt.passed == ((0, 4, 4), (1, 4, 4))
-    assert keys(store, "run/samples/") == before
-    again = read_footer(store.get("run/" + verdicts_key("v2", UNIT)))
+    assert keys(store, "samples/") == before
+    again = read_footer(store.get(verdicts_key("v2", UNIT)))
     assert (again.samples, again.samples_sha256) == (judged.samples, judged.samples_sha256)
     assert orphans(store).lost == ()
-    assert committed_units(store, "run", "v2", "org/m", "gsm8k") == {3}
+    assert committed_units(store, "v2", "org/m", "gsm8k") == {3}
 
 
 @dataclass(frozen=True)
@@ -262,31 +262,31 @@ class Counting(DirectoryStore):
 
 def test_resuming_only_lists(tmp_path: Path) -> None:
     store = Counting(tmp_path)
-    sink = RunSink(store, "run", "v1")
+    sink = RunSink(store, "v1")
     for number in (0, 7, 255, 256, 300):
         commit(sink, Unit("org/m", "gsm8k", number, 0, 2, 0, 4))
     commit(sink, Unit("org/m2", "gsm8k", 9, 0, 2, 0, 4))
     commit(sink, Unit("org/m", "gsm8k-hard", 9, 0, 2, 0, 4))
-    store.put_new("run/" + final_verdicts_key("v1", "org/m", "gsm8k", 4), b"")
+    store.put_new(final_verdicts_key("v1", "org/m", "gsm8k", 4), b"")
     store.calls.clear()
-    found = committed_units(store, "run", "v1", "org/m", "gsm8k")
+    found = committed_units(store, "v1", "org/m", "gsm8k")
     assert found == {0, 7, 255, 256, 300} | set(range(4 * 256, 5 * 256))
-    assert committed_units(store, "run", "v2", "org/m", "gsm8k") == set()
+    assert committed_units(store, "v2", "org/m", "gsm8k") == set()
     assert store.calls == []
 
 
 def test_imported_verdicts_need_no_text(store: Store) -> None:
     table = verdict_table(samples_of(UNIT), verdicts_of(UNIT)).select(["problem_idx", "sample_idx", "status"])
-    won, size = RunSink(store, "run", "v1").put_verdicts(UNIT, table, Footer("a1"))
+    won, size = RunSink(store, "v1").put_verdicts(UNIT, table, Footer("a1"))
     assert (won, size) == (True, sum(info.size for info in store.list("")))
-    assert RunSink(store, "run", "v1").put_verdicts(UNIT, table, Footer("a2"))[0] is False
-    assert keys(store, "run/" + SAMPLES) == []
-    assert read_footer(store.get("run/" + verdicts_key("v1", UNIT))) == Footer("a1")
+    assert RunSink(store, "v1").put_verdicts(UNIT, table, Footer("a2"))[0] is False
+    assert keys(store, SAMPLES) == []
+    assert read_footer(store.get(verdicts_key("v1", UNIT))) == Footer("a1")
 
 
 def test_footer_is_plain_json(tmp_path: Path) -> None:
     """Anybody's reader finds it: one key in the file's metadata."""
     store = DirectoryStore(tmp_path)
-    commit(RunSink(store, "", "v1"))
+    commit(RunSink(store, "v1"))
     said = json.loads(pq.read_metadata(tmp_path / verdicts_key("v1", UNIT)).metadata[b"troop"])
     assert set(said) == {"kind", "schema", "attempt", "samples", "samples_sha256", "engine_s", "sha256"}

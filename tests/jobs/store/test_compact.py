@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.store import schema
-from jobs.store.catalogue import Run, read_versions
+from jobs.store import encode, schema
+from jobs.store.base import NO_METADATA, ObjectInfo, Store
+from jobs.store.catalogue import read_versions
 from jobs.store.check import check_run
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_run, compact_shard, unfinished
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
+from jobs.store.folder import DirectoryStore
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS, final_verdicts_key, verdicts_key
-from jobs.store.results import open_database, read_cells
 from jobs.store.rows import in_key_order, row_keys, rows_between
 from jobs.store.schema import read_footer
-from jobs.store.store import NO_METADATA, DirectoryStore, ObjectInfo, Store
 from jobs.store.whole import read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Shard, Unit
@@ -70,16 +72,16 @@ def verdicts_of(unit: Unit) -> list[Verdict]:
     return [Verdict((Status.PASS, Status.FAIL, Status.FAULT)[s.sample_idx % 3]) for s in samples_of(unit)]
 
 
-def commit(run: Run, *numbers: int, version: str = "v1", note: str = "") -> None:
+def commit(store: Store, *numbers: int, version: str = "v1", note: str = "") -> None:
     for unit in map(unit_of, numbers):
-        RunSink(run.store, run.prefix, version).commit(unit, samples_of(unit, note), verdicts_of(unit), PROVENANCE)
+        RunSink(store, version).commit(unit, samples_of(unit, note), verdicts_of(unit), PROVENANCE)
 
 
-def judge_again(run: Run, *numbers: int, version: str = "v2", of: str = "v1") -> None:
+def judge_again(store: Store, *numbers: int, version: str = "v2", of: str = "v1") -> None:
     """As a verifier does that has read the old verdicts before they were compacted."""
     for unit in map(unit_of, numbers):
-        judged = read_footer(run.store.get(verdicts_key(of, unit)))
-        RunSink(run.store, "", version).judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, judged)
+        judged = read_footer(store.get(verdicts_key(of, unit)))
+        RunSink(store, version).judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, judged)
 
 
 def expected(*numbers: int) -> list[tuple[int, int, str, str]]:
@@ -91,51 +93,50 @@ def expected(*numbers: int) -> list[tuple[int, int, str, str]]:
     return sorted(rows)
 
 
-def rows(run: Run, version: str | None = None) -> list[tuple[int, int, str, str]]:
+def rows(store: Store, version: str | None = None) -> list[tuple[int, int, str, str]]:
     """What readers see: each verdict with its sample."""
     query = """SELECT problem_idx, sample_idx, status, text FROM verdicts
         JOIN samples USING (model, task, problem_idx, sample_idx) ORDER BY ALL"""
-    with open_database(run, version) as db:
+    with open_database(store, version) as db:
         found: list[tuple[int, int, str, str]] = db.sql(query).fetchall()
         counts = [db.sql(f"SELECT count(*) FROM {view}").fetchall()[0][0] for view in ("verdicts", "samples")]
     assert counts == [len(found)] * 2
     return found
 
 
-def keys(run: Run, start: str) -> list[str]:
-    return [info.key for info in run.store.list(start)]
+def keys(store: Store, start: str) -> list[str]:
+    return [info.key for info in store.list(start)]
 
 
 def test_a_full_shard_becomes_one_file_of_each_kind(store: Store, few: None) -> None:
-    run = Run(store)
-    commit(run, *range(FEW), FEW)
-    engine_s = read_cells(run)[0].engine_s
-    assert unfinished(run) == [("v1", SHARD)]
-    assert compact_run(run).shards == 1
-    (verdicts,) = keys(run, FINAL + VERDICTS)
-    (samples,) = keys(run, FINAL + SAMPLES)
+    commit(store, *range(FEW), FEW)
+    engine_s = read_cells(store)[0].engine_s
+    assert unfinished(store) == [("v1", SHARD)]
+    assert compact_run(store).shards == 1
+    (verdicts,) = keys(store, FINAL + VERDICTS)
+    (samples,) = keys(store, FINAL + SAMPLES)
     assert verdicts == final_verdicts_key("v1", MODEL, TASK, 0)
-    assert len(keys(run, VERDICTS)) == len(keys(run, SAMPLES)) == 1  # the open shard's
-    assert rows(run) == expected(*range(FEW + 1))
-    assert read_cells(run)[0].engine_s == pytest.approx(engine_s)
+    assert len(keys(store, VERDICTS)) == len(keys(store, SAMPLES)) == 1  # the open shard's
+    assert rows(store) == expected(*range(FEW + 1))
+    assert read_cells(store)[0].engine_s == pytest.approx(engine_s)
     footer = read_footer(store.get(verdicts))
     assert footer.samples == samples
     assert len(footer.merged) == FEW
     for key, kind in ((verdicts, "verdicts"), (samples, "samples")):
         found = row_keys(read_table(store.get(key), kind, key))
         assert (found[1:] > found[:-1]).all()
-    assert check_run(run) == []
-    assert unfinished(run) == []
-    assert compact_run(run).shards == 0
+    assert check_run(store) == []
+    assert unfinished(store) == []
+    assert compact_run(store).shards == 0
 
 
 def test_an_open_shard_stays_as_it_is(tmp_path: Path, few: None) -> None:
-    run = Run(DirectoryStore(tmp_path))
-    commit(run, 0, 1, 3, 5)
-    assert unfinished(run) == []
-    compact_shard(run, "v1", SHARD)
-    assert keys(run, FINAL) == []
-    assert rows(run) == expected(0, 1, 3, 5)
+    store = DirectoryStore(tmp_path)
+    commit(store, 0, 1, 3, 5)
+    assert unfinished(store) == []
+    compact_shard(store, "v1", SHARD)
+    assert keys(store, FINAL) == []
+    assert rows(store) == expected(0, 1, 3, 5)
 
 
 class Died(BaseException):
@@ -188,25 +189,25 @@ CHANGES = 2 + 2 * FEW  # two files written, and those of each unit deleted
 
 def test_killed_at_every_step_and_begun_again(store: Store, few: None) -> None:
     """Dies before it has written anything, before the commit, right after it, and then with each file it deletes."""
-    run = Run(store)
-    commit(run, *range(FEW))
+    commit(store, *range(FEW))
     for changes in (0, 1, 2, *[1] * (2 * FEW - 1)):
         with pytest.raises(Died):
-            compact_run(Run(Mortal(store, changes)))
-        assert rows(run) == expected(*range(FEW))
-        assert check_run(run) == []
-    assert len(keys(run, VERDICTS) + keys(run, SAMPLES)) == 1
-    assert compact_run(run).shards == 1
-    assert rows(run) == expected(*range(FEW))
-    assert unfinished(run) == []
+            compact_run(Mortal(store, changes))
+        assert rows(store) == expected(*range(FEW))
+        assert check_run(store) == []
+    assert len(keys(store, VERDICTS) + keys(store, SAMPLES)) == 1
+    assert compact_run(store).shards == 1
+    assert rows(store) == expected(*range(FEW))
+    assert unfinished(store) == []
 
 
 _KILLED = """
 import importlib, os, sys
 from pathlib import Path
-from jobs.store.catalogue import Run
 from jobs.store.compact import compact_run
-from jobs.store.store import DirectoryStore, StoreOptions, open_store
+from jobs.store.base import StoreOptions
+from jobs.store.folder import DirectoryStore
+from jobs.store.open import open_store
 from tests.jobs.store.test_compact import Mortal, small_shards
 small_shards(lambda module, name, value: setattr(importlib.import_module(module), name, value))
 source, *changes = sys.argv[1:]
@@ -217,7 +218,7 @@ for count in map(int, changes):
             store = open_store(source, StoreOptions(endpoint_url=os.environ["ENDPOINT"]))
         else:
             store = DirectoryStore(Path(f"{source}-{count}"))
-        compact_run(Run(Mortal(store, count, kill=True)))
+        compact_run(Mortal(store, count, kill=True))
         os._exit(0)
     print(os.waitpid(pid, 0)[1])
 """
@@ -231,57 +232,55 @@ def killed(source: str, *changes: int) -> list[int]:
 
 
 def test_sigkill_at_every_step_then_finished(tmp_path: Path, few: None) -> None:
-    commit(Run(DirectoryStore(tmp_path / "run")), *range(FEW))
+    commit(DirectoryStore(tmp_path / "run"), *range(FEW))
     for changes in range(CHANGES):
         shutil.copytree(tmp_path / "run", tmp_path / f"run-{changes}")
     assert killed(str(tmp_path / "run"), *range(CHANGES)) == [signal.SIGKILL] * CHANGES
     for changes in range(CHANGES):
-        run = Run(DirectoryStore(tmp_path / f"run-{changes}"))
-        assert rows(run) == expected(*range(FEW))
-        assert compact_run(run).failed == ()
-        assert rows(run) == expected(*range(FEW))
-        assert keys(run, VERDICTS) == keys(run, SAMPLES) == []
-        assert check_run(run) == []
+        store = DirectoryStore(tmp_path / f"run-{changes}")
+        assert rows(store) == expected(*range(FEW))
+        assert compact_run(store).failed == ()
+        assert rows(store) == expected(*range(FEW))
+        assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
+        assert check_run(store) == []
 
 
 def test_sigkill_at_every_step_on_a_real_s3_server(swift: S3Server, monkeypatch: pytest.MonkeyPatch, few: None) -> None:
     store = swift.new_store(monkeypatch)
     monkeypatch.setenv("ENDPOINT", swift.endpoint)
-    run = Run(store)
-    commit(run, *range(FEW))
+    commit(store, *range(FEW))
     for changes in (0, 1, 2, 1, 1, 1):
         assert killed(store.uri, changes) == [signal.SIGKILL]
-        assert rows(run) == expected(*range(FEW))
-    assert compact_run(run).failed == ()
-    assert rows(run) == expected(*range(FEW))
-    assert keys(run, VERDICTS) == keys(run, SAMPLES) == []
+        assert rows(store) == expected(*range(FEW))
+    assert compact_run(store).failed == ()
+    assert rows(store) == expected(*range(FEW))
+    assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
 
 
 def test_a_zombie_that_commits_a_unit_after_it_was_compacted(store: Store, few: None) -> None:
     """Its key is free again, so the store lets it in; nobody takes it for a result."""
-    run = Run(store)
-    commit(run, *range(FEW))
-    compact_run(run)
-    commit(run, 1, note="zombie ")
-    assert rows(run) == expected(*range(FEW))
-    assert sum(cell.n.sum() + cell.faults.sum() for cell in read_cells(run)) == len(expected(*range(FEW)))
-    assert [cell.units for cell in read_versions(run)] == [FEW]
-    assert check_run(run) == []
-    assert compact_run(run).shards == 1
-    assert keys(run, VERDICTS) == []
-    assert rows(run) == expected(*range(FEW))
+    commit(store, *range(FEW))
+    compact_run(store)
+    commit(store, 1, note="zombie ")
+    assert rows(store) == expected(*range(FEW))
+    assert sum(cell.n.sum() + cell.faults.sum() for cell in read_cells(store)) == len(expected(*range(FEW)))
+    assert [cell.units for cell in read_versions(store)] == [FEW]
+    assert check_run(store) == []
+    assert compact_run(store).shards == 1
+    assert keys(store, VERDICTS) == []
+    assert rows(store) == expected(*range(FEW))
 
 
 def test_a_unit_file_that_the_final_one_does_not_hold_stays(tmp_path: Path, few: None) -> None:
-    run = Run(DirectoryStore(tmp_path))
-    commit(run, *range(FEW))
-    compact_run(run)
+    store = DirectoryStore(tmp_path)
+    commit(store, *range(FEW))
+    compact_run(store)
     stranger = Unit(MODEL, TASK, 1, 7, 8, 0, 2)
-    sink = RunSink(run.store, "", "v1")
+    sink = RunSink(store, "v1")
     sink.commit(stranger, samples_of(stranger), verdicts_of(stranger), PROVENANCE)
-    (failed,) = compact_run(run).failed
+    (failed,) = compact_run(store).failed
     assert "u0000001.parquet: has rows that" in failed
-    assert keys(run, VERDICTS) == [verdicts_key("v1", stranger)]
+    assert keys(store, VERDICTS) == [verdicts_key("v1", stranger)]
 
 
 def test_two_compactions_at_once(tmp_path: Path, few: None) -> None:
@@ -295,7 +294,7 @@ def test_two_compactions_at_once(tmp_path: Path, few: None) -> None:
         def _overtake(self, key: str) -> None:
             if key.startswith(self.at) and not self.overtaken:
                 self.overtaken.append(key)
-                compact_run(Run(DirectoryStore(self.root)))
+                compact_run(DirectoryStore(self.root))
 
         def get(self, key: str) -> bytes:
             self._overtake(key)
@@ -307,121 +306,119 @@ def test_two_compactions_at_once(tmp_path: Path, few: None) -> None:
 
     for number, at in enumerate((VERDICTS, SAMPLES, FINAL + SAMPLES, FINAL + VERDICTS)):
         slow = Slow(tmp_path / str(number), [], at)
-        run = Run(slow)
-        commit(Run(DirectoryStore(slow.root)), *range(FEW))
-        compact_shard(run, "v1", SHARD)
+        store = slow
+        commit(DirectoryStore(slow.root), *range(FEW))
+        compact_shard(store, "v1", SHARD)
         assert len(slow.overtaken) == 1
-        assert rows(run) == expected(*range(FEW))
-        assert keys(run, VERDICTS) == keys(run, SAMPLES) == []
-        assert check_run(run) == []
+        assert rows(store) == expected(*range(FEW))
+        assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
+        assert check_run(store) == []
 
 
 def test_versions_share_one_samples_file(store: Store, few: None) -> None:
-    run = Run(store)
-    commit(run, *range(FEW))
-    judge_again(run, *range(FEW))
-    assert compact_run(run).shards == 2
-    assert len(keys(run, FINAL + VERDICTS)) == 2
-    assert len(keys(run, FINAL + SAMPLES)) == 1
-    assert keys(run, VERDICTS) == keys(run, SAMPLES) == []
-    assert rows(run, "v1") == expected(*range(FEW))
-    assert {row[2] for row in rows(run, "v2")} == {"pass"}
-    assert check_run(run) == []
+    commit(store, *range(FEW))
+    judge_again(store, *range(FEW))
+    assert compact_run(store).shards == 2
+    assert len(keys(store, FINAL + VERDICTS)) == 2
+    assert len(keys(store, FINAL + SAMPLES)) == 1
+    assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
+    assert rows(store, "v1") == expected(*range(FEW))
+    assert {row[2] for row in rows(store, "v2")} == {"pass"}
+    assert check_run(store) == []
 
 
 def test_a_version_that_is_half_done_keeps_its_samples(store: Store, few: None) -> None:
     """Its files name samples that compaction of the older version has merged: it finds them there."""
-    run = Run(store)
-    commit(run, *range(FEW))
-    judge_again(run, 0, 2)
-    compact_run(run)
-    assert keys(run, SAMPLES) == []
-    assert [row[3] for row in rows(run, "v2")] == [row[3] for row in expected(0, 2)]
-    assert rows(run, "v1") == rows(run) == expected(*range(FEW))
-    assert check_run(run) == []
+    commit(store, *range(FEW))
+    judge_again(store, 0, 2)
+    compact_run(store)
+    assert keys(store, SAMPLES) == []
+    assert [row[3] for row in rows(store, "v2")] == [row[3] for row in expected(0, 2)]
+    assert rows(store, "v1") == rows(store) == expected(*range(FEW))
+    assert check_run(store) == []
     final = final_verdicts_key("v1", MODEL, TASK, 0)
     merged = read_footer(store.get(final))
     for unit in map(unit_of, (1, 3)):  # the others judged from the compacted file
-        RunSink(store, "", "v2").judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, merged)
-    assert compact_run(run).shards == 1
-    assert len(keys(run, FINAL + SAMPLES)) == 1
-    assert [row[3] for row in rows(run, "v2")] == [row[3] for row in expected(*range(FEW))]
-    assert check_run(run) == []
+        RunSink(store, "v2").judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, merged)
+    assert compact_run(store).shards == 1
+    assert len(keys(store, FINAL + SAMPLES)) == 1
+    assert [row[3] for row in rows(store, "v2")] == [row[3] for row in expected(*range(FEW))]
+    assert check_run(store) == []
 
 
 def test_samples_of_two_drivers_with_different_verifiers_are_not_mixed(tmp_path: Path, few: None) -> None:
     """Both versions hold every unit, but of unit 1 each has samples of its own."""
-    run = Run(DirectoryStore(tmp_path))
-    commit(run, *range(FEW))
-    judge_again(run, 0, 2, 3)
-    commit(run, 1, version="v2", note="other ")
-    before = {version: rows(run, version) for version in ("v1", "v2")}
+    store = DirectoryStore(tmp_path)
+    commit(store, *range(FEW))
+    judge_again(store, 0, 2, 3)
+    commit(store, 1, version="v2", note="other ")
+    before = {version: rows(store, version) for version in ("v1", "v2")}
     assert before["v1"] != before["v2"]
-    compact_run(run)
-    assert {version: rows(run, version) for version in ("v1", "v2")} == before
-    assert check_run(run) == []
+    compact_run(store)
+    assert {version: rows(store, version) for version in ("v1", "v2")} == before
+    assert check_run(store) == []
 
 
 def test_outcomes_without_text_are_compacted_too(tmp_path: Path, few: None) -> None:
-    run = Run(DirectoryStore(tmp_path))
+    store = DirectoryStore(tmp_path)
     for unit in map(unit_of, range(FEW)):
-        table = schema.verdict_table(samples_of(unit), verdicts_of(unit)).select(
+        table = encode.verdict_table(samples_of(unit), verdicts_of(unit)).select(
             ["problem_idx", "sample_idx", "status"]
         )
-        RunSink(run.store, "", "imported").put_verdicts(unit, table, schema.Footer(f"a{unit.number}"))
-    assert compact_run(run).shards == 1
-    assert keys(run, VERDICTS) == keys(run, FINAL + SAMPLES) == []
-    with open_database(run) as db:
+        RunSink(store, "imported").put_verdicts(unit, table, schema.Footer(f"a{unit.number}"))
+    assert compact_run(store).shards == 1
+    assert keys(store, VERDICTS) == keys(store, FINAL + SAMPLES) == []
+    with open_database(store) as db:
         assert db.sql("SELECT count(*) FROM verdicts").fetchall() == [(len(expected(*range(FEW))),)]
 
 
 @pytest.mark.parametrize("kind", [VERDICTS, SAMPLES])
 def test_a_damaged_file_is_never_merged(tmp_path: Path, few: None, kind: str) -> None:
-    run = Run(DirectoryStore(tmp_path))
-    commit(run, *range(2 * FEW))
-    victim = tmp_path / keys(run, kind)[1]
+    store = DirectoryStore(tmp_path)
+    commit(store, *range(2 * FEW))
+    victim = tmp_path / keys(store, kind)[1]
     data = bytearray(victim.read_bytes())
     data[len(data) // 3] ^= 1
     victim.write_bytes(bytes(data))
-    done = compact_run(run)
+    done = compact_run(store)
     assert done.shards == 1
     (failed,) = done.failed
     assert victim.name in failed
-    assert len(keys(run, kind)) == FEW
-    assert len(keys(run, FINAL + VERDICTS)) == 1
+    assert len(keys(store, kind)) == FEW
+    assert len(keys(store, FINAL + VERDICTS)) == 1
 
 
 def test_columns_of_other_times(tmp_path: Path, few: None) -> None:
     """A file of an older schema gets nulls; one with a column that only a newer Troop knows is left alone."""
-    run = Run(DirectoryStore(tmp_path))
-    commit(run, *range(2 * FEW))
+    store = DirectoryStore(tmp_path)
+    commit(store, *range(2 * FEW))
     for number, change in ((0, lambda t: t.drop(["shared"])), (FEW, lambda t: t.append_column("mood", t["reason"]))):
         path = tmp_path / verdicts_key("v1", unit_of(number))
         data = path.read_bytes()
-        said = {"attempt": "a", **schema.asdict(read_footer(data))}
-        path.write_bytes(schema.write_table(change(read_table(data, "verdicts", "here")), "verdicts", said, 1000))
-    done = compact_run(run)
+        said = {"attempt": "a", **asdict(read_footer(data))}
+        path.write_bytes(encode.write_table(change(read_table(data, "verdicts", "here")), "verdicts", said, 1000))
+    done = compact_run(store)
     assert done.shards == 1
     assert "u0000004.parquet: has columns that this Troop does not know (mood)" in done.failed[0]
-    assert rows(run) == expected(*range(2 * FEW))
+    assert rows(store) == expected(*range(2 * FEW))
 
 
 def test_a_real_shard(tmp_path: Path) -> None:
     """256 units, more rows than one row group, compacted while a zombie and a half-done version are around."""
-    run = Run(DirectoryStore(tmp_path))
+    store = DirectoryStore(tmp_path)
     units = [
         Unit(MODEL, TASK, number, number % 4, number % 4 + 1, number * 40, number * 40 + 40) for number in range(MANY)
     ]
     for unit in units:
-        RunSink(run.store, "", "v1").commit(unit, samples_of(unit), verdicts_of(unit), PROVENANCE)
-    before = rows(run)
+        RunSink(store, "v1").commit(unit, samples_of(unit), verdicts_of(unit), PROVENANCE)
+    before = rows(store)
     assert len(before) == MANY * 40
     assert killed_in_the_middle(tmp_path) == -signal.SIGKILL
-    assert rows(run) == before
-    assert 0 < len(keys(run, VERDICTS)) < MANY
-    assert compact_run(run).shards == 1
-    assert rows(run) == before
-    (samples,) = keys(run, FINAL + SAMPLES)
+    assert rows(store) == before
+    assert 0 < len(keys(store, VERDICTS)) < MANY
+    assert compact_run(store).shards == 1
+    assert rows(store) == before
+    (samples,) = keys(store, FINAL + SAMPLES)
     file = pq.ParquetFile(tmp_path / samples)
     assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [8192, MANY * 40 - 8192]
     data = (tmp_path / samples).read_bytes()
@@ -433,10 +430,10 @@ def test_a_real_shard(tmp_path: Path) -> None:
 
 def killed_in_the_middle(root: Path) -> int:
     script = (
-        "import sys; from pathlib import Path; from jobs.store.catalogue import Run;"
+        "import sys; from pathlib import Path; "
         "from jobs.store.compact import compact_run;"
-        "from jobs.store.store import DirectoryStore; from tests.jobs.store.test_compact import Mortal;"
-        "compact_run(Run(Mortal(DirectoryStore(Path(sys.argv[1])), 100, kill=True)))"
+        "from jobs.store.folder import DirectoryStore; from tests.jobs.store.test_compact import Mortal;"
+        "compact_run(Mortal(DirectoryStore(Path(sys.argv[1])), 100, kill=True))"
     )
     return subprocess.run([sys.executable, "-c", script, str(root)], check=False, timeout=120).returncode
 
@@ -445,13 +442,13 @@ def test_the_glob_is_exact_before_and_after(tmp_path: Path, few: None) -> None:
     """Any tool: unit files until a shard is compacted, and then both folders together."""
     import duckdb
 
-    run = Run(DirectoryStore(tmp_path))
-    commit(run, *range(FEW + 1))
+    store = DirectoryStore(tmp_path)
+    commit(store, *range(FEW + 1))
     counts = "SELECT v, model, task, count(*), count(DISTINCT (problem_idx, sample_idx)) FROM"
     total = len(expected(*range(FEW + 1)))
     glob = f"read_parquet('{tmp_path}/verdicts/**/*.parquet')"
     assert duckdb.sql(f"{counts} {glob} GROUP BY ALL").fetchall() == [("v1", MODEL, TASK, total, total)]
-    compact_run(run)
+    compact_run(store)
     both = f"(FROM read_parquet('{tmp_path}/final/verdicts/**/*.parquet') UNION ALL BY NAME FROM {glob})"
     assert duckdb.sql(f"{counts} {both} GROUP BY ALL").fetchall() == [("v1", MODEL, TASK, total, total)]
 
@@ -478,8 +475,8 @@ def test_an_error_of_the_store_is_told(tmp_path: Path, few: None) -> None:
         def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
             raise StoreError(f"{key}: No space left on device")
 
-    commit(Run(DirectoryStore(tmp_path)), *range(FEW))
-    done = compact_run(Run(Full(tmp_path)))
+    commit(DirectoryStore(tmp_path), *range(FEW))
+    done = compact_run(Full(tmp_path))
     assert (done.shards, len(done.failed)) == (0, 1)
     assert "No space left" in done.as_text()
-    assert rows(Run(DirectoryStore(tmp_path))) == expected(*range(FEW))
+    assert rows(DirectoryStore(tmp_path)) == expected(*range(FEW))

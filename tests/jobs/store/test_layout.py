@@ -14,11 +14,9 @@ from jobs.store.layout import (
     problems_key,
     quote,
     samples_key,
-    under,
     unquote,
     verdicts_key,
     verdicts_prefixes,
-    within,
 )
 from sampling.errors import BadInput
 from sampling.samples import UNITS_PER_SHARD, Unit
@@ -78,12 +76,6 @@ def test_quoted_names_are_one_safe_part(name: str) -> None:
 @given(names, names)
 def test_different_names_never_share_a_key(one: str, other: str) -> None:
     assert (quote(one) == quote(other)) == (one == other)
-
-
-@given(names.map(quote), st.text(max_size=30))
-def test_a_run_below_a_prefix(prefix: str, key: str) -> None:
-    assert within(prefix, under(prefix, key)) == key
-    assert under("", key) == key == within("", key)
 
 
 @pytest.mark.parametrize("key", [

@@ -12,20 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.store import schema
-from jobs.store.schema import (
-    HASH_STRIDE,
+from jobs.store import encode, schema
+from jobs.store.encode import (
     REASON_CHARACTERS,
-    SAMPLES,
-    VERDICTS,
-    Footer,
     decode_samples,
     encode_problems,
     encode_samples,
     encode_verdicts,
-    read_footer,
     verdict_table,
 )
+from jobs.store.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, read_footer
 from jobs.store.whole import read_table
 from sampling.errors import DamagedFile, StoreError
 from sampling.problems import Message, Problem
@@ -147,7 +143,7 @@ def test_copies_of_a_text_share_their_hash() -> None:
 
 def test_a_column_of_tomorrow_is_tolerated() -> None:
     table = verdict_table(*unit_of(1, 4)).append_column("mood", pa.array(["good", None, "bad", None]))
-    data = schema.write_table(table, "verdicts", {"attempt": "a", "weather": "fine"}, 100)
+    data = encode.write_table(table, "verdicts", {"attempt": "a", "weather": "fine"}, 100)
     assert read_table(data, "verdicts", "here").select(VERDICTS.names) == table.select(VERDICTS.names)
     assert read_footer(data) == Footer("a")
 

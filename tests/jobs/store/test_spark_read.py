@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.store.catalogue import Run
 from jobs.store.compact import compact_run
-from jobs.store.store import DirectoryStore
+from jobs.store.folder import DirectoryStore
 from tests.jobs.store.test_compact import FEW, Died, Mortal, commit, expected, few, judge_again
 
 pytest.importorskip("pyspark", reason="pyspark is an extra of its own: pip install -e .[spark]")
@@ -41,7 +40,7 @@ def counted(spark: Any, run: Path) -> Counter[tuple[str, str, str, int, int, str
 
 def test_each_sample_once_before_during_and_after_compaction(spark: Any, tmp_path: Path, few: None) -> None:
     store = DirectoryStore(tmp_path / "run")
-    run = Run(store)
+    run = store
     commit(run, *range(FEW + 1))
     judge_again(run, 0, version="5e10")  # a version that looks like a number
     rows = [("v1", "org/m", "gsm8k", *row[:3]) for row in expected(*range(FEW + 1))]
@@ -49,7 +48,7 @@ def test_each_sample_once_before_during_and_after_compaction(spark: Any, tmp_pat
     assert counted(spark, tmp_path / "run") == Counter(rows)
     for changes in (2, 1, 1):  # committed, nothing deleted yet; and then with some of the unit files gone
         with pytest.raises(Died):
-            compact_run(Run(Mortal(store, changes)))
+            compact_run(Mortal(store, changes))
         assert counted(spark, tmp_path / "run") == Counter(rows)
     compact_run(run)
     assert counted(spark, tmp_path / "run") == Counter(rows)

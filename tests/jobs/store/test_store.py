@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from jobs.store import s3
-from jobs.store.store import DirectoryStore, Store, StoreOptions, open_store, probe_store
+from jobs.store.base import Store, StoreOptions
+from jobs.store.folder import DirectoryStore
+from jobs.store.open import open_store, probe_store
 from sampling.errors import BadInput, StoreError
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.s3_server import S3Server

@@ -4,7 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.store.schema import SAMPLES, encode_samples
+from jobs.store.encode import encode_samples
+from jobs.store.schema import SAMPLES
 from jobs.store.whole import opened, rows_of
 from tests.jobs.store.test_schema import PROVENANCE, unit_of
 from tests.support.places import ROOT

@@ -1,4 +1,4 @@
-"""Every sampler sees only its device: as plain data, and on real Ray nodes with declared GPUs."""
+"""Samplers see only their own device: as plain data, and on real Ray nodes with declared GPUs."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,11 +16,10 @@ from cluster.placement import EnginePlace, Node, Placement
 from cluster.sampler import Sampler
 from cluster.session import alive_nodes, connected
 from cluster.tally import CellTally, Tally
-from jobs.store.catalogue import Run
 from jobs.store.commit import RunSink
-from jobs.store.results import open_database
-from jobs.store.store import DirectoryStore
-from sampling.engines.devices import Given, Gpu, located, look, refuse_wrong, wrong
+from jobs.store.database import open_database
+from jobs.store.folder import DirectoryStore
+from sampling.engines.devices import Given, Gpu, device_trouble, located, look, refuse_wrong
 from sampling.engines.gpu_memory import GpuShare
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import EngineRefused
@@ -51,7 +50,9 @@ FIRST, SECOND = (Gpu(f"GPU-{n}", "NVIDIA H100", 80 * GIB, 79 * GIB) for n in (1,
     ],
 )
 def test_a_wrong_device_is_named(given: Given, trouble: str | None) -> None:
-    assert (wrong(given) or "").startswith(trouble or "") and (wrong(given) is None) == (trouble is None)
+    assert (device_trouble(given) or "").startswith(trouble or "") and (device_trouble(given) is None) == (
+        trouble is None
+    )
     if trouble:
         with pytest.raises(EngineRefused, match="wrong device: "):
             refuse_wrong(given)
@@ -62,7 +63,7 @@ def test_what_an_engine_got_is_provenance_and_its_room() -> None:
     kept = located(Provenance(*"abcdefgh"), given)
     assert (kept.node_id, kept.gpus, kept.gpu_ids) == ("abc", "2", "0,1")
     assert (kept.gpu_uuids, kept.gpu_memory) == ("GPU-1,GPU-2", "40.0 GiB")
-    assert given.room(1).share == GpuShare(2, 40 * GIB, "NVIDIA H100")
+    assert given.allowance(1).share == GpuShare(2, 40 * GIB, "NVIDIA H100")
 
 
 def test_without_ray_the_environment_says_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_without_ray_the_environment_says_what_is_given(monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[str]:
-    """Two nodes with two declared GPUs each."""
+    """Starts a cluster of two nodes with two declared GPUs each."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 2, "include_dashboard": False})
@@ -89,10 +90,10 @@ PROBLEM = Problem.model_validate(
 
 
 def run(model: ModelSpec, info: ModelInfo, place: EnginePlace, folder: Path) -> Tally:
-    """Sixteen units of four samples; each engine is given a GPU, or a part of one."""
+    """Runs sixteen units of four samples on engines that each hold a GPU or a part of one."""
     units = tuple(Unit(model.name, "t", n, 0, 1, 4 * n, 4 * n + 4) for n in range(16))
     work = Work((ModelWork(model, info, SamplingSettings(), "h", units),), {"t": {0: PROBLEM}}, 0, None, 1, "test")
-    tally, sink = Tally([CellTally(model.name, "t", 1, 64, 0, set())]), RunSink(DirectoryStore(folder), "", "v1")
+    tally, sink = Tally([CellTally(model.name, "t", 1, 64, 0, set())]), RunSink(DirectoryStore(folder), "v1")
 
     async def go() -> None:
         await Pipeline(work, RayActors(work, sink), Placement((place,), 1, 0.1), tally).run(lambda progress: None)
@@ -102,7 +103,7 @@ def run(model: ModelSpec, info: ModelInfo, place: EnginePlace, folder: Path) -> 
 
 
 def devices(folder: Path) -> set[tuple[str, str, str, str]]:
-    with open_database(Run(DirectoryStore(folder))) as db:
+    with open_database(DirectoryStore(folder)) as db:
         return set(db.execute("SELECT DISTINCT node, node_id, gpu_ids, gpus FROM samples").fetchall())
 
 
@@ -110,7 +111,7 @@ GOLD = ModelSpec(name="gold", path="gold", engine="replay")
 
 
 def test_every_sampler_sees_only_its_device(nodes: str) -> None:
-    """Four samplers on four GPUs: each compares Ray's id with what is visible to it, here they are compared."""
+    """Four samplers on four GPUs: each checks its own GPU, and the test checks that no two have the same."""
     assert [(node.cpus, node.gpus) for node in survey(())] == [(1, 2), (1, 2)]
     work = ModelWork(GOLD, ModelInfo("r"), SamplingSettings(), "h", (Unit("gold", "t", 0, 0, 1, 0, 4),))
     new = ray.remote(Sampler).options(num_cpus=0.1, num_gpus=1).remote
@@ -134,7 +135,7 @@ def test_engines_that_share_a_gpu_are_told_their_share(nodes: str, tmp_path: Pat
 
 
 def test_an_engine_that_can_never_run_ends_the_run_at_once(nodes: str, tmp_path: Path) -> None:
-    """vLLM's CPU build, on a GPU that is only declared: one line, exit code 2, no second try."""
+    """vLLM's CPU build on a GPU that is only declared: one line, exit code 2, no second try."""
     model = ModelSpec(name="small", path=str(SMALL_MODEL))
     with pytest.raises(EngineRefused, match="given a GPU, but PyTorch sees none") as refused:
         run(model, ModelInfo("r"), EnginePlace(1, 0.1, 1, 1), tmp_path)

@@ -79,7 +79,7 @@ def test_an_engine_that_does_not_start_raises_at_once() -> None:
 
 
 class Held(ReplayEngine):
-    """A step that ends only when it is told to."""
+    """An engine whose step waits until the test lets it end."""
 
     begun, go_on = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""What is sent to a service, and what its answers mean."""
+"""Requests to a service, and the meaning of its answers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a reward model is shown, where it is read, and what its outputs become; a real tokenizer, no engine."""
+"""Texts shown to reward models, places that are read, and scores; with a real tokenizer and no engine."""
 
 import json
 import math
@@ -30,7 +30,7 @@ STEPS = RewardSettings(steps="min", step_token=STEP)
 
 
 def model(folder: Path, architecture: str | None, labels: int = 1, **settings: object) -> RewardModel:
-    """A reward model of which nothing but the config is there."""
+    """Returns an inspected reward model of which only the config exists."""
     folder.mkdir(exist_ok=True)
     config: dict[str, object] = {"id2label": {str(i): f"LABEL_{i}" for i in range(labels)}}
     (folder / "config.json").write_text(json.dumps(config | {"architectures": [architecture] if architecture else []}))
@@ -53,7 +53,7 @@ def test_a_step_token_follows_every_step_and_no_forged_one_counts(parts: list[st
 
 @pytest.mark.parametrize("template", ["chat", "plain"])
 def test_scores_are_read_at_the_step_tokens_of_the_completion(tmp_path: Path, tokenizer: Any, template: str) -> None:
-    """Also where the prompt has such tokens too, and the completion is not ASCII."""
+    """The prompt has step tokens too, and the completion is not ASCII."""
     process = model(tmp_path / "prm", "Qwen2ForProcessRewardModel", steps="min", template=template)
     prompt = (Message(role="system", content=f"Judge.{STEP}"), Message(role="user", content="2+2?"))
     found = read(Text(("t", 0), prompt, "  É: 2 and 2\n\nso 4 "), process, tokenizer)
@@ -65,7 +65,7 @@ def test_scores_are_read_at_the_step_tokens_of_the_completion(tmp_path: Path, to
 
 
 def test_a_line_break_may_be_the_step_token(tmp_path: Path, tokenizer: Any) -> None:
-    """As TRL trains its process models; a template that trims it away is told, not guessed around."""
+    """TRL trains process models so; a template that strips the line break is reported as a reason."""
     said = {"steps": "mean", "step_token": "\n", "step_separator": "\n"}
     process = model(tmp_path / "prm", "Qwen2ForTokenClassification", 2, template="plain", **said)
     found = read(Text(("t", 0), "2+2?\n", "a\nb"), process, tokenizer)

@@ -108,7 +108,7 @@ def test_scores_of_qwens_own_heads_are_what_their_weights_say(
 
 
 def test_a_model_that_may_lack_its_head_is_refused(reward_models: Path, tmp_path: Path) -> None:
-    """vLLM would make up the weights of one, and give random scores."""
+    """vLLM would fill a missing head with random weights, and give random scores."""
     from safetensors.torch import load_file, save_file
 
     folder = shutil.copytree(reward_models / "outcome", tmp_path / "model")

@@ -76,13 +76,6 @@ def test_a_prompt_longer_than_the_context_is_an_outcome(engine: Engine) -> None:
     assert all(done.finish_reason != "prompt_too_long" for done in found[3:])
 
 
-def test_an_aborted_unit_leaves_the_engine_to_the_others(engine: Engine) -> None:
-    engine.add(Request(6, problem(), 0, 0, 50))
-    engine.abort(6)
-    assert engine.in_flight() == 0
-    assert len(sample(engine, Request(7, problem(), 0, 0, 5))) == 5
-
-
 def test_a_model_that_vllm_refuses_is_an_engine_error() -> None:
     model = MODEL.model_copy(update={"vllm": {"quantization": "nonsense"}})
     with pytest.raises(EngineError, match="model small: vLLM does not start"):

@@ -90,7 +90,7 @@ def test_samples_are_those_of_the_model_with_their_tokens_and_seeds(base_url: st
 
 
 def test_a_prompt_that_does_not_fit_is_told_as_what_it_is(base_url: str) -> None:
-    """Before anything has succeeded, by ending the engine: it may be the settings."""
+    """The engine ends, because nothing has succeeded yet and the settings may be wrong."""
     with pytest.raises(EngineError, match="maximum context length"):
         sample(base_url, {"prompt": "1" * 5000})
 

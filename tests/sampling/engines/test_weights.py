@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sampling.engines.model_info import inspect_model
-from sampling.engines.weights import S3Folder, local_weights
+from sampling.engines.weights import local_weights
 from sampling.errors import BadInput, EngineError, EngineRefused
+from sampling.s3_folder import S3Folder
 from sampling.settings import ModelSpec
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.places import SMALL_MODEL
@@ -21,7 +22,7 @@ URI = "s3://weights/small"
 
 @pytest.fixture
 def bucket(moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """The demo's small model in a bucket; returns the server's address."""
+    """Puts the demo's small model into a bucket; returns the server's address."""
     for name, value in {**moto.environment(), "AWS_ENDPOINT_URL": moto.endpoint, "TROOP_CACHE": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     client = moto.client()
@@ -58,8 +59,8 @@ def test_processes_of_one_node_fetch_a_file_once(bucket: str, monkeypatch: pytes
 
 
 def fetch_and_die(uri: str, revision: str) -> None:
-    """Dies with everything but the last file in place."""
-    copy, files = S3Folder.copy_to, dict(S3Folder.parse(uri).files)
+    """Downloads all files except the last, then kills this process."""
+    copy, files = S3Folder.download_to, dict(S3Folder.parse(uri).files)
 
     def copy_some(self: S3Folder, folder: Path) -> None:
         del files[sorted(files)[-1]]
@@ -67,7 +68,7 @@ def fetch_and_die(uri: str, revision: str) -> None:
         copy(self, folder)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    S3Folder.copy_to = copy_some  # type: ignore[method-assign]
+    S3Folder.download_to = copy_some  # type: ignore[method-assign]
     local_weights(uri, revision)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from sampling.errors import BadInput
-from sampling.problems import LeanReference, Problem
-from sampling.tasks.task import load_task
+from sampling.problems import Problem
+from sampling.references import LeanReference
+from sampling.tasks.load import load_task
 from tests.support.places import TASK_DATA
 
 ROW = {"name": "t", "split": "test", "header": "import Mathlib\n", "formal_statement": "theorem t : 1 = 1 := by\n"}

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sampling.errors import BadInput
-from sampling.tasks.sources import HubPlace, is_remote, under
-from sampling.tasks.task import load_task
+from sampling.tasks.load import load_task
+from sampling.tasks.sources import HubSplit, check_reachable, is_remote, under
 from tests.support.s3_server import S3Server
 
 ROW = {"question": "1+1?", "answer": "#### 2"}
@@ -38,7 +38,7 @@ def test_a_file_in_a_bucket() -> None:
 
 
 def test_the_hubs_library_reads_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library takes a folder of that name for the data set: no hub is needed to see it at work."""
+    """The library reads a local folder of that name as the data set, so the test needs no hub."""
     pytest.importorskip("datasets")
     (tmp_path / "owner/name/data").mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "owner/name/data/test-00000-of-00001.parquet")
@@ -73,7 +73,13 @@ def test_a_place_that_the_hub_cannot_have(place: str) -> None:
 
 
 def test_places() -> None:
-    assert HubPlace.parse("hf://a/b") == ("a/b", "", "test")
-    assert HubPlace.parse("hf://a/b/c?split=train") == ("a/b", "c", "train")
+    assert HubSplit.parse("hf://a/b") == ("a/b", "", "test")
+    assert HubSplit.parse("hf://a/b/c?split=train") == ("a/b", "c", "train")
     assert under("s3://b/k", Path("/x")) == "s3://b/k" and under("k.jsonl", Path("/x")) == "/x/k.jsonl"
     assert is_remote("hf://a/b") and not is_remote("/a/b")
+
+
+def test_a_hub_that_does_not_answer_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConnectionError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+        check_reachable()

@@ -9,12 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from sampling.errors import BadInput
-from sampling.problems import PatchReference, Problem
+from sampling.problems import Problem
+from sampling.references import PatchReference
+from sampling.tasks.load import load_task
 from sampling.tasks.swebench import SUITES, Suite, image_name, runner_arguments
-from sampling.tasks.task import TaskSpec, load_task
+from sampling.tasks.task import TaskSpec
 from tests.conftest import Troop
 from tests.support.repositories import CALC, make
-from verify.patch.verifier import named_files
+from verify.patch.suite import named_files
 
 PATCH = """diff --git a/django/forms/models.py b/django/forms/models.py
 --- a/django/forms/models.py

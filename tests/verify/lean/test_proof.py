@@ -1,4 +1,4 @@
-"""Which proof a completion offers, and what a proof may not say."""
+"""The proof that a completion offers, and the words that a proof may not use."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.problems import LeanReference
+from sampling.references import LeanReference
 from sampling.theorems import read_file
 from tests.support.places import TASK_DATA
 from verify.lean.proof import extract_proof, refusal

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sampling.errors import VerifierFault
-from sampling.problems import LeanReference, Problem
+from sampling.problems import Problem
+from sampling.references import LeanReference
 from tests.support.lean_fixtures import REAL, double_environment
 from verify.lean.home import LeanUnavailable, find_lean
 from verify.lean.verifier import LeanVerifier
@@ -90,7 +91,7 @@ def test_a_process_over_its_limits_is_replaced(verifier: LeanVerifier, tactic: s
 
 
 def test_an_answer_given_beforehand_is_no_pass(verifier: LeanVerifier) -> None:
-    """It is taken for the answer to the candidate, whose own then comes when another is awaited, or unasked."""
+    """The early answer counts as the answer to the candidate; the real one then comes at the wrong time and is seen."""
     forged = verifier.verify(problem(), "  forge sum\n  cheat\n")
     assert forged.status in (Status.CRASH, Status.FAIL), forged.reason
     assert verifier.verify(problem(), "  norm_num\n").status is Status.PASS
@@ -129,9 +130,9 @@ def test_a_problem_that_is_no_lean_is_a_fault_whatever_the_proof(
 
 
 def test_a_process_that_dies_on_the_problems_own_theorem_is_a_fault(environment: Mapping[str, str]) -> None:
-    with lean_verifiers(environment) as judge:
-        assert judge.verify(problem(header="import Nowhere\n"), "  norm_num\n").status is Status.FAULT
-        assert judge.verify(problem(), "  norm_num\n").passed
+    with lean_verifiers(environment) as verifiers:
+        assert verifiers.verify(problem(header="import Nowhere\n"), "  norm_num\n").status is Status.FAULT
+        assert verifiers.verify(problem(), "  norm_num\n").passed
 
 
 def test_a_proof_reads_writes_starts_and_reaches_nothing(
@@ -144,7 +145,7 @@ def test_a_proof_reads_writes_starts_and_reaches_nothing(
 
 
 def test_a_tree_that_hangs_is_killed_whole(tmp_path: Path) -> None:
-    """Without a sandbox, where a process can start others at all."""
+    """Tier ``none``, the only tier in which a process can start others at all."""
     with contextlib.closing(LeanVerifier("none", find_lean(double_environment(tmp_path)))) as loose:
         assert loose.verify(problem(), "  norm_num\n").passed
         assert left(tmp_path, 2) == 2  # one for each header: none, and the problem's
@@ -153,10 +154,10 @@ def test_a_tree_that_hangs_is_killed_whole(tmp_path: Path) -> None:
     assert left(tmp_path, 0) == 0
 
 
-def test_equal_proofs_in_other_words_are_judged_once(environment: Mapping[str, str]) -> None:
-    with lean_verifiers(environment) as judge:
+def test_equal_proofs_in_other_words_are_verified_once(environment: Mapping[str, str]) -> None:
+    with lean_verifiers(environment) as verifiers:
         texts = ["  norm_num\n", "  norm_num -- easy\n", lean(SUM + " := by\n  norm_num")]
-        assert [verdict.shared for verdict in judge.verify_many(problem(), texts)] == [False, True, False]
+        assert [verdict.shared for verdict in verifiers.verify_many(problem(), texts)] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -193,8 +194,8 @@ def test_a_machine_without_lean_names_the_variable(
 )
 def test_a_real_lean_decides(text: str, status: Status) -> None:
     comm = LeanReference(statement="theorem comm (a b : Nat) : a + b = b + a", time_limit_s=20.0)
-    with Verifiers() as judge:
-        verdict = judge.verify(Problem(id="comm", prompt="", verifier="lean", reference=comm), text)
+    with Verifiers() as verifiers:
+        verdict = verifiers.verify(Problem(id="comm", prompt="", verifier="lean", reference=comm), text)
         assert verdict.status is status, verdict.reason
 
 
@@ -203,7 +204,7 @@ def lean_verifiers(environment: Mapping[str, str]) -> Verifiers:
 
 
 def left(folder: Path, expected: int) -> int:
-    """How many processes of the folder there are, once the kernel has ended those that were killed."""
+    """Counts the processes of the folder, after a wait until the kernel has ended the killed ones."""
     until = time.monotonic() + 10
     while len(processes_of(folder)) != expected and time.monotonic() < until:
         time.sleep(0.01)
@@ -211,7 +212,7 @@ def left(folder: Path, expected: int) -> int:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """All processes of the machine whose environment names the folder, whoever their parent is by now."""
+    """Process ids of this machine whose environment names the folder, whatever their parent is by now."""
     found = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):

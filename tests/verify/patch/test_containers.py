@@ -1,7 +1,7 @@
-"""Test suites in containers, as far as that goes without an engine: a script stands in for it.
+"""Test suites in containers without an engine: a script stands in for it.
 
-The stand-in understands the words of Docker's command line that we use, and runs the script that it is given over a
-copy of a repository. What a real engine does with these words is not shown here.
+The stand-in understands the words of Docker's command line that we use, and runs the given script over a copy of a
+repository. The tests do not show what a real engine does with these words.
 """
 
 import os
@@ -17,8 +17,9 @@ from jobs.doctor import examine
 from sampling.errors import BadInput, VerifierFault
 from sampling.problems import Problem
 from tests.support.repositories import HANG, HEAP, Made, git, make
-from verify.patch.containers import ContainerPlace, NoContainer, find_engine, have_image
+from verify.patch.containers import ContainerWorkspace, find_engine, pull_if_missing
 from verify.patch.verifier import check_patches
+from verify.patch.workspace import PatchUnavailable
 from verify.sandbox.limits import Quota
 from verify.verdict import Status
 from verify.verifiers import Verifiers
@@ -47,7 +48,7 @@ esac
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The stand-in's folder, where its images lie."""
+    """Folder of the stand-in, where its images lie."""
     images = tmp_path / "images"
     images.mkdir()
     path = images / "docker"
@@ -59,7 +60,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def heap(engine: Path) -> Made:
-    """The repository in an image, at its base commit."""
+    """Repository in an image, at its base commit."""
     made = make(HEAP, engine / "heap")
     git(made.folder, "config", "user.name", "x")
     return made
@@ -73,13 +74,13 @@ def problem(made: Made, **changes: Any) -> Problem:
 def test_patches_in_an_image(engine: Path, heap: Made) -> None:
     asked = problem(heap)
     check_patches([asked])
-    with Verifiers() as judge:
-        right = judge.verify(asked, heap.patch("return min(items)"))
+    with Verifiers() as verifiers:
+        right = verifiers.verify(asked, heap.patch("return min(items)"))
         assert (right.status, right.tier) == (Status.PASS, "container"), right
-        assert judge.verify(asked, heap.patch("return items[1]")).status is Status.FAIL
-        assert judge.verify(asked, heap.diff({"test_heap.py": "\n"})).status is Status.INVALID
-        assert judge.verify(asked, "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n").status is Status.INVALID
-        assert judge.verify(asked, heap.patch("import os\nos._exit(0)")).status is Status.FAIL
+        assert verifiers.verify(asked, heap.patch("return items[1]")).status is Status.FAIL
+        assert verifiers.verify(asked, heap.diff({"test_heap.py": "\n"})).status is Status.INVALID
+        assert verifiers.verify(asked, "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n").status is Status.INVALID
+        assert verifiers.verify(asked, heap.patch("import os\nos._exit(0)")).status is Status.FAIL
     said = (engine / "said").read_text()
     assert "--network none --memory 4096m --memory-swap 4096m --pids-limit 256 --cap-drop ALL" in said
     assert "--security-opt no-new-privileges --entrypoint /bin/bash heap -s" in said
@@ -88,9 +89,9 @@ def test_patches_in_an_image(engine: Path, heap: Made) -> None:
 def test_hanging_tests_are_ended_with_their_container(
     engine: Path, heap: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verify.patch.verifier.prepare", lambda suite: suite)
-    with Verifiers() as judge:
-        verdict = judge.verify(problem(heap, time_limit_s=1), heap.patch(HANG.replace("4481.5", "4491.5")))
+    monkeypatch.setattr("verify.patch.verifier.run_baseline", lambda suite: suite)
+    with Verifiers() as verifiers:
+        verdict = verifiers.verify(problem(heap, time_limit_s=1), heap.patch(HANG.replace("4481.5", "4491.5")))
     assert verdict.status is Status.TIMEOUT
     assert "rm --force troop-" in (engine / "said").read_text()
     left = [each for each in psutil.process_iter(["cmdline"]) if "4491.5" in (each.info["cmdline"] or [])]
@@ -104,28 +105,28 @@ def test_an_image_that_cannot_be_had_is_told(engine: Path, heap: Made) -> None:
         BadInput, match=r"problem 'p': image 'gone:latest' cannot be pulled by docker \(no registry here\)"
     ):
         check_patches([problem(heap), gone])
-    with Verifiers() as judge:
-        verdict = judge.verify(gone, heap.patch("return min(items)"))
+    with Verifiers() as verifiers:
+        verdict = verifiers.verify(gone, heap.patch("return min(items)"))
     assert verdict.status is Status.FAULT
     assert "cannot be pulled" in verdict.reason
-    assert have_image("docker", "heap") is False
+    assert pull_if_missing("docker", "heap") is False
 
 
 @pytest.mark.parametrize(("code", "status"), [(125, None), (1, None), (126, None), (137, Status.MEMORY)])
 def test_an_end_that_is_not_the_scripts_is_a_fault(engine: Path, heap: Made, code: int, status: Status | None) -> None:
-    place = ContainerPlace("docker", "heap")
+    workspace = ContainerWorkspace("docker", "heap")
     if status is None:
         with pytest.raises(VerifierFault, match=f"exit status {code}"):
-            place.run(f"exit {code}", QUOTA)
+            workspace.run(f"exit {code}", QUOTA)
     else:
-        assert place.run(f"exit {code}", QUOTA).status is status
+        assert workspace.run(f"exit {code}", QUOTA).status is status
 
 
 def test_an_image_without_the_repository_is_at_fault(engine: Path, heap: Made) -> None:
     asked, diff = problem(heap), heap.patch("return min(items)")
     shutil.rmtree(heap.folder / ".git")
-    with Verifiers() as judge:
-        verdict = judge.verify(asked, diff)
+    with Verifiers() as verifiers:
+        verdict = verifiers.verify(asked, diff)
     assert verdict.status is Status.FAULT
     assert "git cannot work on the snapshot" in verdict.reason
 
@@ -142,11 +143,11 @@ def test_the_engine_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_p
     find = machine(monkeypatch, tmp_path, docker="echo no daemon >&2; exit 1", podman="echo 5.0")
     assert find() == "podman"
     monkeypatch.setenv("TROOP_CONTAINERS", "docker")
-    with pytest.raises(NoContainer, match=r"no container engine here \(docker: no daemon\)"):
+    with pytest.raises(PatchUnavailable, match=r"no container engine here \(docker: no daemon\)"):
         find()
 
 
-def test_the_doctor_says_what_patches_are_judged_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_doctor_says_what_patches_need(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen = {finding.what: finding for finding in examine().findings}
     assert (seen["git"].usable, seen["git"].seen[:12]) == (True, "git version ")
     machine(monkeypatch, tmp_path)

@@ -1,10 +1,10 @@
-"""Diffs in completions: what is taken for one, nothing in it changed; and which changes are refused."""
+"""The diff in a completion, with no character changed; and the changes that are refused."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.problems import DECIDES_HOW_TESTS_RUN
+from sampling.references import DECIDES_HOW_TESTS_RUN
 from verify.patch.diff import MAX_DIFF, Change, NotRaw, extract_diff, read_changes, refusal
 
 DIFF = """diff --git a/calc.py b/calc.py
@@ -63,7 +63,7 @@ def test_the_diff_of_a_completion(text: str, expected: str | None) -> None:
 
 @given(st.lists(st.sampled_from([" ", "+", "-", "\\", "@@"]), max_size=30), st.data())
 def test_no_line_of_a_diff_is_lost(signs: list[str], data: st.DataObject) -> None:
-    """Whatever the lines of files hold, fences and marks too, behind a sign they are only lines."""
+    """Fences and marks behind a sign are only lines of files."""
     hostile = st.sampled_from(
         ["```", "~~~~", "```diff", "<patch>", "</patch>", "diff --git a/x b/x", "</answer>", "x", ""]
     )

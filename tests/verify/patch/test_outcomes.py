@@ -1,4 +1,4 @@
-"""Test runs: what runners really print is read, what a candidate prints is not believed, most of many runs decide."""
+"""Test runs: output of real runners is read, output of a candidate is not believed, most of several runs decide."""
 
 import os
 import subprocess
@@ -224,5 +224,5 @@ def test_any_text_is_read(text: str, results: str) -> None:
 @pytest.mark.parametrize("results", sorted(READERS))
 @pytest.mark.parametrize("unit", ["x PASSED (", "\x1b[1;", "a ... ", "1 passed in ", "x::y FAILED ", "===== "])
 def test_long_lines_take_no_long_time(results: str, unit: str) -> None:
-    """Two megabytes in a line: what is not linear in it does not end."""
+    """Reads two megabytes in a line: an expression that is not linear would not end."""
     read_outcomes(results, unit * (2_000_000 // len(unit)) + f"\n{unit}", None)

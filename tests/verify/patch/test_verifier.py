@@ -11,18 +11,19 @@ import psutil
 import pytest
 
 from sampling.errors import BadInput, VerifierFault
-from sampling.problems import PatchReference, Problem
+from sampling.problems import Problem
+from sampling.references import PatchReference
 from tests.conftest import Troop, WriteSweep
 from tests.support.repositories import ALL, HANG, Made, git, make
 from verify.patch import verifier as patching
-from verify.patch.snapshots import SnapshotPlace, prepared
+from verify.patch.snapshots import SnapshotWorkspace, clone_snapshot
+from verify.patch.suite import Suite
 from verify.patch.verifier import PatchVerifier, check_patches
-from verify.python import SHARED_NOTE
 from verify.sandbox.commands import Finished
 from verify.sandbox.limits import Quota
 from verify.sandbox.namespaces import shown_at
-from verify.verdict import Status, Verdict
-from verify.verifiers import Verifiers, judged_text
+from verify.verdict import SHARED_NOTE, Status, Verdict
+from verify.verifiers import Verifiers, candidate_text
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,16 +40,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Iterator[Verifiers]:
-    with Verifiers() as judge:
-        yield judge
+def verifiers() -> Iterator[Verifiers]:
+    with Verifiers() as verifiers:
+        yield verifiers
 
 
 _problems: dict[str, Problem] = {}
 
 
 def problem(one: Made, **changes: Any) -> Problem:
-    """The same object for the same problem, as in a run: what its samples share is prepared once."""
+    """Returns the same object for the same problem, as in a run: its samples share one baseline."""
     name = f"{one.repository.name}{sorted(changes)}"
     if name not in _problems:
         reference = one.reference(time_limit_s=60, memory_mb=512) | changes
@@ -58,63 +59,66 @@ def problem(one: Made, **changes: Any) -> Problem:
     return _problems[name]
 
 
-def judged(judge: Verifiers, asked: Problem, text: str) -> Verdict:
-    verdict = judge.verify(asked, text)
+def verify(verifiers: Verifiers, asked: Problem, text: str) -> Verdict:
+    verdict = verifiers.verify(asked, text)
     assert verdict.status is not Status.FAULT, verdict
     return verdict
 
 
-def on_heap(judge: Verifiers, made: dict[str, Made], text: str) -> Verdict:
-    return judged(judge, problem(made["heap"]), text)
+def on_heap(verifiers: Verifiers, made: dict[str, Made], text: str) -> Verdict:
+    return verify(verifiers, problem(made["heap"]), text)
 
 
 @pytest.mark.parametrize("name", [one.name for one in ALL])
-def test_right_and_wrong_patches(judge: Verifiers, made: dict[str, Made], name: str) -> None:
+def test_right_and_wrong_patches(verifiers: Verifiers, made: dict[str, Made], name: str) -> None:
     one = made[name]
-    right = judged(judge, problem(one), f"Fixed:\n```diff\n{one.patch(one.repository.right)}```\n")
+    right = verify(verifiers, problem(one), f"Fixed:\n```diff\n{one.patch(one.repository.right)}```\n")
     assert right.status is Status.PASS, right
     assert right.reason == SHARED_NOTE
     assert right.tier == "isolated"
     assert right.wall_s > 0 and right.cpu_s > 0 and right.max_rss_mb > 5
-    wrong = judged(judge, problem(one), one.patch(one.repository.wrong))
+    wrong = verify(verifiers, problem(one), one.patch(one.repository.wrong))
     assert wrong.status is Status.FAIL
     assert one.repository.fail_to_pass[0] in wrong.reason
     assert SHARED_NOTE in wrong.reason
 
 
-def test_what_passed_has_to_pass_still(judge: Verifiers, made: dict[str, Made]) -> None:
-    verdict = on_heap(judge, made, made["heap"].patch("return 1"))
+def test_what_passed_has_to_pass_still(verifiers: Verifiers, made: dict[str, Made]) -> None:
+    verdict = on_heap(verifiers, made, made["heap"].patch("return 1"))
     assert verdict.status is Status.FAIL
     assert "1 of 3 tests did not pass: test_one" in verdict.reason
 
 
 @pytest.mark.parametrize("name", [one.name for one in ALL])
-def test_hanging_patches_are_ended_with_all_their_processes(judge: Verifiers, made: dict[str, Made], name: str) -> None:
+def test_hanging_patches_are_ended_with_all_their_processes(
+    verifiers: Verifiers, made: dict[str, Made], name: str
+) -> None:
     one = made[name]
     hanging = problem(one).model_copy(
         update={"reference": problem(one).reference.model_copy(update={"time_limit_s": 1.0})}
     )
     with pytest.MonkeyPatch.context() as patch:  # the tests alone take long on a busy machine: tried before, not again
-        patch.setattr(patching, "prepare", lambda suite: suite)
-        verdict = judged(judge, hanging, one.patch(HANG))
+        patch.setattr(patching, "run_baseline", lambda suite: suite)
+        verdict = verify(verifiers, hanging, one.patch(HANG))
     assert verdict.status is Status.TIMEOUT, verdict
     assert not [each for each in psutil.process_iter(["cmdline"]) if "4481.5" in (each.info["cmdline"] or [])]
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A place that says in a file how many runs of tests there were before: what a flaky test depends on."""
+    """A workspace that counts in a file the runs of tests before this one; a flaky test reads the count."""
 
-    place: SnapshotPlace
+    workspace: SnapshotWorkspace
     to_index: str
     to_tree: str
+    tier: str
 
     @property
     def file(self) -> Path:
-        return self.place.folder / "git" / "turn"
+        return self.workspace.folder / "git" / "turn"
 
     def run(self, script: str, quota: Quota) -> Finished:
-        finished = self.place.run(script, quota)
+        finished = self.workspace.run(script, quota)
         if "git diff-index" not in script:
             self.file.write_text(str(int(self.file.read_text()) + 1))
         return finished
@@ -133,20 +137,20 @@ class Counted:
 def test_most_of_several_runs_decide(
     made: dict[str, Made], monkeypatch: pytest.MonkeyPatch, name: str, turns: tuple[int, ...], status: Status, runs: int
 ) -> None:
-    """One more body that is right in some runs only; the harness alone knows in which run it is."""
+    """Tries a body that is right in some runs only; only the harness counts the runs."""
     one, asked = made[name], problem(made[name], repeats=3)
     assert isinstance(asked.reference, PatchReference)
-    place = SnapshotPlace(prepared(str(one.folder), one.base), patching.default_environment())
-    counted = Counted(place, place.to_index, place.to_tree)
+    here = SnapshotWorkspace(clone_snapshot(str(one.folder), one.base), patching.default_environment())
+    counted = Counted(here, here.to_index, here.to_tree, here.tier)
     body = one.repository.flaky(repr(turns), shown_at(str(counted.file)))
     diff = one.patch(body)
-    monkeypatch.setattr(PatchVerifier, "_place", lambda self, reference: counted)
+    monkeypatch.setattr(PatchVerifier, "_open_workspace", lambda self, reference: counted)
     monkeypatch.setattr(
-        patching, "prepare", lambda suite: patching.Suite(suite.reference, suite.place, may_fail=XFAILED)
+        patching, "run_baseline", lambda suite: Suite(suite.reference, suite.workspace, may_fail=XFAILED)
     )
     counted.file.write_text("0")
-    with Verifiers() as judge:
-        verdict = judge.verify(asked, diff)
+    with Verifiers() as verifiers:
+        verdict = verifiers.verify(asked, diff)
     assert verdict.status is status, verdict
     assert f"({runs} runs)" in verdict.reason
 
@@ -155,7 +159,7 @@ XFAILED = frozenset({"tests/test_cart.py::test_known"})
 
 
 @pytest.mark.parametrize("name", [one.name for one in ALL])
-def test_patches_that_touch_the_tests_are_refused(judge: Verifiers, made: dict[str, Made], name: str) -> None:
+def test_patches_that_touch_the_tests_are_refused(verifiers: Verifiers, made: dict[str, Made], name: str) -> None:
     one = made[name]
     right = one.repository.with_body(one.repository.wrong)
     stem = one.repository.test.removesuffix(".py")
@@ -165,7 +169,7 @@ def test_patches_that_touch_the_tests_are_refused(judge: Verifiers, made: dict[s
         "shadowed": {f"{stem}/__init__.py": "\n"},
     }
     for kind, changes in (tampering | (TAMPERING if name == "heap" else {})).items():
-        verdict = judged(judge, problem(one), one.diff(changes, "--find-renames"))
+        verdict = verify(verifiers, problem(one), one.diff(changes, "--find-renames"))
         assert verdict.status is Status.INVALID, (kind, verdict)
         assert "touches" in verdict.reason, kind
 
@@ -191,15 +195,15 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_forgeries_in_haste_do_not_pass(judge: Verifiers, made: dict[str, Made], name: str) -> None:
-    verdict = on_heap(judge, made, made["heap"].patch(FORGERIES[name]))
+def test_forgeries_in_haste_do_not_pass(verifiers: Verifiers, made: dict[str, Made], name: str) -> None:
+    verdict = on_heap(verifiers, made, made["heap"].patch(FORGERIES[name]))
     assert verdict.status not in (Status.PASS, Status.INVALID), verdict
 
 
-def test_a_forgery_with_care_passes_and_that_is_said(judge: Verifiers, made: dict[str, Made]) -> None:
-    """The tests run the candidate in their own process: this is what SHARED_NOTE on every verdict stands for."""
+def test_a_forgery_with_care_passes_and_that_is_said(verifiers: Verifiers, made: dict[str, Made]) -> None:
+    """The tests run the candidate in their own process: SHARED_NOTE on every verdict says this."""
     body = "return type('Same', (), {'__eq__': lambda self, other: True})()"
-    verdict = on_heap(judge, made, made["heap"].patch(body))
+    verdict = on_heap(verifiers, made, made["heap"].patch(body))
     assert verdict.status is Status.PASS
     assert "forgeable" in verdict.reason
 
@@ -236,27 +240,27 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_diffs_are_invalid_and_change_nothing(judge: Verifiers, made: dict[str, Made], name: str) -> None:
+def test_hostile_diffs_are_invalid_and_change_nothing(verifiers: Verifiers, made: dict[str, Made], name: str) -> None:
     one = made["heap"]
-    before = everything(prepared(str(one.folder), one.base))
-    verdict = on_heap(judge, made, HOSTILE[name])
+    before = everything(clone_snapshot(str(one.folder), one.base))
+    verdict = on_heap(verifiers, made, HOSTILE[name])
     if name == "the shell":  # an odd name, and what follows the diff is not looked at
         assert (verdict.status, "hacked" in verdict.reason) == (Status.FAIL, False)
     elif name in ("git config, tricky", "absolute, without prefixes"):  # ordinary names within the tree
         assert verdict.status in (Status.FAIL, Status.INVALID)
     else:
         assert verdict.status is Status.INVALID, verdict
-    assert everything(prepared(str(one.folder), one.base)) == before
+    assert everything(clone_snapshot(str(one.folder), one.base)) == before
     assert not list(Path("/tmp").glob("escape*"))
 
 
 def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Mode and content of every file of a snapshot, but for the one that a test of ours counts in."""
+    """Returns mode and content of every file of a snapshot, except the file in which a test counts."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != "turn")
     return {str(path): (path.lstat().st_mode, path.read_bytes()) for path in files}
 
 
-def test_unusual_diffs_are_honest_ones(judge: Verifiers, made: dict[str, Made]) -> None:
+def test_unusual_diffs_are_honest_ones(verifiers: Verifiers, made: dict[str, Made]) -> None:
     one = made["heap"]
     right = one.repository.with_body(one.repository.right)
     binary = one.diff({"heap.py": right, "data.bin": "\0\1\2"})
@@ -265,23 +269,23 @@ def test_unusual_diffs_are_honest_ones(judge: Verifiers, made: dict[str, Made]) 
     mode = mode.replace(" 100644\n---", "\n---")
     assert "GIT binary patch" in binary and "rename to NOTES.md" in renamed and "new mode" in mode
     for diff in (binary, renamed, mode):
-        assert on_heap(judge, made, diff).status is Status.PASS, diff
+        assert on_heap(verifiers, made, diff).status is Status.PASS, diff
 
 
-def test_candidates_cannot_change_what_others_meet(judge: Verifiers, made: dict[str, Made]) -> None:
+def test_candidates_cannot_change_what_others_meet(verifiers: Verifiers, made: dict[str, Made]) -> None:
     one = made["heap"]
     body = (
         "import os, pathlib\nfor path in pathlib.Path('/testbed').rglob('*'):\n"
         "    path.is_file() and path.write_text('')\n"
         "os.system('rm -rf /testbed/* /usr/bin /tmp/*')\nreturn 1"
     )
-    assert on_heap(judge, made, one.patch(body)).status is not Status.PASS
+    assert on_heap(verifiers, made, one.patch(body)).status is not Status.PASS
     spaced = one.patch(f"{one.repository.right}  # again")
-    assert on_heap(judge, made, spaced).status is Status.PASS
+    assert on_heap(verifiers, made, spaced).status is Status.PASS
 
 
 def test_a_snapshot_holds_no_history(made: dict[str, Made]) -> None:
-    folder = prepared(str(made["calc"].folder), made["calc"].base)
+    folder = clone_snapshot(str(made["calc"].folder), made["calc"].base)
     log = git(folder / "git", "-c", "safe.directory=*", "log", "--all", "--format=%s")
     assert log == "base\n"
     assert sorted(path.name for path in folder.iterdir()) == ["git", "tree"]
@@ -293,8 +297,8 @@ def test_a_bundle_is_as_good_as_a_repository(made: dict[str, Made], tmp_path: Pa
     git(one.folder, "bundle", "create", "--quiet", str(bundle), "main")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TROOP_CACHE", str(tmp_path / "elsewhere"))
-        with Verifiers() as judge:
-            verdict = judged(judge, problem(one, snapshot=str(bundle)), one.patch(one.repository.right))
+        with Verifiers() as verifiers:
+            verdict = verify(verifiers, problem(one, snapshot=str(bundle)), one.patch(one.repository.right))
         assert verdict.status is Status.PASS
         assert (tmp_path / "elsewhere" / "snapshots" / one.base).is_dir()
 
@@ -311,12 +315,12 @@ def test_a_bundle_is_as_good_as_a_repository(made: dict[str, Made], tmp_path: Pa
     ],
 )
 def test_a_task_that_cannot_judge_is_at_fault(
-    judge: Verifiers, made: dict[str, Made], changes: dict[str, Any], reason: str
+    verifiers: Verifiers, made: dict[str, Made], changes: dict[str, Any], reason: str
 ) -> None:
     asked = Problem.model_validate(
         {"id": "p", "prompt": "?", "verifier": "patch", "reference": made["heap"].reference(**changes)}
     )
-    verdict = judge.verify(asked, made["heap"].patch("return min(items)"))
+    verdict = verifiers.verify(asked, made["heap"].patch("return min(items)"))
     assert verdict.status is Status.FAULT
     assert verdict.passed is None
     assert re.search(reason, verdict.reason), verdict.reason
@@ -327,11 +331,11 @@ def test_a_snapshot_that_vanishes_is_a_fault(
 ) -> None:
     monkeypatch.setenv("TROOP_CACHE", str(tmp_path))
     one = made["heap"]
-    with Verifiers() as judge:
+    with Verifiers() as verifiers:
         asked = problem(one, memory_mb=300)
-        assert judge.verify(asked, one.patch(one.repository.right)).passed
+        assert verifiers.verify(asked, one.patch(one.repository.right)).passed
         (tmp_path / "snapshots" / one.base).rename(tmp_path / "moved")
-        assert judge.verify(asked, one.patch(one.repository.wrong)).status is Status.FAULT
+        assert verifiers.verify(asked, one.patch(one.repository.wrong)).status is Status.FAULT
     gone = Problem.model_validate(
         {"id": "p", "prompt": "?", "verifier": "patch", "reference": one.reference(snapshot=str(tmp_path / "gone"))}
     )
@@ -339,9 +343,9 @@ def test_a_snapshot_that_vanishes_is_a_fault(
         PatchVerifier().verify(gone, one.patch("return 1"))
 
 
-def test_no_diff_is_no_candidate(judge: Verifiers, made: dict[str, Made]) -> None:
-    assert on_heap(judge, made, "I would use min().") == Verdict(Status.INVALID, "no diff in the completion")
-    assert judged_text(problem(made["heap"]), "I would use min().") is None
+def test_no_diff_is_no_candidate(verifiers: Verifiers, made: dict[str, Made]) -> None:
+    assert on_heap(verifiers, made, "I would use min().") == Verdict(Status.INVALID, "no diff in the completion")
+    assert candidate_text(problem(made["heap"]), "I would use min().") is None
 
 
 def sweep_of(one: Made, write_sweep: WriteSweep, **changes: Any) -> Path:
@@ -426,7 +430,7 @@ def test_references_are_checked(made: dict[str, Made]) -> None:
             PatchReference.model_validate(good | changes)
 
 
-def test_where_a_snapshot_lies_is_no_part_of_what_is_judged(made: dict[str, Made]) -> None:
+def test_where_a_snapshot_lies_is_no_part_of_the_reference(made: dict[str, Made]) -> None:
     here = problem(made["heap"])
     there = problem(made["heap"], snapshot="/elsewhere", environment="/env")
     other = problem(made["heap"], repeats=5)

@@ -12,14 +12,17 @@ import pyarrow as pa
 import pytest
 
 from jobs.numbers.cells import CellCounts
-from jobs.store import schema
-from jobs.store.catalogue import Run, choose_cells, read_problems, read_versions, write_problems
+from jobs.store import encode, schema
+from jobs.store.base import Store
+from jobs.store.catalogue import choose_cells, read_problems, read_versions, write_problems
 from jobs.store.check import check_run
 from jobs.store.commit import RunSink
+from jobs.store.counts import read_cells
+from jobs.store.database import open_database
+from jobs.store.encode import encode_verdicts
+from jobs.store.folder import DirectoryStore
 from jobs.store.layout import final_verdicts_key, verdicts_key
-from jobs.store.results import open_database, read_cells
-from jobs.store.schema import Footer, encode_verdicts, read_footer
-from jobs.store.store import DirectoryStore, Store
+from jobs.store.schema import Footer, read_footer
 from jobs.store.whole import read_table
 from sampling.errors import BadInput, StoreError
 from sampling.problems import Problem
@@ -58,10 +61,10 @@ def number_seed(unit: Unit) -> int:
     return 1000 + unit.number
 
 
-def commit(store: Store, unit: Unit, version: str = "v1", prefix: str = "") -> list[tuple[Sample, Verdict]]:
+def commit(store: Store, unit: Unit, version: str = "v1") -> list[tuple[Sample, Verdict]]:
     rows = rows_of(unit)
     samples, verdicts = [s for s, _ in rows], [v for _, v in rows]
-    RunSink(store, prefix, version).commit(unit, samples, verdicts, provenance_of(unit.model))
+    RunSink(store, version).commit(unit, samples, verdicts, provenance_of(unit.model))
     return rows
 
 
@@ -96,10 +99,10 @@ def problems_of(count: int, answer: str = "42") -> list[Problem]:
 
 
 def test_counts_are_those_of_plain_python(store: Store) -> None:
-    rows = [row for number in range(3) for row in commit(store, unit_of(number), prefix="run")]
-    other = commit(store, unit_of(0, "other"), prefix="run")
-    write_problems(store, "run", TASK, 0, problems_of(4))
-    cells = {cell.model: cell for cell in read_cells(Run(store, "run"))}
+    rows = [row for number in range(3) for row in commit(store, unit_of(number))]
+    other = commit(store, unit_of(0, "other"))
+    write_problems(store, TASK, 0, problems_of(4))
+    cells = {cell.model: cell for cell in read_cells(store)}
     assert list(cells) == [MODEL, "other"]
     check_counts(cells[MODEL], rows)
     check_counts(cells["other"], other)
@@ -110,8 +113,8 @@ def test_counts_are_those_of_plain_python(store: Store) -> None:
 def test_views(store: Store) -> None:
     rows = [row for number in range(2) for row in commit(store, unit_of(number))]
     commit(store, unit_of(1))  # loses: its samples must not be seen
-    write_problems(store, "", TASK, 0, problems_of(PROBLEMS))
-    with open_database(Run(store)) as db:
+    write_problems(store, TASK, 0, problems_of(PROBLEMS))
+    with open_database(store) as db:
         tokens, passed = db.sql("SELECT sum(tokens), count(*) FILTER (passed) FROM verdicts").fetchall()[0]
         assert (tokens, passed) == (sum(s.tokens for s, _ in rows), sum(v.status is Status.PASS for _, v in rows))
         joined = db.sql("""
@@ -126,7 +129,7 @@ def test_views(store: Store) -> None:
 
 
 def test_an_empty_run_has_empty_views(tmp_path: Path) -> None:
-    run = Run(DirectoryStore(tmp_path / "none"))
+    run = DirectoryStore(tmp_path / "none")
     assert read_cells(run) == []
     assert check_run(run) == []
     with open_database(run) as db:
@@ -148,25 +151,25 @@ def test_the_glob_is_exact(tmp_path: Path) -> None:
 
 
 def test_problems_are_written_once_and_the_newest_counts(store: Store) -> None:
-    first = write_problems(store, "", TASK, 0, problems_of(3))
-    assert write_problems(store, "", TASK, 0, problems_of(3)) == first
-    write_problems(store, "", TASK, 3, problems_of(1))
+    first = write_problems(store, TASK, 0, problems_of(3))
+    assert write_problems(store, TASK, 0, problems_of(3)) == first
+    write_problems(store, TASK, 3, problems_of(1))
     assert len(list(store.list("problems/"))) == 2
-    assert read_problems(Run(store))["problem_idx"].to_pylist() == [0, 1, 2, 3]
+    assert read_problems(store)["problem_idx"].to_pylist() == [0, 1, 2, 3]
 
 
 def test_a_changed_reference_replaces_the_old_one(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
-    new = write_problems(store, "", TASK, 0, problems_of(2, answer="new"))
-    old = write_problems(store, "", TASK, 0, problems_of(3, answer="old"))
+    new = write_problems(store, TASK, 0, problems_of(2, answer="new"))
+    old = write_problems(store, TASK, 0, problems_of(3, answer="old"))
     os.utime(tmp_path / old, (0, 0))
     assert new != old
-    found = read_problems(Run(store))["reference"].to_pylist()
+    found = read_problems(store)["reference"].to_pylist()
     assert found == ['{"answer":"new"}', '{"answer":"new"}', '{"answer":"old"}']
 
 
 def test_half_a_new_version_changes_nothing_and_a_whole_one_takes_over(tmp_path: Path) -> None:
-    store, run = DirectoryStore(tmp_path), Run(DirectoryStore(tmp_path))
+    store, run = DirectoryStore(tmp_path), DirectoryStore(tmp_path)
     for number in range(2):
         rows = commit(store, unit_of(number))
         os.utime(tmp_path / verdicts_key("v1", unit_of(number)), (0, 0))
@@ -175,7 +178,7 @@ def test_half_a_new_version_changes_nothing_and_a_whole_one_takes_over(tmp_path:
         rows = rows_of(unit_of(number))
         judged = read_footer(store.get(verdicts_key("v1", unit_of(number))))
         samples = [s for s, _ in rows]
-        RunSink(store, "", "v0").judge(unit_of(number), samples, [Verdict(Status.FAULT)] * len(rows), judged)
+        RunSink(store, "v0").judge(unit_of(number), samples, [Verdict(Status.FAULT)] * len(rows), judged)
         assert [cell.version for cell in choose_cells(read_versions(run))] == [chosen]
         assert read_cells(run)[0].n.sum() == faults
     assert read_cells(run, version="v1")[0].n.sum() == before
@@ -190,9 +193,9 @@ def test_a_compacted_shard_is_read_in_place_of_its_units(store: Store) -> None:
     table = pa.concat_tables([read_table(data, "verdicts", "here") for data in found])
     engine_s = sum(read_footer(data).engine_s for data in found)
     store.put_new(final_verdicts_key("v1", MODEL, TASK, 0), encode_verdicts(table, Footer("a", engine_s=engine_s)))
-    check_counts(read_cells(Run(store))[0], rows)
+    check_counts(read_cells(store)[0], rows)
     store.delete(verdicts_key("v1", unit_of(0)))
-    check_counts(read_cells(Run(store))[0], rows)
+    check_counts(read_cells(store)[0], rows)
 
 
 def test_duplicates_are_estimated_from_a_share_of_the_hashes(tmp_path: Path) -> None:
@@ -201,8 +204,8 @@ def test_duplicates_are_estimated_from_a_share_of_the_hashes(tmp_path: Path) -> 
     for number in range(2):
         unit = Unit(MODEL, TASK, number, 0, 1, number * per_unit, (number + 1) * per_unit)
         samples = [Sample(0, unit.first_sample + i, f"text {i}", "stop", 1, 1, 1, 1.0) for i in range(per_unit)]
-        RunSink(store, "", "v1").commit(unit, samples, [Verdict(Status.FAIL)] * per_unit, provenance_of(MODEL))
-    assert read_cells(Run(store))[0].duplicate_rate == pytest.approx(0.5)
+        RunSink(store, "v1").commit(unit, samples, [Verdict(Status.FAIL)] * per_unit, provenance_of(MODEL))
+    assert read_cells(store)[0].duplicate_rate == pytest.approx(0.5)
 
 
 def test_outcomes_without_text(tmp_path: Path) -> None:
@@ -215,13 +218,13 @@ def test_outcomes_without_text(tmp_path: Path) -> None:
             "passed": [True, False, True],
         }
     )
-    RunSink(store, "", "imported").put_verdicts(unit, table, Footer("a1"))
-    cell = read_cells(Run(store))[0]
+    RunSink(store, "imported").put_verdicts(unit, table, Footer("a1"))
+    cell = read_cells(store)[0]
     assert (cell.n.tolist(), cell.c.tolist(), cell.problem_ids) == ([2, 1], [1, 1], ("0", "2"))
     assert (cell.tokens, cell.prompt_tokens, cell.duplicate_rate, cell.answers, cell.tiers) == (0, 0, None, (), {})
     assert cell.n.dtype == np.int64
-    assert check_run(Run(store)) == []
-    with open_database(Run(store)) as db:
+    assert check_run(store) == []
+    with open_database(store) as db:
         assert db.sql("SELECT count(*) FROM samples").fetchall() == [(0,)]
 
 
@@ -232,9 +235,9 @@ def test_columns_of_other_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     key = verdicts_key("v1", unit_of(1))
     table = read_table(store.get(verdicts_key("v1", unit_of(0))), "verdicts", "here")
     table = table.drop(["shared", "text_hash"]).append_column("mood", pa.array(["good"] * len(table)))
-    store.put_new(key, schema.write_table(table, "verdicts", {"attempt": "a"}, 1000))
-    assert read_cells(Run(store))[0].n.sum() == 2 * sum(v.status is not Status.FAULT for _, v in rows_of(unit_of(0)))
-    with open_database(Run(store)) as db:
+    store.put_new(key, encode.write_table(table, "verdicts", {"attempt": "a"}, 1000))
+    assert read_cells(store)[0].n.sum() == 2 * sum(v.status is not Status.FAULT for _, v in rows_of(unit_of(0)))
+    with open_database(store) as db:
         assert db.sql("SELECT count(*), count(mood), count(shared) FROM verdicts").fetchall() == [(80, 40, 40)]
 
 
@@ -244,17 +247,17 @@ def test_a_newer_schema_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.M
     commit(store, unit_of(0))
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"u0000000.parquet: has verdicts schema version 3"):
-        read_cells(Run(store))
+        read_cells(store)
 
 
 def test_a_whole_run_passes_the_check(store: Store) -> None:
     for number in (0, 1, 0):
-        commit(store, unit_of(number), prefix="run")
-    assert check_run(Run(store, "run")) == []
+        commit(store, unit_of(number))
+    assert check_run(store) == []
 
 
 def test_all_damage_is_found(tmp_path: Path) -> None:
-    store, run = DirectoryStore(tmp_path), Run(DirectoryStore(tmp_path))
+    store, run = DirectoryStore(tmp_path), DirectoryStore(tmp_path)
     for number in range(5):
         commit(store, unit_of(number))
     footers = [read_footer(store.get(verdicts_key("v1", unit_of(number)))) for number in range(5)]
@@ -278,13 +281,13 @@ def test_scores_are_counted_by_answer_and_what_is_no_number_is_left_out(
     said = [("x", 0.5), ("y", 0.5), ("x", 0.5), (None, 2.0), ("y", float("nan")), (None, None), ("y", 1.0), ("z", 1.0)]
     samples = [Sample(i // 4, i % 4, "", "stop", 1, 1, 0, 0.0) for i in range(8)]
     verdicts = [Verdict(Status.PASS if a == "x" else Status.FAIL, answer=a, score=s) for a, s in said]
-    RunSink(store, "", "v1").commit(unit, samples, verdicts, provenance_of("m"))
-    (cell,) = read_cells(Run(store))
+    RunSink(store, "v1").commit(unit, samples, verdicts, provenance_of("m"))
+    (cell,) = read_cells(store)
     (first, second), said_so = cell.scored, cell.unscorable
     assert said_so == "1 samples have a score that is no number; they are no candidates"
     assert [first.score.tolist(), first.answer.tolist()] == [[0.5, 0.5, 2.0], [0, 1, -1]]
     assert [first.count.tolist(), first.right.tolist()] == [[2, 1, 1], [2, 0, 0]]
     assert [second.score.tolist(), second.count.tolist()] == [[1.0, 1.0], [1, 1]]
     monkeypatch.setattr("jobs.store.scores.MOST_SCORES", 4)
-    (cell,) = read_cells(Run(store))
+    (cell,) = read_cells(store)
     assert cell.scored == ()

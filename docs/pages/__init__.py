@@ -1,0 +1,1 @@
+"""Pages made from the code: a table under each marker of docs/*.md, written by ``make docs`` and held by a test."""

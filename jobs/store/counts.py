@@ -1,0 +1,147 @@
+"""Per-problem counts of a run, for the estimators: DuckDB counts, Python sees one row per problem."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.numbers.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredSamples
+from jobs.numbers.doubts import NEAR
+from jobs.store.base import Store
+from jobs.store.catalogue import read_problems
+from jobs.store.opened import OpenCell, open_cells, undisturbed
+from jobs.store.schema import HASH_STRIDE
+from jobs.store.scores import scored_samples, why_unscored
+
+
+def read_cells(store: Store, version: str | None = None, scores: str | None = None) -> list[CellCounts]:
+    """The counts of every model on every task, of the problems that have at least one verdict.
+
+    ``version`` is of the verifiers, ``scores`` of the scores; without them the rules of jobs.store.catalogue and
+    jobs.store.scores choose.
+    """
+
+    def read() -> list[CellCounts]:
+        with open_cells(store, version, scores) as (db, cells):
+            ids = _problem_ids(read_problems(store))
+            return [_read_cell(db, cell, ids) for cell in cells]
+
+    return undisturbed(read)
+
+
+def _read_cell(db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple[str, int], str]) -> CellCounts:
+    counts, statuses, tiers = _counted(db, cell)
+    idx = counts["problem_idx"]
+    task = cell.cell.task
+    scored, unscorable = _scored(db, cell, counts)
+    exact, hashed = not counts["unhashed"].any(), counts["unhashed"].sum() < (counts["n"] + counts["faults"]).sum()
+    return CellCounts(
+        model=cell.cell.model,
+        task=task,
+        problem_ids=tuple(ids.get((task, int(i)), str(i)) for i in idx),
+        n=_ints(counts["n"]),
+        c=_ints(counts["c"]),
+        faults=_ints(counts["faults"]),
+        timeouts=_ints(counts["timeouts"]),
+        status_counts=statuses,
+        tokens=int(counts["tokens"].sum()),
+        prompt_tokens=int(counts["prompt_tokens"].sum()),
+        engine_s=sum(footer.engine_s for footer in cell.footers),
+        judge_usd=sum(footer.judge_usd for footer in cell.footers),
+        duplicate_rate=_duplicate_rate(db, cell, exact),
+        billed_prompt_tokens=int(counts["billed"].sum()),
+        answers=_answers(db, cell, idx) if counts["answers"].any() else (),
+        tiers=tiers,
+        version=cell.cell.version,
+        scored=scored,
+        scores=cell.scores.version if scored else "",
+        unscorable=unscorable,
+        copies=_copies(db, cell, exact) if hashed else None,
+    )
+
+
+def _scored(
+    db: duckdb.DuckDBPyConnection, cell: OpenCell, counts: Mapping[str, Counts]
+) -> tuple[tuple[ScoredSamples, ...], str]:
+    """The scored samples of each problem, where there are scores, and what they lack."""
+    rows = cell.score_rows
+    if rows is None or (rows.scores is None and not counts["scores"].any()):
+        return (), ""
+    scored, too_many = scored_samples(db, rows, counts["problem_idx"])
+    return scored, too_many or why_unscored(db, rows, int(counts["all"].sum()))
+
+
+def _counted(db: duckdb.DuckDBPyConnection, cell: OpenCell) -> tuple[dict[str, Counts], dict[str, int], dict[str, int]]:
+    """What is counted by problem, in the order of problem_idx, and how often each status and each tier occurs.
+
+    One pass over the rows for all of it, by problem, status and tier; the few rows that gives are added up here.
+    """
+    parts = db.sql(f"""
+        SELECT problem_idx, status, tier, count(*) AS "all", count(*) FILTER (passed) AS c,
+            coalesce(sum(tokens), 0)::BIGINT AS tokens, coalesce(max(prompt_tokens), 0) AS prompt_tokens,
+            coalesce(sum(prompt_tokens), 0)::BIGINT AS billed,
+            count(*) - count(text_hash) AS unhashed, count(answer) AS answers, count(score) AS scores
+        FROM {cell.verdicts} GROUP BY problem_idx, status, tier ORDER BY problem_idx""").to_arrow_table()
+    for name, wanted in (("faults", pc.equal), ("n", pc.not_equal)):
+        parts = parts.append_column(name, pc.if_else(wanted(parts["status"], "fault"), parts["all"], 0))
+    late = pc.if_else(pc.equal(parts["status"], "timeout"), parts["all"], 0)
+    parts = parts.append_column("timeouts", late)
+    sums = [name for name in parts.column_names if name not in ("problem_idx", "status", "tier", "prompt_tokens")]
+    whole = parts.group_by("problem_idx", use_threads=False).aggregate(
+        [("prompt_tokens", "max"), *((name, "sum") for name in sums)]
+    )
+    counts = {name.removesuffix("_sum").removesuffix("_max"): _ints(whole[name]) for name in whole.column_names}
+    return counts, _shares(parts, "status"), _shares(parts, "tier")
+
+
+def _shares(parts: pa.Table, name: str) -> dict[str, int]:
+    """How many rows have each value of a column; those without one are not counted."""
+    whole = parts.group_by(name, use_threads=False).aggregate([("all", "sum")]).sort_by(name)
+    pairs = zip(whole[name].to_pylist(), whole["all_sum"].to_pylist(), strict=True)
+    return {value: count for value, count in pairs if value is not None}
+
+
+def _duplicate_rate(db: duckdb.DuckDBPyConnection, cell: OpenCell, exact: bool) -> float | None:
+    """The share of texts that occurred before in their problem; where not all hashes are kept, among those that are."""
+    kept = "text_hash IS NOT NULL" if exact else f"text_hash % {HASH_STRIDE} = 0"
+    rows = f"SELECT count(*) AS n FROM {cell.verdicts} WHERE {kept} GROUP BY problem_idx, text_hash"
+    texts, distinct = db.execute(f"SELECT coalesce(sum(n), 0), count(*) FROM ({rows})").fetchall()[0]
+    return 1 - int(distinct) / int(texts) if texts else None
+
+
+def _copies(db: duckdb.DuckDBPyConnection, cell: OpenCell, exact: bool) -> Copies | None:
+    """How many pairs of a problem's samples have the same text; near ones share a block of ``NEAR`` indices."""
+    kept = "text_hash IS NOT NULL" if exact else f"text_hash % {HASH_STRIDE} = 0"
+    found = db.execute(f"""
+        WITH parts AS (SELECT problem_idx, text_hash, count(*) AS n FROM {cell.verdicts} WHERE {kept}
+            GROUP BY problem_idx, text_hash, sample_idx // {NEAR}),
+        texts AS (SELECT sum(n) AS n, sum(n * (n - 1)) AS near FROM parts GROUP BY problem_idx, text_hash),
+        blocks AS (SELECT problem_idx, count(*) AS n FROM {cell.verdicts} GROUP BY problem_idx, sample_idx // {NEAR}),
+        problems AS (SELECT sum(n) AS n, sum(n * (n - 1)) AS near FROM blocks GROUP BY problem_idx)
+        SELECT sum(near), sum(n * (n - 1)) FROM texts UNION ALL SELECT sum(near), sum(n * (n - 1)) FROM problems
+        """).fetchall()
+    (near_equal, equal), (near, pairs) = ((int(a or 0), int(b or 0)) for a, b in found)
+    return Copies(near_equal, near, equal - near_equal, pairs - near, 1.0 if exact else 1 / HASH_STRIDE)
+
+
+def _answers(db: duckdb.DuckDBPyConnection, cell: OpenCell, idx: Counts) -> tuple[AnswerCounts, ...]:
+    """The distinct answers of each problem in ``idx``, most frequent first; right if most of its verdicts say so."""
+    found = db.execute(f"""
+        SELECT problem_idx, count(*) AS n, 2 * count(*) FILTER (passed) > count(*) AS is_right
+        FROM {cell.verdicts} WHERE answer IS NOT NULL AND status <> 'fault'
+        GROUP BY problem_idx, answer ORDER BY problem_idx, n DESC, answer""").fetchnumpy()
+    starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
+    n, right = _ints(found["n"]), np.asarray(found["is_right"], dtype=np.bool_)
+    return tuple(AnswerCounts(n[a:b], right[a:b]) for a, b in zip(starts, ends, strict=True))
+
+
+def _problem_ids(problems: pa.Table) -> dict[tuple[str, int], str]:
+    columns = [problems[name].to_pylist() for name in ("task", "problem_idx", "problem_id")]
+    return {(task, idx): name for task, idx, name in zip(*columns, strict=True)}
+
+
+def _ints(column: Any) -> Counts:
+    return np.asarray(column, dtype=np.int64)

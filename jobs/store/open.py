@@ -1,0 +1,51 @@
+"""Opening a store by its URI, and proving before a run that it keeps its promise."""
+
+import contextlib
+import uuid
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from jobs.store.base import Store, StoreOptions
+from jobs.store.folder import DirectoryStore
+from jobs.store.layout import PROBE
+from sampling.errors import BadInput, StoreError
+
+
+def open_store(uri: str, options: StoreOptions | None = None) -> Store:
+    """The store at a path, a ``file://`` or an ``s3://bucket/prefix`` URI; nothing is contacted or written yet."""
+    parts = urlsplit(uri)
+    if parts.scheme == "s3":
+        from jobs.store.s3 import S3Store  # boto3 takes a third of a second to import
+
+        if not parts.netloc:
+            raise BadInput(f"{uri}: no bucket; expected s3://bucket/prefix")
+        return S3Store(parts.netloc, parts.path.strip("/"), options or StoreOptions())
+    if parts.scheme == "file":
+        return DirectoryStore(Path(unquote(parts.path)))
+    if "://" in uri or not uri:
+        raise BadInput(
+            f"{uri or 'an empty store'}: cannot be opened; allowed: a path, file:///path, s3://bucket/prefix"
+        )
+    return DirectoryStore(Path(uri).expanduser().absolute())
+
+
+def probe_store(store: Store) -> None:
+    """Proves before a run that the store is there, can be written, and refuses a second create of one key.
+
+    Raises StoreError in one line. A store that breaks the promise only when creates race is not found out here; the
+    results stay right even there, since every verdict file names the samples it was made from.
+    """
+    store.check()
+    key = f"{PROBE}{uuid.uuid4().hex}"
+    first, second = store.put_new(key, b"first"), store.put_new(key, b"second")
+    kept = store.get(key)
+    listed = [info.key for info in store.list(key)]
+    with contextlib.suppress(StoreError):  # who may not delete may still run: Troop deletes nothing it needs to
+        store.delete(key)
+    if not first or second or kept != b"first":
+        raise StoreError(
+            f"{store.uri}: does not honour create-only writes (If-None-Match), so two writers could overwrite each "
+            "other; use another store, or --allow-weak-store if you are sure that only one run writes here"
+        )
+    if listed != [key]:
+        raise StoreError(f"{store.uri}: an object just written is not listed; Troop needs a consistent listing")

@@ -1,0 +1,277 @@
+"""References: what each verifier needs to judge a problem. One model for each kind, and none is shown to a model."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sampling.theorems import read_theorem
+from sampling.validate import Plain
+
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
+
+
+class Limits(Plain):
+    """Time and memory that a candidate may use; a candidate that needs more counts as wrong."""
+
+    time_limit_s: float = Field(default=5.0, gt=0)
+    """Seconds of wall time, and of CPU time, for one run of a candidate. Example: `10`.
+
+    One run is one case of ``stdio``, and all cases or tests of ``python`` together. A machine slower than the reference
+    machine gets up to 5 times as much; wall time for which no core was free is given back, as much again at most.
+    """
+
+    memory_mb: int = Field(default=512, ge=16)
+    """Megabytes (2^20 bytes) of memory for one run of a candidate, at least 16. Example: `1024`."""
+
+
+class StdioCase(Plain):
+    """One run of a program: its input and the right output."""
+
+    stdin: str
+    """Text that the program reads from standard input."""
+
+    stdout: str
+    """Text that it has to print, as ``checker`` compares it."""
+
+
+class StdioReference(Limits):
+    """A whole program judged by its output. It passes if its output is right for every case."""
+
+    cases: tuple[StdioCase, ...] = Field(min_length=1)
+    """Inputs and outputs, at least one; the program is run for each in turn, up to the first that is wrong.
+
+    Example: `[{"stdin": "1 2\\n", "stdout": "3\\n"}]`.
+    """
+
+    checker: Literal["tokens", "lines", "exact", "float"] = "tokens"
+    """Comparison of outputs: ``tokens`` compares words, whatever white space is between them.
+
+    ``lines`` compares lines without white space at their ends and without empty lines at the end; ``exact`` compares
+    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth.
+    """
+
+
+class CallCase(Plain):
+    """One call of the entry point and the value that it must return."""
+
+    args: list[Any]
+    """Arguments of the call, in order. Example: `[[3, 1, 2], true]`."""
+
+    expected: Any
+    """Value that the call must return, compared with Python's ``==`` on built-in types.
+
+    Floats are equal within a relative or absolute error of a millionth, and a tuple may stand for a list.
+    """
+
+
+class PythonReference(Limits):
+    """A function judged in one of three ways: by calls (``cases``), by test source (``tests``) or by ``asserts``."""
+
+    entry_point: str | None = None
+    """Name of the function that the candidate must define, or a method such as `Solution.solve`.
+
+    Needed with ``cases`` and ``tests``. With ``asserts`` the default is the functions that they call.
+    """
+
+    cases: tuple[CallCase, ...] | None = Field(default=None, min_length=1)
+    """Calls of the entry point with the values they must return. Example: `[{"args": [1, 2], "expected": 3}]`."""
+
+    tests: str | None = None
+    """Python source that defines ``check(candidate)``, which is called with the entry point; HumanEval's form.
+
+    It passes when ``check`` returns and fails when it raises. Example: `def check(f):\\n    assert f(1, 2) == 3`.
+    """
+
+    setup: str = ""
+    """Python source that runs before the candidate, and before the tests. Example: `import math`."""
+
+    asserts: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Python statements that run in order, each of which must not raise; MBPP's form.
+
+    Example: `["assert add(1, 2) == 3"]`.
+    """
+
+    prefix: str = ""
+    """Code in the prompt that a completion continues, such as a signature with its docstring."""
+
+    shared: bool = False
+    """Runs candidate and test in one process, where the candidate can forge a pass: every verdict says so.
+
+    Only for tests that need objects of the candidate's own classes; not with ``cases``, which need none.
+    """
+
+    @model_validator(mode="after")
+    def _one_way_to_judge(self) -> "PythonReference":
+        given = [name for name in ("cases", "tests", "asserts") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of cases, tests, asserts is needed, got {given or 'none'}")
+        if self.asserts is None and not self.entry_point:
+            raise ValueError("entry_point is needed with cases or tests")
+        return self
+
+
+class AnswerReference(Plain):
+    """The right answer of a ``math``, ``choice`` or ``exact`` problem."""
+
+    answer: str
+    """Right answer: a number or LaTeX for ``math``, one letter or digit for ``choice``, the whole text for ``exact``.
+
+    ``math`` accepts every equal value (`1/2`, `0.5`, `\\frac{1}{2}`). ``choice`` ignores brackets and case (`B`,
+    `(b)`). ``exact`` ignores white space around the text and the kind of line ends.
+    """
+
+
+# Files that decide which tests run and what their results are; a patch that touches one is refused.
+DECIDES_HOW_TESTS_RUN = (
+    *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg"),
+    *("tox.ini", "noxfile.py", "sitecustomize.py", "usercustomize.py", "*.pth", "*.pyc", "*.egg-info", "*.dist-info"),
+    *("pytest.py", "pytest/*", "_pytest/*", "unittest.py", "unittest/*"),
+)
+
+
+class PatchReference(Limits):
+    """A repository at a commit, tests that a patch has to make pass, and tests that it must not break.
+
+    The repository is either a ``snapshot`` or in a container ``image``; give one of them.
+    """
+
+    time_limit_s: float = Field(default=600.0, gt=0)
+    """Seconds of wall time, and of CPU time, for one run of the tests; slower machines get up to 5 times as much."""
+
+    memory_mb: int = Field(default=4096, ge=16)
+    """Megabytes (2^20 bytes) of memory for all processes of one run of the tests together."""
+
+    snapshot: str | None = Field(default=None, min_length=1)
+    """Git repository or bundle that holds ``base_commit``, on every node. Default: ``image`` is used.
+
+    A relative path starts at the folder of the problem's file. Example: `repos/calc`.
+    """
+
+    image: str | None = Field(default=None, pattern=r"^[a-z0-9][\w.:/@-]*$")
+    """Container image that has the repository at ``/testbed``; it is pulled if needed. Default: ``snapshot`` is used.
+
+    Example: `swebench/sweb.eval.x86_64.django_1776_django-11910:latest`.
+    """
+
+    base_commit: str = Field(pattern=r"^[0-9a-f]{40}$")
+    """Commit that the patch applies to: 40 hexadecimal digits in small letters."""
+
+    test_patch: str = Field(pattern=r"\S")
+    """Unified diff that adds or changes the tests; it is applied after the candidate's patch."""
+
+    fail_to_pass: tuple[str, ...] = Field(min_length=1)
+    """Tests that must pass with the patch, at least one; a candidate may not touch their files.
+
+    Names are as the runner prints them. Without any patch, at least one of them has to fail. Example:
+    `["tests/test_calc.py::test_add"]`.
+    """
+
+    pass_to_pass: tuple[str, ...] = ()
+    """Tests that pass without the patch and must still pass with it, named as in ``fail_to_pass``."""
+
+    test_command: str = Field(pattern=r"\S")
+    """Shell text that runs the tests, at the root of the tree. Example: `python -m pytest tests/test_calc.py`.
+
+    With ``control`` the name of one more file or module of tests is appended to it.
+    """
+
+    results: Literal["pytest", "unittest", "sympy"] = "pytest"
+    """Format of the test command's output: pytest's summary, unittest's verbose lines, or SymPy's ``bin/test``."""
+
+    control: bool = True
+    """Runs ten tests of Troop's own with random names among the tests; half of them have to fail.
+
+    A run in which they do not end as they must gives no results, so a patch that fakes all results does not pass. It
+    must be false with results ``sympy``, whose runner takes no further file.
+    """
+
+    environment: str | None = None
+    """Prefix of the Python installation or virtual environment that runs the tests on a ``snapshot``.
+
+    A relative path starts at the folder of the problem's file. Default: the environment that Troop runs in. An image
+    has its own.
+    """
+
+    protected: tuple[str, ...] = DECIDES_HOW_TESTS_RUN
+    """Patterns of files that a patch must not touch, because they decide which tests run or how they end.
+
+    A pattern without a slash matches a file or folder of that name anywhere, one with a slash the whole path. Default:
+    ``conftest.py``, ``pyproject.toml``, ``setup.cfg``, ``*.pth`` and their like.
+    """
+
+    repeats: int = Field(default=1, ge=1, le=99)
+    """Runs of the tests for each sample, an odd number; each test has to pass in most of them. Example: `3`.
+
+    Runs stop as soon as the result is certain.
+    """
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "PatchReference":
+        if (self.snapshot is None) == (self.image is None):
+            raise ValueError("exactly one of snapshot, image is needed")
+        if self.repeats % 2 == 0:
+            raise ValueError(f"repeats: {self.repeats} runs can be a tie; an odd number is needed")
+        if self.control and self.results == "sympy":
+            raise ValueError(
+                "control: SymPy's runner takes no further file of tests; with results sympy, set it to false"
+            )
+        return self
+
+
+class JudgeReference(Plain):
+    """The right answer, a rubric, or both, by which the sweep's judge (a language model) judges."""
+
+    answer: str = ""
+    """Right answer, shown to the judge beside the candidate's. Default: the judge sees the rubric alone."""
+
+    rubric: str = ""
+    """Rule for a right answer to this problem, in addition to the rubric of the sweep's judge."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "JudgeReference":
+        if not (self.answer or self.rubric):
+            raise ValueError("at least one of answer, rubric is needed")
+        return self
+
+
+class LeanReference(Limits):
+    """A theorem to prove in Lean 4. The limits are for one proof, beyond what the header needs."""
+
+    header: str = ""
+    """Lean source before the theorem: imports and open namespaces. Example: `import Mathlib\\nopen Real\\n`.
+
+    Every process elaborates it once and keeps it for all problems with the same header.
+    """
+
+    statement: str
+    """Theorem to prove, `theorem NAME … : …`; a proof or ``sorry`` after it is left out.
+
+    Example: `theorem sum (a b : ℕ) : a + b = b + a`.
+    """
+
+    time_limit_s: float = Field(default=60.0, gt=0)
+    """Seconds of wall time for one proof; slower machines get up to 5 times as much.
+
+    Time for which no core was free is given back, as much again at most.
+    """
+
+    memory_mb: int = Field(default=4096, ge=16)
+    """Megabytes (2^20 bytes) of memory for one proof, in addition to what the header takes."""
+
+    @field_validator("statement")
+    @classmethod
+    def _a_theorem(cls, text: str) -> str:
+        return read_theorem(text).statement
+
+
+Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference | PatchReference
+REFERENCES: dict[str, type[Reference]] = {
+    "patch": PatchReference,
+    "stdio": StdioReference,
+    "python": PythonReference,
+    "math": AnswerReference,
+    "choice": AnswerReference,
+    "exact": AnswerReference,
+    "judge": JudgeReference,
+    "lean": LeanReference,
+}

@@ -1,0 +1,182 @@
+"""Problems of a task's file: rows are read, chosen, given their few-shot examples and turned into prompts.
+
+``load_task`` depends on the files alone: the same files give the same problems in the same order, on every node.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sampling.errors import BadInput
+from sampling.problems import Message, Problem, check_problems
+from sampling.references import AnswerReference, JudgeReference, Limits, PatchReference, Reference
+from sampling.tasks.questions import Question
+from sampling.tasks.recipes import KINDS, RECIPES, Recipe
+from sampling.tasks.rows import read_rows
+from sampling.tasks.templates import Style, ask, choose_shots, read_fixed_shots, read_template, show
+from sampling.validate import parse
+
+R = TypeVar("R", Question, Problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Choice and order of a file's problems; fields as in ``TaskSpec``."""
+
+    without: tuple[str, ...] = ()
+    shuffle: bool = False
+
+    def choose(self, rows: Iterable[R], only: str | None) -> list[R]:
+        kept = [row for row in rows if fnmatchcase(row.id, only or "*") and not self.excludes(row)]
+        return sorted(kept, key=lambda row: hashlib.sha256(row.id.encode()).digest()) if self.shuffle else kept
+
+    def excludes(self, row: Question | Problem) -> bool:
+        text = row.fields["question"] if isinstance(row, Question) else row.asked
+        return any(part in text for part in self.without)
+
+
+ALL = Which()
+
+
+def load_task(
+    kind: str,
+    path: str | Path,
+    *,
+    only: str | None = None,
+    limit: int | None = None,
+    skip: int = 0,
+    few_shot: str | Path | None = None,
+    shots: int | None = None,
+    style: Style = "base",
+    prompt: Path | None = None,
+    limits: Limits | None = None,
+    which: Which = ALL,
+) -> tuple[Problem, ...]:
+    """Returns the problems of one file; raises BadInput with one line that names the file and what is allowed."""
+    if kind not in KINDS:
+        raise BadInput(f"{kind!r} is no kind of task; allowed: {', '.join(KINDS)}")
+    place = str(path)
+    if kind == "jsonl":
+        _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
+        problems = _slice(which.choose(_unique(_read_own_problems(place, style)), only), skip, limit)
+    else:
+        recipe = RECIPES[kind]
+        if not recipe.few_shot:
+            _refuse(kind, few_shot=few_shot, shots=shots)
+        text = read_template(kind, style, prompt, recipe.needs)
+        rows = _read_questions(recipe, place)
+        pool = _read_questions(recipe, str(few_shot)) if few_shot else None
+        examples = _Examples(kind, style, text, rows, pool, shots, read_fixed_shots(kind, prompt), which)
+        free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
+        asked = _slice(which.choose(free, only), skip, limit)
+        problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
+    return check_problems(
+        (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
+    )
+
+
+class _Examples:
+    """Few-shot examples of a task: a pool to draw from, the fixed text, or none."""
+
+    def __init__(
+        self,
+        kind: str,
+        style: Style,
+        text: str,
+        rows: Sequence[Question],
+        given: Sequence[Question] | None,
+        shots: int | None,
+        fixed: str,
+        which: Which,
+    ) -> None:
+        recipe = RECIPES[kind]
+        self.fixed = ""
+        pool = given if given is not None else [row for row in rows if row.id in recipe.own_pool]
+        self.pool = [row for row in pool if row.answer.strip() and not which.excludes(row)]
+        self.shots = shots if shots is not None else recipe.shots if style == "base" or given is not None else 0
+        if self.shots and not pool:
+            if shots is not None or style == "chat":
+                raise BadInput(f"shots: {self.shots} examples of {kind} asked for, but no few_shot file is given")
+            self.fixed, self.shots = fixed, 0
+        self.text = text
+
+    def for_question(self, question: Question) -> list[Question]:
+        return choose_shots(question, self.pool, self.shots)
+
+
+def _problem(
+    recipe: Recipe, style: Style, text: str, row: Question, examples: _Examples, limits: Limits | None
+) -> Problem:
+    shots = examples.for_question(row)
+    common: dict[str, Any] = {
+        "id": row.id,
+        "verifier": row.verifier,
+        "reference": _with_limits(row.reference, limits),
+        "solution": row.solution,
+    }
+    if style == "chat":
+        turns = [turn for shot in shots for turn in (("user", ask(text, shot)), ("assistant", shot.answer))]
+        turns.append(("user", ask(text, row)))
+        return Problem(**common, messages=tuple(Message.model_validate({"role": r, "content": c}) for r, c in turns))
+    shown = "".join(show(text, shot) + "\n\n" for shot in shots)
+    return Problem(**common, prompt=examples.fixed + shown + ask(text, row), stop=recipe.stop)
+
+
+def _read_questions(recipe: Recipe, place: str) -> list[Question]:
+    rows = enumerate(read_rows(place, recipe.columns))
+    return _unique((where, recipe.read(data, where, index)) for index, (where, data) in rows)
+
+
+def _read_own_problems(place: str, style: Style) -> Iterator[tuple[str, Problem]]:
+    for where, data in read_rows(place):
+        problem = parse(Problem, data, where)
+        if style == "chat" and problem.prompt is not None:
+            turn = Message(role="user", content=problem.prompt)
+            problem = problem.model_copy(update={"prompt": None, "messages": (turn,)})
+        yield where, problem
+
+
+def _unique(rows: Iterable[tuple[str, R]]) -> list[R]:
+    """Returns the rows without their places; raises BadInput where an id occurs a second time."""
+    first: dict[str, str] = {}
+    kept = []
+    for where, row in rows:
+        if row.id in first:
+            raise BadInput(
+                f"{where}: id {row.id!r} occurs more than once (first at {first[row.id]}); ids must be unique"
+            )
+        first[row.id] = where
+        kept.append(row)
+    return kept
+
+
+def _slice(rows: Sequence[R], skip: int, limit: int | None) -> Sequence[R]:
+    return rows[skip : None if limit is None else skip + limit]
+
+
+def _refuse(kind: str, **given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            allowed = [kind for kind, recipe in RECIPES.items() if recipe.few_shot or name not in ("few_shot", "shots")]
+            raise BadInput(f"{name}: not for tasks of kind {kind!r}; allowed for {', '.join(allowed)}")
+
+
+def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
+    """Returns the reference with the limits that a task gives; references by answer have none."""
+    if limits is None or isinstance(reference, AnswerReference | JudgeReference):
+        return reference
+    return reference.model_copy(update=limits.model_dump(exclude_unset=True))
+
+
+def _with_absolute_paths(problem: Problem, place: str) -> Problem:
+    """Returns the problem with the paths in its reference taken from the folder of the file at ``place``."""
+    reference = problem.reference
+    if not isinstance(reference, PatchReference) or "://" in place:
+        return problem
+    folder = Path(place).resolve().parent
+    paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
+    moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
+    return problem.model_copy(update={"reference": reference.model_copy(update=moved)}) if moved else problem

@@ -1,0 +1,118 @@
+"""docs/problems.md: every example and every table of answers on the page is verified, and no verifier is missing."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import get_args
+
+import pytest
+
+from sampling import problems
+from sampling.problems import Problem, VerifierKind
+from sampling.references import REFERENCES, LeanReference
+from sampling.validate import parse_json
+from tests.support.places import ROOT
+from verify.answers import choice_answer, math_answer
+from verify.compare import CHECKERS, same_output, same_value
+from verify.lean.proof import refusal
+from verify.verdict import Status
+from verify.verifiers import Verifiers, candidate_text
+
+PAGE = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+KINDS = get_args(VerifierKind)
+FENCE = re.compile(r"^(?P<mark>~~~+)(?:json|text) (?P<word>\w+)\n(?P<text>.*?)^(?P=mark)$", re.MULTILINE | re.DOTALL)
+Example = tuple[str, str, str]  # a problem line, a completion, and the status that the page gives it
+
+
+def examples(kind: str) -> Iterator[Example]:
+    line = ""
+    for block in FENCE.finditer(SECTIONS[kind]):
+        if block["word"] == "problem":
+            line = block["text"].removesuffix("\n")
+        else:
+            yield line, block["text"], block["word"]
+
+
+def rows(section: str, *columns: str) -> list[list[str]]:
+    """The rows of the table with these columns, without the backticks around cells."""
+    head = "| " + " | ".join(columns) + " |\n"
+    lines = SECTIONS[section].partition(head)[2].split("\n\n")[0].strip().split("\n")[1:]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def problem_of(line: str) -> Problem:
+    assert "\n" not in line
+    return parse_json(Problem, line.encode(), "the page")
+
+
+@pytest.fixture(scope="module")
+def verifiers() -> Iterator[Verifiers]:
+    with Verifiers() as verifiers:
+        yield verifiers
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_verifier_has_an_example_that_passes_and_one_that_fails(kind: str) -> None:
+    found = list(examples(kind))
+    assert {problem_of(line).verifier for line, _, _ in found} == {kind}
+    assert {"pass", "fail"} <= {word for _, _, word in found} <= {status.value for status in Status}
+
+
+@pytest.mark.parametrize(("line", "completion", "word"), [e for kind in KINDS for e in examples(kind)])
+def test_an_example_ends_as_the_page_says(verifiers: Verifiers, line: str, completion: str, word: str) -> None:
+    problem = problem_of(line)
+    candidate = candidate_text(problem, completion)
+    if problem.verifier in ("lean", "patch", "judge"):  # they need tools that not every machine has
+        assert (candidate is None) == (word == "invalid")
+        if isinstance(problem.reference, LeanReference) and candidate:
+            assert (refusal(candidate) is None) == (word == "pass")
+        return
+    verdict = verifiers.verify(problem, completion)
+    assert verdict.status == word, verdict.reason
+
+
+def test_every_model_of_a_problem_line_has_its_block() -> None:
+    blocks = re.findall(r"<!-- begin made from the code: (\w+) -->\n(?:.*?)<!-- end made from the code -->", PAGE, re.S)
+    assert {*blocks} == {"Problem", "Message", "StdioCase", "CallCase"} | {
+        kind.__name__ for kind in REFERENCES.values()
+    }
+    assert len(blocks) == len(set(blocks)) and all(hasattr(problems, name) for name in blocks)
+
+
+def test_every_status_is_explained() -> None:
+    explained = [status for status, *_ in rows("Statuses", "status", "counts as", "meaning")]
+    assert sorted(explained) == sorted(Status)
+
+
+def test_checkers() -> None:
+    assert {name for name, _ in rows("stdio", "checker", "accepts")} == set(CHECKERS)
+    for checker, expected, printed, right in rows("stdio", "checker", "expected", "printed", "right"):
+        same = same_output(checker, ast.literal_eval(expected), ast.literal_eval(printed))
+        assert same == (right == "yes"), (checker, expected, printed)
+
+
+def test_expected_values() -> None:
+    for expected, returned, right in rows("python", "expected", "returned", "right"):
+        same = same_value(json.loads(expected), ast.literal_eval(returned))
+        assert same == (right == "yes"), (expected, returned)
+
+
+@pytest.mark.parametrize(("kind", "find"), [("math", math_answer), ("choice", choice_answer)])
+def test_what_counts_as_the_answer(kind: str, find: object) -> None:
+    assert callable(find)
+    found = rows(kind, "completion", "answer")
+    assert len(found) > 5
+    for completion, answer in found:
+        assert find(ast.literal_eval(completion)) == (None if answer == "none" else ast.literal_eval(answer)), (
+            completion
+        )
+
+
+def test_equal_answers(verifiers: Verifiers) -> None:
+    for answer, written, right in rows("math", "answer", "written", "right"):
+        reference = {"answer": ast.literal_eval(answer)}
+        problem = Problem.model_validate({"id": answer, "prompt": "?", "verifier": "math", "reference": reference})
+        verdict = verifiers.verify(problem, f"\\boxed{{{ast.literal_eval(written)}}}")
+        assert verdict.passed == (right == "yes"), (answer, written)
