@@ -17,7 +17,7 @@ from sampling.problems import Problem
 from sampling.references import LeanReference
 from verify.lean.home import find_lean
 from verify.lean.verifier import LeanVerifier
-from verify.sandbox.supervisor import base_interpreter
+from verify.sandbox.launch import base_interpreter
 
 INIT = """prelude
 set_option genCtorIdx false

@@ -148,7 +148,7 @@ def planning(folder: Path) -> list[Figure]:
 
 def drive(sweep_file: Path) -> None:
     """Plans and queues the sweep as a driver does before it starts Ray, and takes every unit once."""
-    from cluster.handle import UnitQueue
+    from cluster.queue import UnitQueue
     from jobs.remaining import current_version, find_remaining, work_of
     from jobs.resolve import resolve
     from jobs.run import write_plan
@@ -160,7 +160,7 @@ def drive(sweep_file: Path) -> None:
     resolved, store = resolve(sweep), open_store(sweep.run_uri)
     layers = write_plan(resolved, store)
     remaining = find_remaining(resolved, layers, committed_numbers(store, current_version()))
-    queues = [UnitQueue(work) for work in work_of(resolved, remaining).models]
+    queues = [UnitQueue(work.units) for work in work_of(resolved, remaining).models]
     taken = sum(queue.take().rows > 0 for queue in queues for _ in range(queue.waiting))
     assert taken == PLANNED, taken
 

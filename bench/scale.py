@@ -26,8 +26,8 @@ from bench.simulated import InThisProcess, SimulatedOnRay
 from cluster.actors import Actors
 from cluster.batches import ModelWork, Work
 from cluster.pipeline import Pipeline
-from cluster.placement import EnginePlace, Placement
-from cluster.session import connected
+from cluster.placement import EngineSlot, Placement
+from cluster.session import connect_ray
 from cluster.tally import CellTally, Progress, Tally
 from jobs.store.commit import RunSink
 from jobs.store.folder import DirectoryStore
@@ -82,7 +82,7 @@ def planned_work(units: int, rows: int, batches: int) -> Work:
     )
 
 
-def drive(work: Work, actors: Actors, place: EnginePlace, verifiers: int, units: int) -> Drive:
+def drive(work: Work, actors: Actors, slot: EngineSlot, verifiers: int, units: int) -> Drive:
     """Runs the pipeline; measures from the moment when all engines have started until ``units`` are committed."""
     (model,) = work.models
     rows, marks = next(iter(model.units)).rows, list[Mark]()
@@ -90,13 +90,13 @@ def drive(work: Work, actors: Actors, place: EnginePlace, verifiers: int, units:
 
     def watch(progress: Progress) -> None:
         sampling = sum(engine.state == "sampling" for engine in progress.engines)
-        if progress.committed and sampling == place.count:
+        if progress.committed and sampling == slot.count:
             marks.append(_mark(progress.committed / rows))
 
     def enough(progress: Progress) -> bool:
         return bool(marks) and marks[-1].units - marks[0].units >= units
 
-    placement = Placement((place,), verifiers, 1.0 if place.gpus else 0.001)
+    placement = Placement((slot,), verifiers, 1.0 if slot.gpus else 0.001)
     aside = asyncio.run(Pipeline(work, actors, placement, tally).run(watch, enough))
     assert not aside, aside[0]
     first, last = marks[0], marks[-1]
@@ -118,15 +118,15 @@ def driver_alone(batches: int, engines: int = ENGINES) -> Drive:
     work = planned_work(PLANNED, 2048, batches)
     with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder:
         actors = InThisProcess(work, RunSink(DirectoryStore(Path(folder)), "v1"), engines, VERIFIERS)
-        return drive(work, actors, EnginePlace(engines, 1, 1, 1), VERIFIERS, UNITS // batches)
+        return drive(work, actors, EngineSlot(engines, 1, 1, 1), VERIFIERS, UNITS // batches)
 
 
 def on_ray(batches: int, engines: int = ACTORS) -> Drive:
     """Measures a driver with dozens of actors on this machine, and small units committed with fsync into a folder."""
     work = replace(planned_work(10 * ACTOR_UNITS // batches, ACTOR_ROWS, batches), open_shards={}, verifiers=JUDGES)
-    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connected(None):
+    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connect_ray(None):
         actors = SimulatedOnRay(work, RunSink(DirectoryStore(Path(folder)), "v1"))
-        return drive(work, actors, EnginePlace(engines, 0.001, 0, 1), JUDGES, ACTOR_UNITS // batches)
+        return drive(work, actors, EngineSlot(engines, 0.001, 0, 1), JUDGES, ACTOR_UNITS // batches)
 
 
 WAYS = {"driver": driver_alone, "ray": on_ray}

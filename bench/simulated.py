@@ -22,8 +22,8 @@ from cluster.batches import (
     VerdictHeader,
     Work,
 )
-from cluster.census import NodeState
-from cluster.placement import EnginePlace
+from cluster.nodes import NodeState
+from cluster.placement import EngineSlot
 from cluster.sampler import Sampler
 from cluster.sink import Receipt, Sink
 from cluster.verifier import VerifierWorker
@@ -77,7 +77,7 @@ class SimulatedJudge(VerifierWorker):
     def prepare(self) -> None:
         """Returns at once: there is no sandbox to open."""
 
-    def judge(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
+    def verify(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
         """Returns one pass per sample."""
         return VerdictHeader(len(batch.samples), 0, 0.0), VerdictBatch((Verdict(Status.PASS),) * len(batch.samples))
 
@@ -85,12 +85,12 @@ class SimulatedJudge(VerifierWorker):
 class SimulatedOnRay(RayActors):
     """Simulated engines and verifiers as actors of a real Ray; commits are the product's, into the sink."""
 
-    def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
         """Starts a simulated sampler with the resources of a real one."""
         actor: Any = ray.remote(SimulatedSampler)
         one = ModelWork(work.model, work.info, work.settings, work.sampling_hash, (next(iter(work.units)),))
-        options = {"num_cpus": place.cpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
-        return actor.options(**options).remote(one, self._problems, 0, "bench", place)
+        options = {"num_cpus": slot.cpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
+        return actor.options(**options).remote(one, self._problems, 0, "bench", slot)
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         """Starts a simulated verifier with the resources of a real one."""
@@ -106,9 +106,9 @@ class InThisProcess:
         self._work, self._sink = work, sink
         self._nodes = (NodeState(NODE, float(2 * engines + verifiers), float(engines)),)
 
-    def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
         """Returns a sampler whose methods are called like an actor's."""
-        return _Actor(HollowSampler(work, self._work.problems, 0, "bench", place))
+        return _Actor(HollowSampler(work, self._work.problems, 0, "bench", slot))
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         """Returns a verifier whose methods are called like an actor's."""
@@ -126,7 +126,7 @@ class InThisProcess:
     def end(self, actor: Any) -> None:
         """Returns at once: no process runs."""
 
-    def look(self) -> Sequence[NodeState]:
+    def list_nodes(self) -> Sequence[NodeState]:
         """Returns one node with room for all actors."""
         return self._nodes
 

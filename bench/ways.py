@@ -20,7 +20,7 @@ from bench.workloads import WORKLOADS
 from cluster.actors import RayActors
 from cluster.pipeline import Pipeline
 from cluster.placement import place
-from cluster.session import connected
+from cluster.session import connect_ray
 from cluster.tally import CellTally, Progress, Tally
 from jobs.remaining import current_version, find_remaining, work_of
 from jobs.resolve import Resolved
@@ -64,7 +64,7 @@ def troop(resolved: Resolved, folder: Path) -> Measured:
     async def run(cpus: float, gpus: float) -> None:
         await Pipeline(work, RayActors(work, sink), place(work.models, cpus, gpus, None), tally).run(show)
 
-    with connected(None) as (cpus, gpus):
+    with connect_ray(None) as (cpus, gpus):
         asyncio.run(run(cpus, gpus))
         return Measured(tally.tokens, tally.committed, time.monotonic() - ready[0])
 
@@ -115,7 +115,7 @@ def ray_data(resolved: Resolved, _: Path) -> Measured:
         for p in problems
         for _ in range(resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0]))
     ]
-    with connected(None):
+    with connect_ray(None):
         processor = build_processor(
             config,
             preprocess=lambda row: {"prompt": row["prompt"], "sampling_params": dict(settings)},

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cluster.batches import SetAside
+from cluster.queue import SetAside
 from cluster.tally import Tally
 from jobs.progress import duration
 from jobs.store.layers import Units
@@ -26,7 +26,7 @@ def opening(uri: str, planned: int, missing: Units, to_do: Units) -> str:
 def closing(uri: str, tally: Tally, before: int) -> str:
     """Returns the last line of a run; ``before`` samples were committed by earlier calls."""
     starts = max((engine.start_s for engine in tally.engines), default=0.0)
-    took = f"{duration(tally.snapshot(engines_wait=False).elapsed_s)}, engine start {starts:.0f} s of it"
+    took = f"{duration(tally.elapsed_s)}, engine start {starts:.0f} s of it"
     return f"{tally.committed - before:,} samples committed in {took}; results in {uri}"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cluster.batches import Problems, SampleBatch
 from cluster.verifier import VerifierWorker
-from jobs.progress import counted
+from jobs.progress import show_count
 from jobs.remaining import current_version
 from jobs.runs import open_run, sweep_of
 from jobs.store.base import Store
@@ -138,7 +138,7 @@ def _judge_all(arguments: Arguments, items: list[StoredUnit], workers: int) -> l
     """What ``_judge`` says of each unit; when interrupted, what is under way is still committed."""
     with ProcessPoolExecutor(workers, get_context("spawn"), _start, arguments) as pool:
         try:
-            return list(counted(pool.map(_judge, items, chunksize=_CHUNK), len(items), "units judged"))
+            return list(show_count(pool.map(_judge, items, chunksize=_CHUNK), len(items), "units judged"))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -152,7 +152,7 @@ def _start(store: Store, version: str, problems: Problems, tier: str | None, jud
 def _judge(item: StoredUnit) -> tuple[int, float]:
     """Judges and commits one unit; how many of its verdicts' statuses changed, and a judge's dollars."""
     before, samples, footer = _Process.reader.read(item)
-    _, judged = _Process.worker.judge(SampleBatch(item.unit.task, tuple(samples)))
+    _, judged = _Process.worker.verify(SampleBatch(item.unit.task, tuple(samples)))
     sink = RunSink(_Process.store, _Process.version)
     receipt = sink.judge(item.unit, samples, judged.verdicts, footer)
     changed = sum(was != verdict.status for was, verdict in zip(before, judged.verdicts, strict=True))

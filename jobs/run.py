@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from cluster.address import check_address
-from cluster.batches import SetAside
+from cluster.queue import SetAside
 from cluster.spending import Spending
 from cluster.tally import Tally
 from jobs.audit import check_gold, check_lean
+from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.messages import closing, opening
-from jobs.places import Job, Place, opened
 from jobs.progress import progress_display
 from jobs.remaining import Remaining, cells_of, current_version, find_remaining, next_layer, work_of
 from jobs.resolve import Resolved, resolve
@@ -61,9 +61,9 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
         _compact(store, say)
         return Outcome(0, ())
     _try_verifiers(resolved, local, say)
-    with opened(address, local=local) as place:
-        place.check(work_of(resolved, remaining), resolved.sweep.stop)
-        return _carry_out(resolved, store, remaining, place, say)
+    with open_backend(address, local=local) as backend:
+        ready = backend.prepare(work_of(resolved, remaining), resolved.sweep.stop)
+        return _carry_out(resolved, store, remaining, ready, say)
 
 
 def _open(sweep: Sweep) -> Store:
@@ -79,7 +79,7 @@ def _find_remaining(resolved: Resolved, store: Store) -> Remaining:
     return find_remaining(resolved, layers, committed_numbers(store, current_version(resolved.sweep.judge)))
 
 
-def _carry_out(resolved: Resolved, store: Store, planned: Remaining, place: Place, say: Say) -> Outcome:
+def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: ReadyBackend, say: Say) -> Outcome:
     """Writes the plan, samples what is missing, and notes what this call took."""
     remaining = _write_plan(resolved, store, planned)
     say(_opening(store, remaining))
@@ -93,7 +93,7 @@ def _carry_out(resolved: Resolved, store: Store, planned: Remaining, place: Plac
 
     try:
         with progress_display() as show:
-            set_aside, stopped = place.run(Job(work, sink, tally, spending, limits, show))
+            set_aside, stopped = backend.run(Job(work, sink, tally, spending, limits, show))
     finally:
         with contextlib.suppress(StoreError):  # a note on this call, which must not hide what went wrong with it
             spending.save()

@@ -108,7 +108,7 @@ class CellCounts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts that set the cost of a model's samples: its shape, and its prices in dollars; None where unknown."""
+    """A model's shape and its prices in dollars, from which costs follow; None where unknown."""
 
     name: str
     parameters: int | None = None

@@ -135,7 +135,7 @@ def killed_soon(items, total, what):
             os.killpg(0, signal.SIGKILL)
         yield item
 
-jobs.reverify.current_version, jobs.reverify.counted = lambda *_: "fixed", killed_soon
+jobs.reverify.current_version, jobs.reverify.show_count = lambda *_: "fixed", killed_soon
 if __name__ == "__main__":
     jobs.reverify.reverify_run(sys.argv[1], tier=None, workers=1)
 """

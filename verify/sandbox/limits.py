@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +17,7 @@ _MAX_SCALE = 5.0
 _NEAR_LIMIT = 0.9
 # The kernel enforces by counted ticks but reports by exact run time: the two differ by a good part.
 _NEARLY_ALL = 0.6
+_SMALLEST_GRANT_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,29 @@ class Quota:
     def cpu_limit_s(self) -> int:
         """Whole seconds, as the kernel counts them, and never less than what was asked for."""
         return int(self.wall_s if self.cpu_s is None else self.cpu_s) + 1
+
+
+class Deadline:
+    """The end of a wall time limit. Time in which the candidate found no free core is given back, up to as much again.
+
+    ``waited_s`` returns the seconds that the candidate has so far waited for a core.
+    """
+
+    def __init__(self, began: float, wall_s: float, waited_s: Callable[[], float] = lambda: 0.0) -> None:
+        self._at, self._most_s, self._waited_s, self._granted_s = began + wall_s, wall_s, waited_s, 0.0
+
+    def left_s(self) -> float:
+        """Returns the seconds that are left, 0 at the end; looks at the waiting time only when none would be left."""
+        left = self._at - time.monotonic()
+        return left if left > 0 else max(left + self._extend(), 0.0)
+
+    def _extend(self) -> float:
+        """Grants the waiting time that was not granted before; returns it in seconds."""
+        more = min(self._waited_s(), self._most_s) - self._granted_s
+        if more <= _SMALLEST_GRANT_S:
+            return 0.0
+        self._granted_s, self._at = self._granted_s + more, self._at + more
+        return more
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,12 +118,11 @@ def keep_reachable(readable: list[str], first: int) -> None:
             first += 1
 
 
-def rename(readable: list[str], shown_at: Callable[[str], str]) -> None:
-    """Follows trees that have another name in the new world; ``readable`` is changed in place."""
-    for at, tree in enumerate(readable):
-        if shown_at(tree) != tree:
-            readable[at] = shown_at(tree)
-            _move_imports(tree, readable[at])
+def follow(before: Iterable[str], after: Iterable[str]) -> None:
+    """Makes later imports look in folders that have another name in the new world."""
+    for old, new in zip(before, after, strict=True):
+        if old != new:
+            _move_imports(old, new)
 
 
 def _others_may_enter(path: str) -> bool:

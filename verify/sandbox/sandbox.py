@@ -37,7 +37,7 @@ from verify.sandbox import wire
 from verify.sandbox.channels import Stream, memory_file, result_pipe
 from verify.sandbox.limits import Ended, Quota
 from verify.sandbox.supervisor import Supervisor, ZygoteDied
-from verify.sandbox.tiers import AUTO, TierUnavailable, candidates, open_tier
+from verify.sandbox.tiers import AUTO, TierUnavailable, open_tier, tiers_to_try
 from verify.sandbox.warm import MAX_ANSWER, Checks, Meeting, TestProcess
 from verify.verdict import Status
 
@@ -52,7 +52,7 @@ _NUMPY = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)  # l
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Execution:
     """How a program ended and what it gave. ``status`` is None where nothing was exceeded and nothing died."""
 
     status: Status | None
@@ -92,7 +92,7 @@ class Sandbox:
 
     def _settle(self, asked: str) -> str:
         """The strongest tier that works here; ``notes`` says why each stronger one does not."""
-        for tier in candidates(asked):
+        for tier in tiers_to_try(asked):
             try:
                 self._supervisors["candidate", False] = open_tier(tier, _MODULES)
                 return tier
@@ -114,23 +114,23 @@ class Sandbox:
             while self._supervisors:
                 self._supervisors.popitem()[1].close()
 
-    def run_stdio(self, code: Code, stdin: str, quota: Quota) -> Run:
+    def run_stdio(self, code: Code, stdin: str, quota: Quota) -> Execution:
         """Runs a whole program with ``stdin`` as a file; its standard output is ``output``."""
         return self._surely(lambda: self._run_stdio(code, stdin, quota))
 
-    def call_cases(self, code: Code, entry_point: str, calls: Sequence[list[Any]], quota: Quota) -> Run:
+    def call_cases(self, code: Code, entry_point: str, calls: Sequence[list[Any]], quota: Quota) -> Execution:
         """Calls a function with each list of arguments; ``answers`` end with the first that is a ``Raised``."""
         return self._surely(lambda: self._call_cases(code, entry_point, list(calls), quota))
 
-    def run_test(self, code: Code, test: Checks, quota: Quota) -> Run:
+    def run_test(self, code: Code, test: Checks, quota: Quota) -> Execution:
         """Runs the test beside the candidate, each in a process of its own; ``status`` is pass, fail or worse."""
         return self._surely(lambda: self._run_test(code, test, quota))
 
-    def run_shared(self, code: Code, entry_point: str, steps: Sequence[str], quota: Quota) -> Run:
+    def run_shared(self, code: Code, entry_point: str, steps: Sequence[str], quota: Quota) -> Execution:
         """Runs test and candidate in one process, where the candidate can forge the answer."""
         return self._surely(lambda: self._run_shared(code, entry_point, list(steps), quota))
 
-    def _surely(self, act: Callable[[], Run]) -> Run:
+    def _surely(self, act: Callable[[], Execution]) -> Execution:
         """Once more with new zygotes where one died under it."""
         with self._lock:
             try:
@@ -141,7 +141,7 @@ class Sandbox:
                 return act()
             except (ZygoteDied, TierUnavailable) as error:
                 self.close()
-                return Run(Status.FAULT, f"the sandbox died twice: {error}", 0.0, 0.0, 0.0)
+                return Execution(Status.FAULT, f"the sandbox died twice: {error}", 0.0, 0.0, 0.0)
 
     def _supervisor(self, role: str, needs_numpy: bool) -> Supervisor:
         numpy = _numpy_folders() if needs_numpy else []
@@ -151,7 +151,7 @@ class Sandbox:
             self._supervisors[key] = open_tier(self.tier, modules, numpy)
         return self._supervisors[key]
 
-    def _run_stdio(self, code: Code, stdin: str, quota: Quota) -> Run:
+    def _run_stdio(self, code: Code, stdin: str, quota: Quota) -> Execution:
         supervisor = self._supervisor("candidate", code.needs_numpy)
         source = memory_file(stdin.encode("utf-8", "surrogatepass"))
         with result_pipe() as (out_reader, out), result_pipe() as (errors_reader, errors):
@@ -165,7 +165,7 @@ class Sandbox:
             ended = supervisor.wait(quota, streams)
         return _program_run(ended, quota, *(bytes(stream.data) for stream in streams))
 
-    def _call_cases(self, code: Code, entry_point: str, calls: list[list[Any]], quota: Quota) -> Run:
+    def _call_cases(self, code: Code, entry_point: str, calls: list[list[Any]], quota: Quota) -> Execution:
         supervisor = self._supervisor("candidate", code.needs_numpy)
         with result_pipe() as (reader, writer):
             stream = Stream(reader, quota.output_bytes)
@@ -183,7 +183,7 @@ class Sandbox:
                 problem = _out_of_memory(answers, ended, quota)
         return _run(ended, problem, answers=answers)
 
-    def _run_test(self, code: Code, test: Checks, quota: Quota) -> Run:
+    def _run_test(self, code: Code, test: Checks, quota: Quota) -> Execution:
         """Where a test process fails that has met other candidates, a new one has to say the same."""
         run, met_others = self._meet(code, test, quota)
         if met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
@@ -191,7 +191,7 @@ class Sandbox:
             run, _ = self._meet(code, test, quota)
         return run
 
-    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Run, bool]:
+    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Execution, bool]:
         candidate, tester = self._supervisor("candidate", code.needs_numpy), self._test_process(test.needs_numpy)
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -211,7 +211,7 @@ class Sandbox:
             self._test_processes[supervisor] = TestProcess(supervisor)
         return self._test_processes[supervisor]
 
-    def _run_shared(self, code: Code, entry_point: str, steps: list[str], quota: Quota) -> Run:
+    def _run_shared(self, code: Code, entry_point: str, steps: list[str], quota: Quota) -> Execution:
         supervisor = self._supervisor("candidate", code.needs_numpy)
         nonce = secrets.token_hex(16)
         with result_pipe() as (reader, writer):
@@ -230,12 +230,14 @@ class Sandbox:
         return _run(ended, problem)
 
 
-def _run(ended: Ended, problem: tuple[Status, str] | None, output: str = "", answers: tuple[Any, ...] = ()) -> Run:
+def _run(
+    ended: Ended, problem: tuple[Status, str] | None, output: str = "", answers: tuple[Any, ...] = ()
+) -> Execution:
     status, reason = problem or (None, "")
-    return Run(status, reason, ended.wall_s, ended.cpu_s, ended.max_rss_mb, output, answers)
+    return Execution(status, reason, ended.wall_s, ended.cpu_s, ended.max_rss_mb, output, answers)
 
 
-def _program_run(ended: Ended, quota: Quota, output: bytes, errors: bytes) -> Run:
+def _program_run(ended: Ended, quota: Quota, output: bytes, errors: bytes) -> Execution:
     """A whole program's end; the last line of its standard error says why it failed."""
     problem = ended.problem(quota)
     if problem and problem[0] is Status.CRASH:

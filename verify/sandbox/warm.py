@@ -50,7 +50,7 @@ class TestProcess:
         """Tests the candidate at the other end of ``channel``, which is closed here; raises ZygoteDied."""
         met_others = self._holds == (test, quota) and self._left > 0 and self._supervisor.running
         if met_others:
-            self._supervisor.go_on()
+            self._supervisor.restart_clock()
         else:
             self._start(test, quota)
         self._left -= 1

@@ -228,7 +228,7 @@ def test_measures_are_the_kernels() -> None:
 
 
 def test_a_script_that_cannot_start_is_our_fault(tmp_path: Path) -> None:
-    with pytest.raises(VerifierFault, match=r"making the jail: .*gone"):
+    with pytest.raises(VerifierFault, match=r"the jail for test suites: entering namespaces of its own: .*gone"):
         Jail(tree=str(tmp_path / "gone")).run("true", QUOTA)
 
 

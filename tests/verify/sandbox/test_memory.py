@@ -3,7 +3,7 @@
 import subprocess
 
 from tests.support.places import ROOT
-from verify.sandbox.supervisor import base_interpreter
+from verify.sandbox.launch import base_interpreter
 
 PRELUDE = "import sys; sys.path.insert(0, sys.argv[1]); from verify.sandbox import memory\n"
 
