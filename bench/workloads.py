@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.demo import demo_sweep
 from jobs.resolve import Resolved, resolve
-from jobs.sweep import Sweep
+from jobs.sweep import Sweep, demo_sweep
 
 SHOTS = 5
 CONTEXT, MAX_TOKENS = 2048, 256

@@ -1,4 +1,4 @@
-"""What crosses between actors: small headers that the driver reads, and payloads that it only passes on."""
+"""The data that crosses between actors: small headers that the driver reads, payloads that it only passes on."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -34,12 +34,12 @@ class RunningEngine:
 
     @property
     def current(self) -> bool:
-        """Whether no restart has replaced it."""
+        """Tells whether no restart has replaced it."""
         return self.handle.engine is self
 
     @property
     def usable(self) -> bool:
-        """Whether it can be given a unit."""
+        """Tells whether it can be given a unit."""
         return self.current and self.broken is None
 
     def stream(self, unit: Unit) -> Any:
@@ -92,7 +92,7 @@ class SamplerHandle:
 
     @property
     def units(self) -> int:
-        """How many units it is sampling."""
+        """The number of units that it is sampling."""
         return len(self.engine.sampling) if self.engine else 0
 
     async def run(self) -> None:

@@ -1,12 +1,13 @@
-"""The driver's metrics for Prometheus, through Ray's metrics agent: one table of names, one class that sets them."""
+"""The driver's metrics for Prometheus, through Ray's metrics agent: one table of names, one class that sets them.
+
+Ray puts ``ray_`` before every name.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from cluster.tally import Progress
-
-PREFIX = "ray_"  # Ray puts it before every name
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class ScoreWork(Generic[Item]):
 
     @property
     def as_model(self) -> ModelWork:
-        """The same work in the form that the placement takes."""
+        """Converts the work to the form that the placement takes."""
         units = tuple(item.unit for item in self.items)
         return ModelWork(self.model.spec, self.model.info, SamplingSettings(), self.model.version, units)
 

@@ -176,7 +176,7 @@ class CellTally:
 
 
 class Tally:
-    """All counts of one pipeline, except the fate of its units, which their queues hold."""
+    """The counts of one pipeline, except the fate of its units, which their queues hold."""
 
     def __init__(self, cells: list[CellTally]) -> None:
         self.cells = {(cell.model, cell.task): cell for cell in cells}

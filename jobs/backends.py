@@ -61,7 +61,7 @@ def open_backend(address: str | None, *, local: bool) -> Iterator[Backend]:
 
 
 class LocalBackend:
-    """This process, without Ray."""
+    """The backend in this process, without Ray."""
 
     def prepare(self, work: Work, stop: Stop) -> "LocalBackend":
         check_limits(stop, {})
@@ -78,7 +78,7 @@ class LocalBackend:
 
 @dataclass(frozen=True)
 class RayBackend:
-    """The cluster that this process is connected to, with its cores and GPUs."""
+    """The backend on the connected cluster, with its cores and GPUs."""
 
     cpus: float
     gpus: float

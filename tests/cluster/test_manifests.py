@@ -15,11 +15,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from cluster.metrics import MEASURES, PREFIX, USD
+from cluster.metrics import MEASURES, USD
 from jobs.cli.main import cli
 from tests.support.places import ROOT
 
 MANIFESTS = ROOT / "cluster" / "manifests"
+PREFIX = "ray_"  # Ray puts it before every name of a metric
 
 
 def words(text: str) -> set[str]:

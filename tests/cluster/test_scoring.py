@@ -83,7 +83,7 @@ def test_an_engine_that_never_lives_is_given_up_and_a_unit_that_kills_engines_is
 
 
 def test_a_model_that_no_node_can_hold_is_refused(tmp_path: Path, reward_models: Path) -> None:
-    """Needs no cluster: the placement is asked before an actor is made."""
+    """The placement refuses it before an actor is made, so this needs no cluster."""
     model = inspect_reward(reward_spec(str(reward_models / "outcome"), gpus=2), RewardSettings())
     work = ScoreWork(model, StoreScores(DirectoryStore(tmp_path), "m", {}, b""), (StoredUnit(unit(0), "", ""),))
     from cluster.placement import Node, place

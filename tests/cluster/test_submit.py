@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster.metrics import MEASURES, PREFIX, USD, Metrics
+from cluster.metrics import MEASURES, USD, Metrics
 from cluster.submit import submit_job
 from cluster.tally import CellTally, Tally
 from sampling.errors import BadInput
+from tests.cluster.test_manifests import PREFIX
 from tests.conftest import Troop, WriteSweep
 from tests.support.places import ROOT
 

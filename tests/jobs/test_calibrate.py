@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from jobs.runs import open_run
 from jobs.store.database import run_query
 from jobs.store.folder import DirectoryStore
 from jobs.store.sessions import read_sessions
+from jobs.sweep import open_run
 from tests.conftest import Troop, WriteSweep
 
 MANY = [

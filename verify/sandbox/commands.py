@@ -46,7 +46,7 @@ VARIABLES = {"HOME": "/tmp", "TMPDIR": "/tmp", "USER": "nobody", "LANG": "C.UTF-
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a script ended. ``status`` is None if it ended by itself, with any exit code.
+    """The end of a script. ``status`` is None if it ended by itself, with any exit code.
 
     ``output`` is all it said. ``cpu_s`` is the kernel's count over all processes and ``max_rss_mb`` the most that one
     of them held, in megabytes; both are 0 for a container, whose engine does not tell.
@@ -63,7 +63,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Jail:
-    """What scripts see: folders to read, a folder to change (at ``namespaces.TREE``), environment variables."""
+    """The surroundings of scripts: folders to read, a folder to change (at ``namespaces.TREE``), variables."""
 
     readable: tuple[str, ...] = ()
     tree: str | None = None
@@ -103,7 +103,7 @@ class Jail:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """How a watched process ended, and why it was stopped, if it was."""
+    """The end of a watched process, and why it was stopped, if it was."""
 
     stopped: Status | None
     code: int
@@ -142,19 +142,9 @@ def run_watched(
     ``used_mb`` measures memory, given a pid and what is enough to know; ``environment`` is this process's by default.
     Raises VerifierFault if the program cannot be started, or does not end although it was stopped.
     """
-    source = memory_file(script.encode("utf-8", "surrogatepass"))
     with result_pipe() as (reader, writer):
         began = time.monotonic()
-        try:
-            process = subprocess.Popen(
-                words, stdin=source, stdout=writer.fileno(), stderr=subprocess.STDOUT, pass_fds=pass_fds,
-                env=environment, start_new_session=True, cwd="/",
-            )  # fmt: skip
-        except OSError as error:
-            raise VerifierFault(f"{words[0]}: cannot be started ({error})") from error
-        finally:
-            os.close(source)
-            writer.close()
+        process = _start(words, script, writer, pass_fds, environment)
         stream = Stream(reader, quota.output_bytes)
         stopped = _watch(process, stream, quota, began, used_mb)
         if stopped:
@@ -163,6 +153,22 @@ def run_watched(
         while stream.open and not stopped:
             stopped = None if stream.read() else Status.OUTPUT
         return Watched(stopped, code, bytes(stream.data), time.monotonic() - began)
+
+
+def _start(
+    words: Sequence[str], script: str, output: Writer, pass_fds: Sequence[int], environment: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
+    source = memory_file(script.encode("utf-8", "surrogatepass"))
+    try:
+        return subprocess.Popen(
+            words, stdin=source, stdout=output.fileno(), stderr=subprocess.STDOUT, pass_fds=pass_fds,
+            env=environment, start_new_session=True, cwd="/",
+        )  # fmt: skip
+    except OSError as error:
+        raise VerifierFault(f"{words[0]}: cannot be started ({error})") from error
+    finally:
+        os.close(source)
+        output.close()
 
 
 def _watch(

@@ -72,7 +72,7 @@ class Confinement:
     def __enter__(self) -> "Confinement":
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Ends the process after an error of any kind: it must not go on half confined."""
         os.write(self._report, READY.encode() if error is None else f"{self.step}: {error}".encode())
         if error is not None:

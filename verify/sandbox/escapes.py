@@ -1,4 +1,4 @@
-"""What no confined program may be able to do: the table by which a sandbox is tried before it is used.
+"""Attempts that have to fail in every confined program: a sandbox is tried with them before it is used.
 
 A tool's process tries it on itself. For a zygote the text of this file is sent as a candidate, so it imports nothing
 of ours.

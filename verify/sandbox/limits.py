@@ -1,4 +1,4 @@
-"""What a candidate may use, and how its end is read from what the kernel says."""
+"""Limits of one candidate, the end of its time, and how the kernel's report of its end is read."""
 
 import os
 import signal
@@ -15,14 +15,14 @@ MEGABYTE = 1 << 20
 _REFERENCE_S = 0.01
 _MAX_SCALE = 5.0
 _NEAR_LIMIT = 0.9
-# The kernel enforces by counted ticks but reports by exact run time: the two differ by a good part.
+# The kernel enforces CPU limits by counted ticks and reports exact run time, and the two differ by a good part.
 _NEARLY_ALL = 0.6
 _SMALLEST_GRANT_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Wall and CPU seconds, megabytes of memory, bytes of output; times already scaled to this machine."""
+    """Limits of one execution: wall and CPU seconds (already scaled to this machine), megabytes, bytes of output."""
 
     wall_s: float
     memory_mb: int
@@ -31,7 +31,7 @@ class Quota:
 
     @property
     def cpu_limit_s(self) -> int:
-        """Whole seconds, as the kernel counts them, and never less than what was asked for."""
+        """CPU seconds, rounded up, since the kernel counts whole seconds; the wall limit where none was given."""
         return int(self.wall_s if self.cpu_s is None else self.cpu_s) + 1
 
 
@@ -60,10 +60,10 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one child ended: measured by the zygote and the supervisor, from the kernel.
+    """The end of one child, as zygote and supervisor measured it from the kernel.
 
-    ``stopped`` is the supervisor's own reason for killing it; ``confined`` says that it had come as far as running
-    candidate code, so that what went wrong before is our failure and nothing a candidate does can look like it.
+    ``stopped`` is the supervisor's own reason for killing it. ``confined`` says that its confinement was complete and
+    candidate code ran: a failure before that is ours, and nothing that a candidate does can look like it.
     """
 
     wait_status: int
@@ -74,7 +74,7 @@ class Ended:
     stopped: Status | None = None
 
     def problem(self, quota: Quota) -> tuple[Status, str] | None:
-        """Status and reason if it exceeded a limit or died, None if it ended by itself with exit status 0."""
+        """Returns status and reason if it exceeded a limit or died, None if it ended by itself with exit status 0."""
         if not self.confined:
             return Status.FAULT, "the sandbox could not start the candidate"
         if self.stopped is not None:
@@ -108,15 +108,15 @@ def _signal_name(number: int) -> str:
 
 @cache
 def time_scale() -> float:
-    """How much longer this machine may take: 1 on the reference machine and on faster ones, at most 5.
+    """Returns the factor by which time limits are longer here: 1 on the reference machine or a faster one, at most 5.
 
-    The best of a few tries in CPU time, so that a busy machine is not taken for a slow one.
+    It is the best of five tries in CPU time, so that a busy machine is not taken for a slow one.
     """
-    best = min(_timed() for _ in range(5))
+    best = min(_time_work() for _ in range(5))
     return min(max(best / _REFERENCE_S / 1.25, 1.0), _MAX_SCALE)
 
 
-def _timed() -> float:
+def _time_work() -> float:
     began = time.thread_time()
     _work()
     return time.thread_time() - began

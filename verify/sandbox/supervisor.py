@@ -26,7 +26,7 @@ from verify.verdict import Status
 KILL_S = 10.0  # how long the kernel may take to end a killed process
 PATIENCE_MS = 5
 SCRATCH_MB = 16
-MAX_PROCESSES_ISOLATED = 256
+MAX_PROCESSES_ISOLATED, MORE_PROCESSES = 256, 1024
 _INLINE = MAX_REQUEST - 1024  # larger requests travel in a memfd
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -230,7 +230,7 @@ def _max_processes(tier: str) -> int:
     if tier == "isolated":
         return MAX_PROCESSES_ISOLATED
     running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[1]
-    return int(running) + 1024
+    return int(running) + MORE_PROCESSES
 
 
 def _children(pid: int) -> list[int]:

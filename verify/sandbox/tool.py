@@ -24,7 +24,7 @@ from verify.verdict import Status
 SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
 MAX_WRITTEN = 1 << 20  # bytes in one file, its standard error among them
 MAX_DESCRIPTORS = 4096
-_TICK_S = 0.02  # between two looks at the memory
+TICK_S = 0.02  # between two looks at the memory
 _NEAR_LIMIT = 0.9
 _ENDED = (Status.CRASH, "the process ended")
 
@@ -113,7 +113,7 @@ class Tool:
             left = deadline.left_s()
             if not left:
                 raise Stopped(Status.TIMEOUT, f"more than {quota.wall_s:.3g} s")
-            for descriptor, _ in poll.poll(min(left, _TICK_S) * 1000):
+            for descriptor, _ in poll.poll(min(left, TICK_S) * 1000):
                 if descriptor == self._stdin:
                     request = self._write(request)
                     if not request:

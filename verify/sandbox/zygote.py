@@ -26,7 +26,7 @@ from verify.sandbox.child import make_streams, run_cases, run_serve, run_shared,
 from verify.sandbox.confinement import Confinement, Profile
 from verify.sandbox.filters import Filter, child_program
 from verify.sandbox.rehearsal import rehearse
-from verify.sandbox.tester import DESCRIPTOR_BYTES, HOST, received, run_tests
+from verify.sandbox.tester import DESCRIPTOR_BYTES, HOST, read_descriptors, run_tests
 
 MAX_REQUEST = 1 << 14
 ANCILLARY = _socket.CMSG_SPACE(4 * DESCRIPTOR_BYTES)
@@ -95,7 +95,7 @@ class Zygote:
         The bytes are not looked at here: they go where they can be wiped, so that no later child finds them.
         """
         size, ancillary, _, _ = self.control.recvmsg_into((self.request,), ANCILLARY)
-        self.descriptors = received(ancillary)
+        self.descriptors = read_descriptors(ancillary)
         return size
 
     def _forget_request(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""How the fork server lays out its memory: nothing changes but where things lie. Run in processes of their own."""
+"""Memory layout of the zygote: only addresses change. Each test runs in a process of its own."""
 
 import subprocess
 

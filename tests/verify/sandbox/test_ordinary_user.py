@@ -1,4 +1,4 @@
-"""The sandbox without root's powers, and where user namespaces are forbidden: each in a user namespace made for it."""
+"""The sandbox without root's powers, and without user namespaces: both are tried in a user namespace made here."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the sandbox promises, in every tier that this machine gives. The long list of attacks is in tests/attacks."""
+"""Promises of the sandbox, in every tier that this machine gives. The long list of attacks is in tests/attacks."""
 
 import contextlib
 import signal
@@ -41,7 +41,7 @@ def is_well(sandbox: Sandbox) -> bool:
 
 
 def worked(sandbox: Sandbox, attempt: str) -> Any:
-    """What an attempt returned, or the name of the error that it met."""
+    """Returns the result of an attempt, or the name of its error."""
     run = call(sandbox, f"import ctypes, os, socket, threading\ndef f():\n    return {attempt}\n")
     assert run.status is None, run.reason
     answer = run.answers[0]
