@@ -10,6 +10,7 @@ from docs.pages.blocks import Maker
 from docs.pages.commands import command_section
 from docs.pages.models import field_table
 from jobs.cli.main import cli
+from jobs.numbers.predict import Prediction
 from jobs.report import schema as report
 from jobs.store.base import StoreOptions
 from jobs.sweep import Stop, Sweep, VerifySettings
@@ -47,7 +48,7 @@ def models_in(module: object) -> Models:
 
 def report_fields() -> str:
     """Returns a section for each model of report.json, the whole report first."""
-    whole = [report.Report, *(model for model in models_in(report) if model is not report.Report)]
+    whole = [report.Report, *(model for model in models_in(report) if model is not report.Report), Prediction]
     return "\n\n".join(f"### {model.__name__}\n\n{field_table(model, output=True)}" for model in whole)
 
 
