@@ -7,7 +7,7 @@ from pathlib import Path
 from jobs.store.base import Store, StoreOptions
 from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
-from jobs.store.stored_run import StoredRun, stored_run
+from jobs.store.stored_run import StoredRun, read_run
 from jobs.sweep import Sweep, load_sweep
 from sampling.validate import parse
 
@@ -18,7 +18,7 @@ def open_run(uri: str, version: str | None = None, scores: str | None = None) ->
     """Opens the run at a path, an s3:// URI, or of a sweep file; raises BadInput where there is none."""
     store = _store_at(uri)
     store.check()
-    return replace(stored_run(store), version=version, scores=scores)
+    return replace(read_run(store), version=version, scores=scores)
 
 
 def sweep_of(layers: Sequence[Layer]) -> Sweep:

@@ -201,9 +201,9 @@ def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_js
 def check(run_uri: str, quarantine: bool, as_json: bool) -> None:
     """Read every file of a run and compare it with what was written. Exit code 3: something is damaged."""
     from jobs.runs import open_run
-    from jobs.store.check import check as check_files
+    from jobs.store.check import check_run
 
-    found = check_files(open_run(run_uri).store, quarantine=quarantine)
+    found = check_run(open_run(run_uri).store, quarantine=quarantine)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
     sys.exit(3 if found.damage else 0)
 

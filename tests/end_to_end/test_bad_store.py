@@ -27,9 +27,9 @@ GOLD = {"path": "gold", "engine": "replay", "k": 4}
 @pytest.fixture(autouse=True)
 def fresh_clients() -> Iterator[None]:
     """A client keeps the credentials that it was made with."""
-    s3._built.cache_clear()
+    s3._build_client.cache_clear()
     yield
-    s3._built.cache_clear()
+    s3._build_client.cache_clear()
 
 
 def told(found: Finished, *words: str) -> None:
@@ -78,7 +78,7 @@ def test_a_bucket_that_is_read_only(
     told(run_in(), bucket.uri, "AccessDenied")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", swift.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", swift.secret_key)
-    s3._built.cache_clear()
+    s3._build_client.cache_clear()
     assert contents(bucket) == {}
 
 

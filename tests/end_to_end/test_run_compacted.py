@@ -15,7 +15,7 @@ from jobs.store.folder import DirectoryStore
 from jobs.store.layers import open_shards, planned_units
 from jobs.store.layout import final_verdicts_key
 from jobs.store.open import open_store
-from jobs.store.stored_run import committed_numbers
+from jobs.store.stored_run import list_committed
 from sampling.samples import UNITS_PER_SHARD, Shard
 from tests.conftest import Troop, WriteSweep
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
@@ -200,6 +200,6 @@ def test_a_page_of_listing_per_thousand_compacted_shards(moto: S3Server, monkeyp
     for shard in range(1001):
         direct.put_new(final_verdicts_key("v1", "m", "t", shard), b"")
     with faulty_proxy(moto.endpoint) as proxy:
-        done = committed_numbers(open_store(uri, moto.options(endpoint_url=proxy.endpoint)), "v1")
+        done = list_committed(open_store(uri, moto.options(endpoint_url=proxy.endpoint)), "v1")
         assert len(done["m", "t"]) == 1001 * UNITS_PER_SHARD
         assert requests(proxy) == (1 + 2, 0)  # of unit files, and two of compacted ones

@@ -40,7 +40,7 @@ from botocore.exceptions import ClientError
 
 from jobs.store import s3
 from jobs.store.base import NO_METADATA, ObjectInfo, Store, StoreOptions
-from jobs.store.check import check_run
+from jobs.store.check import find_damage
 from jobs.store.clean import clean_run
 from jobs.store.commit import RunSink
 from jobs.store.folder import DirectoryStore
@@ -120,11 +120,11 @@ def exit_code(function: Callable[..., None], *arguments: object) -> int | None:
 def still_exact(store: Store) -> bool:
     """Whether the unit was committed. It is so whole or not at all; a second attempt and a clean-up change nothing."""
     committed = committed_units(store, "v1", "org/m", "gsm8k") == {3}
-    assert check_run(store) == []
+    assert find_damage(store) == []
     assert commit(RunSink(store, "v1"), note="again ").won is not committed
     assert committed_text(store) == ("0:0" if committed else "again 0:0")
     clean_run(store, -3600, dry_run=False)
-    assert check_run(store) == []
+    assert find_damage(store) == []
     assert [len(keys(store, f"{kind}/")) for kind in ("samples", "verdicts")] == [1, 1]
     return committed
 
@@ -229,7 +229,7 @@ def test_credentials_that_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         uri = old.new_store(monkeypatch).uri
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
-        stack.callback(s3._built.cache_clear)
+        stack.callback(s3._build_client.cache_clear)
         write_keys(tmp_path, old)
         profiles = ("process", "file")
         stores = [open_store(uri, StoreOptions(endpoint_url=old.endpoint, profile=name)) for name in profiles]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pytest
 
 from jobs.store.base import NO_METADATA, ObjectInfo, Store
-from jobs.store.check import check_run, set_aside
+from jobs.store.check import find_damage, quarantine_damage
 from jobs.store.clean import clean_run, parse_duration
 from jobs.store.commit import RunSink
 from jobs.store.layout import VERDICTS, verdicts_key
-from jobs.store.schema import read_footer
+from jobs.store.sealed_parquet import read_footer
 from sampling.errors import BadInput, DamagedFile
 from sampling.samples import Unit
 from tests.conftest import Troop, WriteSweep
@@ -42,7 +42,7 @@ def clean(store: Store, grace_s: float = -3600) -> tuple[int, int, int]:
 
 
 def whole(store: Store) -> bool:
-    return check_run(store) == []
+    return find_damage(store) == []
 
 
 def samples(store: Store) -> list[str]:
@@ -86,7 +86,7 @@ def test_zombie_past_deletion_and_quarantine(store: Store) -> None:
         clean(store)
         key = verdicts_key("v1", UNIT)
         store.put(key, store.get(key)[:-1])
-        assert len(set_aside(store, check_run(store))) == 1
+        assert len(quarantine_damage(store, find_damage(store))) == 1
 
     assert zombie(store, others)
     assert whole(store)
@@ -110,7 +110,7 @@ def test_samples_that_any_version_names_stay(store: Store) -> None:
         commit(RunSink(store, "v1"), note=note)
     key = verdicts_key("v1", UNIT)
     judged = read_footer(store.get(key))
-    RunSink(store, "v2").judge(UNIT, [], [], judged)
+    RunSink(store, "v2").commit_verdicts(UNIT, [], [], judged)
     store.delete(key)
     commit(RunSink(store, "v1"), note="third ")
     assert clean(store) == (1, 0, 0)

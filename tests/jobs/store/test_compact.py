@@ -17,19 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.store import encode, schema
+from jobs.store import encode
 from jobs.store.base import NO_METADATA, ObjectInfo, Store
 from jobs.store.catalogue import read_versions
-from jobs.store.check import check_run
+from jobs.store.check import find_damage
 from jobs.store.commit import RunSink
-from jobs.store.compact import compact_run, compact_shard, unfinished
+from jobs.store.compact import compact_run, compact_shard, shards_to_compact
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
+from jobs.store.keyed_rows import in_key_order, read_rows_at, row_keys
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS, final_verdicts_key, verdicts_key
-from jobs.store.rows import in_key_order, row_keys, rows_between
-from jobs.store.schema import read_footer
-from jobs.store.whole import read_table
+from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Shard, Unit
 from tests.support.s3_server import S3Server
@@ -81,7 +80,7 @@ def judge_again(store: Store, *numbers: int, version: str = "v2", of: str = "v1"
     """As a verifier does that has read the old verdicts before they were compacted."""
     for unit in map(unit_of, numbers):
         judged = read_footer(store.get(verdicts_key(of, unit)))
-        RunSink(store, version).judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, judged)
+        RunSink(store, version).commit_verdicts(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, judged)
 
 
 def expected(*numbers: int) -> list[tuple[int, int, str, str]]:
@@ -111,7 +110,7 @@ def keys(store: Store, start: str) -> list[str]:
 def test_a_full_shard_becomes_one_file_of_each_kind(store: Store, few: None) -> None:
     commit(store, *range(FEW), FEW)
     engine_s = read_cells(store)[0].engine_s
-    assert unfinished(store) == [("v1", SHARD)]
+    assert shards_to_compact(store) == [("v1", SHARD)]
     assert compact_run(store).shards == 1
     (verdicts,) = keys(store, FINAL + VERDICTS)
     (samples,) = keys(store, FINAL + SAMPLES)
@@ -125,15 +124,15 @@ def test_a_full_shard_becomes_one_file_of_each_kind(store: Store, few: None) -> 
     for key, kind in ((verdicts, "verdicts"), (samples, "samples")):
         found = row_keys(read_table(store.get(key), kind, key))
         assert (found[1:] > found[:-1]).all()
-    assert check_run(store) == []
-    assert unfinished(store) == []
+    assert find_damage(store) == []
+    assert shards_to_compact(store) == []
     assert compact_run(store).shards == 0
 
 
 def test_an_open_shard_stays_as_it_is(tmp_path: Path, few: None) -> None:
     store = DirectoryStore(tmp_path)
     commit(store, 0, 1, 3, 5)
-    assert unfinished(store) == []
+    assert shards_to_compact(store) == []
     compact_shard(store, "v1", SHARD)
     assert keys(store, FINAL) == []
     assert rows(store) == expected(0, 1, 3, 5)
@@ -194,11 +193,11 @@ def test_killed_at_every_step_and_begun_again(store: Store, few: None) -> None:
         with pytest.raises(Died):
             compact_run(Mortal(store, changes))
         assert rows(store) == expected(*range(FEW))
-        assert check_run(store) == []
+        assert find_damage(store) == []
     assert len(keys(store, VERDICTS) + keys(store, SAMPLES)) == 1
     assert compact_run(store).shards == 1
     assert rows(store) == expected(*range(FEW))
-    assert unfinished(store) == []
+    assert shards_to_compact(store) == []
 
 
 _KILLED = """
@@ -242,7 +241,7 @@ def test_sigkill_at_every_step_then_finished(tmp_path: Path, few: None) -> None:
         assert compact_run(store).failed == ()
         assert rows(store) == expected(*range(FEW))
         assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
-        assert check_run(store) == []
+        assert find_damage(store) == []
 
 
 def test_sigkill_at_every_step_on_a_real_s3_server(swift: S3Server, monkeypatch: pytest.MonkeyPatch, few: None) -> None:
@@ -265,7 +264,7 @@ def test_a_zombie_that_commits_a_unit_after_it_was_compacted(store: Store, few: 
     assert rows(store) == expected(*range(FEW))
     assert sum(cell.n.sum() + cell.faults.sum() for cell in read_cells(store)) == len(expected(*range(FEW)))
     assert [cell.units for cell in read_versions(store)] == [FEW]
-    assert check_run(store) == []
+    assert find_damage(store) == []
     assert compact_run(store).shards == 1
     assert keys(store, VERDICTS) == []
     assert rows(store) == expected(*range(FEW))
@@ -312,7 +311,7 @@ def test_two_compactions_at_once(tmp_path: Path, few: None) -> None:
         assert len(slow.overtaken) == 1
         assert rows(store) == expected(*range(FEW))
         assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
-        assert check_run(store) == []
+        assert find_damage(store) == []
 
 
 def test_versions_share_one_samples_file(store: Store, few: None) -> None:
@@ -324,7 +323,7 @@ def test_versions_share_one_samples_file(store: Store, few: None) -> None:
     assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
     assert rows(store, "v1") == expected(*range(FEW))
     assert {row[2] for row in rows(store, "v2")} == {"pass"}
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_a_version_that_is_half_done_keeps_its_samples(store: Store, few: None) -> None:
@@ -335,15 +334,15 @@ def test_a_version_that_is_half_done_keeps_its_samples(store: Store, few: None) 
     assert keys(store, SAMPLES) == []
     assert [row[3] for row in rows(store, "v2")] == [row[3] for row in expected(0, 2)]
     assert rows(store, "v1") == rows(store) == expected(*range(FEW))
-    assert check_run(store) == []
+    assert find_damage(store) == []
     final = final_verdicts_key("v1", MODEL, TASK, 0)
     merged = read_footer(store.get(final))
     for unit in map(unit_of, (1, 3)):  # the others judged from the compacted file
-        RunSink(store, "v2").judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, merged)
+        RunSink(store, "v2").commit_verdicts(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, merged)
     assert compact_run(store).shards == 1
     assert len(keys(store, FINAL + SAMPLES)) == 1
     assert [row[3] for row in rows(store, "v2")] == [row[3] for row in expected(*range(FEW))]
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_samples_of_two_drivers_with_different_verifiers_are_not_mixed(tmp_path: Path, few: None) -> None:
@@ -356,7 +355,7 @@ def test_samples_of_two_drivers_with_different_verifiers_are_not_mixed(tmp_path:
     assert before["v1"] != before["v2"]
     compact_run(store)
     assert {version: rows(store, version) for version in ("v1", "v2")} == before
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_outcomes_without_text_are_compacted_too(tmp_path: Path, few: None) -> None:
@@ -365,7 +364,7 @@ def test_outcomes_without_text_are_compacted_too(tmp_path: Path, few: None) -> N
         table = encode.verdict_table(samples_of(unit), verdicts_of(unit)).select(
             ["problem_idx", "sample_idx", "status"]
         )
-        RunSink(store, "imported").put_verdicts(unit, table, schema.Footer(f"a{unit.number}"))
+        RunSink(store, "imported").put_verdicts(unit, table, Footer(f"a{unit.number}"))
     assert compact_run(store).shards == 1
     assert keys(store, VERDICTS) == keys(store, FINAL + SAMPLES) == []
     with open_database(store) as db:
@@ -424,7 +423,7 @@ def test_a_real_shard(tmp_path: Path) -> None:
     data = (tmp_path / samples).read_bytes()
     for unit in (units[0], units[77]):
         wanted = np.array([(s.problem_idx << 32) | s.sample_idx for s in samples_of(unit)])
-        found = rows_between(data, "samples", samples, wanted)
+        found = read_rows_at(data, "samples", samples, wanted)
         assert found["text"].to_pylist() == [s.text for s in samples_of(unit)]
 
 

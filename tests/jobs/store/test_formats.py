@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.store import schema
-from jobs.store.check import check_run
+from jobs.store.check import find_damage
 from jobs.store.counts import read_cells
 from jobs.store.database import run_query
 from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
@@ -29,10 +29,10 @@ from jobs.store.layout import (
     scores_key,
     verdicts_key,
 )
-from jobs.store.schema import Footer, read_footer
 from jobs.store.scores import Scorer
+from jobs.store.sealed_parquet import Footer, read_footer
 from jobs.store.sessions import Session
-from jobs.store.stored_run import stored_run
+from jobs.store.stored_run import read_run
 from sampling.samples import Provenance, Sample, Unit
 from verify.verdict import Status, Verdict
 
@@ -167,10 +167,10 @@ def arrow(columns: list[tuple[str, pa.DataType, bool]]) -> pa.Schema:
 
 def test_schemas() -> None:
     pairs = [
-        (schema.VERDICTS, VERDICTS),
-        (schema.SAMPLES, SAMPLES),
-        (schema.SCORES, SCORES),
-        (schema.PROBLEMS, PROBLEMS),
+        (schema.VERDICTS_SCHEMA, VERDICTS),
+        (schema.SAMPLES_SCHEMA, SAMPLES),
+        (schema.SCORES_SCHEMA, SCORES),
+        (schema.PROBLEMS_SCHEMA, PROBLEMS),
     ]
     for ours, literal in pairs:
         assert ours.equals(arrow(literal), check_metadata=True)
@@ -264,8 +264,8 @@ def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     for key, data in (("plan.json", SEALED_LAYER.encode()), (samples_at, samples), (verdicts_at, verdicts)):
         store.put(key, data)
     assert read_footer(verdicts) == Footer("0f", samples_at, hashlib.sha256(samples).hexdigest(), 1.0)
-    assert check_run(store) == []
+    assert find_damage(store) == []
     (cell,) = read_cells(store)
     assert (cell.n.tolist(), cell.c.tolist(), cell.tokens, cell.engine_s) == ([2], [1], 10, 1.0)
     query = "SELECT text, status FROM samples JOIN verdicts USING (model, task, problem_idx, sample_idx) ORDER BY ALL"
-    assert run_query(stored_run(store), query)[1] == [("text 0", "pass"), ("text 1", "fail")]
+    assert run_query(read_run(store), query)[1] == [("text 0", "pass"), ("text 1", "fail")]

@@ -231,8 +231,8 @@ def test_wrong_credentials(
 ) -> None:
     uri = swift.new_store(monkeypatch).uri
     monkeypatch.setenv(name, "wrong")
-    request.addfinalizer(s3._built.cache_clear)  # a client keeps the credentials that it was made with
-    s3._built.cache_clear()
+    request.addfinalizer(s3._build_client.cache_clear)  # a client keeps the credentials that it was made with
+    s3._build_client.cache_clear()
     with pytest.raises(StoreError, match="SignatureDoesNotMatch"):
         probe_store(open_store(uri, swift.options()))
 

@@ -5,15 +5,15 @@ import sys
 from pathlib import Path
 
 from jobs.store.encode import encode_samples
-from jobs.store.schema import SAMPLES
-from jobs.store.whole import opened, rows_of
+from jobs.store.schema import SAMPLES_SCHEMA
+from jobs.store.sealed_parquet import open_parquet, read_rows
 from tests.jobs.store.test_schema import PROVENANCE, unit_of
 from tests.support.places import ROOT
 
 READ = """
 import sys
 from pathlib import Path
-from jobs.store.whole import read_table
+from jobs.store.sealed_parquet import read_table
 data, threads = Path(sys.argv[1]).read_bytes(), Path("/proc/self/task")
 before = len(list(threads.iterdir()))
 assert len(read_table(data, "samples", "here")) == 3200
@@ -31,6 +31,6 @@ def test_reading_starts_no_thread_of_arrow(tmp_path: Path) -> None:
 
 
 def test_some_groups_and_columns() -> None:
-    file = opened(encode_samples([], PROVENANCE))
-    assert rows_of(file).schema.names == SAMPLES.names
-    assert rows_of(file, [], ["seed"]).num_rows == 0
+    file = open_parquet(encode_samples([], PROVENANCE))
+    assert read_rows(file).schema.names == SAMPLES_SCHEMA.names
+    assert read_rows(file, [], ["seed"]).num_rows == 0
