@@ -65,7 +65,7 @@ class Store(Protocol):
 
 
 class StoreOptions(Plain):
-    """How to reach a store. Credentials come from the standard AWS chain, never from a file of Troop's."""
+    """Options to reach a store. Credentials come from the standard AWS chain, never from a file of Troop's."""
 
     endpoint_url: str | None = None
     """URL of an S3 server that is not Amazon's, as ``http://minio:9000``. Default: the AWS environment variables, else
@@ -78,11 +78,11 @@ class StoreOptions(Plain):
     """Profile of the AWS configuration files that has the credentials. Default: the standard AWS chain."""
 
     addressing_style: Literal["path", "virtual", "auto"] | None = None
-    """Where the bucket's name stands: in the path or in the host name of the URL. Default: path for an endpoint of
-    your own, auto for Amazon's."""
+    """Place of the bucket's name in URLs: in the path or in the host name. Default: path for an endpoint of your own,
+    auto for Amazon's."""
 
     request_checksum_calculation: Literal["when_supported", "when_required"] | None = None
-    """When to send checksums with requests. Set ``when_required`` for servers that refuse the newer checksums. Default:
+    """Checksums to send with requests. Set ``when_required`` for servers that refuse the newer checksums. Default:
     boto3's own rule."""
 
     verify_tls: bool = True

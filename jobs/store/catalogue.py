@@ -1,4 +1,4 @@
-"""What a run holds, known from listing it: its result files, the versions of its verdicts, its problems.
+"""Catalogue of a run, known from listing it: its result files, the versions of its verdicts, its problems.
 
 Verifying again puts a second version of the verdicts beside the first. A reader takes one version per model and task:
 the version asked for, or else the one that covers most units, the newest on a tie. So a re-verification that is half

@@ -28,7 +28,7 @@ MOST_SCORES = 10_000_000
 
 
 class Scorer(Plain):
-    """What made the scores of a version: the content of ``scores/m=VERSION/model.json``."""
+    """The reward model behind a version of scores: the content of ``scores/m=VERSION/model.json``."""
 
     model: str
     """Name or path of the reward model."""

@@ -20,7 +20,7 @@ _MAGIC = b"PAR1"
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a verdicts or scores file says of itself: JSON under the key ``troop`` of its Parquet metadata."""
+    """Facts about a verdicts or scores file as a whole: JSON under the key ``troop`` of its Parquet metadata."""
 
     attempt: str
     """Id of the attempt that wrote the file."""

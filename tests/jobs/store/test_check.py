@@ -1,4 +1,4 @@
-"""Damage is found wherever a bit has flipped, set aside and never thrown away, and the unit is made again."""
+"""Tests of `troop check`: damage is found wherever a bit has flipped, quarantined, and the unit is made again."""
 
 import json
 
@@ -15,7 +15,7 @@ from tests.support.store_fixtures import committed_units
 
 
 def flip(store: Store, key: str, place: int) -> bytes:
-    """Flips one bit of an object; what it held before."""
+    """Flips one bit of an object; returns the bytes before."""
     before = store.get(key)
     broken = bytearray(before)
     broken[place % len(broken)] ^= 1 << place % 8
@@ -78,7 +78,7 @@ def test_verdicts_without_samples_go(store: Store) -> None:
 
 
 def test_what_has_changed_since_it_was_found_stays(store: Store) -> None:
-    """Two checks at once: by the time the second acts, the unit has been made again."""
+    """Runs two checks at once: when the second acts, the unit has been made again."""
     commit(RunSink(store, "v1"))
     key = verdicts_key("v1", UNIT)
     flip(store, key, 5)

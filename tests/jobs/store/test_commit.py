@@ -1,4 +1,4 @@
-"""A unit is committed once, whoever writes it, whoever dies, and whatever the network does."""
+"""Tests of the commit: a unit is committed once, whichever writers die and whatever the network does."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def orphans(store: Store) -> Orphans:
 
 
 def committed_text(store: Store) -> str:
-    """The first text of the samples that the committed verdicts name."""
+    """Returns the first text of the samples that the committed verdicts name."""
     footer = read_footer(store.get(verdicts_key("v1", UNIT)))
     return read_samples(store.get(footer.samples))[0][0].text
 
@@ -131,7 +131,7 @@ def test_racing_attempts(store: Store, request: pytest.FixtureRequest) -> None:
 
 @dataclass(frozen=True)
 class Interrupted(DirectoryStore):
-    """A store that lets something else happen just before the verdicts are put."""
+    """A store that calls ``before_verdicts`` just before the verdicts are put."""
 
     before_verdicts: list[object] = field(default_factory=list)
 
@@ -167,7 +167,7 @@ commit(RunSink(store, "v1"))
 
 @pytest.mark.parametrize("instant", ["between", "fsync", "link"])
 def test_kill_before_the_commit_leaves_nothing_committed(tmp_path: Path, instant: str) -> None:
-    """Between samples and verdicts, while the verdicts are written, and just before they get their name."""
+    """Kills between samples and verdicts, while the verdicts are written, and just before they get their name."""
     store = DirectoryStore(tmp_path)
     done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path), instant], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -192,7 +192,7 @@ def test_lost_replies(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_writers_on_a_bad_network(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both commit every unit, several of the puts going wrong: each unit is won exactly once."""
+    """Two writers commit every unit and several puts fail: each unit is won exactly once."""
     uri = moto.new_store(monkeypatch).uri
     units, won = [Unit("org/m", "gsm8k", number, 0, 2, 0, 4) for number in range(5)], []
     with faulty_proxy(moto.endpoint) as proxy:
@@ -284,7 +284,7 @@ def test_imported_verdicts_need_no_text(store: Store) -> None:
 
 
 def test_footer_is_plain_json(tmp_path: Path) -> None:
-    """Anybody's reader finds it: one key in the file's metadata."""
+    """The footer is one key in the file's metadata, which any reader of Parquet finds."""
     store = DirectoryStore(tmp_path)
     commit(RunSink(store, "v1"))
     said = json.loads(pq.read_metadata(tmp_path / verdicts_key("v1", UNIT)).metadata[b"troop"])

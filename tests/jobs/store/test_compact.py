@@ -1,4 +1,4 @@
-"""Compaction loses no row and doubles none, wherever it is killed, whoever else works on the same shard."""
+"""Tests of compaction: no row is lost or doubled, wherever it is killed and whoever works on the same shard."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def small_shards(put: Callable[[str, str, int], None]) -> None:
 
 
 def unit_of(number: int) -> Unit:
-    """Units as a plan makes them that was asked for more: two problems at first, then more samples of one of them."""
+    """Returns a unit as of a plan that grew: two problems at first, then more samples of one of them."""
     if number % 2 == 0:
         return Unit(MODEL, TASK, number, 0, 2, 3 * number, 3 * number + 3)
     return Unit(MODEL, TASK, number, 1, 2, 3 * number, 3 * number + 3)
@@ -77,7 +77,7 @@ def commit(store: Store, *numbers: int, version: str = "v1", note: str = "") -> 
 
 
 def judge_again(store: Store, *numbers: int, version: str = "v2", of: str = "v1") -> None:
-    """As a verifier does that has read the old verdicts before they were compacted."""
+    """Commits new verdicts, as a verifier does that read the old ones before they were compacted."""
     for unit in map(unit_of, numbers):
         judged = read_footer(store.get(verdicts_key(of, unit)))
         RunSink(store, version).commit_verdicts(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, judged)
@@ -93,7 +93,7 @@ def expected(*numbers: int) -> list[tuple[int, int, str, str]]:
 
 
 def rows(store: Store, version: str | None = None) -> list[tuple[int, int, str, str]]:
-    """What readers see: each verdict with its sample."""
+    """Returns what readers see: each verdict with its sample."""
     query = """SELECT problem_idx, sample_idx, status, text FROM verdicts
         JOIN samples USING (model, task, problem_idx, sample_idx) ORDER BY ALL"""
     with open_database(store, version) as db:
@@ -139,12 +139,12 @@ def test_an_open_shard_stays_as_it_is(tmp_path: Path, few: None) -> None:
 
 
 class Died(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
+    """Stands for SIGKILL, since nothing catches it."""
 
 
 @dataclass(frozen=True)
 class Mortal:
-    """A store whose user dies after so many changes, and does nothing more from then on."""
+    """A store whose user dies after ``changes`` changes."""
 
     store: Store
     changes: int
@@ -183,11 +183,11 @@ class Mortal:
         raise Died
 
 
-CHANGES = 2 + 2 * FEW  # two files written, and those of each unit deleted
+CHANGES = 2 + 2 * FEW  # two files written, and two files of each unit deleted
 
 
 def test_killed_at_every_step_and_begun_again(store: Store, few: None) -> None:
-    """Dies before it has written anything, before the commit, right after it, and then with each file it deletes."""
+    """Compaction dies before it writes, before the commit, right after it, and then with each file that it deletes."""
     commit(store, *range(FEW))
     for changes in (0, 1, 2, *[1] * (2 * FEW - 1)):
         with pytest.raises(Died):
@@ -224,7 +224,7 @@ for count in map(int, changes):
 
 
 def killed(source: str, *changes: int) -> list[int]:
-    """The signals that ended compactions after so many changes, in processes of their own."""
+    """Returns the signals that ended compactions after so many changes, in processes of their own."""
     words = [sys.executable, "-c", _KILLED, source, *map(str, changes)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
     return [int(line) for line in done.stdout.split()]
@@ -257,7 +257,7 @@ def test_sigkill_at_every_step_on_a_real_s3_server(swift: S3Server, monkeypatch:
 
 
 def test_a_zombie_that_commits_a_unit_after_it_was_compacted(store: Store, few: None) -> None:
-    """Its key is free again, so the store lets it in; nobody takes it for a result."""
+    """The unit's key is free again, so the store accepts the zombie's files; readers ignore them."""
     commit(store, *range(FEW))
     compact_run(store)
     commit(store, 1, note="zombie ")
@@ -283,7 +283,7 @@ def test_a_unit_file_that_the_final_one_does_not_hold_stays(tmp_path: Path, few:
 
 
 def test_two_compactions_at_once(tmp_path: Path, few: None) -> None:
-    """The second has read its units when the first deletes them; and one finds them gone before it has read them."""
+    """One compaction overtakes another at every step: before or after the slower one has read its units."""
 
     @dataclass(frozen=True)
     class Slow(DirectoryStore):
@@ -327,7 +327,7 @@ def test_versions_share_one_samples_file(store: Store, few: None) -> None:
 
 
 def test_a_version_that_is_half_done_keeps_its_samples(store: Store, few: None) -> None:
-    """Its files name samples that compaction of the older version has merged: it finds them there."""
+    """A half-done version names samples that compaction of the older version has merged; readers find them there."""
     commit(store, *range(FEW))
     judge_again(store, 0, 2)
     compact_run(store)
@@ -337,7 +337,7 @@ def test_a_version_that_is_half_done_keeps_its_samples(store: Store, few: None) 
     assert find_damage(store) == []
     final = final_verdicts_key("v1", MODEL, TASK, 0)
     merged = read_footer(store.get(final))
-    for unit in map(unit_of, (1, 3)):  # the others judged from the compacted file
+    for unit in map(unit_of, (1, 3)):  # the other units verified from the compacted file
         RunSink(store, "v2").commit_verdicts(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, merged)
     assert compact_run(store).shards == 1
     assert len(keys(store, FINAL + SAMPLES)) == 1
@@ -346,7 +346,7 @@ def test_a_version_that_is_half_done_keeps_its_samples(store: Store, few: None) 
 
 
 def test_samples_of_two_drivers_with_different_verifiers_are_not_mixed(tmp_path: Path, few: None) -> None:
-    """Both versions hold every unit, but of unit 1 each has samples of its own."""
+    """Two versions hold every unit, but each has its own samples of unit 1."""
     store = DirectoryStore(tmp_path)
     commit(store, *range(FEW))
     judge_again(store, 0, 2, 3)
@@ -388,7 +388,7 @@ def test_a_damaged_file_is_never_merged(tmp_path: Path, few: None, kind: str) ->
 
 
 def test_columns_of_other_times(tmp_path: Path, few: None) -> None:
-    """A file of an older schema gets nulls; one with a column that only a newer Troop knows is left alone."""
+    """A file of an older schema gets nulls; a file with a column that only a newer Troop knows is left alone."""
     store = DirectoryStore(tmp_path)
     commit(store, *range(2 * FEW))
     for number, change in ((0, lambda t: t.drop(["shared"])), (FEW, lambda t: t.append_column("mood", t["reason"]))):
@@ -403,7 +403,7 @@ def test_columns_of_other_times(tmp_path: Path, few: None) -> None:
 
 
 def test_a_real_shard(tmp_path: Path) -> None:
-    """256 units, more rows than one row group, compacted while a zombie and a half-done version are around."""
+    """Compacts 256 units, with more rows than one row group, after a compaction was killed in the middle."""
     store = DirectoryStore(tmp_path)
     units = [
         Unit(MODEL, TASK, number, number % 4, number % 4 + 1, number * 40, number * 40 + 40) for number in range(MANY)
@@ -438,7 +438,7 @@ def killed_in_the_middle(root: Path) -> int:
 
 
 def test_the_glob_is_exact_before_and_after(tmp_path: Path, few: None) -> None:
-    """Any tool: unit files until a shard is compacted, and then both folders together."""
+    """Any tool reads exact rows: from unit files before a shard is compacted, then from both folders together."""
     import duckdb
 
     store = DirectoryStore(tmp_path)

@@ -1,4 +1,4 @@
-"""What is read is what was committed: counts against plain Python's, views, versions, compaction, damage."""
+"""Tests of reading: counts against plain Python's, views, versions, compaction, damage."""
 
 import dataclasses
 import os
@@ -69,7 +69,7 @@ def commit(store: Store, unit: Unit, version: str = "v1") -> list[tuple[Sample, 
 
 
 def check_counts(cell: CellCounts, rows: list[tuple[Sample, Verdict]]) -> None:
-    """Everything in ``cell`` counted again, one row at a time."""
+    """Counts everything in ``cell`` again, one row at a time, and compares."""
     for i, idx in enumerate(sorted({s.problem_idx for s, _ in rows})):
         mine = [v for s, v in rows if s.problem_idx == idx]
         decided = [v for v in mine if v.status is not Status.FAULT]
@@ -139,7 +139,7 @@ def test_an_empty_run_has_empty_views(tmp_path: Path) -> None:
 
 
 def test_the_glob_is_exact(tmp_path: Path) -> None:
-    """Any tool that reads Parquet sees the same rows, with no manifest: two winners, two losers, one dead attempt."""
+    """Any Parquet reader sees the same rows, with no manifest: two winners, two losers, one dead attempt."""
     store = DirectoryStore(tmp_path)
     for number in (0, 1, 0, 1):
         commit(store, unit_of(number))
@@ -199,7 +199,7 @@ def test_a_compacted_shard_is_read_in_place_of_its_units(store: Store) -> None:
 
 
 def test_duplicates_are_estimated_from_a_share_of_the_hashes(tmp_path: Path) -> None:
-    """Two large units of one problem that returned the same texts: as engines with one seed would."""
+    """Two large units of one problem have the same texts, as from engines with one seed."""
     store, per_unit = DirectoryStore(tmp_path), 20_000
     for number in range(2):
         unit = Unit(MODEL, TASK, number, 0, 1, number * per_unit, (number + 1) * per_unit)

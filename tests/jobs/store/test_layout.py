@@ -1,4 +1,4 @@
-"""Keys lead back to what they were made from, whatever models and tasks are called."""
+"""Tests of keys: each is parsed back to what it was made from, whatever the names of models and tasks."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What goes into a file comes out of it, in few bytes, and only files that this code understands are read."""
+"""Tests of stored files: rows come back, in few bytes, and only files that this code understands are read."""
 
 import dataclasses
 import io
@@ -20,7 +20,16 @@ from jobs.store.encode import (
     encode_verdicts,
     verdict_table,
 )
-from jobs.store.schema import HASH_STRIDE, SAMPLES_SCHEMA, VERDICTS_SCHEMA
+from jobs.store.schema import (
+    HASH_STRIDE,
+    PROBLEM_COLUMNS,
+    SAMPLE_COLUMNS,
+    SAMPLES_SCHEMA,
+    SCORE_COLUMNS,
+    VERDICT_COLUMNS,
+    VERDICTS_SCHEMA,
+    VIEWS,
+)
 from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import DamagedFile, StoreError
 from sampling.problems import Message, Problem
@@ -69,7 +78,7 @@ def test_verdicts_come_back(data: st.DataObject, unit: list[Sample]) -> None:
 
 
 def unit_of(problems: int, per_problem: int, seed: int = 0) -> tuple[list[Sample], list[Verdict]]:
-    """Lengths as spread as a small model's on grade-school mathematics; exact answers; some problems hard."""
+    """Returns samples and verdicts with lengths and pass rates as of a small model on grade-school mathematics."""
     rng = random.Random(seed)
     rates = [rng.betavariate(0.4, 1.5) for _ in range(problems)]
     made = [
@@ -90,9 +99,9 @@ def bytes_per_row(table: pa.Table) -> float:
 
 
 def test_bytes_per_row() -> None:
-    """Two bytes a row are kept by plain outcomes in any unit, and by all columns of sampled rows once compacted.
+    """Plain outcomes need less than two bytes a row in any unit, and sampled rows do so once compacted.
 
-    Sampled rows in a unit's own file pay for its footer, and for how long each completion was: 1.2 bytes that no
+    Sampled rows in a unit's own file also pay for its footer and for the length of each completion: 1.2 bytes that no
     encoding can save.
     """
     unit = verdict_table(*unit_of(32, 64))
@@ -101,6 +110,21 @@ def test_bytes_per_row() -> None:
     assert bytes_per_row(outcomes) <= 1.5
     assert bytes_per_row(unit) <= 3.1
     assert bytes_per_row(shard) <= 2.0
+
+
+def test_every_column_says_what_it_means() -> None:
+    """docs/results.md is made from these descriptions."""
+    tables = {
+        "verdicts": VERDICT_COLUMNS,
+        "samples": SAMPLE_COLUMNS,
+        "scores": SCORE_COLUMNS,
+        "problems": PROBLEM_COLUMNS,
+    }
+    for columns in (*tables.values(), *VIEWS.values()):
+        assert len({column.name for column in columns}) == len(columns)
+        assert all(column.about[0].isupper() and column.about.endswith(".") for column in columns)
+    for name, columns in tables.items():
+        assert VIEWS[name][-len(columns) :] == columns
 
 
 def test_layout_of_the_files() -> None:
@@ -183,7 +207,7 @@ def test_other_files_are_refused() -> None:
 
 
 def test_every_flipped_bit_is_found() -> None:
-    """In the pages, in their headers, in the footer and in the seal itself."""
+    """Flips bits in the pages, in their headers, in the footer and in the seal itself."""
     data = encode_samples(unit_of(8, 8)[0], PROVENANCE)
     read_table(data, "samples", "here")
     for place in range(len(data)):

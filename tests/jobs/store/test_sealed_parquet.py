@@ -1,4 +1,4 @@
-"""How our files are read back. That damage is found is proven in tests/jobs/store/test_schema.py."""
+"""Tests of reading sealed files; tests/jobs/store/test_schema.py proves that damage is found."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ print(len(list(threads.iterdir())) - before)
 
 
 def test_reading_starts_no_thread_of_arrow(tmp_path: Path) -> None:
-    """It would let go of the bytes later, perhaps while the interpreter ends, and abort the process."""
+    """A thread of Arrow's may release the bytes while the interpreter ends, which aborts the process."""
     path = tmp_path / "samples.parquet"
     path.write_bytes(encode_samples(unit_of(8, 400)[0], PROVENANCE))
     words = [sys.executable, "-c", READ, str(path)]
