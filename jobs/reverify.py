@@ -24,10 +24,10 @@ from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, read_versions
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_run
-from jobs.store.encode import NO_VERIFIER, prompt_of
+from jobs.store.encode import NO_VERIFIER, parse_prompt
 from jobs.store.sessions import new_session, read_sessions, spent_before
 from jobs.store.stored_run import StoredRun
-from jobs.store.stored_units import StoredUnit, UnitReader, stored_units
+from jobs.store.stored_units import StoredUnit, UnitReader, find_stored_units
 from jobs.sweep import load_sweep, open_run, sweep_of
 from sampling.errors import BadInput
 from sampling.problems import Problem
@@ -83,7 +83,7 @@ def stored_problems(store: Store) -> dict[str, dict[int, Problem]]:
         if row["verifier"] == NO_VERIFIER:
             continue
         reference = REFERENCES[row["verifier"]].model_validate(json.loads(row["reference"]))
-        asked = prompt_of(row["prompt"])
+        asked = parse_prompt(row["prompt"])
         data = {"id": row["problem_id"], "prompt" if isinstance(asked, str) else "messages": asked}
         data |= {"verifier": row["verifier"], "reference": reference}
         problem = parse(Problem, data, f"{store.uri}: problem {row['problem_id']!r}")
@@ -98,7 +98,7 @@ def _units_to_verify(stored: StoredRun, version: str) -> list[StoredUnit]:
     for cell in cells:
         if cell.version == version:
             done[cell.model, cell.task].update(number for file in cell.files for number in file.key.units)
-    return stored_units(stored.store, stored.layers, (cell for cell in cells if cell.version != version), done)
+    return find_stored_units(stored.store, stored.layers, (cell for cell in cells if cell.version != version), done)
 
 
 @dataclass(slots=True)
@@ -127,9 +127,9 @@ def _record_spending(
                        f"again could cost ${worst:.4f}; raise cap_usd in the sweep file, then run "
                        "`troop verify SWEEP.yaml`")  # fmt: skip
     session = new_session(stored.store)
-    session.spent({judge.name: worst})
+    session.record_spending({judge.name: worst})
     yield spent
-    session.spent({judge.name: worst if spent.usd is None else spent.usd})
+    session.record_spending({judge.name: worst if spent.usd is None else spent.usd})
 
 
 def _most_usd(judge: JudgeSettings, problems: Problems, unit: Unit) -> float:
@@ -162,6 +162,6 @@ def _verify_unit(item: StoredUnit) -> tuple[int, float]:
     before, samples, footer = _Process.reader.read(item)
     _, verified = _Process.worker.verify(SampleBatch(item.unit.task, tuple(samples)))
     sink = RunSink(_Process.store, _Process.version)
-    receipt = sink.judge(item.unit, samples, verified.verdicts, footer)
+    receipt = sink.commit_verdicts(item.unit, samples, verified.verdicts, footer)
     changed = sum(was != verdict.status for was, verdict in zip(before, verified.verdicts, strict=True))
     return changed, receipt.judge_usd

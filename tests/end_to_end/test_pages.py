@@ -78,7 +78,11 @@ def test_examples_of_the_sweep_page_are_taken(given: dict[str, Any]) -> None:
     top = {key: value for key, value in given.items() if key in Sweep.model_fields}
     nested = {key: value for key, value in given.items() if key not in Sweep.model_fields}
     if nested.keys() & {"service"}:
-        nested |= {"engine": "openai", "base_url": "https://host/v1", "prices": {"per_million_prompt_tokens": 1, "per_million_tokens": 1}}
+        nested |= {
+            "engine": "openai",
+            "base_url": "https://host/v1",
+            "prices": {"per_million_prompt_tokens": 1, "per_million_tokens": 1},
+        }
     sweep = {**SMALL, **top}
     if "models" not in top:
         sweep["models"] = [{**SMALL["models"][0], **nested}]
