@@ -14,6 +14,7 @@ from sampling.problems import Problem
 from sampling.validate import Plain
 from sampling.words import printable
 from verify.lean.verifier import LeanVerifier
+from verify.needs import check_packages
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable
 from verify.trials import Audit, gold_problems, is_gold, plan_audit
@@ -101,7 +102,9 @@ def audit_sweep(
 
     Raises BadInput for a task that cannot be loaded and a cluster that does not answer.
     """
-    tasks = {task.title: task.load() for task in sweep.tasks}
+    tasks = {task.title: sweep.problems_of(task) for task in sweep.tasks}
+    for title, problems in tasks.items():
+        check_packages(problems, f"task {title}: ")
     audit = plan_audit(tasks, most)
     if local or not (address or os.environ.get("RAY_ADDRESS")):
         check_patches(audit.problems.values())

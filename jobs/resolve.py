@@ -15,6 +15,7 @@ from sampling.engines.prices import most_unit_rows, most_usd, rows_for
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
+from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
 
 
@@ -67,10 +68,13 @@ class Resolved:
 def resolve(sweep: Sweep) -> Resolved:
     """Inspects the models and loads the problems of a sweep.
 
-    Raises BadInput for a model or task that cannot be used, and for a prompt that is too long for its model.
+    Raises BadInput for a model or task that cannot be used, for a prompt that is too long for its model, and for a
+    package of candidates that is not installed.
     """
     infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
-    problems = {task.title: task.load(sweep.sampling_on(task)) for task in sweep.tasks}
+    problems = {task.title: sweep.problems_of(task) for task in sweep.tasks}
+    for title, given in problems.items():
+        check_packages(given, f"task {title}: ")
     for name in [*infos, *problems]:
         quote(name)
     for model in sweep.models:

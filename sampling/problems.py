@@ -14,6 +14,8 @@ from sampling.references import REFERENCES, Reference, VerifierKind
 from sampling.settings import TaskSampling
 from sampling.validate import Plain, parse
 
+ADDED = frozenset({"packages"})  # keys of references that runs of earlier versions do not know
+
 
 class Message(Plain):
     """One turn of a chat prompt."""
@@ -89,9 +91,17 @@ class Problem(Plain):
 
     @property
     def reference_digest(self) -> str:
-        """Hash of everything that changes this problem's verdicts: the commit of a snapshot, but not its path."""
+        """Hash of everything that changes this problem's verdicts: the commit of a snapshot, but not its path.
+
+        Keys that references did not always have count only with another value than their default, so that older runs
+        go on.
+        """
         values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment"})
-        return _digest([self.verifier, values])
+        fields = type(self.reference).model_fields
+        kept = {name: value for name, value in values.items() if name not in ADDED or value != fields[name].default}
+        if kept.get("packages"):
+            kept["packages"] = [entry.rpartition("/")[2] for entry in kept["packages"]]
+        return _digest([self.verifier, kept])
 
 
 def read_jsonl(path: Path) -> list[Problem]:

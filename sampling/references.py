@@ -1,8 +1,10 @@
 """References: what each verifier needs to judge a problem. One model for each kind, and none is shown to a model."""
 
-from typing import Any, Literal
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
@@ -24,6 +26,33 @@ class Limits(Plain):
     """Megabytes (2^20 bytes) of memory for one run of a candidate, at least 16. Example: `1024`."""
 
 
+def _named_package(entry: str) -> str:
+    if "/" not in entry and not _DISTRIBUTION.fullmatch(entry):
+        raise ValueError("a package is the name of a distribution (scikit-learn) or the path of a folder, with a slash")
+    return entry
+
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+PackageEntry = Annotated[str, AfterValidator(_named_package)]
+
+
+def under_folder(packages: tuple[str, ...] | None, folder: Path) -> tuple[str, ...] | None:
+    """Returns the packages with paths that start at ``folder``; names of distributions stay as they are."""
+    return packages and tuple(str((folder / entry).resolve()) if "/" in entry else entry for entry in packages)
+
+
+class CodeReference(Limits):
+    """Limits and surroundings of a candidate program."""
+
+    packages: tuple[PackageEntry, ...] | None = None
+    """Packages that candidate and tests may import, beside the standard library. Example: `[numpy, sortedcontainers]`.
+
+    Each is a distribution that is installed where Troop runs, whose requirements come with it, or the path of a folder
+    that holds packages, which a slash tells apart. Default: the task's, else the sweep's; else NumPy alone, if it is
+    installed.
+    """
+
+
 class StdioCase(Plain):
     """One run of a program: its input and the right output."""
 
@@ -34,7 +63,7 @@ class StdioCase(Plain):
     """Text that it has to print, as ``checker`` compares it."""
 
 
-class StdioReference(Limits):
+class StdioReference(CodeReference):
     """A whole program judged by its output. It passes if its output is right for every case."""
 
     cases: tuple[StdioCase, ...] = Field(min_length=1)
@@ -64,7 +93,7 @@ class CallCase(Plain):
     """
 
 
-class PythonReference(Limits):
+class PythonReference(CodeReference):
     """A function judged in one of three ways: by calls (``cases``), by test source (``tests``) or by ``asserts``."""
 
     entry_point: str | None = None

@@ -17,7 +17,8 @@ from verify.compare import same_value
 from verify.extract import extract_code
 from verify.sandbox import wire
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled, mentions_numpy
+from verify.sandbox.packages import wanted
+from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled
 from verify.sandbox.warm import Checks
 from verify.verdict import NO_CODE, SHARED_NOTE, Status, Verdict
 
@@ -38,7 +39,7 @@ class ProblemTests:
 class PythonVerifier:
     """Checks functions by calls, test source or asserts."""
 
-    version = "python-1"
+    version = "python-2"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
@@ -53,7 +54,7 @@ class PythonVerifier:
         tests = self._tests_of(problem.id, reference)
         if tests.fault is not None:
             return Verdict.on_runs([], self.sandbox.tier, Status.FAULT, tests.fault)
-        run, status, reason = self._run(Code(source, reference.setup), tests)
+        run, status, reason = self._run(Code(source, reference.setup, reference.packages), tests)
         return Verdict.on_runs([run], self.sandbox.tier, status, reason)
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ def _test(reference: PythonReference) -> Checks:
         wanted=_wanted(reference),
         steps=tuple(compiled(step, "tests.py") for step in steps),
         calls_check=reference.tests is not None,
-        needs_numpy=any(mentions_numpy(text) for text in (setup, *steps)),
+        packages=wanted(reference.packages, setup, *steps),
     )
 
 

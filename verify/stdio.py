@@ -14,7 +14,7 @@ from verify.verdict import NO_CODE, Status, Verdict
 class StdioVerifier:
     """Runs the candidate once per case and stops at the first case that is not right."""
 
-    version = "stdio-1"
+    version = "stdio-2"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
@@ -27,7 +27,9 @@ class StdioVerifier:
             return NO_CODE
         runs: list[Execution] = []
         for number, case in enumerate(reference.cases, start=1):
-            runs.append(self.sandbox.run_stdio(Code(source), case.stdin, _quota(reference, case)))
+            runs.append(
+                self.sandbox.run_stdio(Code(source, packages=reference.packages), case.stdin, _quota(reference, case))
+            )
             if (wrong := _wrong(reference.checker, case, runs[-1])) is not None:
                 status, reason = wrong
                 where = f"case {number} of {len(reference.cases)}"

@@ -25,6 +25,7 @@ from verify.math import MathVerifier
 from verify.patch.diff import extract_diff
 from verify.patch.verifier import PatchVerifier
 from verify.python import PythonVerifier
+from verify.sandbox.packages import Names, PackageMissing, find_packages
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import AUTO
 from verify.stdio import StdioVerifier
@@ -79,10 +80,15 @@ class Verifiers:
         self._known: OrderedDict[_Candidate, Verdict] = OrderedDict()
         self._last: tuple[Problem, str] | None = None
 
-    def prepare(self, kinds: Iterable[str]) -> None:
-        """Makes the verifiers of these kinds now; raises TierUnavailable where this machine cannot."""
+    def prepare(self, kinds: Iterable[str], packages: Iterable[Names] = ()) -> None:
+        """Makes the verifiers of these kinds now, and tries the packages of candidates.
+
+        Raises TierUnavailable or PackageMissing where this machine cannot.
+        """
         for kind in kinds:
             self._verifier_of(kind)
+        if self._sandbox:
+            self._sandbox.prepare(packages)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         """Returns the verdict on one completion, kept for equal candidates; tries again after a fault of ours."""
@@ -136,9 +142,13 @@ class Verifiers:
 
     def _try_once(self, problem: Problem, completion: str) -> Verdict:
         try:
-            return self._verifier_of(problem.verifier).verify(problem, completion)
+            verdict = self._verifier_of(problem.verifier).verify(problem, completion)
         except VerifierFault as error:
             return Verdict(Status.FAULT, reason=str(error), usd=error.usd)
+        except PackageMissing as error:
+            return Verdict(Status.FAULT, reason=str(error))
+        packages = getattr(problem.reference, "packages", None)
+        return replace(verdict, toolchain=find_packages(packages).versions) if packages else verdict
 
     def _verifier_of(self, kind: str) -> Verifier:
         if kind not in self._verifiers:

@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 
 from sampling.errors import BadInput
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import AnswerReference, JudgeReference, Limits, PatchReference, Reference
+from sampling.references import (
+    AnswerReference,
+    CodeReference,
+    JudgeReference,
+    Limits,
+    PatchReference,
+    Reference,
+    under_folder,
+)
 from sampling.tasks.questions import Question
 from sampling.tasks.recipes import KINDS, RECIPES, Recipe
 from sampling.tasks.rows import read_rows
@@ -174,9 +182,21 @@ def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
 def _with_absolute_paths(problem: Problem, place: str) -> Problem:
     """Returns the problem with the paths in its reference taken from the folder of the file at ``place``."""
     reference = problem.reference
-    if not isinstance(reference, PatchReference) or "://" in place:
+    if "://" in place:
         return problem
     folder = Path(place).resolve().parent
-    paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
-    moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
+    moved: dict[str, Any] = {}
+    if isinstance(reference, PatchReference):
+        paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
+        moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
+    elif isinstance(reference, CodeReference) and reference.packages:
+        moved = {"packages": under_folder(reference.packages, folder)}
     return problem.model_copy(update={"reference": reference.model_copy(update=moved)}) if moved else problem
+
+
+def with_packages(problem: Problem, packages: tuple[str, ...] | None) -> Problem:
+    """Returns the problem with these packages for its candidates, if it runs code and names none itself."""
+    reference = problem.reference
+    if packages is None or not isinstance(reference, CodeReference) or reference.packages is not None:
+        return problem
+    return problem.model_copy(update={"reference": reference.model_copy(update={"packages": packages})})

@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sampling.problems import Problem
-from sampling.references import Limits
+from sampling.references import Limits, PackageEntry, under_folder
 from sampling.settings import TaskSampling
-from sampling.tasks.load import Which, load_task
+from sampling.tasks.load import Which, load_task, with_packages
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
 from sampling.tasks.recipes import TaskKind
 from sampling.tasks.sources import under
@@ -119,6 +119,12 @@ class TaskSpec(Plain):
     limits. Example: `{time_limit_s: 10}`.
     """
 
+    packages: tuple[PackageEntry, ...] | None = None
+    """Packages that candidates and tests of this task may import. Example: `[numpy, sortedcontainers]`.
+
+    A problem's own ``packages`` go first. Default: ``verify.packages`` of the sweep. An empty list allows none.
+    """
+
     @model_validator(mode="after")
     def _preset_has_the_kind(self) -> "TaskSpec":
         preset_of(self.preset, self.kind)
@@ -136,7 +142,8 @@ class TaskSpec(Plain):
     def under(self, folder: Path) -> "TaskSpec":
         """Returns a copy whose relative paths start at ``folder``."""
         paths = {"path": under(self.path, folder), "few_shot": self.few_shot and under(self.few_shot, folder)}
-        return self.model_copy(update={**paths, "prompt": self.prompt and folder / self.prompt})
+        others = {"prompt": self.prompt and folder / self.prompt, "packages": under_folder(self.packages, folder)}
+        return self.model_copy(update=paths | others)
 
     @property
     def filled(self) -> "TaskSpec":
@@ -145,8 +152,13 @@ class TaskSpec(Plain):
         missing = [name for name in OF_PROBLEMS if preset and getattr(self, name) is None]
         return self.model_copy(update={name: getattr(preset, name) for name in missing})
 
-    def load(self, sampling: TaskSampling | None = None) -> tuple[Problem, ...]:
-        """Returns the task's problems, to be sampled with ``sampling``; raises BadInput."""
+    def load(
+        self, sampling: TaskSampling | None = None, packages: tuple[str, ...] | None = None
+    ) -> tuple[Problem, ...]:
+        """Returns the task's problems, to be sampled with ``sampling``; raises BadInput.
+
+        ``packages`` are for candidates where neither the task nor the problem names any.
+        """
         task = self.filled
         problems = load_task(
             task.kind,
@@ -161,6 +173,6 @@ class TaskSpec(Plain):
             limits=task.limits,
             which=Which(task.without or (), bool(task.shuffle)),
         )
-        return (
-            tuple(problem.model_copy(update={"sampling": sampling}) for problem in problems) if sampling else problems
-        )
+        given = self.packages if self.packages is not None else packages
+        changes = {"sampling": sampling} if sampling else {}
+        return tuple(with_packages(problem, given).model_copy(update=changes) for problem in problems)

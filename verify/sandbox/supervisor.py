@@ -20,6 +20,7 @@ from verify.sandbox.channels import Stream, Writer, memory_file
 from verify.sandbox.confinement import READY, Profile
 from verify.sandbox.launch import StartFailed, start
 from verify.sandbox.limits import MEGABYTE, Deadline, Ended, Quota
+from verify.sandbox.packages import NO_PACKAGES, Packages
 from verify.sandbox.zygote import CONFINED, KILL_ORDER, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK
 from verify.verdict import Status
 
@@ -58,8 +59,8 @@ class Times:
 class Supervisor:
     """One zygote and, at most, one running child of it."""
 
-    def __init__(self, tier: str, modules: Sequence[str], extra: Sequence[str] = ()) -> None:
-        """Starts the zygote with ``modules`` imported, from the packages' folders ``extra`` too. Raises StartFailed."""
+    def __init__(self, tier: str, modules: Sequence[str], packages: Packages = NO_PACKAGES) -> None:
+        """Starts the zygote with ``modules`` and packages imported. Raises StartFailed."""
         self.tier = tier
         self._serial = 0
         self._began = 0.0
@@ -67,7 +68,7 @@ class Supervisor:
         self.running = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kill_reader, self._kill = os.pipe2(os.O_CLOEXEC)
-        values = (list(modules), list(extra), _max_processes(tier))
+        values = (list(modules), packages.as_values(), _max_processes(tier))
         descriptors = (theirs.fileno(), kill_reader)
         try:
             self._process = start(

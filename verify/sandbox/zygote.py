@@ -38,6 +38,7 @@ EVERYONE = 1 << 64
 HEADROOM = 64 << 20  # address space beyond the memory limit: thread stacks, allocator slack
 STACK = 64 << 20
 CONFINED = 1
+PACKAGES = "loading packages"  # a step whose failure is the packages', not the machine's
 # The function of each mode, and the descriptors it is given: the first one's number and how many.
 MODES: dict[str, tuple[Callable[[Any], NoReturn], int, int]] = {
     "stdio": (run_stdio, 0, 3),
@@ -181,21 +182,31 @@ def _own_size() -> tuple[int, int]:
 
 
 def main(
-    report: int, control: int, kill: int, profile: tuple[Any, ...], modules: list[str], extra: list[str], most: int
+    report: int,
+    control: int,
+    kill: int,
+    profile: tuple[Any, ...],
+    modules: list[str],
+    packages: tuple[list[str], list[tuple[str, str]], list[str]],
+    most: int,
 ) -> NoReturn:
     """Becomes a zygote, or reports the step that failed and ends.
 
-    ``modules`` are imported for all children, ``extra`` are folders of packages outside the standard library. ``most``
-    is the largest number of processes of the user, threads included (0: not limited).
+    ``modules`` are imported for all children. ``packages`` are those outside the standard library: modules to import,
+    modules by name with their paths, other paths to read. ``most`` is the largest number of processes of the user,
+    threads included (0: not limited).
     """
     report, control, kill = _move_away(report, control, kill)
     with Confinement(Profile._make(profile), report) as confinement:
         confinement.step = "loading modules"
         preload.settle()
-        confinement.readable = preload.load(modules, extra)
+        outside = [*(path for _, path in packages[1]), *packages[2]]
+        confinement.readable = [*preload.load(modules), *outside]
+        confinement.step = PACKAGES
+        preload.load_packages(*packages)
         rehearse()
         make_streams()
-        memory.inherit_code(extra)
+        memory.inherit_code(outside)
         size = _own_size()
         _enter(confinement)
         zygote = Zygote(control, kill, size, confinement.profile, most)
