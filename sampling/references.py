@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sampling.policy import ExactPolicy, MathPolicy
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
@@ -111,14 +112,27 @@ class PythonReference(Limits):
 
 
 class AnswerReference(Plain):
-    """The right answer of a ``math``, ``choice`` or ``exact`` problem."""
+    """The right answer of a problem."""
 
     answer: str
-    """Right answer: a number or LaTeX for ``math``, one letter or digit for ``choice``, the whole text for ``exact``.
+    """Right answer: one letter or digit; brackets around it and its case do not count. Example: `B`."""
 
-    ``math`` accepts every equal value (`1/2`, `0.5`, `\\frac{1}{2}`). ``choice`` ignores brackets and case (`B`,
-    `(b)`). ``exact`` ignores white space around the text and the kind of line ends.
+
+class MathReference(MathPolicy, AnswerReference):
+    """The right answer of a ``math`` problem, and how answers are found and compared with it."""
+
+    answer: str
+    """Right answer, as in a textbook: a number, a formula in LaTeX, a list, an equation, a word. Example: `1/2`.
+
+    Every equal value is accepted: `0.5`, `\\frac{1}{2}`, `50\\%`.
     """
+
+
+class ExactReference(ExactPolicy, AnswerReference):
+    """The right text of an ``exact`` problem, and how it is compared."""
+
+    answer: str
+    """Right text; white space around it and the kind of line ends do not count. Example: `Paris`."""
 
 
 # Files that decide which tests run and what their results are; a patch that touches one is refused.
@@ -264,14 +278,23 @@ class LeanReference(Limits):
         return read_theorem(text).statement
 
 
-Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference | PatchReference
+Reference = (
+    StdioReference
+    | PythonReference
+    | MathReference
+    | ExactReference
+    | AnswerReference
+    | LeanReference
+    | JudgeReference
+    | PatchReference
+)
 REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,
-    "math": AnswerReference,
+    "math": MathReference,
     "choice": AnswerReference,
-    "exact": AnswerReference,
+    "exact": ExactReference,
     "judge": JudgeReference,
     "lean": LeanReference,
 }

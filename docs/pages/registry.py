@@ -13,12 +13,15 @@ from jobs.cli.main import cli
 from jobs.report import schema as report
 from jobs.store.base import StoreOptions
 from jobs.sweep import Stop, Sweep, VerifySettings
+from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
 from sampling.references import (
     AnswerReference,
     CallCase,
+    ExactReference,
     JudgeReference,
     LeanReference,
+    MathReference,
     PatchReference,
     PythonReference,
     StdioCase,
@@ -30,12 +33,12 @@ from verify.judge_settings import JudgeSettings
 
 Models = tuple[type[BaseModel], ...]
 SWEEP_MODELS: Models = (
-    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, TaskSampling),
+    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, TaskSampling, MathPolicy),
     *(VerifySettings, JudgeSettings, Stop, StoreOptions),
 )
 PROBLEM_MODELS: Models = (
     *(Problem, Message, StdioReference, StdioCase, PythonReference, CallCase),
-    *(AnswerReference, LeanReference, PatchReference, JudgeReference),
+    *(AnswerReference, MathReference, ExactReference, LeanReference, PatchReference, JudgeReference),
 )
 
 

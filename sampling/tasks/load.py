@@ -4,15 +4,16 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
+from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import AnswerReference, JudgeReference, Limits, PatchReference, Reference
+from sampling.references import REFERENCES, AnswerReference, JudgeReference, Limits, PatchReference, Reference
 from sampling.tasks.questions import Question
 from sampling.tasks.recipes import KINDS, RECIPES, Recipe
 from sampling.tasks.rows import read_rows
@@ -53,6 +54,7 @@ def load_task(
     style: Style = "base",
     prompt: Path | None = None,
     limits: Limits | None = None,
+    policy: MathPolicy | None = None,
     which: Which = ALL,
 ) -> tuple[Problem, ...]:
     """Returns the problems of one file; raises BadInput with one line that names the file and what is allowed."""
@@ -73,9 +75,10 @@ def load_task(
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.choose(free, only), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems(
+    checked = check_problems(
         (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
     )
+    return with_policy(checked, policy, place) if policy else checked
 
 
 class _Examples:
@@ -169,6 +172,24 @@ def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     if limits is None or isinstance(reference, AnswerReference | JudgeReference):
         return reference
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
+
+
+def with_policy(problems: Sequence[Problem], policy: MathPolicy, where: str) -> tuple[Problem, ...]:
+    """Returns the problems with the keys of a task's policy; raises BadInput for a key that fits none of them."""
+    given = policy.model_dump(exclude_unset=True)
+    for key in given:
+        if not any(key in type(problem.reference).model_fields for problem in problems):
+            kinds = ", ".join(kind for kind, model in REFERENCES.items() if key in model.model_fields)
+            raise BadInput(f"{where}: policy.{key}: no problem of this task has a verifier that it fits ({kinds})")
+    return tuple(problem.model_copy(update={"reference": _by(problem, given, where)}) for problem in problems)
+
+
+def _by(problem: Problem, given: Mapping[str, Any], where: str) -> Reference:
+    reference = problem.reference
+    values = {key: value for key, value in given.items() if key in type(reference).model_fields}
+    if not values:
+        return reference
+    return parse(type(reference), {**reference.model_dump(exclude_unset=True), **values}, f"{where}: policy")
 
 
 def _with_absolute_paths(problem: Problem, place: str) -> Problem:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampling.problems import Problem
-from verify.answers import as_number, normalise
 from verify.extract import extract_code
+from verify.math.notation import as_number, normalise
 from verify.mutants import (
     GOLD,
     Known,
