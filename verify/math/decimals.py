@@ -7,7 +7,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from verify.math.formula import Node
+from verify.math.tree import Node
 
 MIN_PLACES = 6  # digits after the point from which a decimal can be a rounded value
 MIN_DIGITS = 2  # of these, without zeros at the front

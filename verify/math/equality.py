@@ -1,13 +1,14 @@
 """Equality of two parsed answers: by their structure (lists, intervals, equations, matrices), then by their values."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 from sampling.policy import MathPolicy
 from verify.math.evaluate import names
-from verify.math.formula import ORDERS, Node, Unknown, written
 from verify.math.regions import region, same_regions
+from verify.math.shapes import contradicts_itself, items_of, labelled, residue, shape_of, without_labels
+from verify.math.tree import ORDERS, Node, Unknown, written
 from verify.math.units import contradict
 from verify.math.values import close, points, real_value, same_value, values_at
 
@@ -37,12 +38,12 @@ class _Comparison:
         """Compares two items, lists or relations."""
         gold, given = _plain(gold), _plain(given)
         if written(gold) == written(given):
-            return not _contradicts_itself(given)
+            return not contradicts_itself(given)
         if gold.op == "relation" or given.op == "relation":
             return self.related(gold, given)
         if gold.op == "words" or given.op == "words":
             return self.same_words(gold, given)
-        listed = _items(gold), _items(given)
+        listed = items_of(gold), items_of(given)
         if any(items is not None for items in listed):
             return self.same_lists(gold, given)
         return self.same_items(gold, given)
@@ -53,7 +54,7 @@ class _Comparison:
         """Compares equations, inequalities, and what a relation says about a name with a bare value."""
         if (left := region(gold)) is not None and (right := region(given)) is not None:
             return left.name in (right.name, "") or right.name == "" if same_regions(left, right) else False
-        (label, value), (other, said) = _labelled(gold), _labelled(given)
+        (label, value), (other, said) = labelled(gold), labelled(given)
         if label is not None and other is not None:
             if written(label) == written(other):
                 return self.same(value, said)
@@ -88,8 +89,8 @@ class _Comparison:
         """Compares lists, tuples, sets and intervals; a single value is a list of one."""
         if (left := region(gold)) is not None and (right := region(given)) is not None and _wide(gold, given):
             return same_regions(left, right)
-        first, second = _items(gold) or (gold,), _items(given) or (given,)
-        shapes = _shape(gold), _shape(given)
+        first, second = items_of(gold) or (gold,), items_of(given) or (given,)
+        shapes = shape_of(gold), shape_of(given)
         if shapes[0] in _UNORDERED and shapes[1] in _UNORDERED:
             return self.same_collections(first, second)
         if not (shapes[0] == shapes[1] or set(shapes) <= _VECTORS or set(shapes) == {"()", "list"}):
@@ -100,7 +101,7 @@ class _Comparison:
         dotted = any(item.op == "dots" for item in (*first, *second))
         if self.policy.order == "strict" or dotted or max(len(first), len(second)) > MAX_ITEMS:
             return len(first) == len(second) and all(map(self.same, first, second))
-        wanted, said = _without_labels(first), _without_labels(second)
+        wanted, said = without_labels(first), without_labels(second)
         if wanted is not None and said is not None:
             first, second = wanted, said
         left, right = self.distinct(first), self.distinct(second)
@@ -186,7 +187,7 @@ class _Comparison:
         """Compares ``n \\equiv 1 \\pmod 4`` by name, modulus and remainder."""
         if gold.op != given.op or not self.same(gold.args[1], given.args[1]):
             return False
-        (label, rest), (other, left) = _residue(gold.args[0]), _residue(given.args[0])
+        (label, rest), (other, left) = residue(gold.args[0]), residue(given.args[0])
         if label is not None and other is not None and written(label) != written(other):
             return False
         if names(rest) or names(left) or names(gold.args[1]):
@@ -204,114 +205,6 @@ def _plain(node: Node) -> Node:
     while node.op == "degree":
         node = node.args[0]
     return node
-
-
-def _labelled(node: Node) -> tuple[Node | None, Node]:
-    """Returns what is named, and its value: ``x = 2 + 3 = 5`` gives x and 5; no name where it is no such relation."""
-    if node.op != "relation":
-        return None, node
-    signs = node.text.split()
-    if signs == ["in"] and _is_label(node.args[0]) and _items(node.args[1]) is not None:
-        return node.args[0], node.args[1]
-    if not set(signs) <= {"=", "~"}:
-        return None, node
-    sides = list(node.args)
-    if signs[-1] == "~" and not (len(sides) == 2 and _is_label(sides[0])):
-        sides.pop()  # an approximation stands behind the exact value
-    if len(sides) == 1:
-        return Node("name", text="="), sides[0]
-    if _contradicts_itself(Node("relation", tuple(sides), "=")):
-        return None, node
-    if _is_label(sides[0]) or not names(sides[0]):
-        return (sides[0] if names(sides[0]) else Node("name", text="=")), sides[-1]
-    return None, node
-
-
-def _contradicts_itself(node: Node) -> bool:
-    """Returns True for a chain of equal signs between constants that are not equal: ``8 = 7``."""
-    if node.op != "relation" or not set(node.text.split()) <= {"="}:
-        return False
-    constants = [side for side in node.args if not names(side) and _items(side) is None]
-    return any(not same_value(constants[0], side) for side in constants[1:])
-
-
-def _is_label(node: Node) -> bool:
-    """Returns True for what can be asked for by name: ``x``, ``f(3)``, ``m + n``, ``\\sin A``; not ``2x``, ``x^2``."""
-    if node.op in ("name", "applied", "words", "abs"):
-        return True
-    if node.op == "group":
-        return all(map(_is_label, node.args))
-    if node.op == "function":
-        return node.text in ("sin", "cos", "tan", "cot", "sec", "csc") and len(names(node)) == 1
-    if node.op == "power":
-        return False
-    return len(names(node)) > 1 and not any(leaf.op in ("number", "constant") for leaf in _leaves(node))
-
-
-def _leaves(node: Node) -> Iterator[Node]:
-    """Yields the names and numbers in a formula, without exponents."""
-    if not node.args:
-        yield node
-    for part in node.args[:1] if node.op == "power" else node.args:
-        yield from _leaves(part)
-
-
-def _residue(node: Node) -> tuple[Node | None, Node]:
-    if node.op == "relation" and node.text in ("==", "=") and len(node.args) == 2:
-        return node.args
-    return None, node
-
-
-def _items(node: Node) -> tuple[Node, ...] | None:
-    """Returns the items of a list, tuple, set or interval, and both values of ``\\pm``; None for a single value."""
-    if node.op == "group":
-        return node.args
-    if node.op == "list":
-        return tuple(item for part in node.args for item in (_variants(part) or (part,)))
-    if node.op in ("union", "both", "without", "set"):
-        return (node,)
-    return _variants(node)
-
-
-def _shape(node: Node) -> str:
-    """Returns brackets; ``list`` for bare lists and single values."""
-    return node.text if node.op == "group" else node.op if node.op in ("union", "both", "without", "set") else "list"
-
-
-def _variants(node: Node) -> tuple[Node, Node] | None:
-    """Returns the two values of a formula with one sign ``\\pm``; None where there is none, or more than one."""
-    count = sum(1 for part in _parts(node) if part.op == "pm")
-    if count == 0:
-        return None
-    if count > 1:
-        raise Unknown
-    if node.op == "relation" and node.text == "=" and _is_label(node.args[0]):
-        plus, minus = _variants(node.args[1]) or (node.args[1],) * 2
-        return Node("relation", (node.args[0], plus), "="), Node("relation", (node.args[0], minus), "=")
-    return _with_sign(node, False), _with_sign(node, True)
-
-
-def _parts(node: Node) -> Iterator[Node]:
-    yield node
-    for part in node.args:
-        yield from _parts(part)
-
-
-def _with_sign(node: Node, negative: bool) -> Node:
-    if node.op == "pm":
-        right = Node("negative", (node.args[1],)) if negative else node.args[1]
-        return Node("add", (node.args[0], right))
-    return Node(node.op, tuple(_with_sign(part, negative) for part in node.args), node.text)
-
-
-def _without_labels(items: Sequence[Node]) -> Sequence[Node] | None:
-    """Returns the values of ``x = 2 or x = 3``; None where several names occur."""
-    labelled = [_labelled(item) if item.op == "relation" else (None, item) for item in items]
-    if any(label is None and item.op == "relation" for (label, _), item in zip(labelled, items, strict=True)):
-        return None
-    if len({written(label) for label, _ in labelled if label is not None}) > 1:
-        return None
-    return [value for _, value in labelled]
 
 
 def _wide(gold: Node, given: Node) -> bool:

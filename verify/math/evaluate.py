@@ -11,7 +11,7 @@ from typing import Any
 
 from mpmath.ctx_mp import MPContext
 
-from verify.math.formula import Node, Unknown
+from verify.math.tree import Node, Unknown
 
 MAX_BITS = 100_000  # of an exact integer
 MAX_FACTORIAL = 3_000

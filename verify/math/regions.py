@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from verify.math.evaluate import names
-from verify.math.formula import ORDERS, Node, Unknown
+from verify.math.tree import ORDERS, Node, Unknown
 from verify.math.values import real_value
 
 NEAR = Fraction(1, 10**45)  # ends are known to sixty digits

@@ -7,7 +7,7 @@ from typing import Any
 
 from verify.math.decimals import rounds_to, same_decimals, written_decimal
 from verify.math.evaluate import Approximation, Inexact, Values, exact, names
-from verify.math.formula import Node, Unknown
+from verify.math.tree import Node, Unknown
 
 DIGITS = (60, 160)  # of the two values of a constant that are compared; noise shrinks from one to the other
 MOST_DIGITS = 4_000
