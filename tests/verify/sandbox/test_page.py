@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sampling.problems import LeanReference, Limits, PatchReference, PythonReference, StdioReference
+from sampling.references import LeanReference, Limits, PatchReference, PythonReference, StdioReference
 from tests.attacks.test_attacks import CLASSES, RUNS
 from tests.support.places import ROOT
 from verify.lean import verifier as lean
