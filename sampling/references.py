@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sampling.choices import ChoiceReference
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
@@ -111,13 +112,13 @@ class PythonReference(Limits):
 
 
 class AnswerReference(Plain):
-    """The right answer of a ``math``, ``choice`` or ``exact`` problem."""
+    """The right answer of a ``math`` or ``exact`` problem."""
 
     answer: str
-    """Right answer: a number or LaTeX for ``math``, one letter or digit for ``choice``, the whole text for ``exact``.
+    """Right answer: a number or LaTeX for ``math``, the whole text for ``exact``.
 
-    ``math`` accepts every equal value (`1/2`, `0.5`, `\\frac{1}{2}`). ``choice`` ignores brackets and case (`B`,
-    `(b)`). ``exact`` ignores white space around the text and the kind of line ends.
+    ``math`` accepts every equal value (`1/2`, `0.5`, `\\frac{1}{2}`). ``exact`` ignores white space around the text
+    and the kind of line ends.
     """
 
 
@@ -264,13 +265,21 @@ class LeanReference(Limits):
         return read_theorem(text).statement
 
 
-Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference | PatchReference
+Reference = (
+    StdioReference
+    | PythonReference
+    | AnswerReference
+    | ChoiceReference
+    | LeanReference
+    | JudgeReference
+    | PatchReference
+)
 REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,
     "math": AnswerReference,
-    "choice": AnswerReference,
+    "choice": ChoiceReference,
     "exact": AnswerReference,
     "judge": JudgeReference,
     "lean": LeanReference,

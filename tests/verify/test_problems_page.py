@@ -8,12 +8,14 @@ from typing import get_args
 
 import pytest
 
-from sampling import problems
+from sampling import problems, references
+from sampling.choices import ChoiceReference
 from sampling.problems import Problem, VerifierKind
 from sampling.references import REFERENCES, LeanReference
 from sampling.validate import parse_json
 from tests.support.places import ROOT
-from verify.answers import choice_answer, math_answer
+from verify.answers import math_answer
+from verify.choice import choice_answer
 from verify.compare import CHECKERS, same_output, same_value
 from verify.lean.proof import refusal
 from verify.verdict import Status
@@ -78,7 +80,9 @@ def test_every_model_of_a_problem_line_has_its_block() -> None:
     assert {*blocks} == {"Problem", "Message", "StdioCase", "CallCase"} | {
         kind.__name__ for kind in REFERENCES.values()
     }
-    assert len(blocks) == len(set(blocks)) and all(hasattr(problems, name) for name in blocks)
+    assert len(blocks) == len(set(blocks)) and all(
+        hasattr(problems, name) or hasattr(references, name) for name in blocks
+    )
 
 
 def test_every_status_is_explained() -> None:
@@ -99,7 +103,11 @@ def test_expected_values() -> None:
         assert same == (right == "yes"), (expected, returned)
 
 
-@pytest.mark.parametrize(("kind", "find"), [("math", math_answer), ("choice", choice_answer)])
+def letter_of(completion: str) -> str | None:
+    return choice_answer(completion, ChoiceReference(answer="B"))
+
+
+@pytest.mark.parametrize(("kind", "find"), [("math", math_answer), ("choice", letter_of)])
 def test_what_counts_as_the_answer(kind: str, find: object) -> None:
     assert callable(find)
     found = rows(kind, "completion", "answer")
