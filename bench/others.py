@@ -1,8 +1,7 @@
-"""What people use instead of Troop's sandbox, on the same candidate; run as a script, it imports what the way needs.
+"""Alternatives to Troop's sandbox, run on the same candidate.
 
-The ceiling above all is for an interpreter that has imported nothing: each module more makes its forks dearer.
-
-``python -I bench/others.py WAY CORE`` measures a slice for every number of seconds on its standard input.
+``python -I bench/others.py WAY CORE`` measures one slice for every number of seconds on its standard input. The script
+imports only what the way needs, since each imported module makes a fork more expensive.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ def program(number: int) -> str:
 
 
 def bare_fork(_: int) -> None:
-    """The ceiling: an interpreter's fork and exit, with nothing done in between."""
+    """Forks and exits at once: the ceiling for every way that forks."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -32,7 +31,7 @@ def bare_fork(_: int) -> None:
 
 
 def process_per_sample(number: int) -> None:
-    """HumanEval's way: for every sample a manager, and a process that executes candidate and test together."""
+    """Starts a manager and a process per sample that executes candidate and test together, as HumanEval does."""
     import multiprocessing
 
     with multiprocessing.Manager() as manager:
@@ -55,14 +54,14 @@ def _execute(source: str, result: "list[str]") -> None:
 
 
 def python_c(number: int) -> None:
-    """A fresh interpreter for every sample, and no protection."""
+    """Starts an interpreter per sample, without protection."""
     import subprocess
 
     subprocess.run([sys.executable, "-c", program(number)], check=True, stdin=subprocess.DEVNULL)
 
 
 def bubblewrap(number: int) -> None:
-    """A fresh interpreter in a fresh bubblewrap for every sample."""
+    """Starts an interpreter in a new bubblewrap per sample."""
     import subprocess
 
     walls = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--clearenv"]
@@ -78,7 +77,7 @@ OTHERS: dict[str, Act] = {
 
 
 def timed(act: Act, seconds: float) -> dict[str, float]:
-    """Repeats for so long: acts a second, and milliseconds that half, and 99 of 100, took at most."""
+    """Repeats for that many seconds; returns acts per second and the 50th and 99th percentile in milliseconds."""
     taken: list[float] = []
     began = time.perf_counter()
     while (now := time.perf_counter()) - began < seconds:
@@ -90,7 +89,7 @@ def timed(act: Act, seconds: float) -> dict[str, float]:
 
 
 def serve(act: Act, core: int) -> None:
-    """Warms up, then measures a slice of time whenever it is told how long."""
+    """Warms up, then measures one slice for every line of standard input, which holds its seconds."""
     os.sched_setaffinity(0, {core})
     for number in range(20):
         act(-number)

@@ -1,4 +1,4 @@
-"""What a sweep still needs of its run, worked out once: for `troop plan`, `troop run` and scheduled checks."""
+"""Remaining work of a sweep, computed once from plan and commits: for `troop plan`, `run` and `--if-incomplete`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ Tables = Mapping[str, Mapping[int, Problem]]
 
 @dataclass(frozen=True)
 class Remaining:
-    """The plan of a run, and what of it is not committed.
+    """The plan of a run and its units that are not committed.
 
-    ``layers`` is the whole plan, ``missing`` the planned units without a commit. ``to_do`` are the missing units whose
-    model and problems this sweep names. ``tables`` has the sweep's problems by task and problem_idx.
+    ``layers`` is the whole plan. ``missing`` are the planned units without a commit; ``to_do`` are the ones among them
+    whose model and problems this sweep names. ``tables`` has the sweep's problems by task and problem_idx.
     """
 
     layers: tuple[Layer, ...]
@@ -32,7 +32,7 @@ class Remaining:
 
 
 def find_remaining(resolved: Resolved, layers: Sequence[Layer], done: Committed) -> Remaining:
-    """Returns what is left of ``layers`` when the units in ``done`` are committed."""
+    """Returns the remaining work of the plan ``layers`` when the units in ``done`` are committed."""
     missing, tables = planned_units(layers).without(done), problem_tables(resolved, layers)
     models = {model.name for model in resolved.sweep.models}
     to_do = missing.among(models, {task: set(table) for task, table in tables.items()})
@@ -50,19 +50,19 @@ def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> Tables:
 
 
 def next_layer(resolved: Resolved, layers: Sequence[Layer]) -> Layer | None:
-    """Returns the layer that the sweep adds to a plan, or None; raises BadInput for a changed distribution."""
+    """Returns the layer that the sweep adds to a plan, or None; raises BadInput if the distribution has changed."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     sweep = resolved.sweep.model_dump(mode="json")
     return extend(layers, resolved.wanted, created=now, code_version=code_version(), sweep=sweep)
 
 
 def current_version(judge: JudgeSettings | None = None) -> str:
-    """Returns the version of all verifiers together: a run keeps its version when a task of another kind joins it."""
+    """Returns one version for all verifiers, so that a run keeps its version when a task of another kind joins it."""
     return verifier_version(KINDS, judge)
 
 
 def work_of(resolved: Resolved, remaining: Remaining) -> Work:
-    """Returns what a pipeline has to do, with the models that have units to do."""
+    """Returns the work for a pipeline: the models that have units to do, their problems and settings."""
     sweep = resolved.sweep
     models = []
     for model in sweep.models:
@@ -76,7 +76,7 @@ def work_of(resolved: Resolved, remaining: Remaining) -> Work:
 
 
 def cells_of(remaining: Remaining) -> list[CellTally]:
-    """Returns the counts to start from: samples committed earlier; how many of them passed is unknown here."""
+    """Returns one tally per (model, task) to start from: samples planned and committed; passes are unknown (None)."""
     planned = planned_units(remaining.layers)
     rows = {(block.model, block.task): planned.of(block.model, block.task).rows for block, _ in planned.parts}
     left = {cell: remaining.missing.of(*cell).rows for cell in rows}

@@ -7,7 +7,7 @@ from sampling.references import StdioCase, StdioReference
 from verify.compare import same_output
 from verify.extract import extract_code
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox.sandbox import Code, Run, Sandbox
+from verify.sandbox.sandbox import Code, Execution, Sandbox
 from verify.verdict import NO_CODE, Status, Verdict
 
 
@@ -25,7 +25,7 @@ class StdioVerifier:
         source = extract_code(completion)
         if source is None:
             return NO_CODE
-        runs: list[Run] = []
+        runs: list[Execution] = []
         for number, case in enumerate(reference.cases, start=1):
             runs.append(self.sandbox.run_stdio(Code(source), case.stdin, _quota(reference, case)))
             if (wrong := _wrong(reference.checker, case, runs[-1])) is not None:
@@ -44,7 +44,7 @@ def _quota(reference: StdioReference, case: StdioCase) -> Quota:
     return Quota(reference.time_limit_s * time_scale(), reference.memory_mb, output)
 
 
-def _wrong(checker: str, case: StdioCase, run: Run) -> tuple[Status, str] | None:
+def _wrong(checker: str, case: StdioCase, run: Execution) -> tuple[Status, str] | None:
     """Status and reason of a run that is not right; None where it is right."""
     if run.status is not None:
         return run.status, run.reason

@@ -61,12 +61,31 @@ class Store(Protocol):
 
 
 class StoreOptions(Plain):
-    """How to reach a store. Credentials come from the standard AWS chain, never from a file of Troop's."""
+    """Connection to an S3 store; a folder ignores it. Credentials come from the standard AWS chain, never from here."""
 
     endpoint_url: str | None = None
+    """Address of an S3-compatible service: `https://minio.example:9000`.
+
+    None takes `AWS_ENDPOINT_URL_S3`, then `AWS_ENDPOINT_URL`, then Amazon's own.
+    """
     region: str | None = None
+    """Region of the bucket: `eu-central-1`. None takes the profile's or the environment's, else `us-east-1`."""
     profile: str | None = None
+    """Profile of the AWS configuration files. None takes `AWS_PROFILE`, or the default profile."""
     addressing_style: Literal["path", "virtual", "auto"] | None = None
+    """Place of the bucket's name in addresses: in the `path`, or in the host name (`virtual`).
+
+    None means `path` where an endpoint is set, else `auto`, which leaves it to boto3.
+    """
     request_checksum_calculation: Literal["when_supported", "when_required"] | None = None
+    """Checksums of requests and replies. `when_required` helps with services that refuse newer checksums.
+
+    None leaves it to boto3 and its environment variables.
+    """
     verify_tls: bool = True
+    """Check of the service's TLS certificate. Set false only for a service with a self-signed one."""
     allow_weak_store: bool = False
+    """Permission to use a store that ignores create-only writes, as `--allow-weak-store` does.
+
+    Two writers could then overwrite each other, so only one run may write at a time.
+    """

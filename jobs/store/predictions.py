@@ -6,7 +6,7 @@ Apart from jobs/calibrate.py, which makes predictions: a report reads them, and 
 from collections.abc import Sequence
 
 from jobs.numbers.costs import SECONDS_AN_HOUR
-from jobs.report.schema import Prediction
+from jobs.numbers.predict import Prediction
 from jobs.store.base import Store
 from jobs.store.sessions import Session, now, read_sessions
 from sampling.validate import Plain, parse_json

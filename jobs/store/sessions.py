@@ -59,7 +59,7 @@ class SessionLog:
             engines[model] = engines.get(model, 0) + 1
         update = {
             "ended": True,
-            "elapsed_s": tally.snapshot(engines_wait=False).elapsed_s,
+            "elapsed_s": tally.elapsed_s,
             "ready_s": tally.ready_s,
             "samples": samples,
             "tokens": tally.tokens,

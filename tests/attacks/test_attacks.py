@@ -1,4 +1,4 @@
-"""Every attack in every tier, through the real verifiers: refused, without a trace; the next sample is judged well."""
+"""All attacks in all tiers, through the real verifiers: refused, without a trace, and the next honest sample passes."""
 
 import os
 import secrets
@@ -47,7 +47,7 @@ def f(x):
 
 @dataclass
 class Trap:
-    """What must not be touched: a folder, listeners, and a secret in a file and in the environment."""
+    """Things that must not be touched: a folder, listeners, and a secret in a file and in the environment."""
 
     folder: Path
     secret_file: Path
@@ -83,7 +83,7 @@ class Trap:
         return code
 
     def state(self) -> list[tuple[object, ...]]:
-        """Names, contents, modes, owners, times and attributes of all that is in the folder."""
+        """Lists names, contents, modes, owners, times and attributes of all that is in the folder."""
         found: list[tuple[object, ...]] = []
         for path in sorted([self.folder, *self.folder.rglob("*")]):
             about = path.lstat()
@@ -94,7 +94,7 @@ class Trap:
         return found
 
     def touched(self) -> list[str]:
-        """What somebody did here; empty if nobody was."""
+        """Lists what somebody did here; empty if nobody was here."""
         seen = [] if self.state() == self.before else ["the folder changed"]
         for listener in self.listeners:
             try:
@@ -167,7 +167,7 @@ def as_demanded(verdict: Verdict, must: str) -> bool:
 
 
 def survivors(sandbox: Sandbox) -> list[int]:
-    """Processes below a fork server, which has none while it waits, but for the test process that meets the next one.
+    """Returns processes below the fork servers, except test processes, which wait for the next candidate.
 
     In ``isolated`` the server is its starter's only child.
     """
@@ -215,7 +215,7 @@ LIVE = (
 
 @pytest.mark.parametrize("name", LIVE)
 def test_attacks_are_real(name: str, trap: Trap) -> None:
-    """Where nothing is forbidden, these work, and the alarms of this file ring."""
+    """Checks that these work where nothing is forbidden, and that the alarms of this file ring."""
     module, _, rest = name.partition("-")
     (case,) = [
         case for entry in CLASSES if entry.__name__.endswith(f".{module}") for case in entry.CASES if case.name == rest

@@ -1,4 +1,4 @@
-"""Every mistake a user can make before a run: one line, exit code 2, nothing written."""
+"""Mistakes that a user can make before a run: each gives one line and exit code 2, and nothing is written."""
 
 import json
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_a_prompt_that_the_model_cannot_take_is_named(troop: Troop, write_sweep:
 
 
 def test_what_a_task_samples_with_cannot_change_between_two_runs(troop: Troop, write_sweep: WriteSweep) -> None:
-    """Nor who says so: a model that gets settings of its own leaves those of its tasks."""
+    """A model that gets settings of its own no longer uses its tasks' settings: this is refused too."""
     task = {"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "sampling": {"temperature": 0.5}}
     gold = {"name": "gold", "path": "gold", "engine": "replay", "k": 4}
     first = troop("run", write_sweep(models=[gold], tasks=[task]), "--local", "--no-report")

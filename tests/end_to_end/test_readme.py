@@ -1,4 +1,4 @@
-"""What the README shows is what works: its queries, on a run of the name that it uses."""
+"""The README's queries work, on a run of the name that it uses."""
 
 import json
 import re

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runs import open_run
 from jobs.store.database import run_query
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import open_shards, planned_units
 from jobs.store.layout import final_verdicts_key
 from jobs.store.open import open_store
 from jobs.store.stored_run import committed_numbers
+from jobs.sweep import open_run
 from sampling.samples import UNITS_PER_SHARD, Shard
 from tests.conftest import Troop, WriteSweep
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
@@ -135,7 +135,7 @@ def killed_soon(items, total, what):
             os.killpg(0, signal.SIGKILL)
         yield item
 
-jobs.reverify.current_version, jobs.reverify.counted = lambda *_: "fixed", killed_soon
+jobs.reverify.current_version, jobs.reverify.show_count = lambda *_: "fixed", killed_soon
 if __name__ == "__main__":
     jobs.reverify.reverify_run(sys.argv[1], tier=None, workers=1)
 """

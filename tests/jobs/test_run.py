@@ -1,4 +1,4 @@
-"""A run from the sweep to the numbers, in this process: the same code as on a cluster, with the gold solutions."""
+"""Runs from the sweep to the numbers, in this process: the code of a cluster's run, with the gold solutions."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobs.reverify import stored_problems
-from jobs.runs import open_run
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from tests.conftest import PROBLEMS, Troop, WriteSweep
 
 

@@ -1,4 +1,4 @@
-"""`troop score`: every stored sample gets one score, whoever dies; which scores a report reads; what is refused."""
+"""``troop score``: each stored sample gets one score, whatever dies; reports choose scores; bad input is refused."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def unit(number: int) -> Unit:
 
 
 def layer(units: int) -> Layer:
-    """The plan of that many units."""
+    """Returns a plan of ``units`` units."""
     block = Block(
         model=MODEL, task=TASK, first_unit=0, first_problem=0, last_problem=PROBLEMS, first_sample=0,
         last_sample=units * SAMPLES, problems_per_unit=PROBLEMS, samples_per_unit=SAMPLES,
@@ -50,7 +50,7 @@ def layer(units: int) -> Layer:
 
 
 def commit(store: Store, number: int, note: str = "") -> None:
-    """A unit with the answers 0 to 3: 0 is a fault, 3 is right. The last problem's prompt was too long."""
+    """Commits a unit with the answers 0 to 3: 0 is a fault, 3 is right. The last problem's prompt was too long."""
     samples = [
         Sample(p, number * SAMPLES + s, f"{note}{s}", "prompt_too_long" if p == 2 else "stop", 1, 1, 0, 0.0)
         for p in range(PROBLEMS)
@@ -62,7 +62,7 @@ def commit(store: Store, number: int, note: str = "") -> None:
 
 
 def by_length(texts: Sequence[Text]) -> tuple[list[Score], float]:
-    """An engine that likes large answers, but has no word for 1."""
+    """Scores like an engine that prefers large answers and has no score for 1."""
     return [Score(None if t.completion == "1" else float(t.completion[-1]), "unlucky", 7) for t in texts], 0.5
 
 
@@ -126,7 +126,7 @@ def test_the_most_complete_version_is_read_then_the_newest_unless_another_is_ask
 
 
 def test_a_cell_without_the_scores_asked_for_has_none_in_their_place(tmp_path: Path) -> None:
-    """Neither those of another version nor those that its verdicts carry."""
+    """Scores of another version, or in the verdicts, do not replace the missing ones."""
     store = DirectoryStore(tmp_path)
     commit(store, 0)
     score_all(store, units=1)
@@ -168,7 +168,7 @@ def test_scores_of_samples_that_were_drawn_again_count_no_more(tmp_path: Path) -
     assert len(set_aside(store, found)) == 2
     assert rows(store, "SELECT DISTINCT sample_idx // 4 FROM scores") == [(1,)]
     commit(store, 0, note="again ")
-    store.put_new(scores_key("m1", unit(0)), late)  # of a scorer that was frozen for as long as that
+    store.put_new(scores_key("m1", unit(0)), late)  # a scorer that was frozen in the meantime
     assert rows(store, "SELECT DISTINCT sample_idx // 4 FROM scores") == [(1,)]
     assert len(set_aside(store, check_run(store))) == 1
     score_all(store)
@@ -288,7 +288,7 @@ def test_outcomes_without_text_cannot_be_scored(tmp_path: Path, troop: Troop, mo
 def test_the_command_from_model_to_report(
     imported: Path, reward_models: Path, troop: Troop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Interrupted as soon as the first unit is there; then finished, read and reported."""
+    """Interrupts scoring after the first unit, then finishes it, reads the scores and reports them."""
     words = ("score", "run", "--model", reward_models / "outcome", "--local", "--dtype", "float32")
 
     def interrupt(*_: object) -> None:
@@ -319,6 +319,6 @@ def test_the_command_from_model_to_report(
         json.loads(Path("out/report.json").read_text())["limits"]
     )
     page = Path("out/report.html").read_text()
-    assert f"goes by the scores {version}; votes are weighted by exp(score)" in page
+    assert f"uses the scores {version}; votes are weighted by exp(score)" in page
     assert "at the last token, template auto" in page
     assert read_scorers(DirectoryStore(imported))[version].revision in page

@@ -11,7 +11,7 @@ REAL = "TROOP_LEAN_REPL" in os.environ
 
 def double_environment(folder: Path) -> Mapping[str, str]:
     """The variables of a machine whose REPL is the double, of Lean 4.9.0 and a mathlib; made in ``folder``."""
-    from verify.sandbox.supervisor import base_interpreter
+    from verify.sandbox.launch import base_interpreter
 
     lean = folder / "toolchain" / "bin" / "lean"
     lean.parent.mkdir(parents=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from tests.conftest import Troop, WriteSweep
@@ -247,9 +248,8 @@ def test_a_run_pays_its_judge_within_the_cap(server, troop: Troop, write_sweep: 
     assert 0 < spent() <= cap
     more = troop("run", write_sweep(**judged_sweep(server, cap_usd=100)), "--local")
     assert more.code == 0, more.err
-    rows = run_query(
-        "runs/sums", "SELECT status, count(*), count(*) FILTER (shared) FROM verdicts GROUP BY 1 ORDER BY 1"
-    )
+    query = "SELECT status, count(*), count(*) FILTER (shared) FROM verdicts GROUP BY 1 ORDER BY 1"
+    rows = run_query(open_run("runs/sums"), query)
     assert rows[1] == [("fail", 4, 3), ("fault", 4, 0), ("pass", 4, 3)]
     assert spent() == pytest.approx(len(server.seen) * EACH_USD)
     (cell,) = json.loads(Path("runs/sums/report/report.json").read_text())["cells"]

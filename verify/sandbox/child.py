@@ -1,8 +1,8 @@
-"""What runs in a confined child: the candidate, in one of four ways.
+"""The confined child that runs a candidate, in one of four modes.
 
-Nothing here decides anything. ``stdio`` and ``cases`` only produce output that is judged outside; ``serve`` answers the
+Nothing here decides anything. ``stdio`` and ``cases`` only produce output that is judged outside. ``serve`` answers the
 calls of a test that runs in another process (``verify.sandbox.tester``). ``shared`` puts candidate and tests in one
-process because a task's author asked for it: it can be forged, and its verdicts say so.
+process because a task's author asked for it; a candidate can forge its answer, and its verdicts say so.
 
 Descriptors: 0-2 are the standard streams, RESULT goes to the supervisor (for ``serve``: to the test), CHANNEL joins
 the test to its candidate.
@@ -29,7 +29,7 @@ _BUFFER = 1 << 16
 
 
 def new_module(name: str) -> dict[str, Any]:
-    """A fresh module's namespace, known to ``sys.modules`` as dataclasses and pickle want it."""
+    """Makes a fresh module, known to ``sys.modules`` as dataclasses and pickle want it; returns its namespace."""
     module = types.ModuleType(name)
     sys.modules[name] = module
     return module.__dict__
@@ -41,7 +41,7 @@ def run(source: str | types.CodeType, namespace: dict[str, Any], name: str) -> N
 
 
 def _load(source: str, setup: str) -> dict[str, Any]:
-    """The candidate's namespace. The task's own set-up may need names that only the test's side has."""
+    """Runs set-up and candidate; returns their namespace. Errors of the set-up pass: it may need the test's names."""
     namespace = new_module("__main__")
     if setup:
         with contextlib.suppress(Exception):
@@ -51,13 +51,13 @@ def _load(source: str, setup: str) -> dict[str, Any]:
 
 
 def _find(namespace: dict[str, Any], entry_point: str) -> Any:
-    """A function by name, or ``Class.method`` of an instance made without arguments."""
+    """Finds a function by name, or ``Class.method`` of an instance made without arguments."""
     name, _, method = entry_point.partition(".")
     found = namespace[name]
     return getattr(found(), method) if method else found
 
 
-def described(error: BaseException) -> list[Any]:
+def describe_error(error: BaseException) -> list[Any]:
     try:
         text = str(error)[:MAX_REASON]
     except BaseException:  # noqa: BLE001
@@ -83,7 +83,7 @@ _standard: Streams
 
 
 def make_streams() -> None:
-    """Streams on descriptors 0 and 1, made once by the fork server: a child only changes what is below them."""
+    """Makes the streams on descriptors 0 and 1, once, in the zygote: a child changes only what lies below them."""
     global _standard
     kept = [os.dup(descriptor) for descriptor in (0, 1)]
     reader, writer = os.pipe()
@@ -98,14 +98,14 @@ def make_streams() -> None:
 
 
 def run_stdio(payload: tuple[str]) -> NoReturn:
-    """Runs like ``python main.py``: exit codes, output at exit and waiting threads as there."""
+    """Runs a program as ``python main.py`` would: the same exit code, output at exit, and waiting for threads."""
     code = run_program(payload[0], _standard)
     code = _exit_code(_finish_program) or code
     os._exit(code & 255)
 
 
 def run_program(source: str, streams: Streams) -> int:
-    """The exit code of a program; what it prints may still be buffered."""
+    """Runs a program and returns its exit code; what it printed may still be buffered."""
     streams.become_standard()
     namespace = new_module("__main__")
     return _exit_code(lambda: run(source, namespace, "main.py"))
@@ -124,13 +124,13 @@ def _exit_code(act: Callable[[], object]) -> int:
         _complain(f"{error.code}\n")
         return 1
     except BaseException as error:  # noqa: BLE001
-        _complain(": ".join(part for part in map(str, described(error)[1:]) if part) + "\n")
+        _complain(": ".join(part for part in map(str, describe_error(error)[1:]) if part) + "\n")
         return 1
     return 0
 
 
 def _complain(text: str) -> None:
-    """The last words on standard error, past whatever the program made of ``sys.stderr``."""
+    """Writes last words to standard error, whatever the program has made of ``sys.stderr``."""
     with contextlib.suppress(BaseException):
         sys.stderr.flush()
     with contextlib.suppress(OSError):
@@ -138,7 +138,7 @@ def _complain(text: str) -> None:
 
 
 def _finish_program() -> None:
-    """What the interpreter does at its end: joins threads, runs atexit, flushes."""
+    """Does what the interpreter does at its end: joins threads, runs atexit functions, flushes."""
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
@@ -152,13 +152,13 @@ def _finish_program() -> None:
 
 
 def run_cases(payload: tuple[str, str, str, list[list[Any]]]) -> NoReturn:
-    """Answers every call with an encoded value; what was expected is not in this process."""
-    _send_or_say_why(answers(*payload))
+    """Answers every call with an encoded value. Expected values are not in this process."""
+    _send_or_say_why(answer_calls(*payload))
     os._exit(0)
 
 
-def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -> list[Any]:
-    """An answer to every call, up to the first that gave no value."""
+def answer_calls(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -> list[Any]:
+    """Makes the calls; returns an answer for each, up to the first that gave no value."""
     given: list[Any] = []
     try:
         function = _find(_load(source, setup), entry_point)
@@ -167,7 +167,7 @@ def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -
             if given[-1][0] != RETURNED:
                 break
     except BaseException as error:  # noqa: BLE001
-        given.append(described(error))
+        given.append(describe_error(error))
     return given
 
 
@@ -177,14 +177,14 @@ def _answer(function: Callable[..., Any], arguments: list[Any], named: dict[str,
     except wire.NotPlain as error:
         return [NOT_PLAIN, str(error)[:MAX_REASON]]
     except BaseException as error:  # noqa: BLE001
-        return described(error)
+        return describe_error(error)
 
 
 def _send_or_say_why(given: list[Any]) -> None:
     try:
         wire.send(RESULT, given)
     except (MemoryError, RecursionError, ValueError) as error:
-        wire.send(RESULT, [described(error)])
+        wire.send(RESULT, [describe_error(error)])
 
 
 # ---------------------------------------------------------------- a candidate that answers a test's calls
@@ -200,16 +200,16 @@ def run_serve(payload: tuple[str, str, tuple[str, ...]]) -> NoReturn:
             if name.partition(".")[0] in namespace:
                 functions[name] = _find(namespace, name)
     except BaseException as error:  # noqa: BLE001
-        wire.send(RESULT, [described(error)])
+        wire.send(RESULT, [describe_error(error)])
         os._exit(0)
     wire.send(RESULT, [[RETURNED, list(functions)]])
     while (request := wire.receive(RESULT, MAX_MESSAGE)) is not None:
-        wire.send(RESULT, served(functions, request))
+        wire.send(RESULT, serve_call(functions, request))
     os._exit(0)
 
 
-def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
-    """One reply: the answer, and what the call changed in the arguments that it was given."""
+def serve_call(functions: dict[str, Any], request: list[Any]) -> list[Any]:
+    """Makes one call; returns its answer, and the arguments that it changed in place."""
     name, encoded = request
     arguments, named = wire.decode(encoded)
     answer = _answer(functions[name], arguments, named)
@@ -231,7 +231,7 @@ def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
 
 
 def run_shared(payload: tuple[str, str, str, list[str], str]) -> NoReturn:
-    """Candidate and tests together. Whoever shares a process can forge its answer: verdicts of this mode are marked."""
+    """Runs candidate and tests together. The candidate can forge the answer, so verdicts of this mode are marked."""
     source, setup, entry_point, steps, nonce = payload
     verdict = ["pass", nonce]
     try:
@@ -241,6 +241,6 @@ def run_shared(payload: tuple[str, str, str, list[str], str]) -> NoReturn:
         if entry_point and callable(namespace.get("check")):
             namespace["check"](_find(namespace, entry_point))
     except BaseException as error:  # noqa: BLE001
-        verdict = ["fail", f"raised {': '.join(described(error)[1:])}"]
+        verdict = ["fail", f"raised {': '.join(describe_error(error)[1:])}"]
     wire.send(RESULT, verdict)
     os._exit(0)

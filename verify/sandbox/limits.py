@@ -1,8 +1,9 @@
-"""What a candidate may use, and how its end is read from what the kernel says."""
+"""Limits of one candidate, the end of its time, and how the kernel's report of its end is read."""
 
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,13 +15,14 @@ MEGABYTE = 1 << 20
 _REFERENCE_S = 0.01
 _MAX_SCALE = 5.0
 _NEAR_LIMIT = 0.9
-# The kernel enforces by counted ticks but reports by exact run time: the two differ by a good part.
+# The kernel enforces CPU limits by counted ticks and reports exact run time, and the two differ by a good part.
 _NEARLY_ALL = 0.6
+_SMALLEST_GRANT_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Wall and CPU seconds, megabytes of memory, bytes of output; times already scaled to this machine."""
+    """Limits of one execution: wall and CPU seconds (already scaled to this machine), megabytes, bytes of output."""
 
     wall_s: float
     memory_mb: int
@@ -29,16 +31,39 @@ class Quota:
 
     @property
     def cpu_limit_s(self) -> int:
-        """Whole seconds, as the kernel counts them, and never less than what was asked for."""
+        """CPU seconds, rounded up, since the kernel counts whole seconds; the wall limit where none was given."""
         return int(self.wall_s if self.cpu_s is None else self.cpu_s) + 1
+
+
+class Deadline:
+    """The end of a wall time limit. Time in which the candidate found no free core is given back, up to as much again.
+
+    ``waited_s`` returns the seconds that the candidate has so far waited for a core.
+    """
+
+    def __init__(self, began: float, wall_s: float, waited_s: Callable[[], float] = lambda: 0.0) -> None:
+        self._at, self._most_s, self._waited_s, self._granted_s = began + wall_s, wall_s, waited_s, 0.0
+
+    def left_s(self) -> float:
+        """Returns the seconds that are left, 0 at the end; looks at the waiting time only when none would be left."""
+        left = self._at - time.monotonic()
+        return left if left > 0 else max(left + self._extend(), 0.0)
+
+    def _extend(self) -> float:
+        """Grants the waiting time that was not granted before; returns it in seconds."""
+        more = min(self._waited_s(), self._most_s) - self._granted_s
+        if more <= _SMALLEST_GRANT_S:
+            return 0.0
+        self._granted_s, self._at = self._granted_s + more, self._at + more
+        return more
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one child ended: measured by the zygote and the supervisor, from the kernel.
+    """The end of one child, as zygote and supervisor measured it from the kernel.
 
-    ``stopped`` is the supervisor's own reason for killing it; ``confined`` says that it had come as far as running
-    candidate code, so that what went wrong before is our failure and nothing a candidate does can look like it.
+    ``stopped`` is the supervisor's own reason for killing it. ``confined`` says that its confinement was complete and
+    candidate code ran: a failure before that is ours, and nothing that a candidate does can look like it.
     """
 
     wait_status: int
@@ -49,7 +74,7 @@ class Ended:
     stopped: Status | None = None
 
     def problem(self, quota: Quota) -> tuple[Status, str] | None:
-        """Status and reason if it exceeded a limit or died, None if it ended by itself with exit status 0."""
+        """Returns status and reason if it exceeded a limit or died, None if it ended by itself with exit status 0."""
         if not self.confined:
             return Status.FAULT, "the sandbox could not start the candidate"
         if self.stopped is not None:
@@ -83,15 +108,15 @@ def _signal_name(number: int) -> str:
 
 @cache
 def time_scale() -> float:
-    """How much longer this machine may take: 1 on the reference machine and on faster ones, at most 5.
+    """Returns the factor by which time limits are longer here: 1 on the reference machine or a faster one, at most 5.
 
-    The best of a few tries in CPU time, so that a busy machine is not taken for a slow one.
+    It is the best of five tries in CPU time, so that a busy machine is not taken for a slow one.
     """
-    best = min(_timed() for _ in range(5))
+    best = min(_time_work() for _ in range(5))
     return min(max(best / _REFERENCE_S / 1.25, 1.0), _MAX_SCALE)
 
 
-def _timed() -> float:
+def _time_work() -> float:
     began = time.thread_time()
     _work()
     return time.thread_time() - began

@@ -1,4 +1,4 @@
-"""Charts: what they draw, in which colours, and where there is too much to draw."""
+"""Charts: their marks, their colours, and crowded cases."""
 
 import re
 from itertools import combinations, pairwise
@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.numbers.cells import AnswerCounts
-from jobs.report import artist_worker, charts, strip
+from jobs.report import chart_worker, charts, strip
+from jobs.report.build import build_report
 from jobs.report.chart_frame import spread, ticks, top_of
 from jobs.report.chart_theme import INK, LIGHT, NAMES, NARROW, REST, SERIES, WIDE, Spec, in_light, in_variables
-from jobs.report.figures import build_report
 from jobs.report.schema import Report
 from tests.support.made_cells import FACTS, LARGE, cell, two_models
 
 
 def svg(described: Spec) -> str:
-    return in_variables(artist_worker.svg(described))
+    return in_variables(chart_worker.svg(described))
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def linear(colour: str) -> np.ndarray:
 
 
 def seen(colour: str, blindness: str) -> np.ndarray:
-    """The colour in OKLab, as someone with that kind of colour-blindness sees it."""
+    """Returns the colour in OKLab as a person with that kind of colour-blindness sees it."""
     return OKLAB @ np.cbrt(CONES @ np.clip(BLINDNESS[blindness] @ linear(colour), 0, 1))
 
 
@@ -126,7 +126,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def themes() -> dict[str, dict[str, str]]:
-    """The style sheet's variables, in light and in dark."""
+    """Returns the style sheet's variables, in light and in dark."""
     style = (Path(charts.__file__).parent / "page.css").read_text()
     parts = re.findall(r":root\{(.*?)\}", style, re.DOTALL)
     return dict(zip(("light", "dark"), (dict(re.findall(r"--(\w+):(#\w{6})", part)) for part in parts), strict=True))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.store import encode, schema
+from jobs.store import encode
 from jobs.store.encode import (
     REASON_CHARACTERS,
     decode_samples,
@@ -149,7 +149,7 @@ def test_a_column_of_tomorrow_is_tolerated() -> None:
 
 
 def test_a_newer_schema_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(encode, "SCHEMA_VERSION", 3)
     data = encode_samples([], PROVENANCE)
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"here: has samples schema version 3, .* up to 2"):

@@ -1,13 +1,13 @@
-"""``troop import``: verdicts, counts or samples made elsewhere become a run like any other, or part of one.
+"""``troop import``: writes verdicts, counts or samples made elsewhere into a run, new or existing.
 
-The same protocol as a run's: first the plan says which units there will be, then each unit's verdicts are created once.
-So an import that is killed goes on when it is called again, a second one of the same table writes nothing, and
-whatever reads runs (report, sql, status, check, compact) reads these. The plan keeps a digest of each model's rows:
-other rows for what a run already has are refused, never mixed with it.
+The protocol is that of ``troop run``: the plan first names the units, then each unit's verdicts are created once. An
+import that was killed therefore continues when called again, a second import of the same table writes nothing, and
+report, sql, status, check and compact read an imported run like any other. The plan keeps a digest of each model's
+rows: other rows for a known model and task are refused, never mixed.
 
-A problem's samples are numbered from 0 in the order of the table's own numbers. Of counts only n and c are known: c
-samples that passed come first, and every row says in ``reason`` that it stands for a count. Samples without verdicts
-are committed as faults, which say nothing of a model, until ``troop verify`` has judged them.
+A problem's samples are numbered from 0, in the order of the table's own numbers. A table of counts gives only n and c:
+the first c samples pass, and every row's ``reason`` says that it stands for a count. Samples without verdicts are
+committed as faults, which count neither way, until ``troop verify`` has verified them.
 """
 
 import tempfile
@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jobs.import_plan import UNIT_ROWS, Cell, Content, next_layer, places_of, read_content
+from jobs.import_read import COUNTS, NAMES, SAMPLES, Table, open_table
 from jobs.numbers.cells import Counts
 from jobs.planning import UNKNOWN
 from jobs.resolve import code_version
@@ -36,15 +37,14 @@ from jobs.store.layers import Layer, planned_units, problem_ids
 from jobs.store.open import open_store, probe_store
 from jobs.store.schema import Footer
 from jobs.store.stored_run import IMPORTED, extend_plan, imported_numbers, layers_to_extend
-from jobs.tables import COUNTS, NAMES, SAMPLES, Table, opened_table
 from sampling.errors import BadInput
 from sampling.samples import Provenance, Sample, Unit
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain
 from verify.verdict import Status, Verdict
 
-NOT_VERIFIED = "not verified yet: `troop verify` does that"
-A_COUNT = "stands for an imported count"
+NOT_VERIFIED = "not verified yet: `troop verify` does that"  # stored as the reason of a fault
+A_COUNT = "stands for an imported count"  # stored as the reason
 WRITERS = 8
 Indices = NDArray[np.int32]
 
@@ -53,18 +53,26 @@ class ImportedCell(Plain):
     """One model on one task of the table."""
 
     model: str
+    """Name of the model."""
     task: str
+    """Name of the task."""
     problems: int
+    """Problems in the table."""
     samples: int
+    """Samples in the table, or for which its counts stand."""
 
 
 class Imported(Plain):
-    """What ``troop import`` prints: what the table holds, how much of it this call wrote, what has no verdict yet."""
+    """Result of an import, as `troop import --json` prints it."""
 
     run: str
+    """Place of the run: a folder or an `s3://` prefix."""
     cells: tuple[ImportedCell, ...]
+    """Content of the table, by model and task."""
     written: int
+    """Samples that this call wrote; the others were in the run already."""
     unverified: bool = False
+    """True when the samples have no verdicts yet: `troop verify RUN` verifies them."""
 
     def as_text(self) -> str:
         held = sum(cell.samples for cell in self.cells)
@@ -75,24 +83,24 @@ class Imported(Plain):
         there = f", {held - self.written:,} were there" if held > self.written else ""
         lines.append(f"{self.run}: {self.written:,} samples imported{there}")
         if self.unverified:
-            lines.append(f"they have no verdicts yet: `troop verify {self.run}` judges them")
+            lines.append(f"the samples have no verdicts yet: run `troop verify {self.run}`")
         return "\n".join(lines)
 
 
 def import_table(
     uri: str, table: Table, *, task: TaskSpec | None, baselines: Iterable[str], show: Callable[[int, int], None]
 ) -> Imported:
-    """Brings a table into the run at ``uri``; raises BadInput, and then nothing is written.
+    """Imports a table into the run at ``uri``; raises BadInput before anything is written.
 
-    ``task`` has the problems of the table's task with their references, which samples need to be judged.
+    ``task`` has the problems of the table's task with their references; samples need them to be verified.
     """
     problems = {task.title: task.load()} if task else {}
     store = open_store(uri)
     store.check()
-    with tempfile.TemporaryDirectory(prefix="troop-import-") as folder, opened_table(table, Path(folder)) as db:
+    with tempfile.TemporaryDirectory(prefix="troop-import-") as folder, open_table(table, Path(folder)) as db:
         content = read_content(db, table, problems, frozenset(baselines))
         layers = layers_to_extend(store)
-        next_layer(layers, content)  # what is refused is refused here
+        next_layer(layers, content)  # raises BadInput for rows that the run cannot take
         _check_references(store, content)
         probe_store(store)
         layers = _write_plan(store, content)
@@ -105,7 +113,7 @@ def import_table(
 
 
 def _check_references(store: Store, content: Content) -> None:
-    """Samples are kept to be judged, so their problems have to be there in full."""
+    """Raises BadInput for samples of a problem without a reference: they could never be verified."""
     if content.table.kind is not SAMPLES:
         return
     rows = read_problems(store).to_pylist()
@@ -115,7 +123,7 @@ def _check_references(store: Store, content: Content) -> None:
         for name in cell.ids:
             if (cell.task, name) not in full:
                 raise BadInput(
-                    f"problem {name!r} of {cell.task}: has no reference here; give its file, --task KIND=PATH"
+                    f"problem {name!r} of {cell.task}: has no reference here; give its file with --task KIND=PATH"
                 )
 
 
@@ -126,7 +134,7 @@ def _write_plan(store: Store, content: Content) -> tuple[Layer, ...]:
 
 
 def _write_problems(store: Store, layers: Sequence[Layer], content: Content) -> None:
-    """What is known of the problems that imports have added; at every start, as an import may have died before."""
+    """Stores the problems of every layer, or their ids. Runs at every start: an earlier import may have died before."""
     for number, layer in enumerate(layers):
         for part in layer.problems:
             by_id = {problem.id: problem for problem in content.problems.get(part.task, ())}
@@ -145,14 +153,14 @@ class _Writer:
     content: Content
 
     def write(self, item: tuple[Unit, pa.Table]) -> tuple[int, int]:
-        """Rows of the unit, and how many of them this call wrote."""
+        """Commits a unit; returns its rows, and how many of them this call wrote."""
         unit, rows = item
         if self.content.table.kind is not SAMPLES:
             won, _ = self.sink.put_verdicts(unit, rows, Footer(uuid.uuid4().hex))
             return unit.rows, unit.rows if won else 0
         revision = self.content.digests[unit.model]
         provenance = Provenance(unit.model, revision, IMPORTED, "", "", code_version(), "", "none")
-        receipt = self.sink.commit(unit, *_judged(rows), provenance)
+        receipt = self.sink.commit(unit, *_samples_and_verdicts(rows), provenance)
         return unit.rows, unit.rows if receipt.won else 0
 
 
@@ -160,7 +168,7 @@ def _write_units(
     db: duckdb.DuckDBPyConnection, store: Store, layers: Sequence[Layer], content: Content,
     show: Callable[[int, int], None],
 ) -> int:  # fmt: skip
-    """Commits what is missing; how many rows that were."""
+    """Commits the missing units; returns the number of rows that this call wrote."""
     done = imported_numbers(store)
     cells = [(cell.model, cell.task) for cell in content.cells]
     units = [unit for cell in cells for unit in planned_units(layers).of(*cell)]
@@ -177,7 +185,7 @@ def _write_units(
 def _unit_rows(
     db: duckdb.DuckDBPyConnection, layers: Sequence[Layer], content: Content, units: Sequence[Unit], missing: set[Unit]
 ) -> Iterator[tuple[Unit, pa.Table]]:
-    """The rows of every missing unit, in planned order: the order of (problem, sample) within a model and task."""
+    """Yields every missing unit with its rows, in planned order: by problem and sample within a model and task."""
     if not missing:
         return
     places = {cell.task: places_of(layers, (), cell.task) for cell in content.cells}
@@ -196,7 +204,7 @@ def _unit_rows(
 def _sorted_rows(
     db: duckdb.DuckDBPyConnection, content: Content, places: Mapping[str, Mapping[str, int]]
 ) -> pa.RecordBatchReader:
-    """All rows as a stream, cell by cell, by problem_idx and sample."""
+    """Streams all rows, sorted by cell, problem_idx and sample."""
     placed = [
         (number, cell.model, cell.task, name, places[cell.task][name])
         for number, cell in enumerate(content.cells)
@@ -212,7 +220,7 @@ def _sorted_rows(
 
 
 def _slices(reader: Iterable[pa.RecordBatch], sizes: Iterable[int]) -> Iterator[pa.Table]:
-    """The rows of a stream cut into tables of the given sizes."""
+    """Cuts the rows of a stream into tables of the given sizes."""
     batches = iter(reader)
     held: list[pa.RecordBatch] = []
     for size in sizes:
@@ -224,14 +232,14 @@ def _slices(reader: Iterable[pa.RecordBatch], sizes: Iterable[int]) -> Iterator[
 
 
 def _keys(unit: Unit) -> tuple[Indices, Indices]:
-    """problem_idx and sample_idx of a unit's rows."""
+    """Returns problem_idx and sample_idx of a unit's rows."""
     samples = np.arange(unit.first_sample, unit.last_sample, dtype=np.int32)
     problems = np.arange(unit.first_problem, unit.last_problem, dtype=np.int32)
     return np.repeat(problems, len(samples)), np.tile(samples, len(problems))
 
 
 def _with_passed(table: pa.Table) -> pa.Table:
-    """A fault says nothing of right or wrong."""
+    """Adds the column ``passed``: true for a pass, null for a fault, which counts neither way, else false."""
     if "status" not in table.column_names:
         return table
     status = table.column("status")
@@ -240,7 +248,7 @@ def _with_passed(table: pa.Table) -> pa.Table:
 
 
 def _by_place(cell: Cell, places: Mapping[str, int]) -> Counts:
-    """Passes by problem_idx."""
+    """Returns the number of samples that passed, by problem_idx."""
     assert cell.c is not None
     passes = np.zeros(max(places.values()) + 1, dtype=np.int64)
     passes[[places[name] for name in cell.ids]] = cell.c
@@ -248,7 +256,7 @@ def _by_place(cell: Cell, places: Mapping[str, int]) -> Counts:
 
 
 def _counted(unit: Unit, passes: Counts) -> pa.Table:
-    """Rows that add up to the counts."""
+    """Returns a unit's rows so that they add up to the counts."""
     problem, sample = _keys(unit)
     passed = sample < passes[problem]
     return pa.table({
@@ -258,8 +266,8 @@ def _counted(unit: Unit, passes: Counts) -> pa.Table:
     })  # fmt: skip
 
 
-def _judged(table: pa.Table) -> tuple[list[Sample], list[Verdict]]:
-    """Samples with their text, and what the table says of them, if it says anything."""
+def _samples_and_verdicts(table: pa.Table) -> tuple[list[Sample], list[Verdict]]:
+    """Returns samples with their text, and their verdicts: the table's, or a fault where it has none."""
     samples, verdicts = [], []
     for row in table.to_pylist():
         tokens, prompt = row.get("tokens") or 0, row.get("prompt_tokens") or 0

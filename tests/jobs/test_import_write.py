@@ -1,4 +1,4 @@
-"""``troop import``: a run holds what the table said, however often and in how many pieces it is brought."""
+"""``troop import``: a run holds the table's rows, however often and in how many pieces it is imported."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.imports import import_table
-from jobs.report.figures import build_report
-from jobs.runs import open_run, sweep_of
+from jobs.import_read import COUNTS, OUTCOMES, Table
+from jobs.import_write import import_table
+from jobs.report.build import build_report
 from jobs.store.counts import read_cells
 from jobs.store.folder import DirectoryStore
-from jobs.tables import COUNTS, OUTCOMES, Table
+from jobs.sweep import open_run, sweep_of
 from sampling.errors import StoreError
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.jobs.numbers.test_fits import OUTCOMES as PAPER
@@ -32,7 +32,7 @@ MAPPING = ",".join(f"{name}={column}" for name, column in COLUMNS.items())
 
 
 def ignore(done: int, total: int) -> None:
-    """No progress to show."""
+    """Shows no progress."""
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> Path:
@@ -96,7 +96,7 @@ def test_a_table_may_grow_but_not_change(troop: Troop, tmp_path: Path) -> None:
     assert refused.code == 2 and "holds other rows of a on sums" in refused.err
     assert sorted(path for path in run.rglob("*")) == before
     report = troop("report", run, "--out", tmp_path / "out")
-    assert report.code == 0 and "gets in one try" in report.err, report.err
+    assert report.code == 0 and "matches one try of bb" in report.err, report.err
 
 
 def test_a_model_may_become_a_baseline_later(troop: Troop, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_outcomes_beside_a_sampled_model_make_a_baseline_of_it(
     assert troop(*words, "--model", "frontier", "--baseline", "frontier").code == 0
     again = troop("run", sweep, "--local")
     assert again.code == 0 and "all 2 units are committed" in again.err, again.err
-    assert "reaches what frontier gets in one try" in again.err
+    assert "matches one try of frontier" in again.err
     assert troop("verify", run).code == 0
 
 
@@ -305,7 +305,7 @@ def check_refused(found: Finished, folder: Path, says: list[str]) -> None:
 
 
 def test_the_papers_verdicts_give_the_papers_figures(troop: Troop, tmp_path: Path) -> None:
-    """Two models of the shipped verdicts, 2.56 M rows, through the command line to report.json."""
+    """Imports 2.56 M verdicts of three models through the command line and compares report.json with the paper."""
     if not PAPER.exists():
         pytest.skip("the paper's verdicts are not on this machine")
     kept = [("Model", "in", ["Pythia 70M", "Pythia 160M", "Pythia 12B"])]

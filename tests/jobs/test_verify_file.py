@@ -1,4 +1,4 @@
-"""Verifying samples from anywhere: right verdicts in order, resumption, and bad input that leaves nothing behind."""
+"""Verifies samples from anywhere: right verdicts in order, resumption, and bad input that leaves nothing behind."""
 
 import json
 import multiprocessing
@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import verify_samples as module
-from jobs.sample_rows import COLUMNS, SampleRow, VerdictRow
-from jobs.verify_samples import Progress, task_option, verify_file, verify_samples
+from jobs import verify_file as module
+from jobs.verify_file import Progress, parse_task, verify_file, verify_samples
+from jobs.verify_rows import COLUMNS, SampleRow, VerdictRow
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
 from tests.conftest import Troop
@@ -41,7 +41,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def samples(count: int = 5) -> list[dict[str, Any]]:
-    """Every second sample passes."""
+    """Returns samples of which every second one passes, from the first."""
     return [{"problem": "e", "sample": number, "text": "no" if number % 2 else "yes"} for number in range(count)]
 
 
@@ -122,7 +122,7 @@ def partial_lines(rows: list[dict[str, Any]], status: Status = Status.PASS) -> s
 
 
 def test_an_unfinished_job_is_continued(tmp_path: Path) -> None:
-    """What the partial file holds is kept, also where it cannot be right: nothing of it is verified again."""
+    """Rows of the partial file are kept even if they are wrong: no row is verified again."""
     out, rows = tmp_path / "v.jsonl", samples(7)
     torn = partial_lines(rows[3:4])[:-20]
     (tmp_path / "v.jsonl.partial").write_text(partial_lines(rows[:3], Status.CRASH) + torn)
@@ -133,7 +133,7 @@ def test_an_unfinished_job_is_continued(tmp_path: Path) -> None:
 
 
 def test_a_finished_partial_only_has_to_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_verify", None)
+    monkeypatch.setattr(module, "_verify_batch", None)
     rows = samples(2)
     (tmp_path / "v.jsonl.partial").write_text(partial_lines(rows))
     assert verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl").kept == 2
@@ -143,7 +143,7 @@ def test_a_finished_partial_only_has_to_be_published(tmp_path: Path, monkeypatch
     ("found", "said"),
     [
         (partial_lines([{"problem": "e", "sample": 0, "text": "another"}]), "belongs to other samples than these"),
-        (partial_lines(samples(9)), "v.jsonl.partial:6: belongs to other samples than these; remove the file"),
+        (partial_lines(samples(9)), "v.jsonl.partial:6: belongs to other samples than these; delete the file"),
         ("digest {not json}\n", "v.jsonl.partial:1: not valid JSON"),
     ],
 )
@@ -169,7 +169,7 @@ GOOD = samples(1)[0]
         ([{**GOOD, "sample": "0"}], "s.jsonl:1: sample: Input should be a valid integer"),
         ([{**GOOD, "sample": -1}], "s.jsonl:1: sample: "),
         ([{**GOOD, "txt": ""}], "s.jsonl:1: txt: unknown key; allowed: model, problem, sample, text"),
-        ([{**GOOD, "model": "a\ud800"}], "s.jsonl:1: model: a printable name is needed"),
+        ([{**GOOD, "model": "a\ud800"}], "s.jsonl:1: model: only printable characters are allowed"),
         ([GOOD, "{"], "s.jsonl:2: not valid JSON"),
         ([GOOD, GOOD], "sample 0 of problem 'e' occurs more than once"),
     ],
@@ -214,7 +214,7 @@ def test_a_full_disk_keeps_the_old_output(tmp_path: Path, monkeypatch: pytest.Mo
 
     path, out = write(tmp_path / "s.jsonl", [GOOD]), tmp_path / "v.jsonl"
     out.write_text("old\n")
-    monkeypatch.setattr(module, "_write_jsonl", full)
+    monkeypatch.setattr("jobs.verify_rows._write_jsonl", full)
     with pytest.raises(BadInput, match="No space left"):
         verify_samples(PROBLEMS, path, out, workers=1)
     assert out.read_text() == "old\n"
@@ -233,7 +233,7 @@ def test_a_tier_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
 SLOW = """
 import sys
 from pathlib import Path
-from jobs.verify_samples import verify_samples
+from jobs.verify_file import verify_samples
 from sampling.problems import Problem
 cases = [{"stdin": "", "stdout": "1"}]
 problem = {"id": "s", "prompt": "?", "verifier": "stdio", "reference": {"cases": cases, "time_limit_s": 30}}
@@ -244,7 +244,7 @@ if __name__ == "__main__":
 
 
 def children(pid: int) -> set[int]:
-    """All processes under ``pid``, by /proc."""
+    """Returns all processes below ``pid``, read from /proc."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -269,7 +269,7 @@ def test_an_interrupted_job_leaves_its_rows_and_no_process(tmp_path: Path, numbe
         [sys.executable, str(tmp_path / "job.py"), str(tmp_path)],
         env=environment,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores it
     )
     partial, deadline = tmp_path / "v.jsonl.partial", time.monotonic() + 60
     while time.monotonic() < deadline and not (partial.exists() and len(partial.read_text().split("\n")) > len(quick)):
@@ -293,18 +293,18 @@ def test_a_worker_that_dies_ends_the_job_and_keeps_what_was_done(tmp_path: Path)
             for child in multiprocessing.active_children():
                 child.kill()
 
-    with pytest.raises(TroopError, match="a verifying process died"):
+    with pytest.raises(TroopError, match="a verifier process died"):
         verify_samples(PROBLEMS, path, out, workers=1, progress=kill)
     assert verify_samples(PROBLEMS, path, out, workers=1).kept > 0
     assert len(read(out)) == 3000
 
 
-def test_the_task_option() -> None:
-    spec = task_option("gsm8k=data/test=1.jsonl")
+def test_the_parse_task() -> None:
+    spec = parse_task("gsm8k=data/test=1.jsonl")
     assert (spec.kind, spec.path) == ("gsm8k", "data/test=1.jsonl")
     for text in ("gsm8k", "gsm8k=", "gsm9k=a", ""):
-        with pytest.raises(BadInput, match="KIND=PATH is needed, KIND one of jsonl, gsm8k"):
-            task_option(text)
+        with pytest.raises(BadInput, match="write it as KIND=PATH; allowed kinds: jsonl, gsm8k"):
+            parse_task(text)
 
 
 def test_a_file_of_problems_and_one_of_samples_are_enough(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def with_test(name: str, tests: str) -> Problem:
 
 
 def test_tests_that_fail_or_hang_themselves_are_faults_named_by_problem(tmp_path: Path) -> None:
-    """Whatever the sample is, nothing is known of it; the other problems have their verdicts."""
+    """A broken test gives a fault for every sample; the other problems get their verdicts."""
     problems = [
         with_test("fails", "def check(candidate):\n    assert helper(1)\n    candidate(1)\n"),
         with_test("hangs", "while True:\n    pass\n"),
@@ -339,7 +339,7 @@ def test_tests_that_fail_or_hang_themselves_are_faults_named_by_problem(tmp_path
 
 
 def test_texts_that_no_model_should_write_have_their_verdicts(tmp_path: Path) -> None:
-    """NUL, half of a surrogate pair, and 50 MB: judged like any other text."""
+    """A NUL, half of a surrogate pair and 50 MB are verified like any other text."""
     texts = [("s", "```python\nprint(4)\0\n```"), ("e", "yes\0"), ("m", "\\boxed{4}\ud800"), ("s", "x" * 50_000_000)]
     rows = [{"problem": name, "sample": number, "text": text} for number, (name, text) in enumerate(texts)]
     out = tmp_path / "v.jsonl"

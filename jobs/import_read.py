@@ -1,7 +1,7 @@
-"""Tables made elsewhere, as DuckDB reads them: Parquet, CSV or JSONL with a stranger's names for Troop's columns.
+"""Reads the tables of ``troop import`` with DuckDB: Parquet, CSV or JSONL, with other names for Troop's columns.
 
-Such a table is not to be trusted: what is missing, doubled or impossible in it would be a wrong number in a report, so
-every row is looked at before anything is made of it, and the first that cannot be used is named.
+Tables come from strangers. A missing, repeated or impossible value would become a wrong number in a report. Every row
+is therefore checked before the first is used, and the error names the first bad row.
 """
 
 import contextlib
@@ -16,15 +16,15 @@ from sampling.errors import BadInput
 from sampling.words import many
 from verify.verdict import Status
 
-LARGEST = 2**31 - 1  # what a column of 32 bits holds: sample numbers, counts, tokens
+LARGEST = 2**31 - 1  # the largest number in a 32-bit column: sample numbers, counts, tokens
 READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".jsonl": "read_json", ".ndjson": "read_json"}
-_MEMORY = "1500MB"  # what does not fit goes to a temporary file
+_MEMORY = "1500MB"  # for DuckDB; larger data goes to a temporary file
 _TRUE, _FALSE = "'true', '1', '1.0'", "'false', '0', '0.0'"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of table: the columns that it has to have, and those that it may have; ``numbers`` are whole ones."""
+    """One kind of table: its required and optional columns; those in ``numbers`` hold whole numbers."""
 
     name: str
     required: tuple[str, ...]
@@ -49,9 +49,10 @@ COUNTS = Kind("counts", ("problem", "n", "c"), (), ("n", "c"))
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file and how to read it. ``columns`` is by Troop's name; ``constants`` names the one model or task of all rows.
+    """A file and how to read it.
 
-    A column that is not mapped is taken from one of the same name, if the file has it.
+    ``columns`` maps Troop's column names to the file's; other columns are taken by their own name, if the file has
+    them. ``constants`` gives the model or the task of all rows.
     """
 
     kind: Kind
@@ -61,13 +62,13 @@ class Table:
 
 
 def parse_columns(text: str, kind: Kind) -> dict[str, str]:
-    """``model=Model,problem=Problem Idx`` as a mapping; raises BadInput with the columns there are."""
+    """Parses ``model=Model,problem=Problem Idx`` into a mapping; raises BadInput with the allowed columns."""
     allowed = f"allowed for --{kind.name}: {', '.join(kind.columns)}"
     found: dict[str, str] = {}
     for part in re.split(r",\s*(?=\w+=)", text) if text else []:
         name, equals, column = part.partition("=")
         if not equals or not column:
-            raise BadInput(f"--columns {part!r}: write it as name=column,name=column; {allowed}")
+            raise BadInput(f"--columns {part!r}: not a mapping; write it as name=column,name=column; {allowed}")
         if name not in kind.columns or name in found:
             raise BadInput(f"--columns: {name!r} {'is given twice' if name in found else 'is no column'}; {allowed}")
         found[name] = column
@@ -75,11 +76,11 @@ def parse_columns(text: str, kind: Kind) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def opened_table(table: Table, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database with the checked rows of the table in ``rows``, good inside the ``with``; raises BadInput.
+def open_table(table: Table, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens a database that has the checked rows of the table in ``rows``; raises BadInput.
 
-    ``rows`` has Troop's columns: text, but for numbers; ``status`` in place of ``passed``. ``folder`` holds what does
-    not fit into memory.
+    ``rows`` has Troop's columns, as text except for numbers, and ``status`` instead of ``passed``. ``folder`` holds
+    what does not fit into memory.
     """
     if not table.path.is_file():
         raise BadInput(f"{table.path}: no such file")
@@ -88,7 +89,7 @@ def opened_table(table: Table, folder: Path) -> Iterator[duckdb.DuckDBPyConnecti
         "python_enable_replacements": False,
         "memory_limit": _MEMORY,
     }
-    with duckdb.connect(folder / "import.db", config=config) as db, _explained(table):
+    with duckdb.connect(folder / "import.db", config=config) as db, _translated(table):
         _read(db, table, _mapped(db, table))
         _check_numbers(db, table)
         _check_rows(db, table)
@@ -96,8 +97,8 @@ def opened_table(table: Table, folder: Path) -> Iterator[duckdb.DuckDBPyConnecti
 
 
 @contextlib.contextmanager
-def _explained(table: Table) -> Iterator[None]:
-    """What DuckDB cannot read is the file's fault, in one line."""
+def _translated(table: Table) -> Iterator[None]:
+    """Translates DuckDB's errors into BadInput of one line that names the file."""
     try:
         yield
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
@@ -114,37 +115,37 @@ def _source(path: Path, options: str = "") -> str:
 def _reader(path: Path) -> str:
     reader = READERS.get(Path(path.name.removesuffix(".gz")).suffix)
     if reader is None:
-        raise BadInput(f"{path}: of no kind that can be read; allowed: {', '.join(READERS)}, text also as .gz")
+        raise BadInput(f"{path}: unknown kind of file; allowed: {', '.join(READERS)}, and .csv.gz, .jsonl.gz")
     return reader
 
 
 def _mapped(db: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
-    """The file's column for each of Troop's that it has; raises BadInput where one is missing."""
+    """Returns the file's column for each of Troop's columns that it has; raises BadInput where one is missing."""
     held = [str(row[0]) for row in db.execute(f"DESCRIBE SELECT * FROM {_source(table.path)}").fetchall()]
     for name, column in table.columns.items():
         if column not in held:
-            raise BadInput(f"{table.path}: has no column {column!r} (for {name}); it has: {', '.join(held)}")
+            raise BadInput(f"{table.path}: no column {column!r} (for {name}); it has: {', '.join(held)}")
     mapped = {name: name for name in table.kind.columns if name in held} | dict(table.columns)
     for name in table.constants:
         if mapped.pop(name, None) and name in table.columns:
-            raise BadInput(f"{name}: give either --{name} or a column, not both")
+            raise BadInput(f"--{name}: --columns names a column for it too; give one of them, not both")
     for name in (*NAMES, *table.kind.required):
         if name not in mapped and name not in table.constants:
-            instead = f", or name the one that all rows are of with --{name}" if name in NAMES else ""
-            raise BadInput(f"{table.path}: no column for {name}: map one with --columns {name}=…{instead}; "
+            instead = f", or give one {name} for all rows with --{name}" if name in NAMES else ""
+            raise BadInput(f"{table.path}: no column for {name}; map one with --columns {name}=…{instead}; "
                            f"it has: {', '.join(held)}")  # fmt: skip
     if table.kind is OUTCOMES and not {"passed", "status"} & mapped.keys():
-        raise BadInput(f"{table.path}: no column for passed: map one with --columns passed=… (or status=…); "
+        raise BadInput(f"{table.path}: no column for passed; map one with --columns passed=… (or status=…); "
                        f"it has: {', '.join(held)}")  # fmt: skip
     if "passed" in mapped and "status" in mapped:
         if {"passed", "status"} <= table.columns.keys():
-            raise BadInput("--columns: passed and status say the same; map one of them")
+            raise BadInput("--columns: passed and status mean the same; map only one of them")
         del mapped["status" if "passed" in table.columns else "passed"]
     return mapped
 
 
 def _read(db: duckdb.DuckDBPyConnection, table: Table, mapped: Mapping[str, str]) -> None:
-    """``given`` holds what the file says, as text."""
+    """Creates the table ``given``: the file's rows under Troop's column names, all as text."""
     as_text = ", ".join(f"{text(column)}: 'VARCHAR'" for column in set(mapped.values()))
     is_json = _reader(table.path) == "read_json"
     source = _source(table.path, f", columns={{{as_text}}}" if is_json else "")
@@ -156,7 +157,7 @@ def _read(db: duckdb.DuckDBPyConnection, table: Table, mapped: Mapping[str, str]
 
 
 def _check_numbers(db: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Makes ``rows`` of ``given``, once every value in it is one that its column can have."""
+    """Creates ``rows`` from ``given`` after every value has been checked against its column's type."""
     held = [str(row[0]) for row in db.execute("DESCRIBE given").fetchall()]
     for name in (*NAMES, *table.kind.required):
         _refuse(db, table, f"coalesce({name}, '') = ''", f"{name} is missing")
@@ -172,7 +173,10 @@ def _check_numbers(db: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 
 def _wrong(name: str, kind: Kind) -> str | None:
-    """SQL for the rows of ``given`` whose value is impossible; a missing one is right where it is optional."""
+    """Returns SQL that selects the rows of ``given`` with a wrong value in a column, or None if all are right.
+
+    A missing value is right in an optional column.
+    """
     if name == "passed":
         return f"passed IS NULL OR lower(passed) NOT IN ({_TRUE}, {_FALSE})"
     if name == "status":
@@ -192,7 +196,7 @@ def _typed(name: str, kind: Kind) -> str:
 
 
 def _check_rows(db: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Refuses what two columns, or two rows, make impossible."""
+    """Raises BadInput where two columns contradict each other, or two rows have the same key."""
     if table.kind is COUNTS:
         _refuse(db, table, "c > n", "c={} of n={}; 0 <= c <= n is needed", shown="c, n", source="rows")
     key = table.kind.key
@@ -207,22 +211,22 @@ def _check_rows(db: duckdb.DuckDBPyConnection, table: Table) -> None:
 def _refuse(
     db: duckdb.DuckDBPyConnection, table: Table, condition: str, says: str, shown: str = "", source: str = "given"
 ) -> None:
-    """Raises BadInput that names the first row for which the condition holds, and says how many there are."""
+    """Raises BadInput if the condition holds for any row; names the first such row and their number."""
     count = db.execute(f"SELECT count(*) FROM {source} WHERE {condition}").fetchall()[0][0]
     if count:
         columns = f"{shown}, {_row(table.kind)}" if shown else _row(table.kind)
         query = f"SELECT {columns} FROM {source} WHERE {condition} LIMIT 1"
         *values, place = db.execute(query).fetchall()[0]
-        raise BadInput(f"{table.path}: {says.format(*values)}; so in {many(count, 'row')}, the first of {place}")
+        raise BadInput(f"{table.path}: {says.format(*values)}; in {many(count, 'row')}, the first is {place}")
 
 
 def _row(kind: Kind) -> str:
-    """SQL that names a row by its keys."""
+    """Returns SQL that names a row by its keys."""
     return "concat_ws(', ', " + ", ".join(f"'{name} ' || coalesce({name}::VARCHAR, '?')" for name in kind.key) + ")"
 
 
 def text(value: str) -> str:
-    """A string as SQL."""
+    """Returns a string as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"
 
 

@@ -1,4 +1,4 @@
-"""report.json: the fields that scripts read, and a stated limit wherever there is no number."""
+"""report.json: the fields that scripts read, and a stated limit wherever a number is missing."""
 
 import json
 import time
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from jobs.numbers.cells import AnswerCounts, ModelFacts, ScoredSamples
-from jobs.report.figures import build_report
-from jobs.report.schema import Prediction, Report
+from jobs.numbers.predict import Prediction
+from jobs.report.build import build_report
+from jobs.report.schema import Report
 from jobs.report.text import headline, summary_markdown
 from sampling.errors import BadInput
 from tests.support.made_cells import FACTS, LARGE, SMALL, cell, two_models
@@ -56,7 +57,7 @@ def test_the_crossover_costs_k_samples_against_one(report: Report) -> None:
 
 def test_the_headline_says_what_was_found(report: Report) -> None:
     cross = report.crossovers[0]
-    start = f"small-0.5B at k={cross.k} [{cross.low}, {cross.high}] reaches what large-7B gets in one try: ."
+    start = f"small-0.5B at k={cross.k} [{cross.low}, {cross.high}] matches one try of large-7B: ."
     assert headline(report).startswith(start)
 
 
@@ -87,7 +88,7 @@ def test_zero_successes() -> None:
     assert any("no sample passed; the exact binomial interval still allows coverage up to 0.056" in line
                for line in report.limits)  # fmt: skip
     assert cross.censored and cross.k is None and cross.usd_ratio is None
-    assert headline(report) == "small-0.5B gets 0 with n=50: short of large-7B's single try, .20 [.20, .20]."
+    assert headline(report) == "small-0.5B covers 0 with n=50: less than one try of large-7B, .20 [.20, .20]."
 
 
 def test_a_baseline_that_solved_nothing_is_no_line_to_cross() -> None:
@@ -105,7 +106,7 @@ def test_baselines_are_compared_on_their_own_task_only() -> None:
     cells = [cell([9], [1], task="a"), cell([9], [5], model=LARGE, task="b")]
     assert build_report(cells, FACTS).crossovers == ()
     strangers = [cell([9], [1], ids=["x"]), cell([9], [5], model=LARGE, ids=["y"])]
-    assert any("no problem with decided samples of both" in line for line in build_report(strangers, FACTS).limits)
+    assert any("no problem has decided samples of both" in line for line in build_report(strangers, FACTS).limits)
 
 
 def test_faults_and_timeouts_bound_coverage() -> None:
