@@ -4,11 +4,15 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
+VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom"]
+
+
+OUTPUT_CHECKERS = ("tokens", "lines", "exact", "float", "caseless")
 
 
 class Limits(Plain):
@@ -44,12 +48,26 @@ class StdioReference(Limits):
     Example: `[{"stdin": "1 2\\n", "stdout": "3\\n"}]`.
     """
 
-    checker: Literal["tokens", "lines", "exact", "float"] = "tokens"
-    """Comparison of outputs: ``tokens`` compares words, whatever white space is between them.
+    checker: str = "tokens"
+    """Comparison of outputs: ``tokens``, ``lines``, ``exact``, ``float``, ``caseless``, or a Python file of your own.
 
+    ``tokens`` compares words, whatever white space is between them; ``caseless`` does so without upper and lower case.
     ``lines`` compares lines without white space at their ends and without empty lines at the end; ``exact`` compares
-    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth.
+    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth. A file
+    (`check.py`, from the folder of the problem's file) defines `check(input, output, expected)`, which returns True
+    or False.
     """
+
+    checker_source: str = ""
+    """Text of the checker's file, filled in when the problems are loaded."""
+
+    @field_validator("checker")
+    @classmethod
+    def _known_checker(cls, name: str) -> str:
+        if name not in OUTPUT_CHECKERS and not name.endswith(".py"):
+            known = ", ".join(repr(known) for known in OUTPUT_CHECKERS[:-1])
+            raise ValueError(f"Input should be {known} or {OUTPUT_CHECKERS[-1]!r}, or a file that ends in .py")
+        return name
 
 
 class CallCase(Plain):
@@ -273,6 +291,7 @@ Reference = (
     | LeanReference
     | JudgeReference
     | PatchReference
+    | CustomReference
 )
 REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
@@ -280,6 +299,7 @@ REFERENCES: dict[str, type[Reference]] = {
     "python": PythonReference,
     "math": AnswerReference,
     "choice": ChoiceReference,
+    "custom": CustomReference,
     "exact": AnswerReference,
     "judge": JudgeReference,
     "lean": LeanReference,

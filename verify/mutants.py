@@ -14,6 +14,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
+from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
 from sampling.problems import Problem
 from sampling.references import (
@@ -99,6 +100,9 @@ def known_completions(problem: Problem) -> Iterator[Known]:
         return
     if isinstance(reference, ChoiceReference):
         yield from _wrong_choices(reference)
+    elif isinstance(reference, CustomReference):
+        yield Known("no answer", "", WRONG)
+        yield Known("no answer in words", "I do not know.", WRONG)
     elif isinstance(reference, AnswerReference):
         yield from _wrong_answers(problem.verifier, reference.answer)
     elif isinstance(reference, StdioReference):
@@ -185,7 +189,9 @@ def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]
     if program is None:
         return
     yield Known("no code", "", WRONG)
-    if not all(same_output(reference.checker, case.stdout, "") for case in reference.cases):
+    if not reference.checker.endswith(".py") and not all(
+        same_output(reference.checker, case.stdout, "") for case in reference.cases
+    ):
         yield Known("empty program", fenced("pass"), WRONG)
         yield Known("early exit", fenced(_EXIT + program), WRONG)
     yield Known("changed output", fenced("print('no such output')\n" + program), WRONG)

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from sampling.checkers import checker_digests
 from sampling.errors import BadInput, VerifierFault
 from sampling.problems import Problem
 from sampling.references import LeanReference, PatchReference, PythonReference, StdioReference
 from verify import extract
 from verify.choice import ChoiceVerifier
+from verify.custom import CustomVerifier
 from verify.exact import ExactVerifier
 from verify.judge import JudgeVerifier
 from verify.judge_settings import JudgeSettings
@@ -44,12 +46,14 @@ KINDS: Mapping[str, type[Verifier]] = {
     "patch": PatchVerifier,
     "judge": JudgeVerifier,
     "lean": LeanVerifier,
+    "custom": CustomVerifier,
 }
 CODE = frozenset({"stdio", "python"})
+READS_PROMPT = frozenset({"judge", "custom"})  # an equal candidate for another prompt may get another verdict
 
 
 class _Candidate(NamedTuple):
-    """Digests of all that a verdict depends on: the problem's reference, and the candidate's text."""
+    """Digests of all that a verdict depends on: reference, for some kinds the prompt, and the candidate's text."""
 
     reference: str
     digest: bytes
@@ -161,11 +165,15 @@ class Verifiers:
         if kind == "lean":
             return LeanVerifier(self.tier)
         self._sandbox = self._sandbox or Sandbox(self.tier or AUTO)
+        if kind == "custom":
+            return CustomVerifier(self._sandbox)
         return StdioVerifier(self._sandbox) if kind == "stdio" else PythonVerifier(self._sandbox)
 
     def _candidate_of(self, problem: Problem, completion: str) -> _Candidate:
         if self._last is None or self._last[0] is not problem:
-            self._last = (problem, problem.reference_digest)
+            asked = problem.prompt_digest if problem.verifier in READS_PROMPT else ""
+            digests = (problem.reference_digest, asked, *checker_digests([problem.reference]))
+            self._last = (problem, " ".join(digests))
         text = candidate_text(problem, completion)
         marked = b"-" if text is None else b"+" + text.encode("utf-8", "surrogatepass")
         return _Candidate(self._last[1], hashlib.blake2b(marked, digest_size=16).digest())
@@ -192,19 +200,22 @@ def verifier_version(
     kinds: Iterable[str],
     judge: JudgeSettings | None = None,
     *,
+    checkers: Iterable[str] = (),
     math_limit_s: float = MATH_LIMIT_S,
     math_memory_mb: int = MATH_MEMORY_MB,
 ) -> str:
     """Returns a short hash of all that changes verdicts besides the problems: ``v=`` in the keys of stored verdicts.
 
+    ``checkers`` are hashes of the files of the problems' own checkers.
     Sandbox tiers (each row names its own) and cache sizes are no part of it.
     """
     kinds = sorted(set(kinds))
     parts = [f"{kind} {KINDS[kind].version}" for kind in kinds]
     if "math" in kinds:
         parts.append(f"math limits {math_limit_s:g} {math_memory_mb}")
-    if CODE & set(kinds):
+    if (CODE | {"custom"}) & set(kinds):
         parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
     if judge is not None:
         parts.append(f"judge {judge.identity}")
+    parts += [f"checker {digest}" for digest in sorted(set(checkers))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]

@@ -17,6 +17,8 @@ from sampling.problems import Message, Problem
 from sampling.references import (
     AnswerReference,
     CallCase,
+    ChoiceReference,
+    CustomReference,
     JudgeReference,
     LeanReference,
     PatchReference,
@@ -35,7 +37,7 @@ SWEEP_MODELS: Models = (
 )
 PROBLEM_MODELS: Models = (
     *(Problem, Message, StdioReference, StdioCase, PythonReference, CallCase),
-    *(AnswerReference, LeanReference, PatchReference, JudgeReference),
+    *(AnswerReference, ChoiceReference, CustomReference, LeanReference, PatchReference, JudgeReference),
 )
 
 

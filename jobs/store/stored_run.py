@@ -78,7 +78,8 @@ def committed_numbers(store: Store, version: str) -> Committed:
         if left:
             raise BadInput(
                 f"{store.uri}: {len(left)} units of {model} on {task} were judged by verifiers of version {other}, "
-                f"these are {version}; `troop verify {store.uri}` judges them again (of the sweep, if `judge` is new)"
+                f"these are {version}; `troop verify {store.uri}` judges them again "
+                "(of the sweep, if its judge or a checker is new)"
             )
     return done
 

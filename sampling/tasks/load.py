@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from sampling.errors import BadInput
 from sampling.problems import Message, Problem, check_problems
 from sampling.references import Limits, PatchReference, Reference
+from sampling.tasks.checkers import with_checkers
 from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question
 from sampling.tasks.recipes import KINDS, RECIPES, Recipe
@@ -77,6 +78,7 @@ def load_task(
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.choose(free, only), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
+    problems = with_checkers(problems, place)
     return check_problems(
         (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
     )
