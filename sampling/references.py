@@ -6,10 +6,13 @@ from pydantic import Field, field_validator, model_validator
 
 from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
+from sampling.formats import JsonReference, RegexReference
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom"]
+VerifierKind = Literal[
+    "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json"
+]
 
 
 OUTPUT_CHECKERS = ("tokens", "lines", "exact", "float", "caseless")
@@ -292,6 +295,8 @@ Reference = (
     | JudgeReference
     | PatchReference
     | CustomReference
+    | RegexReference
+    | JsonReference
 )
 REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
@@ -300,6 +305,8 @@ REFERENCES: dict[str, type[Reference]] = {
     "math": AnswerReference,
     "choice": ChoiceReference,
     "custom": CustomReference,
+    "regex": RegexReference,
+    "json": JsonReference,
     "exact": AnswerReference,
     "judge": JudgeReference,
     "lean": LeanReference,

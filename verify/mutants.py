@@ -16,6 +16,7 @@ from textwrap import indent
 
 from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
+from sampling.formats import JsonReference, RegexReference
 from sampling.problems import Problem
 from sampling.references import (
     AnswerReference,
@@ -100,9 +101,10 @@ def known_completions(problem: Problem) -> Iterator[Known]:
         return
     if isinstance(reference, ChoiceReference):
         yield from _wrong_choices(reference)
-    elif isinstance(reference, CustomReference):
+    elif isinstance(reference, CustomReference | RegexReference | JsonReference):
         yield Known("no answer", "", WRONG)
-        yield Known("no answer in words", "I do not know.", WRONG)
+        if not isinstance(reference, RegexReference) or reference.within == "boxed":
+            yield Known("no answer in words", "I do not know.", WRONG)
     elif isinstance(reference, AnswerReference):
         yield from _wrong_answers(problem.verifier, reference.answer)
     elif isinstance(reference, StdioReference):

@@ -7,7 +7,7 @@ that runs code, the math worker with the first answer that needs it, Lean with t
 import hashlib
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from verify import extract
 from verify.choice import ChoiceVerifier
 from verify.custom import CustomVerifier
 from verify.exact import ExactVerifier
+from verify.json_value import JsonVerifier
 from verify.judge import JudgeVerifier
 from verify.judge_settings import JudgeSettings
 from verify.lean.proof import extract_proof
@@ -27,6 +28,7 @@ from verify.math import MathVerifier
 from verify.patch.diff import extract_diff
 from verify.patch.verifier import PatchVerifier
 from verify.python import PythonVerifier
+from verify.regex import RegexVerifier
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import AUTO
 from verify.stdio import StdioVerifier
@@ -47,8 +49,15 @@ KINDS: Mapping[str, type[Verifier]] = {
     "judge": JudgeVerifier,
     "lean": LeanVerifier,
     "custom": CustomVerifier,
+    "regex": RegexVerifier,
+    "json": JsonVerifier,
 }
-CODE = frozenset({"stdio", "python"})
+IN_SANDBOX: Mapping[str, Callable[[Sandbox], Verifier]] = {
+    "stdio": StdioVerifier,
+    "python": PythonVerifier,
+    "custom": CustomVerifier,
+    "regex": RegexVerifier,
+}
 READS_PROMPT = frozenset({"judge", "custom"})  # an equal candidate for another prompt may get another verdict
 
 
@@ -156,6 +165,8 @@ class Verifiers:
             return ChoiceVerifier()
         if kind == "exact":
             return ExactVerifier()
+        if kind == "json":
+            return JsonVerifier()
         if kind == "patch":
             return PatchVerifier()
         if kind == "judge":
@@ -165,9 +176,7 @@ class Verifiers:
         if kind == "lean":
             return LeanVerifier(self.tier)
         self._sandbox = self._sandbox or Sandbox(self.tier or AUTO)
-        if kind == "custom":
-            return CustomVerifier(self._sandbox)
-        return StdioVerifier(self._sandbox) if kind == "stdio" else PythonVerifier(self._sandbox)
+        return IN_SANDBOX[kind](self._sandbox)
 
     def _candidate_of(self, problem: Problem, completion: str) -> _Candidate:
         if self._last is None or self._last[0] is not problem:
@@ -213,7 +222,7 @@ def verifier_version(
     parts = [f"{kind} {KINDS[kind].version}" for kind in kinds]
     if "math" in kinds:
         parts.append(f"math limits {math_limit_s:g} {math_memory_mb}")
-    if (CODE | {"custom"}) & set(kinds):
+    if IN_SANDBOX.keys() & set(kinds):
         parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
     if judge is not None:
         parts.append(f"judge {judge.identity}")

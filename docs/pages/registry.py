@@ -19,10 +19,12 @@ from sampling.references import (
     CallCase,
     ChoiceReference,
     CustomReference,
+    JsonReference,
     JudgeReference,
     LeanReference,
     PatchReference,
     PythonReference,
+    RegexReference,
     StdioCase,
     StdioReference,
 )
@@ -37,7 +39,8 @@ SWEEP_MODELS: Models = (
 )
 PROBLEM_MODELS: Models = (
     *(Problem, Message, StdioReference, StdioCase, PythonReference, CallCase),
-    *(AnswerReference, ChoiceReference, CustomReference, LeanReference, PatchReference, JudgeReference),
+    *(AnswerReference, ChoiceReference, RegexReference, JsonReference, CustomReference),
+    *(LeanReference, PatchReference, JudgeReference),
 )
 
 
