@@ -7,11 +7,12 @@ from pydantic import Field, field_validator, model_validator
 from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
 from sampling.formats import JsonReference, RegexReference
+from sampling.instructions import IfevalReference
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
 VerifierKind = Literal[
-    "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json"
+    "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json", "ifeval"
 ]
 
 
@@ -297,6 +298,7 @@ Reference = (
     | CustomReference
     | RegexReference
     | JsonReference
+    | IfevalReference
 )
 REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
@@ -307,6 +309,7 @@ REFERENCES: dict[str, type[Reference]] = {
     "custom": CustomReference,
     "regex": RegexReference,
     "json": JsonReference,
+    "ifeval": IfevalReference,
     "exact": AnswerReference,
     "judge": JudgeReference,
     "lean": LeanReference,

@@ -17,6 +17,7 @@ from textwrap import indent
 from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
 from sampling.formats import JsonReference, RegexReference
+from sampling.instructions import IfevalReference
 from sampling.problems import Problem
 from sampling.references import (
     AnswerReference,
@@ -101,9 +102,9 @@ def known_completions(problem: Problem) -> Iterator[Known]:
         return
     if isinstance(reference, ChoiceReference):
         yield from _wrong_choices(reference)
-    elif isinstance(reference, CustomReference | RegexReference | JsonReference):
+    elif isinstance(reference, CustomReference | RegexReference | JsonReference | IfevalReference):
         yield Known("no answer", "", WRONG)
-        if not isinstance(reference, RegexReference) or reference.within == "boxed":
+        if isinstance(reference, CustomReference | JsonReference):
             yield Known("no answer in words", "I do not know.", WRONG)
     elif isinstance(reference, AnswerReference):
         yield from _wrong_answers(problem.verifier, reference.answer)

@@ -19,6 +19,7 @@ from verify import extract
 from verify.choice import ChoiceVerifier
 from verify.custom import CustomVerifier
 from verify.exact import ExactVerifier
+from verify.ifeval import IfevalVerifier
 from verify.json_value import JsonVerifier
 from verify.judge import JudgeVerifier
 from verify.judge_settings import JudgeSettings
@@ -51,6 +52,7 @@ KINDS: Mapping[str, type[Verifier]] = {
     "custom": CustomVerifier,
     "regex": RegexVerifier,
     "json": JsonVerifier,
+    "ifeval": IfevalVerifier,
 }
 IN_SANDBOX: Mapping[str, Callable[[Sandbox], Verifier]] = {
     "stdio": StdioVerifier,
@@ -167,6 +169,8 @@ class Verifiers:
             return ExactVerifier()
         if kind == "json":
             return JsonVerifier()
+        if kind == "ifeval":
+            return IfevalVerifier()
         if kind == "patch":
             return PatchVerifier()
         if kind == "judge":

@@ -19,6 +19,7 @@ from sampling.references import (
     CallCase,
     ChoiceReference,
     CustomReference,
+    IfevalReference,
     JsonReference,
     JudgeReference,
     LeanReference,
@@ -39,7 +40,7 @@ SWEEP_MODELS: Models = (
 )
 PROBLEM_MODELS: Models = (
     *(Problem, Message, StdioReference, StdioCase, PythonReference, CallCase),
-    *(AnswerReference, ChoiceReference, RegexReference, JsonReference, CustomReference),
+    *(AnswerReference, ChoiceReference, RegexReference, JsonReference, IfevalReference, CustomReference),
     *(LeanReference, PatchReference, JudgeReference),
 )
 

@@ -11,6 +11,7 @@ import pytest
 
 from sampling import problems, references
 from sampling.choices import ChoiceReference
+from sampling.instructions import ARGUMENTS, LEFT_OUT
 from sampling.problems import Problem, VerifierKind
 from sampling.references import REFERENCES, LeanReference
 from sampling.tasks.load import load_task
@@ -109,6 +110,14 @@ def test_checkers() -> None:
     for checker, expected, printed, right in rows("stdio", "checker", "expected", "printed", "right"):
         same = same_output(checker, ast.literal_eval(expected), ast.literal_eval(printed))
         assert same == (right == "yes"), (checker, expected, printed)
+
+
+def test_instructions() -> None:
+    found = rows("ifeval", "instruction", "arguments", "followed if the answer")
+    assert {name: set(re.findall(r"\w+", given)) for name, given, _ in found} == {
+        name: set(given) for name, given in ARGUMENTS.items()
+    }
+    assert all(f"`{name}`" in SECTIONS["ifeval"] for name in LEFT_OUT)
 
 
 def test_expected_values() -> None:
