@@ -22,13 +22,13 @@ _SPECIAL = re.compile(r"<\|[^<>|\n]{1,40}\|>|</?s>|<eos>|<(?:start|end)_of_turn>
 _TURN_END = re.compile(r"<\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|return)\|>|</s>|<eos>|<end_of_turn>")
 _NEXT_QUESTION = re.compile(r"^(?:Question|Q|Problem)\b[ \t]{0,9}[0-9]{0,5}[ \t]{0,9}[:.]", re.MULTILINE)
 _ANSWER = (
-    r"answers?\b|r[ée]ponse\b|respuesta\b|resposta\b|risposta\b|antwort\b|l[öo]sung\b|ответ\w{0,2}\b|答案|答え|正解|"
-    r"정답|답(?=[은:])|الإجابة|الجواب|उत्तर|jawaban(?:nya)?\b|cevap\b|đáp án|উত্তর"
+    r"answers?\b|(?:solution|response|conclusion)(?=\s{0,3}[:：]|\s{1,3}is\b)|r[ée]ponse\b|respuesta\b|resposta\b|risposta\b|antwort\b|l[öo]sung\b|ответ\w{0,2}\b|答案|答え|正解|"
+    r"正确的?选项|정답|답(?=[은:])|الإجابة|الجواب|उत्तर|jawaban(?:nya)?\b|cevap\b|đáp án|উত্তর"
 )
 _RANKED = r"(?:correct|right|best|final|closest|appropriate|likely|suitable|accurate|chosen|my)"
 _KEY = re.compile(
     rf"""(?P<box>\\(?:boxed|fbox)(?![A-Za-z]))
-    |(?P<tag><answer>)
+    |(?P<tag><answer>|\[answer\])
     |(?P<said>(?<![A-Za-z])(?:{_RANKED}\s{{1,9}}(?:options?|choices?|letters?|selections?|pick|statement|alternative)\b
               |{_ANSWER}))
     |(?P<pick>(?<![A-Za-z])(?:choose|chose|choosing|pick|select|selecting|go(?:ing)?\ with|opt(?:ing)?\ for|settle\ on
@@ -36,6 +36,7 @@ _KEY = re.compile(
     |(?P<mention>(?<![A-Za-z])(?:options?|choices?)\b)
     |(?P<right>(?<=\s)(?:is|are)\s(?:(?:the|indeed|clearly|definitely|therefore|thus|also|only)\s){{0,2}}
                (?:correct|right|(?:best|most\s\w{{2,20}})\s(?:answer|option|choice))\b|是?正确)
+    |(?P<turn>(?<![A-Za-z])(?:so|thus|hence|therefore|actually|wait|no|sorry|correction|i\ mean)\b[,:]?\s)
     |(?P<it>(?<![A-Za-z])(?:it|this|that)(?:['’]s|\s(?:is|must\sbe|should\sbe|has\sto\sbe|would\sbe))\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -104,8 +105,15 @@ def _choice_in(text: str, labels: Labels) -> Selection | None:
         key = keys.pop()
         chosen = _read_key(text, key, labels)
         if chosen is not None:
-            return _with_box_before(text, keys[-1], key, chosen, labels) if keys else chosen
+            chosen = _with_box_before(text, keys[-1], key, chosen, labels) if keys else chosen
+            return chosen if _last_line(text, key.end(), labels) in (None, chosen) else UNDECIDED
     return _bare(text, labels)
+
+
+def _last_line(text: str, after: int, labels: Labels) -> Selection | None:
+    """Returns the labels that stand alone in the last line, if this line begins behind ``after``."""
+    start = text.rfind("\n") + 1
+    return labels.read(text[start : start + MAX_SAID], line=True, strict=True) if start > after else None
 
 
 def _read_key(text: str, key: re.Match[str], labels: Labels) -> Selection | None:
@@ -122,12 +130,12 @@ def _read_key(text: str, key: re.Match[str], labels: Labels) -> Selection | None
     if kind == "right":
         return None if said.startswith("?") else _before_right(line, labels)
     if kind == "tag":
-        content = said.partition("</answer>")[0]
+        content = re.split(r"</answer>|\[/answer\]", said, maxsplit=1, flags=re.IGNORECASE)[0]
         return labels.read(content) if content.strip() else _on_next_line(text, key.end(), labels)
     clause = re.split(r"[.!?;]\s", line)[-1]
     if _BAD_CLAUSE.search(clause) or (kind == "mention" and not _RELATES.search(clause)):
         return None
-    return labels.read(said, strict=kind == "it")
+    return labels.read(said, strict=kind in ("it", "turn"))
 
 
 def _boxed(text: str, key: re.Match[str], labels: Labels) -> Selection | None:
@@ -205,7 +213,7 @@ def _bare(text: str, labels: Labels) -> Selection | None:
     In a list labels ascend, so a first label that a smaller one follows is no part of it, nor is a last one that a
     greater one precedes.
     """
-    lines = [line for line in text.split("\n") if line.strip() and "\\boxed" not in line]
+    lines = [line for line in text.split("\n") if line.strip(" \t`") and "\\boxed" not in line]
     lines = lines if len(lines) <= 2 * _EDGE else lines[:_EDGE] + lines[-_EDGE:]
     read = [labels.read(line[:MAX_SAID], line=True, strict=labels.numbers) for line in lines]
     heads = [chosen for chosen in read if chosen is not None]

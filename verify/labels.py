@@ -16,12 +16,12 @@ UNDECIDED: Selection = frozenset({""})  # labels are named, but not chosen: an e
 _FONTS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mathtt|mbox|rm|bf|boxed)\b"
 )
-_MARKS = re.compile(r"[*$`\"“”„‘«»{}]|\\[()\[\]]|\\quad\b|__|</?(?:b|strong|i|em|answer)>")
+_MARKS = re.compile(r"[*$`\"“”„‘«»{}]|\\[()\[\]]|\\quad\b|__|</?(?:b|strong|i|em|answer)>|[✓✔✅☑\ufe0f]")
 _SPACES = re.compile(r"\\[ ,;:!]|~|\s")
 _BRACKETS = str.maketrans("[]<>", "()()")
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", ord("。"): ".", ord("、"): ","}
 _FILLER = (
-    r"(?:(?:is|definitely|clearly|simply|just|probably|most likely|likely|indeed|therefore|thus|both|either|the|"
+    r"(?:(?:is|definitely|clearly|simply|just|probably|most likely|likely|indeed|therefore|thus|both|the|"
     r"la|el|le|der|die|das|correct|right|best|final|options?|choices?|letters?|answers?|number|no\.|nummer|option|opción|opção|opzione|вариант|"
     r"选项|[:：#=→]|[-–—](?=\s))\s*){0,6}"
 )
@@ -33,13 +33,14 @@ _REASON = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"[\s,:;)(—–-]*(?:which |that |it |they )?(?:is|are|was|were|(?:is|are|was|ca|do|does)n['’]?t|can|cannot|could|may|"
-    r"might|must|would|should|does|do|seems?|appears?)\b"
+    r"[\s,:;)(—–-]*(?:is|are|was|were|(?:is|are|was|ca|do|does)n['’]?t|can|cannot|could|may|might|must|would|"
+    r"should|does|do|seems?|appears?)\b"
     r"(?! (?:the |clearly |indeed |also |definitely )?(?:correct|right|best|answer|only correct))"
-    r"|[\s,:;)(—–-]*(?:wrong|incorrect|false|no\b|错)",
+    r"|[\s,:;)(—–-]*(?:(?:which|that|it|they) (?:is|are|was|were) )?(?:wrong|incorrect|false|no\b|错)"
+    r"|[\s,:;)(—–-]*(?:which|that|it|they) (?:(?:is|are|was|were|can|does|do) ?(?:not\b|n['’]t)|cannot)",
     re.IGNORECASE,
 )
-_OR = re.compile(r"\s*,?\s*(?:or|oder|ou|或)\b", re.IGNORECASE)
+_OR = re.compile(r"[\s.,…]{0,9}(?:or|oder|ou|或)\b", re.IGNORECASE)
 # A small word after "E." makes a name of it ("E. coli"), unless it is a word that begins a clause.
 _NAME = re.compile(
     r"\.\s(?!(?:the|an?|it|its|this|that|these|they|there|we|i|all|both|none|no|not|to|by|in|on|of|at|as|is|are|because|"
@@ -89,7 +90,8 @@ class Labels:
         end = _NO_MORE + (r"(?!\s?[.,][0-9]|\s?%|\s?°)" if self._digits else "")
         together = rf"(?P<together>(?:{self._one}){{2,26}}){_NO_MORE}|" if self.several and not self._digits else ""
         return re.compile(
-            rf"\s*{_FILLER}'?(?:{together}(?P<open>\(\s*)?(?P<label>{self._one}){end}'?(?P<close>\s*\))?)",
+            rf"\s*{_FILLER}'?(?:{together}(?P<open>(?:\(\s*){{1,3}})?(?P<label>{self._one}){end}'?"
+            rf"(?P<close>(?:\s*\)){{1,3}})?)",
             re.IGNORECASE,
         )
 

@@ -80,6 +80,9 @@ def test_letters_in_wrappers(wrapped: str) -> None:
 
 
 STATED = [
+    *("The answer is (B), which is the capital of France.", "So B.", "Therefore, (B)", "Hence (B).", "Answer: B ✓"),
+    *("Solution: B", "[ANSWER]B[/ANSWER]", "The answer is A... wait, no, B.", "Answer: A. Actually, B.", "[[B]]"),
+    *("```\nB\n```", '{"answer": "B"}', "B\n\nA is wrong because of x. C is wrong too.", "#### B", "The letter is B"),
     *("The answer is B because it is blue", "The answer is B, because A is wrong", "The best answer is (b)."),
     *("The correct choice is option B: something", "The right option is B", "Hence the answer must be B."),
     *("My answer is B", "Final answer: option B", "**Answer**: B", "Answer - B", "Answer → B", "Answer = B"),
@@ -126,6 +129,14 @@ ARTICLES = [
 UNDECIDED = [
     *("The answer is A or B", "either B or C", "The answer is between B and C", "\\boxed{A} or \\boxed{B}", "B or C"),
     *("The answer is B/C", "Answer: A-D", "Answer: B?", "Is the answer B?", "Maybe the answer is B?", "B\n\nC"),
+    *(
+        "Either B",
+        "Answer: B... or D",
+        "Answer: B\nD",
+        "It could be B",
+        "Answer: B (or D)",
+        "\\boxed{B/D}",
+    ),
     *("The answer is B. No, the answer is A or C.", "A) x\nB) y\nC) z", "A\nB\nC", "Answer: B = C", "\\boxed{b or c}"),
 ]
 TURNED = [
@@ -138,9 +149,20 @@ TURNED = [
         "B is not correct",
     ),
     *("The answer could be B", "Do not choose B", "I would not pick B.", "Answer: anything but B", "\\boxed{\\neg B}"),
+    *("The answer is the opposite of B", "none of B", "Anything except B", "B is not the answer", "Rule out B"),
     *("Neither A nor B is correct", "Option A is wrong. Option B is wrong.", "Answer: B, which is wrong"),
 ]
-NAMES = ["Answer: B cells", "The answer is E. coli", "E. coli is a bacterium", "Answer: T-cells", "\\boxed{B"]
+NAMES = [
+    "C60 and C++",
+    "Answer: B major",
+    "Answer: 5 B",
+    "B-section",
+    "Answer: B cells",
+    "The answer is E. coli",
+    "E. coli is a bacterium",
+    "Answer: T-cells",
+    "\\boxed{B",
+]
 THOUGHTS = ["<think>the answer is B", "</think><think>Answer: B", "<think>\nMaybe (B)"]
 
 
