@@ -12,7 +12,8 @@ from jobs.store.base import Store
 from jobs.store.encode import encode_verdicts
 from jobs.store.layers import Layer, PlannedModel, PlannedProblems, layer_key
 from jobs.store.layout import final_verdicts_key
-from jobs.store.schema import HASH_STRIDE, VERDICTS, Footer
+from jobs.store.schema import HASH_STRIDE, VERDICTS_SCHEMA
+from jobs.store.sealed_parquet import Footer
 from sampling.samples import UNITS_PER_SHARD, Provenance, Sample, Unit
 from verify.verdict import Status, Verdict
 
@@ -90,8 +91,8 @@ def shard_table(shard: int) -> pa.Table:
         "tier": pa.repeat("", rows),
         "shared": draw.random(rows) < 0.1,
     }
-    names = [name for name in VERDICTS.names if name in columns]
-    fields = [VERDICTS.field(name) for name in names]
+    names = [name for name in VERDICTS_SCHEMA.names if name in columns]
+    fields = [VERDICTS_SCHEMA.field(name) for name in names]
     return pa.table(
         [pa.array(columns[name]).cast(field.type) for name, field in zip(names, fields, strict=True)], names
     )

@@ -153,13 +153,13 @@ def drive(sweep_file: Path) -> None:
     from jobs.resolve import resolve
     from jobs.run import write_plan
     from jobs.store.open import open_store
-    from jobs.store.stored_run import committed_numbers
+    from jobs.store.stored_run import list_committed
     from jobs.sweep import load_sweep
 
     sweep = load_sweep(sweep_file)
     resolved, store = resolve(sweep), open_store(sweep.run_uri)
     layers = write_plan(resolved, store)
-    remaining = find_remaining(resolved, layers, committed_numbers(store, current_version()))
+    remaining = find_remaining(resolved, layers, list_committed(store, current_version()))
     queues = [UnitQueue(work.units) for work in work_of(resolved, remaining).models]
     taken = sum(queue.take().rows > 0 for queue in queues for _ in range(queue.waiting))
     assert taken == PLANNED, taken

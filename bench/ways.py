@@ -27,7 +27,7 @@ from jobs.resolve import Resolved
 from jobs.run import write_plan
 from jobs.store.commit import RunSink
 from jobs.store.open import open_store
-from jobs.store.stored_run import committed_numbers
+from jobs.store.stored_run import list_committed
 
 CORES = os.cpu_count() or 1
 BATCHES = 16  # concurrent batches of Ray Data: at 32 rows each, twice what the engine holds
@@ -57,7 +57,7 @@ def troop(resolved: Resolved, folder: Path) -> Measured:
 
     store = open_store(str(folder / "run"))
     layers, version = write_plan(resolved, store), current_version()
-    remaining = find_remaining(resolved, layers, committed_numbers(store, version))
+    remaining = find_remaining(resolved, layers, list_committed(store, version))
     work, sink = work_of(resolved, remaining), RunSink(store, version)
     tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
 

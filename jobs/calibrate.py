@@ -20,7 +20,7 @@ from jobs.store.catalogue import result_files
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
-from jobs.store.opened import undisturbed
+from jobs.store.open_cells import retry_on_compaction
 from jobs.store.sessions import read_sessions
 from jobs.store.stored_run import StoredRun
 from jobs.sweep import Sweep
@@ -102,7 +102,7 @@ def _read_measured(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> tuple[
         with open_database(stored.store, stored.version) as db:
             return [db.execute(query, [cell.model, cell.task]).fetchall() for cell in cells]
 
-    sums = [np.array(rows, dtype=np.float64).T for rows in undisturbed(read)]
+    sums = [np.array(rows, dtype=np.float64).T for rows in retry_on_compaction(read)]
     return tuple(
         _measured_cell(cell, each, facts[cell.model], sizes[cell.model, cell.task])
         for cell, each in zip(cells, sums, strict=True)
@@ -128,6 +128,6 @@ def _stored_bytes(stored: StoredRun) -> dict[tuple[str, str], int]:
     """Lists the run's result files and returns their bytes by (model, task)."""
     sizes: defaultdict[tuple[str, str], int] = defaultdict(int)
     for start in (VERDICTS, SAMPLES, FINAL):
-        for info, key in result_files(stored.store, start):
-            sizes[key.model, key.task] += info.size
+        for file in result_files(stored.store, start):
+            sizes[file.key.model, file.key.task] += file.info.size
     return dict(sizes)

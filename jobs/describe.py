@@ -7,7 +7,7 @@ from jobs.calibrate import predict_rest, read_evidence, small_part
 from jobs.messages import lines_of
 from jobs.numbers.costs import rates, samples_drawn
 from jobs.numbers.predict import Prediction
-from jobs.remaining import Remaining, current_version, find_remaining, next_layer
+from jobs.remaining import Remaining, find_remaining, next_layer, run_version
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
@@ -17,8 +17,8 @@ from jobs.store.counts import read_cells
 from jobs.store.encode import prompt_text
 from jobs.store.layers import Layer, planned_units
 from jobs.store.open import open_store
-from jobs.store.predictions import keep_prediction
-from jobs.store.stored_run import StoredRun, committed_numbers, layers_to_extend, stored_run
+from jobs.store.predictions import store_prediction
+from jobs.store.stored_run import StoredRun, list_committed, read_layers_to_extend, read_run
 from jobs.sweep import Sweep
 from sampling.errors import EngineError
 from sampling.settings import SamplingSettings, settings_on
@@ -145,7 +145,7 @@ def calibrate(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Pl
         raise EngineError("calibrate: a (model, task) still has no samples; `troop status RUN` lists the failed units")
     if found.samples_to_do:
         store = open_store(sweep.run_uri, sweep.store_options)
-        keep_prediction(store, found.samples_to_do, _usd_so_far(stored_run(store)), found.predicted)
+        store_prediction(store, found.samples_to_do, _usd_so_far(read_run(store)), found.predicted)
     return found
 
 
@@ -158,9 +158,9 @@ def _describe(resolved: Resolved) -> PlanDescription:
     sweep = resolved.sweep
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
-    known = layers_to_extend(store)
+    known = read_layers_to_extend(store)
     layers = (*known, *filter(None, [next_layer(resolved, known)]))
-    done = committed_numbers(store, current_version(sweep.judge))
+    done = list_committed(store, run_version(resolved, store, known))
     cells = _cells(resolved, find_remaining(resolved, layers, done))
     most = sum(cell.samples_to_do * cell.sampling.max_tokens for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)
@@ -183,7 +183,7 @@ def _predict(store: Store, layers: Sequence[Layer], cells: Sequence[CellPlan]) -
     to_do = {(cell.model, cell.task): cell.samples_to_do for cell in cells}
     if not layers or not any(to_do.values()):
         return 0, ()
-    stored = stored_run(store)
+    stored = read_run(store)
     found = read_evidence(stored, model_facts(stored, read_engines(stored)))
     if found is None:
         return 0, ()

@@ -31,12 +31,12 @@ from jobs.resolve import code_version
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, write_problem_ids, write_problems
 from jobs.store.commit import RunSink
-from jobs.store.compact import ahead
+from jobs.store.compact import map_ahead
 from jobs.store.encode import NO_VERIFIER
 from jobs.store.layers import Layer, planned_units, problem_ids
 from jobs.store.open import open_store, probe_store
-from jobs.store.schema import Footer
-from jobs.store.stored_run import IMPORTED, extend_plan, imported_numbers, layers_to_extend
+from jobs.store.sealed_parquet import Footer
+from jobs.store.stored_run import IMPORTED, extend_plan, list_imported, read_layers_to_extend
 from sampling.errors import BadInput
 from sampling.samples import Provenance, Sample, Unit
 from sampling.tasks.task import TaskSpec
@@ -99,7 +99,7 @@ def import_table(
     store.check()
     with tempfile.TemporaryDirectory(prefix="troop-import-") as folder, open_table(table, Path(folder)) as db:
         content = read_content(db, table, problems, frozenset(baselines))
-        layers = layers_to_extend(store)
+        layers = read_layers_to_extend(store)
         next_layer(layers, content)  # raises BadInput for rows that the run cannot take
         _check_references(store, content)
         probe_store(store)
@@ -128,7 +128,7 @@ def _check_references(store: Store, content: Content) -> None:
 
 
 def _write_plan(store: Store, content: Content) -> tuple[Layer, ...]:
-    layers = extend_plan(store, layers_to_extend, lambda known: next_layer(known, content))
+    layers = extend_plan(store, read_layers_to_extend, lambda known: next_layer(known, content))
     _write_problems(store, layers, content)
     return layers
 
@@ -169,14 +169,14 @@ def _write_units(
     show: Callable[[int, int], None],
 ) -> int:  # fmt: skip
     """Commits the missing units; returns the number of rows that this call wrote."""
-    done = imported_numbers(store)
+    done = list_imported(store)
     cells = [(cell.model, cell.task) for cell in content.cells]
     units = [unit for cell in cells for unit in planned_units(layers).of(*cell)]
     missing = [unit for unit in units if unit.number not in done.get((unit.model, unit.task), ())]
     total, seen, written = sum(unit.rows for unit in missing), 0, 0
     writer = _Writer(RunSink(store, IMPORTED), content)
     with ThreadPoolExecutor(WRITERS) as pool:
-        for rows, mine in ahead(pool, writer.write, _unit_rows(db, layers, content, units, set(missing))):
+        for rows, mine in map_ahead(pool, writer.write, _unit_rows(db, layers, content, units, set(missing))):
             seen, written = seen + rows, written + mine
             show(seen, total)
     return written

@@ -20,8 +20,8 @@ from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import REPORT
-from jobs.store.opened import undisturbed
-from jobs.store.predictions import predicted_and_actual
+from jobs.store.open_cells import retry_on_compaction
+from jobs.store.predictions import read_prediction
 from jobs.store.scores import read_scorers
 from jobs.store.stored_run import StoredRun
 from jobs.sweep import sweep_of
@@ -42,7 +42,7 @@ def report_run(stored: StoredRun, out: Path | None) -> str:
 
 def _with_predictions(report: Report, store: Store) -> Report:
     costs = [cell.usd for cell in report.cells]
-    rows, limit = predicted_and_actual(store, None if None in costs else sum(usd or 0.0 for usd in costs))
+    rows, limit = read_prediction(store, None if None in costs else sum(usd or 0.0 for usd in costs))
     limits = (*report.limits, limit) if limit else report.limits
     return report.model_copy(update={"predicted": rows, "limits": limits})
 
@@ -125,7 +125,7 @@ def _rows(stored: StoredRun, query: str, arguments: Sequence[object] = ()) -> li
         with open_database(stored.store, stored.version) as db:
             return db.execute(query, list(arguments)).fetchall()
 
-    return undisturbed(read)
+    return retry_on_compaction(read)
 
 
 def _store_report(page: Path, store: Store) -> str:

@@ -17,7 +17,7 @@ from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.messages import closing, opening
 from jobs.progress import progress_display
-from jobs.remaining import Remaining, cells_of, current_version, find_remaining, next_layer, work_of
+from jobs.remaining import Remaining, cells_of, find_remaining, next_layer, run_version, work_of
 from jobs.resolve import Resolved, resolve
 from jobs.store.base import Store
 from jobs.store.catalogue import write_problems
@@ -26,7 +26,7 @@ from jobs.store.compact import compact_run
 from jobs.store.layers import Layer, planned_units, problem_ids
 from jobs.store.open import open_store, probe_store
 from jobs.store.sessions import new_session, read_sessions, spent_before
-from jobs.store.stored_run import SET_ASIDE, StoredRun, committed_numbers, extend_plan, layers_to_extend, read_layers
+from jobs.store.stored_run import SET_ASIDE, StoredRun, extend_plan, list_committed, read_layers, read_layers_to_extend
 from jobs.sweep import Sweep
 from sampling.errors import BadInput, StoreError, TroopError
 from verify.patch.verifier import check_patches
@@ -74,9 +74,9 @@ def _open(sweep: Sweep) -> Store:
 
 def _find_remaining(resolved: Resolved, store: Store) -> Remaining:
     """Returns the remaining work, including the layer that this sweep adds to the plan."""
-    known = layers_to_extend(store)
+    known = read_layers_to_extend(store)
     layers = (*known, *filter(None, [next_layer(resolved, known)]))
-    return find_remaining(resolved, layers, committed_numbers(store, current_version(resolved.sweep.judge)))
+    return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, known)))
 
 
 def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: ReadyBackend, say: Say) -> Outcome:
@@ -84,8 +84,8 @@ def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: Re
     remaining = _write_plan(resolved, store, planned)
     say(_opening(store, remaining))
     work, tally, session = work_of(resolved, remaining), Tally(cells_of(remaining)), new_session(store)
-    sink = RunSink(store, current_version(resolved.sweep.judge))
-    spending = Spending(work, spent_before(read_sessions(store)), session.spent)
+    sink = RunSink(store, run_version(resolved, store, remaining.layers))
+    spending = Spending(work, spent_before(read_sessions(store)), session.record_spending)
     before = tally.committed
 
     def limits(gpus: Mapping[str, float]) -> Budget:
@@ -117,8 +117,8 @@ def known_complete(sweep: Sweep) -> bool:
 def is_complete(sweep: Sweep) -> bool:
     """Returns whether every unit that the sweep asks for is committed. Reads only listings; raises as ``run_sweep``."""
     resolved, store = resolve(sweep), _open(sweep)
-    known = layers_to_extend(store)
-    done = committed_numbers(store, current_version(sweep.judge))
+    known = read_layers_to_extend(store)
+    done = list_committed(store, run_version(resolved, store, known))
     return next_layer(resolved, known) is None and not find_remaining(resolved, known, done).to_do
 
 
@@ -159,7 +159,7 @@ def _write_plan(resolved: Resolved, store: Store, planned: Remaining) -> Remaini
     layers = write_plan(resolved, store)
     if [layer.blocks for layer in layers] == [layer.blocks for layer in planned.layers]:
         return planned
-    return find_remaining(resolved, layers, committed_numbers(store, current_version(resolved.sweep.judge)))
+    return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, layers)))
 
 
 def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> None:

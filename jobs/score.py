@@ -19,12 +19,12 @@ from jobs.progress import count_display
 from jobs.run import Say
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, read_versions
-from jobs.store.encode import NO_VERIFIER, encode_scores, prompt_of
+from jobs.store.encode import NO_VERIFIER, encode_scores, parse_prompt
 from jobs.store.layout import scorer_key, scores_key
-from jobs.store.schema import Footer
-from jobs.store.scores import Scorer, scored_numbers
+from jobs.store.scores import Scorer, list_scored
+from jobs.store.sealed_parquet import Footer
 from jobs.store.stored_run import StoredRun
-from jobs.store.stored_units import StoredUnit, UnitReader, stored_units
+from jobs.store.stored_units import StoredUnit, UnitReader, find_stored_units
 from jobs.sweep import open_run
 from sampling.engines.reward import Prompt, RewardModel, RewardSettings, Score, Text, inspect_reward
 from sampling.errors import BadInput
@@ -129,8 +129,8 @@ def score_run(
     model = inspect_reward(spec, settings)
     if not local:
         check_address(address)
-    done = scored_numbers(stored.store, model.version)
-    items = stored_units(stored.store, stored.layers, read_versions(stored.store), done)
+    done = list_scored(stored.store, model.version)
+    items = find_stored_units(stored.store, stored.layers, read_versions(stored.store), done)
     already = sum(map(len, done.values()))
     if not items:
         if not already:
@@ -159,7 +159,7 @@ def prompts_of(store: Store) -> Prompts:
     found: dict[str, dict[int, Prompt]] = {}
     for row in read_problems(store).to_pylist():
         if row["verifier"] != NO_VERIFIER:
-            found.setdefault(row["task"], {})[row["problem_idx"]] = prompt_of(row["prompt"])
+            found.setdefault(row["task"], {})[row["problem_idx"]] = parse_prompt(row["prompt"])
     return found
 
 

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from jobs.store.base import Store, StoreOptions
 from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
-from jobs.store.stored_run import StoredRun, stored_run
+from jobs.store.stored_run import StoredRun, read_run
 from sampling.errors import BadInput
 from sampling.problems import read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
@@ -234,7 +234,7 @@ def open_run(uri: str, version: str | None = None, scores: str | None = None) ->
     """Opens the run at a path, at an s3:// URI, or of a sweep file; raises BadInput where there is none."""
     store = _store_at(uri)
     store.check()
-    return replace(stored_run(store), version=version, scores=scores)
+    return replace(read_run(store), version=version, scores=scores)
 
 
 def _store_at(uri: str) -> Store:

@@ -89,8 +89,11 @@ class Problem(Plain):
 
     @property
     def reference_digest(self) -> str:
-        """Hash of everything that changes this problem's verdicts: the commit of a snapshot, but not its path."""
-        values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment"})
+        """Hash of everything that changes this problem's verdicts: the commit of a snapshot, but not its path.
+
+        A checker's text is part of the version of the verifiers instead: with another text samples are judged again.
+        """
+        values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment", "source", "checker_source"})
         return _digest([self.verifier, values])
 
 

@@ -4,11 +4,20 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sampling.checkers import CustomReference
+from sampling.choices import ChoiceReference
+from sampling.formats import JsonReference, RegexReference
+from sampling.instructions import IfevalReference
 from sampling.policy import ExactPolicy, MathPolicy
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
+VerifierKind = Literal[
+    "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json", "ifeval"
+]
+
+
+OUTPUT_CHECKERS = ("tokens", "lines", "exact", "float", "caseless")
 
 
 class Limits(Plain):
@@ -44,12 +53,26 @@ class StdioReference(Limits):
     Example: `[{"stdin": "1 2\\n", "stdout": "3\\n"}]`.
     """
 
-    checker: Literal["tokens", "lines", "exact", "float"] = "tokens"
-    """Comparison of outputs: ``tokens`` compares words, whatever white space is between them.
+    checker: str = "tokens"
+    """Comparison of outputs: ``tokens``, ``lines``, ``exact``, ``float``, ``caseless``, or a Python file of your own.
 
+    ``tokens`` compares words, whatever white space is between them; ``caseless`` does so without upper and lower case.
     ``lines`` compares lines without white space at their ends and without empty lines at the end; ``exact`` compares
-    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth.
+    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth. A file
+    (`check.py`, from the folder of the problem's file) defines `check(input, output, expected)`, which returns True
+    or False.
     """
+
+    checker_source: str = ""
+    """Text of the checker's file, filled in when the problems are loaded."""
+
+    @field_validator("checker")
+    @classmethod
+    def _known_checker(cls, name: str) -> str:
+        if name not in OUTPUT_CHECKERS and not name.endswith(".py"):
+            known = ", ".join(repr(known) for known in OUTPUT_CHECKERS[:-1])
+            raise ValueError(f"Input should be {known} or {OUTPUT_CHECKERS[-1]!r}, or a file that ends in .py")
+        return name
 
 
 class CallCase(Plain):
@@ -283,17 +306,25 @@ Reference = (
     | PythonReference
     | MathReference
     | ExactReference
-    | AnswerReference
+    | ChoiceReference
     | LeanReference
     | JudgeReference
     | PatchReference
+    | CustomReference
+    | RegexReference
+    | JsonReference
+    | IfevalReference
 )
 REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,
     "math": MathReference,
-    "choice": AnswerReference,
+    "choice": ChoiceReference,
+    "custom": CustomReference,
+    "regex": RegexReference,
+    "json": JsonReference,
+    "ifeval": IfevalReference,
     "exact": ExactReference,
     "judge": JudgeReference,
     "lean": LeanReference,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sampling.problems import Problem
-from sampling.references import AnswerReference, JudgeReference
+from sampling.references import Limits
 from verify.mutants import GOLD, Known, known_completions, limit_breakers
 from verify.sandbox.limits import time_scale
 from verify.sandbox.tiers import TierUnavailable
@@ -96,7 +96,7 @@ def plan_audit(tasks: Mapping[str, Sequence[Problem]], most: int | None) -> Audi
             problems[key := f"{task}/{problem.id}"] = problem
             trials += [Trial(task, problem.id, key, known) for known in known_completions(problem)]
         for limited, known in _breakers(given):
-            assert not isinstance(limited.reference, AnswerReference | JudgeReference)
+            assert isinstance(limited.reference, Limits)
             problems[key := f"{task}/{limited.id}/{known.check}"] = limited
             trials.append(Trial(task, limited.id, key, known, limited.reference.time_limit_s))
     return Audit(problems, tuple(trials))

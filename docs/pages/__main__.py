@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from docs.pages.blocks import fill
+from docs.pages.blocks import fill, unlink_absent
 from docs.pages.registry import BLOCKS
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -12,7 +12,7 @@ DOCS = Path(__file__).resolve().parents[1]
 def made_pages() -> dict[Path, str]:
     """Returns the text of every page as the code has it."""
     pages = sorted(DOCS.glob("*.md"))
-    return {page: fill(page.read_text(encoding="utf-8"), BLOCKS, page.name) for page in pages}
+    return {page: unlink_absent(fill(page.read_text(encoding="utf-8"), BLOCKS, page.name)) for page in pages}
 
 
 def main() -> int:

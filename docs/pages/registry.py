@@ -3,43 +3,34 @@
 from collections.abc import Mapping
 from functools import partial
 
-from docs.pages.columns import COLUMNS, column_table
 from pydantic import BaseModel
 
 from docs.pages.blocks import Maker
+from docs.pages.columns import COLUMNS, column_table
 from docs.pages.commands import command_section
 from docs.pages.models import field_table
 from jobs.cli.main import cli
+from jobs.numbers.predict import Prediction
 from jobs.report import schema as report
+from jobs.status import SetAsideUnit
 from jobs.store.base import StoreOptions
+from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems
+from jobs.store.predictions import StoredPrediction
+from jobs.store.sessions import Session
 from jobs.sweep import Stop, Sweep, VerifySettings
 from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
-from sampling.references import (
-    AnswerReference,
-    CallCase,
-    ExactReference,
-    JudgeReference,
-    LeanReference,
-    MathReference,
-    PatchReference,
-    PythonReference,
-    StdioCase,
-    StdioReference,
-)
+from sampling.references import REFERENCES, CallCase, Limits, StdioCase
 from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from verify.judge_settings import JudgeSettings
 
 Models = tuple[type[BaseModel], ...]
 SWEEP_MODELS: Models = (
-    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, TaskSampling, MathPolicy),
+    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, MathPolicy, TaskSampling),
     *(VerifySettings, JudgeSettings, Stop, StoreOptions),
 )
-PROBLEM_MODELS: Models = (
-    *(Problem, Message, StdioReference, StdioCase, PythonReference, CallCase),
-    *(AnswerReference, MathReference, ExactReference, LeanReference, PatchReference, JudgeReference),
-)
+PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))
 
 
 def models_in(module: object) -> Models:
@@ -50,8 +41,18 @@ def models_in(module: object) -> Models:
 
 def report_fields() -> str:
     """Returns a section for each model of report.json, the whole report first."""
-    whole = [report.Report, *(model for model in models_in(report) if model is not report.Report)]
-    return "\n\n".join(f"### {model.__name__}\n\n{field_table(model, output=True)}" for model in whole)
+    parts = (model for model in models_in(report) if model is not report.Report)
+    return sections(report.Report, *parts, Prediction)
+
+
+def stored_objects() -> str:
+    """Returns a section for each JSON object that lies in a run."""
+    return sections(Layer, PlannedModel, PlannedProblems, Block, Session, StoredPrediction, SetAsideUnit)
+
+
+def sections(*models: type[BaseModel]) -> str:
+    """Returns a section of the third level for each model that Troop writes."""
+    return "\n\n".join(f"### {model.__name__}\n\n{field_table(model, output=True)}" for model in models)
 
 
 def commands() -> str:
@@ -65,4 +66,5 @@ BLOCKS: Mapping[str, Maker] = {
     **{f"columns of {kind}": partial(column_table, kind) for kind in COLUMNS},
     "commands": commands,
     "report.json": report_fields,
+    "stored objects": stored_objects,
 }

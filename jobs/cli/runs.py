@@ -106,10 +106,10 @@ def check(run_uri: str, quarantine: bool, as_json: bool) -> None:
     \b
     Example: troop check runs/demo --quarantine
     """
-    from jobs.store.check import check as check_files
+    from jobs.store.check import check_run
     from jobs.sweep import open_run
 
-    found = check_files(open_run(run_uri).store, quarantine=quarantine)
+    found = check_run(open_run(run_uri).store, quarantine=quarantine)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
     sys.exit(3 if found.damage else 0)
 

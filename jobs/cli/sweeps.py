@@ -221,9 +221,9 @@ def _run(sweep: "Sweep", address: str | None, local: bool) -> "Outcome":
 def _report_sweep(sweep: "Sweep") -> None:
     from jobs.reporting import report_run
     from jobs.store.open import open_store
-    from jobs.store.stored_run import stored_run
+    from jobs.store.stored_run import read_run
 
-    say(report_run(stored_run(open_store(sweep.run_uri, sweep.store_options)), None))
+    say(report_run(read_run(open_store(sweep.run_uri, sweep.store_options)), None))
 
 
 def _list_set_aside(outcome: "Outcome") -> None:

@@ -6,7 +6,7 @@ CSS variables, so that one picture serves light and dark; the files beside the p
 colours.
 
 There are few colours, so that they stay distinct: five for models, ink for baselines, one grey for all other models.
-Any two differ for colour-blind readers too, in light and in dark (tests/jobs/report/test_charts.py measures it).
+Any two differ for colour-blind readers too, in light and in dark (tests/jobs/report/test_chart_theme.py measures it).
 """
 
 import re

@@ -12,7 +12,7 @@ from jobs.score import StoreScores, scorer_of
 from jobs.store.catalogue import read_versions
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from jobs.store.stored_units import StoredUnit, stored_units
+from jobs.store.stored_units import StoredUnit, find_stored_units
 from sampling.engines.reward import RewardSettings, inspect_reward, reward_spec
 from sampling.errors import BadInput, EngineError, StoreError
 from tests.jobs.test_score import PROBLEMS, SAMPLES, TASK, commit, layer, unit
@@ -50,7 +50,7 @@ def test_every_unit_is_scored_once_whatever_dies(tmp_path: Path, reward_models: 
     (tmp_path / "notes").mkdir()
     prompts = {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}
     sink = Troubled(store, model.version, prompts, scorer_of(model).encode(), tmp_path / "notes")
-    items = tuple(stored_units(store, [layer(UNITS)], read_versions(store), {}))
+    items = tuple(find_stored_units(store, [layer(UNITS)], read_versions(store), {}))
     seen: list[tuple[int, int]] = []
     tally = score_on_ray(ScoreWork(model, sink, items), lambda done, total: seen.append((done, total)), None)
     assert [(item.unit.number, item.error) for item in tally.set_aside] == [(2, "unit 2: the store is away")]

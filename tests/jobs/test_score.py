@@ -13,17 +13,17 @@ import pytest
 from jobs.score import StoreScores
 from jobs.store.base import Store
 from jobs.store.catalogue import read_versions
-from jobs.store.check import check_run, set_aside
+from jobs.store.check import find_damage, quarantine_damage
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_shard
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
-from jobs.store.encode import prompt_of, prompt_text
+from jobs.store.encode import parse_prompt, prompt_text
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import Block, Layer
 from jobs.store.layout import scores_key
 from jobs.store.scores import read_scorers
-from jobs.store.stored_units import stored_units
+from jobs.store.stored_units import find_stored_units
 from sampling.engines.reward import Score, Text
 from sampling.errors import BadInput
 from sampling.problems import Problem
@@ -68,7 +68,7 @@ def by_length(texts: Sequence[Text]) -> tuple[list[Score], float]:
 
 def score_all(store: Store, version: str = "m1", units: int = 2, engine: Callable[..., object] = by_length) -> None:
     sink = StoreScores(store, version, {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}, b"{}")
-    for item in stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})[:units]:
+    for item in find_stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})[:units]:
         sink.score(item, engine)  # type: ignore[arg-type]
 
 
@@ -145,14 +145,14 @@ def test_scores_outlive_a_compaction_and_new_ones_come_from_the_shard(tmp_path: 
         commit(store, number)
     score_all(store, units=8)
     before = rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL")
-    (item, *_) = stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})
+    (item, *_) = find_stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})
     compact_shard(store, "v1", unit(0).in_shard)
     assert rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL") == before
     score_all(store, "m2", 8)
     assert rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL", "m2") == before
     sink = StoreScores(store, "m3", {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}, b"{}")
     assert sink.score(item, by_length).won  # listed before, read after
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_scores_of_samples_that_were_drawn_again_count_no_more(tmp_path: Path) -> None:
@@ -161,19 +161,19 @@ def test_scores_of_samples_that_were_drawn_again_count_no_more(tmp_path: Path) -
     score_all(store)
     (key,) = [info.key for info in store.list("samples/") if "u0000000" in info.key]
     store.delete(key)
-    found = check_run(store)
+    found = find_damage(store)
     assert [item.key.split("/")[0] for item in found] == ["samples", "scores"]
     assert "damaged or gone" in found[1].what
     late = store.get(scores_key("m1", unit(0)))
-    assert len(set_aside(store, found)) == 2
+    assert len(quarantine_damage(store, found)) == 2
     assert rows(store, "SELECT DISTINCT sample_idx // 4 FROM scores") == [(1,)]
     commit(store, 0, note="again ")
     store.put_new(scores_key("m1", unit(0)), late)  # a scorer that was frozen in the meantime
     assert rows(store, "SELECT DISTINCT sample_idx // 4 FROM scores") == [(1,)]
-    assert len(set_aside(store, check_run(store))) == 1
+    assert len(quarantine_damage(store, find_damage(store))) == 1
     score_all(store)
     assert rows(store, "SELECT count(*) FROM scores") == [(2 * PROBLEMS * SAMPLES,)]
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_a_damaged_file_of_scores_is_found(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_damaged_file_of_scores_is_found(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[90] ^= 1
     path.write_bytes(data)
-    (found,) = check_run(store)
+    (found,) = find_damage(store)
     assert found.key == scores_key("m1", unit(0)) and "damaged" in found.what
 
 
@@ -228,9 +228,9 @@ def test_a_prompt_is_stored_as_text_and_read_as_what_it_was() -> None:
         "reference": {"answer": "1"},
     }
     problem = Problem.model_validate(chat)
-    assert prompt_of(prompt_text(problem)) == problem.messages
+    assert parse_prompt(prompt_text(problem)) == problem.messages
     for text in ("1+1?", '[{"role": 3}]', '[{"role": "user"', "[]"):
-        assert prompt_of(text) == text
+        assert parse_prompt(text) == text
 
 
 @pytest.fixture

@@ -86,6 +86,9 @@ def test_a_policy_has_to_fit(tmp_path: Path) -> None:
     for policy, said in (({"tolerance": 1}, "no problem of this task"), ({"which": "boxed"}, "'last' or 'first'")):
         with pytest.raises(BadInput, match=said):
             load(path, **policy)
+    choice = write(tmp_path, {"answer": "B"}, verifier="choice")
+    with pytest.raises(BadInput, match=r"policy.order: no problem of this task has a verifier that it fits \(math\)"):
+        load(choice, order="any")
     with pytest.raises(BadInput, match="belong to a problem"):
         load(path, accept=["2"])
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampling.boxed import boxed_answer
-from verify.answers import choice_answer, gsm8k_answer, math_answer
+from verify.answers import gsm8k_answer, math_answer
 from verify.math.notation import as_number, normalise, number_text
 from verify.stated import last_value
 
@@ -125,28 +125,6 @@ def test_numbers_survive_their_spelling(number: Fraction) -> None:
     assert normalise(number_text(number)) == number_text(number)
 
 
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("B", "B"),
-        (" (C)\n\nQuestion: next", "C"),
-        ("b) because", None),
-        ("B. Because", "B"),
-        ("The answer is (d).", "D"),
-        ("**Answer: C**", "C"),
-        ("I first thought the answer is A, but the answer is option E", "E"),
-        ("$\\boxed{\\text{D}}$", "D"),
-        ("Both look fine.\n\nA", "A"),
-        ("A dog is an animal", None),
-        ("The answer is a dog", "A"),
-        ("The answer is apple", None),
-        ("", None),
-    ],
-)
-def test_choice(text: str, letter: str | None) -> None:
-    assert choice_answer(text) == letter
-
-
 HOSTILE = [
     "\\boxed{" * 200_000,
     "\\boxed{" * 100_000 + "}" * 100_000,
@@ -171,7 +149,6 @@ HOSTILE = [
 def test_hostile_text_costs_little(text: str) -> None:
     began = time.process_time()
     math_answer(text)
-    choice_answer(text)
     normalise(text)
     assert time.process_time() - began < 5
 
@@ -187,4 +164,3 @@ def test_any_text_gives_an_answer_or_none(text: str) -> None:
     answer = math_answer(text)
     assert answer is None or (answer.strip() and normalise(answer).encode() is not None)
     as_number(text)
-    choice_answer(text)

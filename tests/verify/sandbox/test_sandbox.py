@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sampling.errors import BadInput
+from tests.support.places import ROOT
 from verify.sandbox import supervisor, tiers
 from verify.sandbox.limits import Quota, time_scale
 from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled
@@ -179,6 +180,7 @@ def test_nothing_is_inherited(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch)
         assert not {"AWS_SECRET_ACCESS_KEY", "PYTHONPATH"} & set(worked(fresh, "dict(os.environ)"))
         names = worked(fresh, "[m for m in __import__('sys').modules if m.startswith('verify')]")
         assert names == []
+        assert str(ROOT) not in worked(fresh, "__import__('sys').path")
 
 
 OPEN = """
