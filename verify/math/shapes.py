@@ -1,4 +1,4 @@
-"""What an answer consists of: the items of a list or set, the name that a value has, the two values of a sign."""
+"""Parts of an answer: the items of a list or set, the name that a value has, the two values of a sign."""
 
 from collections.abc import Iterator, Sequence
 
