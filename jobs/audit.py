@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from cluster.trial_rounds import NodeAudit, OnCount, audit_cluster, audit_here
@@ -13,6 +14,7 @@ from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.validate import Plain
 from sampling.words import printable
+from verify.auto_limits import with_limits
 from verify.lean.verifier import LeanVerifier
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable
@@ -103,6 +105,7 @@ def audit_sweep(
     """
     tasks = {task.title: task.load() for task in sweep.tasks}
     audit = plan_audit(tasks, most)
+    audit = replace(audit, problems=with_limits(audit.problems, sweep.verify.tier))
     if local or not (address or os.environ.get("RAY_ADDRESS")):
         check_patches(audit.problems.values())
     address = address or os.environ.get("RAY_ADDRESS")

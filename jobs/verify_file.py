@@ -25,6 +25,7 @@ from sampling.problems import Problem
 from sampling.tasks.recipes import KINDS
 from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
+from verify.auto_limits import with_limits
 from verify.patch.verifier import check_patches
 from verify.processes import VerifierProcesses
 from verify.verdict import Status, Verdict
@@ -128,6 +129,7 @@ def verify_samples(
     check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
     summary = Summary(check_samples(samples, by_id))
+    by_id = with_limits(by_id, tier)
     partial = out.with_name(out.name + ".partial")
     rows = read_samples(samples, by_id)
     with _translated(partial), _open_partial(partial, rows, summary) as file:

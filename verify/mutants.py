@@ -32,7 +32,7 @@ from verify.verdict import Status
 
 GOLD = "gold"
 WRONG = frozenset(Status) - {Status.PASS, Status.FAULT}
-LIMIT_S, LIMIT_MB = 1.0, 256  # of programs that run into a limit; small, as they only show that there is a limit
+LIMIT_S, LIMIT_MB = 0.5, 256  # of programs that run into a limit; small, as they only show that there is a limit
 
 _ALWAYS_EQUAL = """
 class _Same:
@@ -112,7 +112,7 @@ def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
     if isinstance(reference, AnswerReference | LeanReference | JudgeReference | PatchReference):
         return
     for status, body in _BREAKERS.items():
-        seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
+        seconds = LIMIT_S if status is Status.TIMEOUT else 20 * LIMIT_S
         limits = {"time_limit_s": seconds, "memory_mb": min(LIMIT_MB, reference.memory_mb)}
         limited = problem.model_copy(update={"reference": reference.model_copy(update=limits)})
         if isinstance(reference, StdioReference):

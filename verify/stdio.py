@@ -6,7 +6,7 @@ from sampling.problems import Problem
 from sampling.references import StdioCase, StdioReference
 from verify.compare import same_output
 from verify.extract import extract_code
-from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
+from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
 from verify.sandbox.sandbox import Code, Execution, Sandbox
 from verify.verdict import NO_CODE, Status, Verdict
 
@@ -14,7 +14,7 @@ from verify.verdict import NO_CODE, Status, Verdict
 class StdioVerifier:
     """Runs the candidate once per case and stops at the first case that is not right."""
 
-    version = "stdio-1"
+    version = "stdio-2"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
@@ -41,7 +41,7 @@ class StdioVerifier:
 def _quota(reference: StdioReference, case: StdioCase) -> Quota:
     """Limits of one case; twice the right output is allowed, so that a wrong output is told from an endless one."""
     output = DEFAULT_OUTPUT + 2 * len(case.stdout.encode("utf-8", "surrogatepass"))
-    return Quota(reference.time_limit_s * time_scale(), reference.memory_mb, output)
+    return Quota.from_cpu(reference.limit_s, reference.memory_mb, output)
 
 
 def _wrong(checker: str, case: StdioCase, run: Execution) -> tuple[Status, str] | None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from sampling.problems import Problem
 from sampling.references import AnswerReference, JudgeReference
 from verify.mutants import GOLD, Known, known_completions, limit_breakers
-from verify.sandbox.limits import time_scale
+from verify.sandbox.limits import WALL_FACTOR
 from verify.sandbox.tiers import TierUnavailable
 from verify.verdict import Status
 from verify.verifiers import Verifiers
@@ -28,7 +28,7 @@ class Trial:
     """One known completion.
 
     ``key`` names its problem in the audit, which may have tighter limits than ``problem`` in the task. ``within_s`` is
-    the limit in seconds that a completion runs into, None for all others.
+    the CPU limit in seconds that a completion runs into, None for all others.
     """
 
     task: str
@@ -98,7 +98,7 @@ def plan_audit(tasks: Mapping[str, Sequence[Problem]], most: int | None) -> Audi
         for limited, known in _breakers(given):
             assert not isinstance(limited.reference, AnswerReference | JudgeReference)
             problems[key := f"{task}/{limited.id}/{known.check}"] = limited
-            trials.append(Trial(task, limited.id, key, known, limited.reference.time_limit_s))
+            trials.append(Trial(task, limited.id, key, known, limited.reference.limit_s))
     return Audit(problems, tuple(trials))
 
 
@@ -128,7 +128,7 @@ def _try(verifiers: Verifiers, problem: Problem, trial: Trial) -> Tried:
     except TierUnavailable as error:
         return failed(str(error))
     seconds = time.monotonic() - started
-    most = None if trial.within_s is None else 2 * trial.within_s * time_scale() + LATE_S
+    most = None if trial.within_s is None else 2 * WALL_FACTOR * trial.within_s + LATE_S
     if most is not None and seconds > most:
         return Tried(Status.FAULT, f"{verdict.status} only after {seconds:.1f} s, at most {most:.1f} s", seconds)
     proven = bool(verdict.passed and known.proof and verifiers.verify(problem, known.proof).passed)

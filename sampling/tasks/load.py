@@ -168,6 +168,8 @@ def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     """Returns the reference with the limits that a task gives; references by answer have none."""
     if limits is None or isinstance(reference, AnswerReference | JudgeReference):
         return reference
+    if limits.time_limit_s == "auto" and isinstance(reference, PatchReference):
+        raise BadInput("limits.time_limit_s: 'auto' is not for tasks of kind 'swebench'; give seconds of wall time")
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
 
 

@@ -116,7 +116,7 @@ class TaskSpec(Plain):
     """Time and memory of a candidate, in place of what each problem says; a key that is not given stays as it is.
 
     Kinds that compare answers (gsm8k, math) have no candidate and ignore it. Not for jsonl, whose lines have their own
-    limits. Example: `{time_limit_s: 10}`.
+    limits. Example: `{time_limit_s: auto}`, which is 10 times the gold solution's CPU time.
     """
 
     @model_validator(mode="after")
