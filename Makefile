@@ -43,9 +43,9 @@ chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KIL
 	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED)"
 	@$(BIN)/python -m tests.chaos --kills $(KILLS) --faults $(FAULTS) --seed $(SEED)
 
-check: $(STAMP) ## format, lint, strict types, the order of the rooms
-	@echo "check: ruff format, ruff lint, mypy --strict, import-linter"
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+check: $(STAMP) ## format, lint, strict types, the order of the rooms, dead code
+	@echo "check: ruff format, ruff lint, mypy --strict, import-linter, vulture"
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && $(BIN)/vulture
 
 bench: $(STAMP) $(VENV)/ray-data ## measure beside plain vLLM, Ray Data and other sandboxes, writes bench/RESULTS.md
 	@echo "bench: sampling, verification, results, driver"

@@ -27,7 +27,7 @@ from bench.others import HUMANEVAL
 from sampling.problems import Problem
 from sampling.references import Limits, PythonReference
 from sampling.tasks.load import load_task
-from verify.auto_limits import with_limits
+from verify.trials import with_limits
 from verify.verifiers import Verifiers
 
 CANDIDATES, ROUNDS = 100, 4

@@ -14,11 +14,10 @@ from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.validate import Plain
 from sampling.words import printable
-from verify.auto_limits import with_limits
 from verify.lean.verifier import LeanVerifier
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable
-from verify.trials import Audit, gold_problems, is_gold, plan_audit
+from verify.trials import Audit, gold_problems, is_gold, plan_audit, with_limits
 from verify.verdict import Status
 from verify.verifiers import Verifiers
 

@@ -17,7 +17,7 @@ from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.messages import closing, opening
 from jobs.progress import progress_display
-from jobs.remaining import Remaining, cells_of, current_version, find_remaining, next_layer, problem_tables, work_of
+from jobs.remaining import Remaining, cells_of, find_remaining, next_layer, problem_tables, run_version, work_of
 from jobs.resolve import Resolved, resolve
 from jobs.store.base import Store
 from jobs.store.catalogue import write_problems
@@ -30,8 +30,8 @@ from jobs.store.stored_run import SET_ASIDE, StoredRun, extend_plan, list_commit
 from jobs.sweep import Sweep
 from sampling.errors import BadInput, StoreError, TroopError
 from sampling.words import many
-from verify.auto_limits import measure, says_auto
 from verify.patch.verifier import check_patches
+from verify.trials import measure_limits, says_auto
 
 Say = Callable[[str], None]
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
@@ -77,7 +77,7 @@ def _measure_limits(resolved: Resolved, layers: Sequence[Layer], say: Say) -> Re
         known = set(problem_ids(layers, task))
         new = {problem.id: problem for problem in problems if says_auto(problem) and problem.id not in known}
         if new:
-            found[task] = limits = measure(new, resolved.sweep.verify.tier)
+            found[task] = limits = measure_limits(new, resolved.sweep.verify.tier)
             span = f", {min(limits.values()):g} to {max(limits.values()):g} s" if limits else ""
             say(f"task {task}: time limits by gold solutions for {len(limits)} of {many(len(new), 'problem')}{span}")
     return replace(resolved, measured_s=found) if found else resolved
@@ -93,7 +93,7 @@ def _find_remaining(resolved: Resolved, store: Store) -> Remaining:
     """Returns the remaining work, including the layer that this sweep adds to the plan."""
     known = read_layers_to_extend(store)
     layers = (*known, *filter(None, [next_layer(resolved, known)]))
-    return find_remaining(resolved, layers, list_committed(store, current_version(resolved.sweep.judge)))
+    return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, known)))
 
 
 def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: ReadyBackend, say: Say) -> Outcome:
@@ -101,7 +101,7 @@ def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: Re
     remaining = _write_plan(resolved, store, planned)
     say(_opening(store, remaining))
     work, tally, session = work_of(resolved, remaining), Tally(cells_of(remaining)), new_session(store)
-    sink = RunSink(store, current_version(resolved.sweep.judge))
+    sink = RunSink(store, run_version(resolved, store, remaining.layers))
     spending = Spending(work, spent_before(read_sessions(store)), session.record_spending)
     before = tally.committed
 
@@ -135,7 +135,7 @@ def is_complete(sweep: Sweep) -> bool:
     """Returns whether every unit that the sweep asks for is committed. Reads only listings; raises as ``run_sweep``."""
     resolved, store = resolve(sweep), _open(sweep)
     known = read_layers_to_extend(store)
-    done = list_committed(store, current_version(sweep.judge))
+    done = list_committed(store, run_version(resolved, store, known))
     return next_layer(resolved, known) is None and not find_remaining(resolved, known, done).to_do
 
 
@@ -177,7 +177,7 @@ def _write_plan(resolved: Resolved, store: Store, planned: Remaining) -> Remaini
     layers = write_plan(resolved, store)
     if _content(layers) == _content(planned.layers):
         return planned
-    return find_remaining(resolved, layers, list_committed(store, current_version(resolved.sweep.judge)))
+    return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, layers)))
 
 
 def _content(layers: Sequence[Layer]) -> list[object]:

@@ -25,9 +25,9 @@ from sampling.problems import Problem
 from sampling.tasks.recipes import KINDS
 from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
-from verify.auto_limits import with_limits
 from verify.patch.verifier import check_patches
 from verify.processes import VerifierProcesses
+from verify.trials import with_limits
 from verify.verdict import Status, Verdict
 from verify.verifiers import NO_JUDGE, Verifiers
 

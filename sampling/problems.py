@@ -92,9 +92,10 @@ class Problem(Plain):
         """Hash of everything that changes this problem's verdicts: the commit of a snapshot, but not its path.
 
         A time limit that is not given counts as it did when every verifier had one default, so that runs continue when
-        the default of their kind changes; the limit itself is in their plan.
+        the default of their kind changes; the limit itself is in their plan. A checker's text is part of the version of
+        the verifiers instead: with another text samples are judged again.
         """
-        values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment"})
+        values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment", "source", "checker_source"})
         if values.get("time_limit_s", 0) is None:
             values["time_limit_s"] = _first_default(self.verifier)
         return _digest([self.verifier, values])

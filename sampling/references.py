@@ -5,10 +5,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
 
+from sampling.checkers import CustomReference
+from sampling.choices import ChoiceReference
+from sampling.formats import JsonReference, RegexReference
+from sampling.instructions import IfevalReference
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
+VerifierKind = Literal[
+    "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json", "ifeval"
+]
+
+
+OUTPUT_CHECKERS = ("tokens", "lines", "exact", "float", "caseless")
 
 
 def _time_limit(value: Any) -> float | str:
@@ -69,12 +78,26 @@ class StdioReference(Limits):
     Example: `[{"stdin": "1 2\\n", "stdout": "3\\n"}]`.
     """
 
-    checker: Literal["tokens", "lines", "exact", "float"] = "tokens"
-    """Comparison of outputs: ``tokens`` compares words, whatever white space is between them.
+    checker: str = "tokens"
+    """Comparison of outputs: ``tokens``, ``lines``, ``exact``, ``float``, ``caseless``, or a Python file of your own.
 
+    ``tokens`` compares words, whatever white space is between them; ``caseless`` does so without upper and lower case.
     ``lines`` compares lines without white space at their ends and without empty lines at the end; ``exact`` compares
-    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth.
+    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth. A file
+    (`check.py`, from the folder of the problem's file) defines `check(input, output, expected)`, which returns True
+    or False.
     """
+
+    checker_source: str = ""
+    """Text of the checker's file, filled in when the problems are loaded."""
+
+    @field_validator("checker")
+    @classmethod
+    def _known_checker(cls, name: str) -> str:
+        if name not in OUTPUT_CHECKERS and not name.endswith(".py"):
+            known = ", ".join(repr(known) for known in OUTPUT_CHECKERS[:-1])
+            raise ValueError(f"Input should be {known} or {OUTPUT_CHECKERS[-1]!r}, or a file that ends in .py")
+        return name
 
 
 class CallCase(Plain):
@@ -137,13 +160,13 @@ class PythonReference(Limits):
 
 
 class AnswerReference(Plain):
-    """The right answer of a ``math``, ``choice`` or ``exact`` problem."""
+    """The right answer of a ``math`` or ``exact`` problem."""
 
     answer: str
-    """Right answer: a number or LaTeX for ``math``, one letter or digit for ``choice``, the whole text for ``exact``.
+    """Right answer: a number or LaTeX for ``math``, the whole text for ``exact``.
 
-    ``math`` accepts every equal value (`1/2`, `0.5`, `\\frac{1}{2}`). ``choice`` ignores brackets and case (`B`,
-    `(b)`). ``exact`` ignores white space around the text and the kind of line ends.
+    ``math`` accepts every equal value (`1/2`, `0.5`, `\\frac{1}{2}`). ``exact`` ignores white space around the text
+    and the kind of line ends.
     """
 
 
@@ -297,13 +320,29 @@ class LeanReference(Limits):
         return read_theorem(text).statement
 
 
-Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference | PatchReference
+Reference = (
+    StdioReference
+    | PythonReference
+    | AnswerReference
+    | ChoiceReference
+    | LeanReference
+    | JudgeReference
+    | PatchReference
+    | CustomReference
+    | RegexReference
+    | JsonReference
+    | IfevalReference
+)
 REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,
     "math": AnswerReference,
-    "choice": AnswerReference,
+    "choice": ChoiceReference,
+    "custom": CustomReference,
+    "regex": RegexReference,
+    "json": JsonReference,
+    "ifeval": IfevalReference,
     "exact": AnswerReference,
     "judge": JudgeReference,
     "lean": LeanReference,

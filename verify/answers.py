@@ -1,4 +1,4 @@
-"""Finds the answer of a completion by the conventions of GSM8K, MATH (Minerva) and multiple choice. Pure functions.
+"""Finds the answer of a completion by the conventions of GSM8K and MATH (Minerva). Pure functions.
 
 Base models go on after their answer with a next question of their own; chat models correct themselves. So the first
 answer counts in formats that few-shot prompts teach (``#### N``, "The final answer is … I hope it is correct"), and the
@@ -101,30 +101,6 @@ def _words(text: str) -> list[str]:
 
 def _unboxed(said: str) -> str:
     return boxed_answer(said) or said
-
-
-_CHOICE_STATED = re.compile(
-    r"\banswer(?:\*\*)?[ \t]*(?::|is\b|=)(?:\*\*)?[ \t]*:?[ \t]*"
-    r"(?:(?:option|choice)[ \t]+)?[*$(\[{]{0,4}(?P<choice>[A-Za-z0-9])"
-    r"(?![A-Za-z0-9'])",
-    re.IGNORECASE,
-)
-_CHOICE_LINE = re.compile(r"[*$(\[ \t]{0,4}(?P<choice>[A-Z0-9])(?:[)\]*$.: \t]{0,6}$|[)\].:]\*{0,2}[ \t])")
-
-
-def choice_answer(text: str) -> str | None:
-    """Returns the chosen letter or digit in capitals: boxed, else stated last, else first in the first or last line."""
-    text = clean(after_thinking(text[-MAX_TEXT:])).strip()
-    boxed = boxed_answer(text)
-    if boxed and (letter := re.sub(r"\\text|[{}()\s.]", "", boxed)) and len(letter) == 1:
-        return letter.upper()
-    stated = deque(_CHOICE_STATED.finditer(text), maxlen=1)
-    if stated:
-        return stated[0]["choice"].upper()
-    for line in (text.partition("\n")[0], text.rpartition("\n")[2]):
-        if found := _CHOICE_LINE.match(line.strip()):
-            return found["choice"]
-    return None
 
 
 _SPOKEN = str.maketrans({"−": "-", "–": "-", "π": "\\pi ", "∞": "\\infty ", "×": "\\times ", "÷": "/", "°": ""})

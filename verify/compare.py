@@ -1,4 +1,4 @@
-"""Compares actual with expected results: whole outputs by one of four checkers, and plain built-in values.
+"""Compares actual with expected results: whole outputs by one of five checkers, and plain built-in values.
 
 The code runs in the supervisor, over data that a stranger wrote: every comparison is linear in its size.
 """
@@ -38,6 +38,11 @@ def _tokens(expected: str, actual: str) -> bool:
     return expected.split() == actual.split()
 
 
+def _caseless(expected: str, actual: str) -> bool:
+    """Compares word by word, without upper and lower case."""
+    return expected.casefold().split() == actual.casefold().split()
+
+
 def _float(expected: str, actual: str) -> bool:
     """Compares word by word; numbers may differ by a relative or absolute error of a millionth."""
     wanted, given = expected.split(), actual.split()
@@ -67,6 +72,7 @@ CHECKERS: dict[str, Callable[[str, str], bool]] = {
     "lines": _lines,
     "tokens": _tokens,
     "float": _float,
+    "caseless": _caseless,
 }
 
 

@@ -7,16 +7,20 @@ that runs code, the math worker with the first answer that needs it, Lean with t
 import hashlib
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from sampling.checkers import checker_digests
 from sampling.errors import BadInput, VerifierFault
 from sampling.problems import Problem
 from sampling.references import LeanReference, PatchReference, PythonReference, StdioReference
 from verify import extract
 from verify.choice import ChoiceVerifier
+from verify.custom import CustomVerifier
 from verify.exact import ExactVerifier
+from verify.ifeval import IfevalVerifier
+from verify.json_value import JsonVerifier
 from verify.judge import JudgeVerifier
 from verify.judge_settings import JudgeSettings
 from verify.lean.proof import extract_proof
@@ -25,6 +29,7 @@ from verify.math import MathVerifier
 from verify.patch.diff import extract_diff
 from verify.patch.verifier import PatchVerifier
 from verify.python import PythonVerifier
+from verify.regex import RegexVerifier
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import AUTO
 from verify.stdio import StdioVerifier
@@ -44,12 +49,22 @@ KINDS: Mapping[str, type[Verifier]] = {
     "patch": PatchVerifier,
     "judge": JudgeVerifier,
     "lean": LeanVerifier,
+    "custom": CustomVerifier,
+    "regex": RegexVerifier,
+    "json": JsonVerifier,
+    "ifeval": IfevalVerifier,
 }
-CODE = frozenset({"stdio", "python"})
+IN_SANDBOX: Mapping[str, Callable[[Sandbox], Verifier]] = {
+    "stdio": StdioVerifier,
+    "python": PythonVerifier,
+    "custom": CustomVerifier,
+    "regex": RegexVerifier,
+}
+READS_PROMPT = frozenset({"judge", "custom"})  # an equal candidate for another prompt may get another verdict
 
 
 class _Candidate(NamedTuple):
-    """Digests of all that a verdict depends on: the problem's reference, and the candidate's text."""
+    """Digests of all that a verdict depends on: reference, for some kinds the prompt, and the candidate's text."""
 
     reference: str
     digest: bytes
@@ -152,6 +167,10 @@ class Verifiers:
             return ChoiceVerifier()
         if kind == "exact":
             return ExactVerifier()
+        if kind == "json":
+            return JsonVerifier()
+        if kind == "ifeval":
+            return IfevalVerifier()
         if kind == "patch":
             return PatchVerifier()
         if kind == "judge":
@@ -161,11 +180,13 @@ class Verifiers:
         if kind == "lean":
             return LeanVerifier(self.tier)
         self._sandbox = self._sandbox or Sandbox(self.tier or AUTO)
-        return StdioVerifier(self._sandbox) if kind == "stdio" else PythonVerifier(self._sandbox)
+        return IN_SANDBOX[kind](self._sandbox)
 
     def _candidate_of(self, problem: Problem, completion: str) -> _Candidate:
         if self._last is None or self._last[0] is not problem:
-            self._last = (problem, problem.reference_digest)
+            asked = problem.prompt_digest if problem.verifier in READS_PROMPT else ""
+            digests = (problem.reference_digest, asked, *checker_digests([problem.reference]))
+            self._last = (problem, " ".join(digests))
         text = candidate_text(problem, completion)
         marked = b"-" if text is None else b"+" + text.encode("utf-8", "surrogatepass")
         return _Candidate(self._last[1], hashlib.blake2b(marked, digest_size=16).digest())
@@ -192,19 +213,22 @@ def verifier_version(
     kinds: Iterable[str],
     judge: JudgeSettings | None = None,
     *,
+    checkers: Iterable[str] = (),
     math_limit_s: float = MATH_LIMIT_S,
     math_memory_mb: int = MATH_MEMORY_MB,
 ) -> str:
     """Returns a short hash of all that changes verdicts besides the problems: ``v=`` in the keys of stored verdicts.
 
+    ``checkers`` are hashes of the files of the problems' own checkers.
     Sandbox tiers (each row names its own) and cache sizes are no part of it.
     """
     kinds = sorted(set(kinds))
     parts = [f"{kind} {KINDS[kind].version}" for kind in kinds]
     if "math" in kinds:
         parts.append(f"math limits {math_limit_s:g} {math_memory_mb}")
-    if CODE & set(kinds):
+    if IN_SANDBOX.keys() & set(kinds):
         parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
     if judge is not None:
         parts.append(f"judge {judge.identity}")
+    parts += [f"checker {digest}" for digest in sorted(set(checkers))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]

@@ -149,7 +149,7 @@ class _SamplesFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has 
 
     open_input_stream = open_input_file
 
-    def get_file_info_selector(self, selector: Any) -> list[Any]:
+    def get_file_info_selector(self, _: Any) -> list[Any]:
         raise NotImplementedError("files are listed by the store")
 
     def _refuse_write(self, *_: Any) -> None:

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from sampling.errors import BadInput
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import AnswerReference, JudgeReference, Limits, PatchReference, Reference
+from sampling.references import Limits, PatchReference, Reference
+from sampling.tasks.checkers import with_checkers
+from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question
 from sampling.tasks.recipes import KINDS, RECIPES, Recipe
 from sampling.tasks.rows import read_rows
@@ -54,6 +56,7 @@ def load_task(
     prompt: Path | None = None,
     limits: Limits | None = None,
     which: Which = ALL,
+    shuffle_options: int | None = None,
 ) -> tuple[Problem, ...]:
     """Returns the problems of one file; raises BadInput with one line that names the file and what is allowed."""
     if kind not in KINDS:
@@ -61,8 +64,10 @@ def load_task(
     place = str(path)
     if kind == "jsonl":
         _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
-        problems = _slice(which.choose(_unique(_read_own_problems(place, style)), only), skip, limit)
+        problems = _slice(which.choose(_unique(_read_own_problems(place, style, shuffle_options)), only), skip, limit)
     else:
+        if shuffle_options is not None:
+            raise BadInput(f"shuffle_options: not for tasks of kind {kind!r}; allowed for jsonl")
         recipe = RECIPES[kind]
         if not recipe.few_shot:
             _refuse(kind, few_shot=few_shot, shots=shots)
@@ -73,6 +78,7 @@ def load_task(
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.choose(free, only), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
+    problems = with_checkers(problems, place)
     return check_problems(
         (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
     )
@@ -130,9 +136,9 @@ def _read_questions(recipe: Recipe, place: str) -> list[Question]:
     return _unique((where, recipe.read(data, where, index)) for index, (where, data) in rows)
 
 
-def _read_own_problems(place: str, style: Style) -> Iterator[tuple[str, Problem]]:
+def _read_own_problems(place: str, style: Style, seed: int | None) -> Iterator[tuple[str, Problem]]:
     for where, data in read_rows(place):
-        problem = parse(Problem, data, where)
+        problem = show_options(parse(Problem, data, where), seed, where)
         if style == "chat" and problem.prompt is not None:
             turn = Message(role="user", content=problem.prompt)
             problem = problem.model_copy(update={"prompt": None, "messages": (turn,)})
@@ -166,7 +172,7 @@ def _refuse(kind: str, **given: object) -> None:
 
 def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     """Returns the reference with the limits that a task gives; references by answer have none."""
-    if limits is None or isinstance(reference, AnswerReference | JudgeReference):
+    if limits is None or not isinstance(reference, Limits):
         return reference
     if limits.time_limit_s == "auto" and isinstance(reference, PatchReference):
         raise BadInput("limits.time_limit_s: 'auto' is not for tasks of kind 'swebench'; give seconds of wall time")

@@ -112,6 +112,13 @@ class TaskSpec(Plain):
     and style in sampling/tasks/prompts. Not for jsonl. Example: `prompts/mine.txt`.
     """
 
+    shuffle_options: int | None = None
+    """Seed of a random order of the options of every ``choice`` problem; only for jsonl. Example: `7`.
+
+    The order depends on the seed and the problem's id alone, and is kept in the problem's reference as ``order``.
+    Default: the order in the file.
+    """
+
     limits: Limits | None = None
     """Time and memory of a candidate, in place of what each problem says; a key that is not given stays as it is.
 
@@ -160,6 +167,7 @@ class TaskSpec(Plain):
             prompt=task.prompt,
             limits=task.limits,
             which=Which(task.without or (), bool(task.shuffle)),
+            shuffle_options=task.shuffle_options,
         )
         return (
             tuple(problem.model_copy(update={"sampling": sampling}) for problem in problems) if sampling else problems

@@ -14,7 +14,7 @@ from sampling.problems import Problem
 from sampling.references import Limits
 from sampling.tasks.load import load_task
 from tests.conftest import Troop, WriteSweep
-from verify.auto_limits import LEAST_S, measure, with_limits
+from verify.trials import AUTO_LEAST_S, measure_limits, with_limits
 
 QUICK = "def f(x):\n    return 2 * x"
 SLOW = "import time\ndef f(x):\n    while time.process_time() < 0.12: pass\n    return 2 * x"
@@ -62,17 +62,17 @@ def test_a_limit_is_ten_times_what_gold_takes() -> None:
         "wrong gold": problem("wrong gold", "def f(x):\n    return 0"),
         "given": problem("given", QUICK, 7),
     }
-    found = measure(asked, None)
+    found = measure_limits(asked, None)
     assert found.keys() == {"quick", "slow", "program"}
-    assert found["quick"] == LEAST_S
+    assert found["quick"] == AUTO_LEAST_S
     assert 1.2 <= found["slow"] < 3 and 1.0 <= found["program"] < 3
     limited = with_limits(asked, None)
     assert [limited[name].reference.limit_s for name in ("no gold", "given")] == [5.0, 7.0]
 
 
 def test_many_problems_are_measured_in_several_processes() -> None:
-    found = measure({str(number): problem(str(number)) for number in range(20)}, None)
-    assert found == {str(number): LEAST_S for number in range(20)}
+    found = measure_limits({str(number): problem(str(number)) for number in range(20)}, None)
+    assert found == {str(number): AUTO_LEAST_S for number in range(20)}
 
 
 def test_limits_are_kept_when_a_run_goes_on(troop: Troop, write_sweep: WriteSweep) -> None:
@@ -130,7 +130,7 @@ def test_a_run_made_before_goes_on_with_the_limit_of_its_time(
 
 
 def test_the_digest_of_a_reference_without_a_limit_is_that_of_the_first_default() -> None:
-    """These stand in the plans of stored runs, which have to continue."""
+    """Plans of stored runs, which have to continue, hold these digests."""
     function = {"id": "a", "prompt": "x", "verifier": "python", "reference": {"entry_point": "f", "tests": "x"}}
     assert Problem.model_validate(function).reference_digest == "a5c8bb1e14634118"
     program = {"id": "a", "prompt": "x", "verifier": "stdio", "reference": {"cases": [{"stdin": "", "stdout": ""}]}}

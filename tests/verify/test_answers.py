@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from verify.answers import (
     as_number,
     boxed_answer,
-    choice_answer,
     gsm8k_answer,
     last_value,
     math_answer,
@@ -131,28 +130,6 @@ def test_numbers_survive_their_spelling(number: Fraction) -> None:
     assert normalise(number_text(number)) == number_text(number)
 
 
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("B", "B"),
-        (" (C)\n\nQuestion: next", "C"),
-        ("b) because", None),
-        ("B. Because", "B"),
-        ("The answer is (d).", "D"),
-        ("**Answer: C**", "C"),
-        ("I first thought the answer is A, but the answer is option E", "E"),
-        ("$\\boxed{\\text{D}}$", "D"),
-        ("Both look fine.\n\nA", "A"),
-        ("A dog is an animal", None),
-        ("The answer is a dog", "A"),
-        ("The answer is apple", None),
-        ("", None),
-    ],
-)
-def test_choice(text: str, letter: str | None) -> None:
-    assert choice_answer(text) == letter
-
-
 HOSTILE = [
     "\\boxed{" * 200_000,
     "\\boxed{" * 100_000 + "}" * 100_000,
@@ -177,7 +154,6 @@ HOSTILE = [
 def test_hostile_text_costs_little(text: str) -> None:
     began = time.process_time()
     math_answer(text)
-    choice_answer(text)
     normalise(text)
     assert time.process_time() - began < 5
 
@@ -193,4 +169,3 @@ def test_any_text_gives_an_answer_or_none(text: str) -> None:
     answer = math_answer(text)
     assert answer is None or (answer.strip() and normalise(answer).encode() is not None)
     as_number(text)
-    choice_answer(text)

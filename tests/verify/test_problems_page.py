@@ -4,16 +4,21 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from sampling import problems, references
+from sampling.choices import ChoiceReference
+from sampling.instructions import ARGUMENTS, LEFT_OUT
 from sampling.problems import Problem, VerifierKind
 from sampling.references import REFERENCES, LeanReference
+from sampling.tasks.load import load_task
 from sampling.validate import parse_json
 from tests.support.places import ROOT
-from verify.answers import choice_answer, math_answer
+from verify.answers import math_answer
+from verify.choice import choice_answer
 from verify.compare import CHECKERS, same_output, same_value
 from verify.lean.proof import refusal
 from verify.verdict import Status
@@ -23,6 +28,7 @@ PAGE = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 KINDS = get_args(VerifierKind)
 FENCE = re.compile(r"^(?P<mark>~~~+)(?:json|text) (?P<word>\w+)\n(?P<text>.*?)^(?P=mark)$", re.MULTILINE | re.DOTALL)
+CHECKER_FILES = re.findall(r"^~~~python (\w+\.py)\n(.*?)^~~~$", PAGE, re.MULTILINE | re.DOTALL)
 Example = tuple[str, str, str]  # a problem line, a completion, and the status that the page gives it
 
 
@@ -47,6 +53,15 @@ def problem_of(line: str) -> Problem:
     return parse_json(Problem, line.encode(), "the page")
 
 
+def loaded(line: str, folder: Path) -> Problem:
+    """The problem with the files of its checkers, which stand on the page."""
+    for name, text in CHECKER_FILES:
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "page.jsonl").write_text(line, encoding="utf-8")
+    (problem,) = load_task("jsonl", folder / "page.jsonl")
+    return problem
+
+
 @pytest.fixture(scope="module")
 def verifiers() -> Iterator[Verifiers]:
     with Verifiers() as verifiers:
@@ -61,8 +76,10 @@ def test_every_verifier_has_an_example_that_passes_and_one_that_fails(kind: str)
 
 
 @pytest.mark.parametrize(("line", "completion", "word"), [e for kind in KINDS for e in examples(kind)])
-def test_an_example_ends_as_the_page_says(verifiers: Verifiers, line: str, completion: str, word: str) -> None:
-    problem = problem_of(line)
+def test_an_example_ends_as_the_page_says(
+    verifiers: Verifiers, tmp_path: Path, line: str, completion: str, word: str
+) -> None:
+    problem = loaded(line, tmp_path) if ".py" in line else problem_of(line)
     candidate = candidate_text(problem, completion)
     if problem.verifier in ("lean", "patch", "judge"):  # they need tools that not every machine has
         assert (candidate is None) == (word == "invalid")
@@ -95,13 +112,25 @@ def test_checkers() -> None:
         assert same == (right == "yes"), (checker, expected, printed)
 
 
+def test_instructions() -> None:
+    found = rows("ifeval", "instruction", "arguments", "followed if the answer")
+    assert {name: set(re.findall(r"\w+", given)) for name, given, _ in found} == {
+        name: set(given) for name, given in ARGUMENTS.items()
+    }
+    assert all(f"`{name}`" in SECTIONS["ifeval"] for name in LEFT_OUT)
+
+
 def test_expected_values() -> None:
     for expected, returned, right in rows("python", "expected", "returned", "right"):
         same = same_value(json.loads(expected), ast.literal_eval(returned))
         assert same == (right == "yes"), (expected, returned)
 
 
-@pytest.mark.parametrize(("kind", "find"), [("math", math_answer), ("choice", choice_answer)])
+def letter_of(completion: str) -> str | None:
+    return choice_answer(completion, ChoiceReference(answer="B"))
+
+
+@pytest.mark.parametrize(("kind", "find"), [("math", math_answer), ("choice", letter_of)])
 def test_what_counts_as_the_answer(kind: str, find: object) -> None:
     assert callable(find)
     found = rows(kind, "completion", "answer")
