@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from cluster.trial_rounds import NodeAudit, OnCount, audit_cluster, audit_here
@@ -13,11 +14,12 @@ from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.validate import Plain
 from sampling.words import printable
+from verify.languages.toolchains import ToolchainUnavailable
 from verify.lean.verifier import LeanVerifier
-from verify.needs import check_packages
+from verify.needs import check_languages, check_packages
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable
-from verify.trials import Audit, gold_problems, is_gold, plan_audit
+from verify.trials import Audit, gold_problems, is_gold, plan_audit, with_limits
 from verify.verdict import Status
 from verify.verifiers import Verifiers
 
@@ -106,6 +108,7 @@ def audit_sweep(
     for title, problems in tasks.items():
         check_packages(problems, f"task {title}: ")
     audit = plan_audit(tasks, most)
+    audit = replace(audit, problems=with_limits(audit.problems, sweep.verify.tier))
     if local or not (address or os.environ.get("RAY_ADDRESS")):
         check_patches(audit.problems.values())
     address = address or os.environ.get("RAY_ADDRESS")
@@ -113,6 +116,7 @@ def audit_sweep(
         nodes = audit_cluster(audit, repeats, sweep.verify.tier, show, address)
     else:
         check_lean(tasks, sweep.verify.tier)
+        check_compilers(tasks, sweep.verify.tier)
         nodes = audit_here(audit, repeats, sweep.verify.tier, show)
     return _report(tasks, audit, nodes)
 
@@ -160,6 +164,15 @@ def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else
             except TierUnavailable as error:
                 raise BadInput(f"task {task}: {error}{else_do}") from error
             return
+
+
+def check_compilers(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else_do: str = "") -> None:
+    """Raises BadInput if a task asks for programs in a language that this machine cannot compile or run."""
+    for task, problems in tasks.items():
+        try:
+            check_languages(problems, tier, f"task {task}: ")
+        except ToolchainUnavailable as error:
+            raise BadInput(f"{error}{else_do}") from error
 
 
 def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | None) -> str:

@@ -7,7 +7,7 @@ from jobs.calibrate import predict_rest, read_evidence, small_part
 from jobs.messages import lines_of
 from jobs.numbers.costs import rates, samples_drawn
 from jobs.numbers.predict import Prediction
-from jobs.remaining import Remaining, current_version, find_remaining, next_layer
+from jobs.remaining import Remaining, find_remaining, next_layer, run_version
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
@@ -160,7 +160,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
     store.check()
     known = read_layers_to_extend(store)
     layers = (*known, *filter(None, [next_layer(resolved, known)]))
-    done = list_committed(store, current_version(sweep.judge))
+    done = list_committed(store, run_version(resolved, store, known))
     cells = _cells(resolved, find_remaining(resolved, layers, done))
     most = sum(cell.samples_to_do * cell.sampling.max_tokens for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)

@@ -7,9 +7,12 @@ import subprocess
 import sys
 
 from sampling.validate import Plain
+from verify.languages.runner import Languages
+from verify.languages.toolchains import FINDERS, ToolchainUnavailable
 from verify.lean.verifier import LeanVerifier
 from verify.patch.containers import find_engine
 from verify.patch.workspace import PatchUnavailable
+from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import TierUnavailable, probe
 
 
@@ -17,7 +20,7 @@ class Finding(Plain):
     """One thing that was looked at."""
 
     what: str
-    """Name of the thing: `machine`, `GPU`, `engine`, `sandbox TIER`, `git`, `containers`, `Lean`, `Ray`, …"""
+    """Name of the thing: `machine`, `GPU`, `engine`, `sandbox TIER`, `language NAME`, `git`, `Lean`, `Ray`, …"""
     usable: bool
     """True where it can be used."""
     seen: str
@@ -38,7 +41,7 @@ class Examination(Plain):
 
 def examine() -> Examination:
     """Examines the machine; starts no engine and no Ray."""
-    verifiers = (*_sandbox(), *_patches(), _lean())
+    verifiers = (*_sandbox(), *_languages(), *_patches(), _lean())
     return Examination(findings=(_machine(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser()))
 
 
@@ -70,6 +73,24 @@ def _sandbox() -> list[Finding]:
         Finding(what=f"sandbox {found.tier}", usable=found.available, seen=found.reason or "tried; it holds")
         for found in probe()
     ]
+
+
+def _languages() -> list[Finding]:
+    """Compiles and runs a small program in each language: only that shows that a compiler works in the sandbox."""
+    try:
+        sandbox = Sandbox()
+    except TierUnavailable as error:
+        return [Finding(what=f"language {language}", usable=False, seen=str(error)) for language in FINDERS]
+    with sandbox:
+        return [_language(language, Languages(sandbox)) for language in FINDERS]
+
+
+def _language(language: str, languages: Languages) -> Finding:
+    try:
+        return Finding(what=f"language {language}", usable=True, seen=languages.try_out(language).version)
+    except ToolchainUnavailable as error:
+        seen = str(error).removeprefix(f"language {language}: ")
+        return Finding(what=f"language {language}", usable=False, seen=seen)
 
 
 def _patches() -> list[Finding]:

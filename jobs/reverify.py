@@ -5,7 +5,6 @@ its new verdicts are committed like any unit's. A second call therefore continue
 one file never holds verdicts of two versions.
 """
 
-import json
 import signal
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,21 +18,19 @@ from pathlib import Path
 from cluster.batches import Problems, SampleBatch
 from cluster.verifier import VerifierWorker
 from jobs.progress import show_count
-from jobs.remaining import current_version
+from jobs.remaining import current_version, stored_problems
 from jobs.store.base import Store
-from jobs.store.catalogue import read_problems, read_versions
+from jobs.store.catalogue import read_versions
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_run
-from jobs.store.encode import NO_VERIFIER, parse_prompt
 from jobs.store.sessions import new_session, read_sessions, spent_before
 from jobs.store.stored_run import StoredRun
 from jobs.store.stored_units import StoredUnit, UnitReader, find_stored_units
-from jobs.sweep import load_sweep, open_run, sweep_of
+from jobs.sweep import Sweep, load_sweep, open_run, sweep_of
+from sampling.checkers import checker_digests
 from sampling.errors import BadInput
 from sampling.problems import Problem
-from sampling.references import REFERENCES
 from sampling.samples import Unit
-from sampling.validate import parse
 from sampling.words import many
 from verify.judge_settings import JudgeSettings
 from verify.patch.verifier import check_patches
@@ -53,11 +50,15 @@ class _Process:
 def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
     """Verifies every committed unit that lacks verdicts of the present version, and returns what to print. Resumable.
 
+    Of a sweep file its judge and its checkers' files count as they are now; of a run, the ones that it keeps.
     Raises BadInput where there is no run, or where the judge could cost more than its cap.
     """
     stored = open_run(uri)
-    judge, problems, workers = _judge_of(uri, stored), stored_problems(stored.store), workers or cpu_count() or 1
-    version = current_version(judge)
+    problems, workers = stored_problems(stored.store), workers or cpu_count() or 1
+    present = load_sweep(Path(uri)) if uri.endswith((".yaml", ".yml")) else None
+    judge = (present or sweep_of(stored.layers)).judge
+    problems = _with_present_checkers(problems, present) if present else problems
+    version = current_version(judge, (problem for table in problems.values() for problem in table.values()))
     items = _units_to_verify(stored, version)
     if items:
         check_patches(problem for table in problems.values() for problem in table.values())
@@ -71,24 +72,14 @@ def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
     return f"{done}\n{compacted.as_text()}" if compacted.shards or compacted.failed else done
 
 
-def _judge_of(uri: str, stored: StoredRun) -> JudgeSettings | None:
-    """Returns the judge that a sweep file names now, which may differ from the run's; without a file, the run's own."""
-    return load_sweep(Path(uri)).judge if uri.endswith((".yaml", ".yml")) else sweep_of(stored.layers).judge
-
-
-def stored_problems(store: Store) -> dict[str, dict[int, Problem]]:
-    """Reads the problems that the run keeps with their references, by task and problem_idx."""
-    found: dict[str, dict[int, Problem]] = {}
-    for row in read_problems(store).to_pylist():
-        if row["verifier"] == NO_VERIFIER:
-            continue
-        reference = REFERENCES[row["verifier"]].model_validate(json.loads(row["reference"]))
-        asked = parse_prompt(row["prompt"])
-        data = {"id": row["problem_id"], "prompt" if isinstance(asked, str) else "messages": asked}
-        data |= {"verifier": row["verifier"], "reference": reference}
-        problem = parse(Problem, data, f"{store.uri}: problem {row['problem_id']!r}")
-        found.setdefault(row["task"], {})[row["problem_idx"]] = problem
-    return found
+def _with_present_checkers(tables: dict[str, dict[int, Problem]], sweep: Sweep) -> dict[str, dict[int, Problem]]:
+    """Returns the stored problems with the checkers' files as they are now; raises BadInput where one is bad."""
+    custom = {task for task, table in tables.items() if checker_digests(p.reference for p in table.values())}
+    now = {(task.title, p.id): p for task in sweep.tasks if task.title in custom for p in task.load()}
+    return {
+        task: {idx: now.get((task, problem.id), problem) for idx, problem in table.items()} if task in custom else table
+        for task, table in tables.items()
+    }
 
 
 def _units_to_verify(stored: StoredRun, version: str) -> list[StoredUnit]:

@@ -16,8 +16,8 @@ from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
 from jobs.store.stored_run import StoredRun, read_run
 from sampling.errors import BadInput
+from sampling.packages import PackageEntry, under_folder
 from sampling.problems import Problem, read_text
-from sampling.references import PackageEntry, under_folder
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse

@@ -25,9 +25,10 @@ from sampling.problems import Problem
 from sampling.tasks.recipes import KINDS
 from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
-from verify.needs import check_packages
+from verify.needs import check_languages, check_packages
 from verify.patch.verifier import check_patches
 from verify.processes import VerifierProcesses
+from verify.trials import with_limits
 from verify.verdict import Status, Verdict
 from verify.verifiers import NO_JUDGE, Verifiers
 
@@ -127,9 +128,11 @@ def verify_samples(
         raise BadInput(f"--task: {NO_JUDGE}")
     _check_out(samples, out)
     check_packages(problems)
+    check_languages(problems, tier)
     check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
     summary = Summary(check_samples(samples, by_id))
+    by_id = with_limits(by_id, tier)
     partial = out.with_name(out.name + ".partial")
     rows = read_samples(samples, by_id)
     with _translated(partial), _open_partial(partial, rows, summary) as file:

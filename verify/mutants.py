@@ -14,25 +14,24 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
+from sampling.checkers import CustomReference
+from sampling.choices import ChoiceReference
+from sampling.formats import JsonReference, RegexReference
+from sampling.instructions import IfevalReference
+from sampling.patches import PatchReference
 from sampling.problems import Problem
-from sampling.references import (
-    AnswerReference,
-    JudgeReference,
-    LeanReference,
-    PatchReference,
-    PythonReference,
-    StdioReference,
-)
+from sampling.references import AnswerReference, JudgeReference, LeanReference, PythonReference, StdioReference
 from sampling.theorems import theorem_name
-from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
 from verify.extract import extract_code
+from verify.languages.samples import SAMPLES
+from verify.math.notation import as_number, normalise, number_text
 from verify.patch.diff import extract_diff
 from verify.verdict import Status
 
 GOLD = "gold"
 WRONG = frozenset(Status) - {Status.PASS, Status.FAULT}
-LIMIT_S, LIMIT_MB = 1.0, 256  # of programs that run into a limit; small, as they only show that there is a limit
+LIMIT_S, LIMIT_MB = 0.5, 256  # of programs that run into a limit; small, as they only show that there is a limit
 
 _ALWAYS_EQUAL = """
 class _Same:
@@ -96,7 +95,13 @@ def known_completions(problem: Problem) -> Iterator[Known]:
         return
     if problem.solution is None:
         return
-    if isinstance(reference, AnswerReference):
+    if isinstance(reference, ChoiceReference):
+        yield from _wrong_choices(reference)
+    elif isinstance(reference, CustomReference | RegexReference | JsonReference | IfevalReference):
+        yield Known("no answer", "", WRONG)
+        if isinstance(reference, CustomReference | JsonReference):
+            yield Known("no answer in words", "I do not know.", WRONG)
+    elif isinstance(reference, AnswerReference):
         yield from _wrong_answers(problem.verifier, reference.answer)
     elif isinstance(reference, StdioReference):
         yield from _wrong_programs(problem.solution, reference)
@@ -109,16 +114,25 @@ def known_completions(problem: Problem) -> Iterator[Known]:
 def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
     """Yields programs that sleep, eat memory or print without end, each with the problem under limits met soon."""
     reference = problem.reference
-    if isinstance(reference, AnswerReference | LeanReference | JudgeReference | PatchReference):
+    if not isinstance(reference, StdioReference | PythonReference):
         return
     for status, body in _BREAKERS.items():
-        seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
+        seconds = LIMIT_S if status is Status.TIMEOUT else 20 * LIMIT_S
         limits = {"time_limit_s": seconds, "memory_mb": min(LIMIT_MB, reference.memory_mb)}
         limited = problem.model_copy(update={"reference": reference.model_copy(update=limits)})
-        if isinstance(reference, StdioReference):
+        if isinstance(reference, StdioReference) and reference.language != "python":
+            yield from _foreign_breaker(limited, reference.language, status)
+        elif isinstance(reference, StdioReference):
             yield limited, Known(f"limit: {status}", fenced(body), frozenset({status}))
         elif status is not Status.OUTPUT and (program := _function_that(body, problem.solution, reference)):
             yield limited, Known(f"limit: {status}", fenced(program), frozenset({status}))
+
+
+def _foreign_breaker(limited: Problem, language: str, status: Status) -> Iterator[tuple[Problem, Known]]:
+    """Yields a program in another language that meets this limit."""
+    samples = SAMPLES[language]
+    bodies = {Status.TIMEOUT: samples.endless, Status.MEMORY: samples.memory, Status.OUTPUT: samples.output}
+    yield limited, Known(f"limit: {status}", fenced(bodies[status], language), frozenset({status}))
 
 
 def _function_that(body: str, solution: str | None, reference: PythonReference) -> str | None:
@@ -143,8 +157,6 @@ def _wrong_answers(verifier: str, answer: str) -> Iterator[Known]:
     yield Known("no answer", "", WRONG)
     if verifier == "math":
         yield Known("changed answer", f"The final answer is \\boxed{{{changed_number(answer)}}}.", WRONG)
-    elif verifier == "choice":
-        yield Known("changed answer", f"The answer is ({next_choice(answer)}).", WRONG)
     else:
         yield Known("changed answer", f"{answer.strip()}!", WRONG)
 
@@ -155,18 +167,43 @@ def changed_number(answer: str) -> str:
     return _STRANGE if number is None else number_text(number + 1)
 
 
-def next_choice(answer: str) -> str:
-    """Returns another letter or digit than the right one."""
-    letter = next((c for c in answer.upper() if c in string.ascii_uppercase + string.digits), "Z")
-    return "A" if letter == "Z" else "0" if letter == "9" else chr(ord(letter) + 1)
+def _wrong_choices(reference: ChoiceReference) -> Iterator[Known]:
+    """Yields no choice, another one, the right one with another left open, one too few or too many; another's text."""
+    yield Known("no answer", "", WRONG)
+    right = reference.right
+    other = next_choice(reference)
+    if not right or other is None:
+        return
+    yield Known("changed answer", f"The answer is ({other}).", WRONG)
+    yield Known("undecided answer", f"The answer is {right[0]} or {other}.", WRONG)
+    yield Known("one too many", f"The answer is {', '.join((*right, other))}.", WRONG)
+    if len(right) > 1:
+        yield Known("one too few", f"The answer is {', '.join(right[1:])}.", WRONG)
+    if reference.options is not None:
+        yield Known("another option's text", f"The answer is {reference.options[other]}", WRONG)
+
+
+def next_choice(reference: ChoiceReference) -> str | None:
+    """Returns a label that is not right: an option's own, else a letter or number; None where all options are right."""
+    right = reference.right
+    numbers = bool(right) and all(label.isdigit() for label in right)
+    known = reference.options or (map(str, range(1, 1000)) if numbers else string.ascii_uppercase)
+    return next((label for label in known if label not in right), None)
 
 
 def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]:
+    if reference.language != "python":
+        yield Known("no code", "", WRONG)
+        if not all(same_output(reference.checker, case.stdout, "") for case in reference.cases):
+            yield Known("empty program", fenced(SAMPLES[reference.language].empty, reference.language), WRONG)
+        return
     program = extract_code(solution)
     if program is None:
         return
     yield Known("no code", "", WRONG)
-    if not all(same_output(reference.checker, case.stdout, "") for case in reference.cases):
+    if not reference.checker.endswith(".py") and not all(
+        same_output(reference.checker, case.stdout, "") for case in reference.cases
+    ):
         yield Known("empty program", fenced("pass"), WRONG)
         yield Known("early exit", fenced(_EXIT + program), WRONG)
     yield Known("changed output", fenced("print('no such output')\n" + program), WRONG)
@@ -223,9 +260,9 @@ def only_falsy(program: str, names: Sequence[str]) -> str:
     return program + _GUARD + "".join(f"{name} = _guarded({name})\n" for name in names)
 
 
-def fenced(program: str) -> str:
+def fenced(program: str, language: str = "python") -> str:
     """Returns a program as the one block of a completion; no fence inside the program can close it."""
-    return f"~~~~~~~~python\n{program}\n~~~~~~~~\n"
+    return f"~~~~~~~~{language}\n{program}\n~~~~~~~~\n"
 
 
 def _program(solution: str, reference: PythonReference) -> tuple[str, tuple[str, ...]]:

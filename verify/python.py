@@ -16,9 +16,10 @@ from sampling.references import PythonReference
 from verify.compare import same_value
 from verify.extract import extract_code
 from verify.sandbox import wire
-from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
+from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
+from verify.sandbox.outcomes import Execution, Raised
 from verify.sandbox.packages import wanted
-from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled
+from verify.sandbox.sandbox import Code, Sandbox, compiled
 from verify.sandbox.warm import Checks
 from verify.verdict import NO_CODE, SHARED_NOTE, Status, Verdict
 
@@ -70,7 +71,7 @@ class PythonVerifier:
 
     def _run(self, code: Code, tests: ProblemTests) -> tuple[Execution, Status, str]:
         reference = tests.reference
-        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, tests.output_bytes)
+        quota = Quota.from_cpu(reference.limit_s, reference.memory_mb, tests.output_bytes)
         if reference.cases is not None:
             run = self.sandbox.call_cases(code, reference.entry_point or "", [c.args for c in reference.cases], quota)
             return run, *_compare(reference, run)

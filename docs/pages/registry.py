@@ -18,31 +18,20 @@ from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems
 from jobs.store.predictions import StoredPrediction
 from jobs.store.sessions import Session
 from jobs.sweep import Stop, Sweep, VerifySettings
+from sampling.limits import Limits
+from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
-from sampling.references import (
-    AnswerReference,
-    CallCase,
-    JudgeReference,
-    LeanReference,
-    Limits,
-    PatchReference,
-    PythonReference,
-    StdioCase,
-    StdioReference,
-)
+from sampling.references import REFERENCES, CallCase, StdioCase
 from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from verify.judge_settings import JudgeSettings
 
 Models = tuple[type[BaseModel], ...]
 SWEEP_MODELS: Models = (
-    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, TaskSampling),
+    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, MathPolicy, TaskSampling),
     *(VerifySettings, JudgeSettings, Stop, StoreOptions),
 )
-PROBLEM_MODELS: Models = (
-    *(Problem, Message, StdioReference, StdioCase, PythonReference, CallCase),
-    *(AnswerReference, LeanReference, PatchReference, JudgeReference),
-)
+PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))
 
 
 def models_in(module: object) -> Models:

@@ -86,9 +86,9 @@ def list_committed(store: Store, version: str) -> Committed:
         left = units - done.get((model, task), set())
         if left:
             raise BadInput(
-                f"{store.uri}: {len(left)} units of {model} on {task} have verdicts of verifier version {other}, but "
-                f"this Troop has version {version}; run `troop verify {store.uri}` to verify them again (give it the "
-                "sweep's file instead if its `judge` is new)"
+                f"{store.uri}: {len(left)} units of {model} on {task} were judged by verifiers of version {other}, "
+                f"these are {version}; `troop verify {store.uri}` judges them again "
+                "(of the sweep, if its judge or a checker is new)"
             )
     return done
 

@@ -4,23 +4,21 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
+from sampling.limits import Limits
+from sampling.packages import WithPackages, under_folder
+from sampling.patches import PatchReference
+from sampling.policy import MathPolicy, TextPolicy
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import (
-    AnswerReference,
-    CodeReference,
-    JudgeReference,
-    Limits,
-    PatchReference,
-    Reference,
-    under_folder,
-)
+from sampling.references import REFERENCES, Reference
+from sampling.tasks.checkers import with_checkers
+from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question
 from sampling.tasks.recipes import KINDS, RECIPES, Recipe
 from sampling.tasks.rows import read_rows
@@ -61,7 +59,9 @@ def load_task(
     style: Style = "base",
     prompt: Path | None = None,
     limits: Limits | None = None,
+    policy: MathPolicy | None = None,
     which: Which = ALL,
+    shuffle_options: int | None = None,
 ) -> tuple[Problem, ...]:
     """Returns the problems of one file; raises BadInput with one line that names the file and what is allowed."""
     if kind not in KINDS:
@@ -69,8 +69,10 @@ def load_task(
     place = str(path)
     if kind == "jsonl":
         _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
-        problems = _slice(which.choose(_unique(_read_own_problems(place, style)), only), skip, limit)
+        problems = _slice(which.choose(_unique(_read_own_problems(place, style, shuffle_options)), only), skip, limit)
     else:
+        if shuffle_options is not None:
+            raise BadInput(f"shuffle_options: not for tasks of kind {kind!r}; allowed for jsonl")
         recipe = RECIPES[kind]
         if not recipe.few_shot:
             _refuse(kind, few_shot=few_shot, shots=shots)
@@ -81,9 +83,11 @@ def load_task(
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.choose(free, only), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems(
+    problems = with_checkers(problems, place)
+    checked = check_problems(
         (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
     )
+    return with_policy(checked, policy, place) if policy else checked
 
 
 class _Examples:
@@ -138,9 +142,9 @@ def _read_questions(recipe: Recipe, place: str) -> list[Question]:
     return _unique((where, recipe.read(data, where, index)) for index, (where, data) in rows)
 
 
-def _read_own_problems(place: str, style: Style) -> Iterator[tuple[str, Problem]]:
+def _read_own_problems(place: str, style: Style, seed: int | None) -> Iterator[tuple[str, Problem]]:
     for where, data in read_rows(place):
-        problem = parse(Problem, data, where)
+        problem = show_options(parse(Problem, data, where), seed, where)
         if style == "chat" and problem.prompt is not None:
             turn = Message(role="user", content=problem.prompt)
             problem = problem.model_copy(update={"prompt": None, "messages": (turn,)})
@@ -174,9 +178,33 @@ def _refuse(kind: str, **given: object) -> None:
 
 def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     """Returns the reference with the limits that a task gives; references by answer have none."""
-    if limits is None or isinstance(reference, AnswerReference | JudgeReference):
+    if limits is None or not isinstance(reference, Limits):
         return reference
+    if limits.time_limit_s == "auto" and isinstance(reference, PatchReference):
+        raise BadInput("limits.time_limit_s: 'auto' is not for tasks of kind 'swebench'; give seconds of wall time")
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
+
+
+def with_policy(problems: Sequence[Problem], policy: MathPolicy, where: str) -> tuple[Problem, ...]:
+    """Returns the problems with the keys of a task's policy; raises BadInput for a key that fits none of them."""
+    given = policy.model_dump(exclude_unset=True)
+    for key in given:
+        if not any(_has_policy(type(problem.reference), key) for problem in problems):
+            kinds = ", ".join(kind for kind, model in REFERENCES.items() if _has_policy(model, key))
+            raise BadInput(f"{where}: policy.{key}: no problem of this task has a verifier that it fits ({kinds})")
+    return tuple(problem.model_copy(update={"reference": _by(problem, given, where)}) for problem in problems)
+
+
+def _has_policy(model: type[Reference], key: str) -> bool:
+    return issubclass(model, TextPolicy) and key in model.model_fields
+
+
+def _by(problem: Problem, given: Mapping[str, Any], where: str) -> Reference:
+    reference = problem.reference
+    values = {key: value for key, value in given.items() if _has_policy(type(reference), key)}
+    if not values:
+        return reference
+    return parse(type(reference), {**reference.model_dump(exclude_unset=True), **values}, f"{where}: policy")
 
 
 def _with_absolute_paths(problem: Problem, place: str) -> Problem:
@@ -189,7 +217,7 @@ def _with_absolute_paths(problem: Problem, place: str) -> Problem:
     if isinstance(reference, PatchReference):
         paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
         moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
-    elif isinstance(reference, CodeReference) and reference.packages:
+    elif isinstance(reference, WithPackages) and reference.packages:
         moved = {"packages": under_folder(reference.packages, folder)}
     return problem.model_copy(update={"reference": reference.model_copy(update=moved)}) if moved else problem
 
@@ -197,6 +225,6 @@ def _with_absolute_paths(problem: Problem, place: str) -> Problem:
 def with_packages(problem: Problem, packages: tuple[str, ...] | None) -> Problem:
     """Returns the problem with these packages for its candidates, if it runs code and names none itself."""
     reference = problem.reference
-    if packages is None or not isinstance(reference, CodeReference) or reference.packages is not None:
+    if packages is None or not isinstance(reference, WithPackages) or reference.packages is not None:
         return problem
     return problem.model_copy(update={"reference": reference.model_copy(update={"packages": packages})})

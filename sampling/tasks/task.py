@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from sampling.limits import Limits
+from sampling.packages import PackageEntry, under_folder
+from sampling.policy import MathPolicy
 from sampling.problems import Problem
-from sampling.references import Limits, PackageEntry, under_folder
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task, with_packages
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -112,11 +114,18 @@ class TaskSpec(Plain):
     and style in sampling/tasks/prompts. Not for jsonl. Example: `prompts/mine.txt`.
     """
 
+    shuffle_options: int | None = None
+    """Seed of a random order of the options of every ``choice`` problem; only for jsonl. Example: `7`.
+
+    The order depends on the seed and the problem's id alone, and is kept in the problem's reference as ``order``.
+    Default: the order in the file.
+    """
+
     limits: Limits | None = None
     """Time and memory of a candidate, in place of what each problem says; a key that is not given stays as it is.
 
     Kinds that compare answers (gsm8k, math) have no candidate and ignore it. Not for jsonl, whose lines have their own
-    limits. Example: `{time_limit_s: 10}`.
+    limits. Example: `{time_limit_s: auto}`, which is 10 times the gold solution's CPU time.
     """
 
     packages: tuple[PackageEntry, ...] | None = None
@@ -124,6 +133,20 @@ class TaskSpec(Plain):
 
     A problem's own ``packages`` go first. Default: ``verify.packages`` of the sweep. An empty list allows none.
     """
+
+    policy: MathPolicy | None = None
+    """What counts as the answer and as equal to it, for ``math`` and ``exact``, in place of what each problem says.
+
+    A key that is not given stays as it is; ``accept`` belongs to a problem. Keys: docs/problems.md. Default: the
+    problems' own. Example: `{percent: strict, which: boxed}`.
+    """
+
+    @field_validator("policy")
+    @classmethod
+    def _no_answers(cls, policy: MathPolicy | None) -> MathPolicy | None:
+        if policy is not None and policy.accept:
+            raise ValueError("accept: right answers belong to a problem, not to a task")
+        return policy
 
     @model_validator(mode="after")
     def _preset_has_the_kind(self) -> "TaskSpec":
@@ -171,7 +194,9 @@ class TaskSpec(Plain):
             style=task.style,
             prompt=task.prompt,
             limits=task.limits,
+            policy=task.policy,
             which=Which(task.without or (), bool(task.shuffle)),
+            shuffle_options=task.shuffle_options,
         )
         given = self.packages if self.packages is not None else packages
         changes = {"sampling": sampling} if sampling else {}

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from sampling.checkers import CustomReference
 from sampling.problems import Problem
 from sampling.references import CallCase, PythonReference, StdioCase, StdioReference
-from tests.attacks import control, escape, forge, kernel, leak, net, packages, process, resource, result
+from tests.attacks import checkers, control, escape, forge, kernel, leak, net, packages, process, resource, result
 from tests.attacks.case import PASS, REJECT, Case
+from verify.custom import CustomVerifier
 from verify.python import PythonVerifier
 from verify.sandbox import namespaces, supervisor
-from verify.sandbox.limits import time_scale
+from verify.sandbox.limits import WALL_FACTOR
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import SAFE_TIERS, TierUnavailable
 from verify.stdio import StdioVerifier
@@ -192,7 +194,7 @@ def test_attack(sandbox: Sandbox, trap: Trap, case: Case, mode: str) -> None:
     assert trap.touched() == []
     assert survivors(sandbox) == []
     assert verdict.max_rss_mb < case.memory_mb + SLACK_MB
-    assert took < 2 * case.wall_s * time_scale() + PATIENCE_S
+    assert took < 2 * WALL_FACTOR * case.wall_s + PATIENCE_S
     assert len(verdict.reason) < 2000
     assert set(servers) <= {entry._process.pid for entry in sandbox._supervisors.values()}, "a fork server died"
     honest = Case("honest", HONEST, PASS, calls=(([1], 2), ([5], 6)))
@@ -223,3 +225,16 @@ def test_attacks_are_real(name: str, trap: Trap) -> None:
     with Sandbox("none") as unsafe:
         verdict = judge(unsafe, case, "calls", trap)
     assert verdict.status is Status.PASS
+
+
+@pytest.mark.parametrize("attack", checkers.CASES, ids=lambda attack: attack.name)
+def test_no_text_makes_a_checker_pass_or_gets_out_of_it(sandbox: Sandbox, trap: Trap, attack: checkers.Attack) -> None:
+    verifier, limits = CustomVerifier(sandbox), {"time_limit_s": 0.5, "memory_mb": 128}
+    reference = CustomReference(path="reward.py", source=attack.checker, ground_truth="18", **limits)
+    attacked = Problem(id=attack.name, prompt="x", verifier="custom", reference=reference)
+    verdict = verifier.verify(attacked, trap.fill_in(attack.text))
+    assert verdict.status in attack.ends, verdict.reason
+    assert trap.secret_file.read_text() not in verdict.reason
+    assert trap.touched() == []
+    honest = CustomReference(path="reward.py", source=checkers.LAST, ground_truth="18")
+    assert verifier.verify(Problem(id="next", prompt="x", verifier="custom", reference=honest), "it is 18").passed

@@ -134,7 +134,7 @@ SAMPLE = b'{"problem": "s", "sample": 0, "text": "print(1)"}\n'
         (STDIO, SAMPLE.replace(b"print", b"pr\0nt"), "v.jsonl", ["samples.jsonl:1", "not valid JSON", "control"]),
         (STDIO, b"", "v.jsonl", ["samples.jsonl", "at least one"]),
         ({**STDIO, "reference": {**STDIO["reference"], "checker": "vibes"}}, SAMPLE, "v.jsonl",  # type: ignore[dict-item]
-         ["problems.jsonl:1", "checker", "'tokens', 'lines', 'exact' or 'float'", "'vibes'"]),
+         ["problems.jsonl:1", "checker", "'tokens', 'lines', 'exact', 'float' or 'caseless'", "'vibes'"]),
         ({**STDIO, "reference": {"cases": []}}, SAMPLE, "v.jsonl", ["problems.jsonl:1", "cases", "at least 1"]),
         (STDIO, SAMPLE, "/proc/v.jsonl", ["/proc/v.jsonl", "cannot be written"]),
         (STDIO, SAMPLE, "nowhere/v.jsonl", ["nowhere/v.jsonl", "writable folder"]),

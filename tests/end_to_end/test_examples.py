@@ -10,7 +10,7 @@ import yaml
 from jobs.sweep import load_sweep
 from sampling.tasks.recipes import KINDS
 from tests.conftest import Troop
-from tests.sampling.tasks.test_task import CONTEST
+from tests.sampling.tasks.files import CONTEST
 from tests.support.places import ROOT, TASK_DATA
 
 EXAMPLES = ROOT / "examples"

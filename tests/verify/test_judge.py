@@ -262,7 +262,7 @@ def test_verdicts_of_another_judge_are_a_version_of_their_own(server, troop: Tro
     assert troop("run", write_sweep(**judged_sweep(server)), "--local", "--no-report").code == 0
     other = {**judged_sweep(server), "judge": {**judged_sweep(server)["judge"], "rubric": "Be strict."}}  # type: ignore[dict-item]
     found = troop("run", write_sweep(**other), "--local", "--no-report")
-    assert (found.code, "give it the sweep's file instead if its `judge` is new" in found.err) == (2, True)
+    assert (found.code, "judges them again (of the sweep, if its judge or a checker is new)" in found.err) == (2, True)
     assert "12 units judged again" in troop("verify", "sweep.yaml", "--workers", "1").out
     assert "nothing to sample" in troop("run", "sweep.yaml", "--local", "--no-report").err
 

@@ -7,7 +7,7 @@ Every tier but ``none`` promises (``docs/sandbox.md`` names the test behind each
 - network: none, and no socket but a stream pair with itself;
 - processes: no other one is seen, traced, signalled or started;
 - secrets: none in the environment, in inherited memory or behind a descriptor; nothing of an earlier sample;
-- limits: wall and CPU time, memory, output, file size, threads and descriptors; the end comes within a quarter of a
+- limits: CPU and wall time, memory, output, file size, threads and descriptors; the end comes within a quarter of a
   second of the limit, and nothing survives it;
 - verdicts: returned values and output are only data, decoded within bounds and judged in another process; candidate
   code cannot reach ``fault``;
@@ -18,7 +18,6 @@ A sandbox is used by one thread at a time; others wait.
 
 import marshal
 import os
-import re
 import secrets
 import socket
 import threading
@@ -29,38 +28,31 @@ from typing import Any, Self
 from verify.sandbox import wire
 from verify.sandbox.channels import Stream, memory_file, result_pipe
 from verify.sandbox.limits import Ended, Quota
+from verify.sandbox.outcomes import (
+    NO_PACKAGE,
+    Execution,
+    decode_answers,
+    describe,
+    describe_binary,
+    describe_program,
+    lacking,
+    name_lack,
+    test_verdict,
+)
 from verify.sandbox.packages import NUMPY, Names, find_packages, wanted
+from verify.sandbox.programs import Program, Runtime
 from verify.sandbox.supervisor import Supervisor, ZygoteDied
 from verify.sandbox.tiers import AUTO, TierUnavailable, open_tier, tiers_to_try
 from verify.sandbox.warm import MAX_ANSWER, Checks, Meeting, TestProcess
 from verify.verdict import Status
 
 MAX_ERRORS = 1 << 20  # bytes of standard error; only the end is kept
-KEPT_ERRORS = 300
 # The modules that candidates use most. Each library that is mapped costs every fork about 2 %, so candidates load rarer
 # ones themselves. ``random`` is seeded when it is loaded, so here: every candidate meets the same numbers.
 _MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing random
 time io abc enum types contextlib""".split()  # noqa: SIM905
-# What a candidate says at its end: want of memory (NumPy has an error of its own), or of a package.
-_RAISED = re.compile(
-    r"(?:assert \d+ of \d+: )?(?:loading )?(?:raised )?([A-Za-z_]{0,40}MemoryError|ModuleNotFoundError: )"
-)
-NO_PACKAGE = "package not there: "
 _NO_NUMPY = f"{NO_PACKAGE}No module named 'numpy'"
 _MOST_SERVERS = 8  # fork servers of one sandbox, one for each role and set of packages
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """The end of one program, and what it gave. ``status`` is None if it exceeded no limit and did not die."""
-
-    status: Status | None
-    reason: str
-    wall_s: float
-    cpu_s: float
-    max_rss_mb: float
-    output: str = ""
-    answers: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +68,7 @@ class Code:
         return wanted(self.packages, self.source, self.setup)
 
 
-class Raised(Exception):
-    """Stands for the answer of a call that raised or returned no plain value; the message says which."""
+_NO_CODE = Code("")
 
 
 class Sandbox:
@@ -85,7 +76,7 @@ class Sandbox:
 
     def __init__(self, tier: str | None = None) -> None:
         self._lock = threading.RLock()
-        self._supervisors: dict[tuple[str, Names], Supervisor] = {}  # the one used last is the last
+        self._supervisors: dict[tuple[str, Names | Runtime], Supervisor] = {}  # the one used last is the last
         self._test_processes: dict[Supervisor, TestProcess] = {}
         self.notes: list[str] = []
         self.tier = self._start_strongest(tier or AUTO)
@@ -125,6 +116,10 @@ class Sandbox:
         """Runs a whole program with ``stdin`` as a file; its standard output is ``output``."""
         return self._run(code, lambda code: self._run_stdio(code, stdin, quota))
 
+    def run_program(self, program: Program, stdin: str, quota: Quota) -> Execution:
+        """Runs a program that is not Python, with ``stdin`` as a file; its standard output is ``output``."""
+        return self._repeat_once(lambda: self._run_program(program, stdin, quota))
+
     def call_cases(self, code: Code, entry_point: str, calls: Sequence[list[Any]], quota: Quota) -> Execution:
         """Calls a function with each list of arguments; ``answers`` end with the first that is a ``Raised``."""
         return self._run(code, lambda code: self._call_cases(code, entry_point, list(calls), quota))
@@ -159,8 +154,11 @@ class Sandbox:
 
     def _supervisor(self, role: str, packages: Names) -> Supervisor:
         """Returns the fork server of this role and these packages; a new one may end the one that was idle longest."""
-        found = self._supervisors.pop((role, packages), None) or open_tier(self.tier, _MODULES, find_packages(packages))
-        self._supervisors[role, packages] = found
+        return self._keep(role, packages, lambda: open_tier(self.tier, _MODULES, find_packages(packages)))
+
+    def _keep(self, role: str, what: Names | Runtime, make: Callable[[], Supervisor]) -> Supervisor:
+        found = self._supervisors.pop((role, what), None) or make()
+        self._supervisors[role, what] = found
         while len(self._supervisors) > _MOST_SERVERS:
             oldest = self._supervisors.pop(next(iter(self._supervisors)))
             if oldest in self._test_processes:
@@ -170,17 +168,36 @@ class Sandbox:
 
     def _run_stdio(self, code: Code, stdin: str, quota: Quota) -> Execution:
         supervisor = self._supervisor("candidate", code.wanted)
+        ended, output, errors = self._run_whole(supervisor, "stdio", (code.source,), (), stdin, quota)
+        return describe_program(ended, quota, output, errors)
+
+    def _run_program(self, program: Program, stdin: str, quota: Quota) -> Execution:
+        runtime = program.runtime
+        supervisor = self._keep("program", runtime, lambda: open_tier(self.tier, (), runtime=runtime))
+        binary = memory_file(program.binary)
+        try:
+            ended, output, errors = self._run_whole(
+                supervisor, "program", program.payload(quota.memory_mb), (binary,), stdin, quota
+            )
+        finally:
+            os.close(binary)
+        return describe_binary(ended, quota, runtime.resident_mb, output, errors)
+
+    def _run_whole(
+        self, supervisor: Supervisor, mode: str, payload: Any, more: tuple[int, ...], stdin: str, quota: Quota
+    ) -> tuple[Ended, bytes, bytes]:
+        """Runs a program with its input as a file; returns its end, its output and its standard error."""
         source = memory_file(stdin.encode("utf-8", "surrogatepass"))
         with result_pipe() as (out_reader, out), result_pipe() as (errors_reader, errors):
             streams = [Stream(out_reader, quota.output_bytes), Stream(errors_reader, MAX_ERRORS)]
             try:
-                supervisor.start("stdio", (code.source,), [source, out, errors], quota)
+                supervisor.start(mode, payload, [source, out, errors, *more], quota)
             finally:
                 os.close(source)
             out.close()
             errors.close()
             ended = supervisor.wait(quota, streams)
-        return _describe_program(ended, quota, *(bytes(stream.data) for stream in streams))
+        return ended, bytes(streams[0].data), bytes(streams[1].data)
 
     def _call_cases(self, code: Code, entry_point: str, calls: list[list[Any]], quota: Quota) -> Execution:
         supervisor = self._supervisor("candidate", code.wanted)
@@ -193,34 +210,42 @@ class Sandbox:
         answers: tuple[Any, ...] = ()
         if problem is None:
             try:
-                answers = _decode_answers(wire.unpack(stream.data))
+                answers = decode_answers(wire.unpack(stream.data))
             except wire.NotPlain as error:
                 problem = (Status.CRASH, f"ended without an answer ({error})")
             else:
-                problem = _lacking(answers, ended, quota)
-        return _describe(ended, problem, answers=answers)
+                problem = lacking(answers, ended, quota)
+        return describe(ended, problem, answers=answers)
 
     def _run_test(self, code: Code, test: Checks, quota: Quota) -> Execution:
-        """Repeats a bad end with a new test process if the first had met other candidates, which may have caused it."""
-        run, met_others = self._meet(code, test, quota)
-        if met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
+        """Repeats a bad end with a new test process if the first had met other candidates, which may have caused it.
+
+        Time that ran out before the task's set-up was done is the candidate's fault if the set-up alone ends in time.
+        """
+        run, meeting = self._meet(code, test, quota)
+        if meeting.met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
             self._test_process(test.packages).retire()
-            run, _ = self._meet(code, test, quota)
+            run, meeting = self._meet(code, test, quota)
+        if run.status is Status.TIMEOUT and not meeting.said:
+            alone, _ = self._meet(_NO_CODE, test, quota)
+            return alone if alone.status is Status.FAULT else run
         return run
 
-    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Execution, bool]:
+    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Execution, Meeting]:
         candidate, tester = self._supervisor("candidate", code.wanted), self._test_process(test.packages)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             candidate.start("serve", (code.source, code.setup, test.wanted), [ours.fileno()], quota)
             ours.close()
             meeting = tester.meet(test, quota, theirs, candidate)
-        verdict = _test_verdict(meeting, quota)
+        verdict = test_verdict(meeting, quota)
+        ended = candidate.wait(quota) if verdict is None else candidate.end()
+        ended = replace(ended, cpu_s=ended.cpu_s + meeting.cpu_s)
         if verdict is None:
-            ended = candidate.wait(quota)
             verdict = ended.problem(quota) or (Status.CRASH, "ended before the test did")
-            return _describe(ended, verdict), meeting.met_others
-        return _describe(candidate.end(), verdict), meeting.met_others
+        elif verdict[0] not in (Status.FAULT, Status.TIMEOUT):
+            verdict = quota.over_cpu(ended.cpu_s) or verdict
+        return describe(ended, verdict), meeting
 
     def _test_process(self, packages: Names) -> TestProcess:
         supervisor = self._supervisor("test", packages)
@@ -241,83 +266,10 @@ class Sandbox:
             try:
                 status, said = wire.unpack(stream.data)
                 passed = [status, said] == ["pass", nonce]
-                problem = (Status.PASS, "") if passed else _name_lack(Status.FAIL, wire.words([said]))
+                problem = (Status.PASS, "") if passed else name_lack(Status.FAIL, wire.words([said]))
             except (wire.NotPlain, TypeError, ValueError):
                 problem = (Status.CRASH, "ended without an answer")
-        return _describe(ended, problem)
-
-
-def _describe(
-    ended: Ended, problem: tuple[Status, str] | None, output: str = "", answers: tuple[Any, ...] = ()
-) -> Execution:
-    status, reason = problem or (None, "")
-    return Execution(status, reason, ended.wall_s, ended.cpu_s, ended.max_rss_mb, output, answers)
-
-
-def _describe_program(ended: Ended, quota: Quota, output: bytes, errors: bytes) -> Execution:
-    """Describes a whole program's end; the last line of its standard error says why it failed."""
-    problem = ended.problem(quota)
-    if problem and problem[0] is Status.CRASH:
-        said = errors.decode("utf-8", "replace").strip()[-KEPT_ERRORS:].split("\n")[-1]
-        problem = _name_lack(Status.CRASH, said, f"{problem[1]}: {said}" if said else problem[1])
-    return _describe(ended, problem, output.decode("utf-8", "replace"))
-
-
-def _decode_answers(data: Any) -> tuple[Any, ...]:
-    """Decodes answers: values, and ``Raised`` for a call that gave none. Raises NotPlain for anything else."""
-    if type(data) is not list:
-        raise wire.NotPlain("no list of answers")
-    answers: list[Any] = []
-    for item in data:
-        if type(item) is not list or len(item) < 2:
-            raise wire.NotPlain("no answer")
-        answers.append(wire.decode(item[1]) if item[0] == 0 else Raised(wire.words(item[1:])))
-    return tuple(answers)
-
-
-def _lacking(answers: tuple[Any, ...], ended: Ended, quota: Quota) -> tuple[Status, str] | None:
-    """Names want of a package or of memory; an interpreter at its limit may raise other errors than MemoryError."""
-    last = answers[-1] if answers else None
-    if not isinstance(last, Raised):
-        return None
-    status, reason = _name_lack(Status.FAIL, str(last))
-    if status is Status.FAIL:
-        return (Status.MEMORY, reason) if ended.max_rss_mb >= quota.memory_mb else None
-    return status, reason
-
-
-def _test_verdict(meeting: Meeting, quota: Quota) -> tuple[Status, str] | None:
-    """Returns what the test's side decided; None if that depends on how the candidate's process ended.
-
-    Progress comes in letters: s (set-up done), r (candidate loaded), c (candidate called). An end before c is the
-    task's fault. An end between s and r is the candidate's, for the test only waits then. Loading may use up most of
-    the time, so a test that runs out of it before c has hung only if it was busy itself.
-    """
-    progress, _, answer = meeting.said.partition(b"\n")
-    problem = meeting.ended.problem(quota) if meeting.ended else None
-    if problem is None:
-        try:
-            status, reason = wire.unpack(answer)
-        except (wire.NotPlain, TypeError, ValueError):
-            problem = (Status.CRASH, "ended without an answer")
-        else:
-            return None if status == "gone" else _name_lack(Status(status), reason)
-    if b"c" in progress or (progress == b"s" and problem[0] is not Status.TIMEOUT):
-        return problem
-    idle = meeting.ended is None or meeting.ended.cpu_s < quota.wall_s / 2
-    if problem[0] is Status.TIMEOUT and (progress == b"s" or (progress and idle)):
-        return Status.TIMEOUT, f"still loading after {quota.wall_s:.3g} s"
-    return Status.FAULT, f"the task's own code: {problem[1]} before it called the candidate"
-
-
-def _name_lack(status: Status, said: str, reason: str | None = None) -> tuple[Status, str]:
-    """Returns status and reason, except for want of memory or of a package, as the candidate's own words tell it."""
-    found = _RAISED.match(said) if status in (Status.FAIL, Status.CRASH) else None
-    if found is None:
-        return status, said if reason is None else reason
-    if found[1].startswith("Module"):
-        return Status.CRASH, NO_PACKAGE + said[found.end() :]
-    return Status.MEMORY, said if reason is None else reason
+        return describe(ended, problem)
 
 
 def compiled(source: str, name: str) -> bytes:

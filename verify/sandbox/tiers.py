@@ -19,6 +19,7 @@ from verify.sandbox.kernel import landlock_abi
 from verify.sandbox.launch import StartFailed
 from verify.sandbox.limits import Quota
 from verify.sandbox.packages import NO_PACKAGES, PackageMissing, Packages
+from verify.sandbox.programs import Runtime
 from verify.sandbox.supervisor import Supervisor, ZygoteDied
 from verify.sandbox.syscalls import machine, supported
 from verify.sandbox.zygote import PACKAGES
@@ -64,7 +65,9 @@ def tiers_to_try(tier: str) -> tuple[str, ...]:
     return (tier,)
 
 
-def open_tier(tier: str, modules: Sequence[str], packages: Packages = NO_PACKAGES) -> Supervisor:
+def open_tier(
+    tier: str, modules: Sequence[str], packages: Packages = NO_PACKAGES, runtime: Runtime | None = None
+) -> Supervisor:
     """Starts a zygote of this tier and tries whether it holds; raises TierUnavailable with the reason.
 
     Raises PackageMissing where ``packages`` cannot be imported.
@@ -72,7 +75,7 @@ def open_tier(tier: str, modules: Sequence[str], packages: Packages = NO_PACKAGE
     if tier != "none":
         _need_kernel(tier)
     try:
-        supervisor = Supervisor(tier, modules, packages)
+        supervisor = Supervisor(tier, modules, packages, runtime)
     except StartFailed as error:
         if str(error).startswith(PACKAGES):
             raise PackageMissing(str(error)) from error

@@ -10,9 +10,11 @@ from jobs.sweep import load_sweep
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from tests.conftest import Troop, WriteSweep
+from verify.custom import CustomVerifier
 from verify.needs import check_packages
 from verify.python import PythonVerifier
 from verify.sandbox import packages, sandbox
+from verify.sandbox.outcomes import NO_PACKAGE
 from verify.sandbox.packages import PackageMissing, find_packages, wanted
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import SAFE_TIERS, TierUnavailable
@@ -103,7 +105,7 @@ def test_a_package_that_is_not_there_is_named(box: Sandbox, code: str, module: s
     """Kind: a program that imports what its task does not declare; the status is `crash`, the reason begins alike."""
     verdict = verify(box, code)
     assert verdict.status is Status.CRASH
-    assert verdict.reason == f"case 1 of 1: {sandbox.NO_PACKAGE}No module named {module!r}"
+    assert verdict.reason == f"case 1 of 1: {NO_PACKAGE}No module named {module!r}"
 
 
 @pytest.mark.parametrize("way", ["cases", "tests", "asserts", "shared"])
@@ -118,7 +120,7 @@ def test_functions_name_it_too(box: Sandbox, way: str, code: str) -> None:
     data = {"id": "p", "prompt": "x", "verifier": "python", "reference": {"entry_point": "f", **ways[way]}}
     verdict = PythonVerifier(box).verify(Problem.model_validate(data), code)
     assert verdict.status is Status.CRASH
-    assert f"{sandbox.NO_PACKAGE}No module named 'pandas'" in verdict.reason
+    assert f"{NO_PACKAGE}No module named 'pandas'" in verdict.reason
 
 
 def test_declared_packages_bring_their_requirements(box: Sandbox) -> None:
@@ -136,6 +138,14 @@ def test_what_a_candidate_changes_in_a_package_is_forgotten(box: Sandbox) -> Non
     declared = ("sortedcontainers",)
     assert verify(box, "import sortedcontainers\nsortedcontainers.SortedList = None", declared).status is Status.PASS
     assert verify(box, "import sortedcontainers\nsortedcontainers.SortedList([1])", declared).status is Status.PASS
+
+
+def test_checkers_have_the_packages_of_their_problem(box: Sandbox) -> None:
+    source = "import sympy\ndef compute_score(data_source, solution_str, ground_truth, extra_info=None):\n"
+    source += "    return float(sympy.simplify(solution_str) == sympy.simplify(ground_truth))\n"
+    data = {"path": "reward.py", "source": source, "ground_truth": "x + x", "packages": ["sympy"], "time_limit_s": 20}
+    asked = Problem.model_validate({"id": "p", "prompt": "x", "verifier": "custom", "reference": data})
+    assert [CustomVerifier(box).verify(asked, text).status for text in ("2*x", "3*x")] == [Status.PASS, Status.FAIL]
 
 
 def test_verdicts_name_the_versions() -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sampling.problems import LeanReference, Limits, PatchReference, PythonReference, StdioReference
+from sampling.limits import Limits
+from sampling.patches import PatchReference
+from sampling.references import LeanReference, PythonReference, StdioReference
 from tests.attacks.test_attacks import CLASSES, RUNS
 from tests.support.places import ROOT
 from verify.lean import verifier as lean
-from verify.patch import verifier as patch
+from verify.patch import suite as patch
 from verify.sandbox import child, commands, escapes, limits, namespaces, sandbox, supervisor, tiers, tool, wire, zygote
 
 PAGE = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
@@ -52,10 +54,10 @@ def test_every_class_of_attacks_is_named() -> None:
     [("`stdio`, `python`", Limits), ("`lean`", LeanReference), ("`patch`", PatchReference)],
 )
 def test_default_limits_are_those_of_the_code(verifiers: str, reference: type[Limits]) -> None:
-    seconds, megabytes = (reference.model_fields[name].default for name in ("time_limit_s", "memory_mb"))
+    seconds, megabytes = reference.default_limit_s, reference.model_fields["memory_mb"].default
     assert row(verifiers, f"{seconds:g}", str(megabytes)) in PAGE
     for kind in (StdioReference, PythonReference):
-        assert kind.model_fields["time_limit_s"].default == Limits.model_fields["time_limit_s"].default
+        assert kind.default_limit_s == Limits.default_limit_s
         assert kind.model_fields["memory_mb"].default == Limits.model_fields["memory_mb"].default
 
 
@@ -102,7 +104,7 @@ def test_fixed_limits_are_those_of_the_code() -> None:
 @pytest.mark.parametrize(
     "message",
     ["entering namespaces of its own", "the kernel has no Landlock", "no system call table for",
-     "cannot be read without root", "does not hold here: a program inside could", "tried, and it holds"],
+     "cannot be read without root", "does not hold here: a program inside could", "tried; it holds"],
 )  # fmt: skip
 def test_messages_of_the_doctor_are_those_of_the_code(message: str) -> None:
     sources = [*(ROOT / "verify" / "sandbox").glob("*.py"), ROOT / "jobs" / "doctor.py"]
