@@ -224,7 +224,7 @@ _LIMITS = (
     _java("recursion", "f(0); System.out.println(\"ok\"); } static int f(int n) { return f(n + 1) + 1;", "crash"),
     _java("exit-status", 'System.out.println("ok"); System.exit(7);', "crash"),
     _java("direct-memory", "List<Object> k = new ArrayList<>(); while (true) k.add(java.nio.ByteBuffer.allocateDirect(1 << 24));", "memory"),
-    _go("goroutine-bomb", "", "fmt.Print()\nfor { go func() { select {} }() }", "memory"),
+    _go("goroutine-bomb", "", "fmt.Print()\nfor { go func() { select {} }() }"),
     _go("recursion", "", "fmt.Println(f(1))", head="func f(n int) int { return f(n+1) + 1 }"),
     _go("panics", "", 'fmt.Println("ok")\npanic("x")', "crash"),
     _rust("thread-bomb", "loop { std::thread::spawn(|| loop { std::thread::park(); }); }"),

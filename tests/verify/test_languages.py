@@ -104,7 +104,7 @@ def test_javascript_that_does_not_parse_says_so(verifier: StdioVerifier) -> None
 @pytest.mark.parametrize(
     "source",
     [
-        "const lines = require('fs').readFileSync('/dev/stdin', 'utf8').split(' ');\nconsole.log(+lines[0] + +lines[1]);",
+        "const lines = require('fs').readFileSync('/dev/stdin', 'utf8').split(' ');\nconsole.log(+lines[0] + +lines[1]);",  # noqa: E501
         "import fs from 'fs';\nconst [a, b] = fs.readFileSync('/dev/stdin', 'utf8').split(' ');\nconsole.log(+a + +b);",
         "import { readFileSync } from 'node:fs';\nconst [a, b] = readFileSync('/dev/stdin', 'utf8').split(' ');\n"
         "console.log(+a + +b);",
@@ -115,7 +115,7 @@ def test_javascript_that_does_not_parse_says_so(verifier: StdioVerifier) -> None
         "import * as readline from 'readline';\nconst rl = readline.createInterface({ input: process.stdin });\n"
         "for await (const line of rl) { const [a, b] = line.split(' ').map(Number); console.log(a + b); }",
         "require('fs').readFile('/dev/stdin', 'utf8', (e, text) => console.log(eval(text.trim().replace(' ', '+'))));",
-        "require('fs').createReadStream('/dev/stdin').on('data', d => console.log(eval(`${d}`.trim().replace(' ', '+'))));",
+        "require('fs').createReadStream('/dev/stdin').on('data', d => console.log(eval(`${d}`.trim().replace(' ', '+'))));",  # noqa: E501
         "#!/usr/bin/env node\nif (require.main === module) { const [a, b] = require('fs').readFileSync(0, 'utf8')"
         ".split(' ').map(Number); process.stdout.write(`${a + b}\\n`); }",
     ],
@@ -258,7 +258,7 @@ def test_an_unknown_language_is_refused(troop: Troop, write_sweep: WriteSweep) -
     line["reference"]["language"] = "cobol"
     done = troop("plan", write_sweep([line]))
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert "reference.language: Input should be 'python', 'c', 'cpp'" in done.err
+    assert "language: Input should be 'python', 'c', 'cpp'" in done.err
 
 
 def test_the_doctor_lists_every_language(troop: Troop) -> None:
