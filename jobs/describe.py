@@ -43,7 +43,10 @@ class CellPlan(Plain):
 
 
 class TaskPlan(Plain):
-    """A task and the first prompt that a model would see; ``preset`` is all that its preset stands for."""
+    """A task and the first prompt that a model would see.
+
+    ``preset`` is all that its preset stands for; ``extraction`` the way to find answers where it is not ``kind``.
+    """
 
     task: str
     problems: int
@@ -51,10 +54,12 @@ class TaskPlan(Plain):
     first_prompt: str
     stop: tuple[str, ...] = ()
     preset: dict[str, Any] | None = None
+    extraction: str | None = None
 
     def as_lines(self) -> list[str]:
         stop = f", ends at {', '.join(map(repr, self.stop))}" if self.stop else ""
-        judged = f"{many(self.problems, 'problem')}, judged by {', '.join(self.verifiers)}{stop}"
+        found = f", extraction: {self.extraction}" if self.extraction else ""
+        judged = f"{many(self.problems, 'problem')}, judged by {', '.join(self.verifiers)}{found}{stop}"
         lines = [
             f"first prompt of {self.task} ({judged}):",
             *(f"  | {line}" for line in self.first_prompt.splitlines()),
@@ -214,6 +219,7 @@ def _cells(resolved: Resolved, remaining: Remaining) -> tuple[CellPlan, ...]:
 def _task(name: str, resolved: Resolved) -> TaskPlan:
     problems = resolved.problems[name]
     preset = next(task for task in resolved.sweep.tasks if task.title == name).from_preset
+    ways = {getattr(problem.reference, "extraction", "kind") for problem in problems}
     return TaskPlan(
         task=name,
         problems=len(problems),
@@ -221,4 +227,5 @@ def _task(name: str, resolved: Resolved) -> TaskPlan:
         first_prompt=prompt_text(problems[0]),
         stop=problems[0].stop,
         preset=preset.settings if preset else None,
+        extraction=", ".join(sorted(ways)) if ways != {"kind"} else None,
     )

@@ -8,6 +8,7 @@ from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
 VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
+Extraction = Literal["kind", "published"]
 
 
 class Limits(Plain):
@@ -93,6 +94,21 @@ class PythonReference(Limits):
 
     prefix: str = ""
     """Code in the prompt that a completion continues, such as a signature with its docstring."""
+
+    extraction: Extraction = "kind"
+    """Way to find the program in a completion: ``kind`` drops prose and repairs what has one meaning.
+
+    ``published`` does as HumanEval and MBPP do: the program is ``prefix`` and the text up to HumanEval's stop strings,
+    or without a ``prefix`` the text up to ``[DONE]``, with nothing dropped or repaired.
+    """
+
+    prelude: Literal["none", "typing", "leetcode"] | None = None
+    """Names that a candidate may use without an import: ``typing`` (`List`, `Optional`, …), ``leetcode``, ``none``.
+
+    ``leetcode`` adds what LeetCode imports (`defaultdict`, `heappush`, `inf`, `math`, …) and defines (`ListNode`,
+    `TreeNode`). Default: ``leetcode`` if the entry point is a method (`Solution.solve`), ``typing`` for ``cases``
+    without a ``prefix``, else ``none``.
+    """
 
     shared: bool = False
     """Runs candidate and test in one process, where the candidate can forge a pass: every verdict says so.

@@ -26,7 +26,7 @@ from sampling.references import (
 from sampling.theorems import theorem_name
 from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
-from verify.extract import extract_code
+from verify.extract import candidate_code
 from verify.patch.diff import extract_diff
 from verify.verdict import Status
 
@@ -162,7 +162,7 @@ def next_choice(answer: str) -> str:
 
 
 def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]:
-    program = extract_code(solution)
+    program = candidate_code(reference, solution)
     if program is None:
         return
     yield Known("no code", "", WRONG)
@@ -230,7 +230,7 @@ def fenced(program: str) -> str:
 
 def _program(solution: str, reference: PythonReference) -> tuple[str, tuple[str, ...]]:
     """Returns the program in a gold solution, and the functions in it that the tests call."""
-    program = extract_code(solution, prefix=reference.prefix, entry_point=reference.entry_point) or ""
+    program = candidate_code(reference, solution) or ""
     defined = _functions(_parsed(program))
     if reference.entry_point:
         return program, (reference.entry_point,) if reference.entry_point in defined else ()

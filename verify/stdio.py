@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sampling.problems import Problem
 from sampling.references import StdioCase, StdioReference
 from verify.compare import same_output
-from verify.extract import extract_code
+from verify.extract import candidate_code
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
 from verify.sandbox.sandbox import Code, Run, Sandbox
 from verify.verdict import NO_CODE, Status, Verdict
@@ -14,7 +14,7 @@ from verify.verdict import NO_CODE, Status, Verdict
 class StdioVerifier:
     """Runs the candidate once per case and stops at the first case that is not right."""
 
-    version = "stdio-1"
+    version = "stdio-2"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
@@ -22,7 +22,7 @@ class StdioVerifier:
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference
         assert isinstance(reference, StdioReference), f"problem {problem.id}: not a stdio problem"
-        source = extract_code(completion)
+        source = candidate_code(reference, completion)
         if source is None:
             return NO_CODE
         runs: list[Run] = []

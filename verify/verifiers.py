@@ -177,10 +177,8 @@ def candidate_text(problem: Problem, completion: str) -> str | None:
     None where the completion holds no such part.
     """
     reference = problem.reference
-    if isinstance(reference, PythonReference):
-        return extract.extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
-    if isinstance(reference, StdioReference):
-        return extract.extract_code(completion)
+    if isinstance(reference, PythonReference | StdioReference):
+        return extract.candidate_code(reference, completion)
     if isinstance(reference, PatchReference):
         return extract_diff(completion)
     if isinstance(reference, LeanReference):

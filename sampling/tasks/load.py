@@ -5,20 +5,21 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import AnswerReference, JudgeReference, Limits, PatchReference, Reference
+from sampling.references import AnswerReference, Extraction, JudgeReference, Limits, PatchReference, Reference
 from sampling.tasks.questions import Question
 from sampling.tasks.recipes import KINDS, RECIPES, Recipe
 from sampling.tasks.rows import read_rows
 from sampling.tasks.templates import Style, ask, choose_shots, read_fixed_shots, read_template, show
 from sampling.validate import parse
 
+PUBLISHED = ("humaneval", "mbpp")  # kinds whose benchmark has a rule of its own for finding the answer
 R = TypeVar("R", Question, Problem)
 
 
@@ -53,6 +54,7 @@ def load_task(
     style: Style = "base",
     prompt: Path | None = None,
     limits: Limits | None = None,
+    extraction: Extraction | None = None,
     which: Which = ALL,
 ) -> tuple[Problem, ...]:
     """Returns the problems of one file; raises BadInput with one line that names the file and what is allowed."""
@@ -60,7 +62,7 @@ def load_task(
         raise BadInput(f"{kind!r} is no kind of task; allowed: {', '.join(KINDS)}")
     place = str(path)
     if kind == "jsonl":
-        _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
+        _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits, extraction=extraction)
         problems = _slice(which.choose(_unique(_read_own_problems(place, style)), only), skip, limit)
     else:
         recipe = RECIPES[kind]
@@ -72,6 +74,7 @@ def load_task(
         examples = _Examples(kind, style, text, rows, pool, shots, read_fixed_shots(kind, prompt), which)
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.choose(free, only), skip, limit)
+        asked = [replace(row, reference=_with_extraction(kind, row.reference, extraction)) for row in asked]
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
     return check_problems(
         (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
@@ -160,6 +163,9 @@ def _slice(rows: Sequence[R], skip: int, limit: int | None) -> Sequence[R]:
 def _refuse(kind: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
+            if name == "extraction":
+                known = ", ".join(PUBLISHED)
+                raise BadInput(f"{name}: not for tasks of kind {kind!r}, whose lines give it; allowed for {known}")
             allowed = [kind for kind, recipe in RECIPES.items() if recipe.few_shot or name not in ("few_shot", "shots")]
             raise BadInput(f"{name}: not for tasks of kind {kind!r}; allowed for {', '.join(allowed)}")
 
@@ -169,6 +175,15 @@ def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     if limits is None or isinstance(reference, AnswerReference | JudgeReference):
         return reference
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
+
+
+def _with_extraction(kind: str, reference: Reference, extraction: Extraction | None) -> Reference:
+    """Returns the reference with a task's own ``extraction``; raises BadInput for a kind that has one way only."""
+    if extraction is None:
+        return reference
+    if "extraction" not in type(reference).model_fields:
+        raise BadInput(f"extraction: not for tasks of kind {kind!r}; allowed for {', '.join(PUBLISHED)}")
+    return reference.model_copy(update={"extraction": extraction})
 
 
 def _with_absolute_paths(problem: Problem, place: str) -> Problem:

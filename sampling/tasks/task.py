@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sampling.problems import Problem
-from sampling.references import Limits
+from sampling.references import Extraction, Limits
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -112,6 +112,14 @@ class TaskSpec(Plain):
     and style in sampling/tasks/prompts. Not for jsonl. Example: `prompts/mine.txt`.
     """
 
+    extraction: Extraction | None = None
+    """Way to find the answer in a completion: ``kind`` is the rules of docs/problems.md, ``published`` the benchmark's.
+
+    With ``published`` nothing is dropped or repaired: for humaneval the program is the prompt and the completion up to
+    the paper's stop strings, for mbpp the completion up to ``[DONE]``. Not for jsonl, whose lines have their own key,
+    nor for kinds without such a rule. Default: ``kind``.
+    """
+
     limits: Limits | None = None
     """Time and memory of a candidate, in place of what each problem says; a key that is not given stays as it is.
 
@@ -159,6 +167,7 @@ class TaskSpec(Plain):
             style=task.style,
             prompt=task.prompt,
             limits=task.limits,
+            extraction=task.extraction,
             which=Which(task.without or (), bool(task.shuffle)),
         )
         return (

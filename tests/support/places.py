@@ -6,3 +6,4 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples" / "demo"
 SMALL_MODEL = DEMO / "models" / "small"
 TASK_DATA = ROOT.parent / "shared" / "data" / "tasks"
+CASES = ROOT.parent / "shared" / "cases"

@@ -17,7 +17,9 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from verify.sandbox import wire
+from verify.sandbox import values, wire
+from verify.sandbox.contest import allow_limits, open_standard_files
+from verify.sandbox.kept import Kept, base_of, seed
 
 RESULT, CHANNEL = 3, 4
 MAX_MESSAGE = 1 << 24
@@ -25,6 +27,8 @@ MAX_REASON = 300
 RETURNED, RAISED, NOT_PLAIN = 0, 1, 2  # the first item of every answer
 
 MUTABLE = (list, dict, set, bytearray)
+SAME = "A"  # marks an answer that is one of the call's own arguments
+SEED, PRINTED = "seed", "printed"  # what a test's call may ask for besides the answer
 _BUFFER = 1 << 16
 
 
@@ -41,8 +45,12 @@ def run(source: str | types.CodeType, namespace: dict[str, Any], name: str) -> N
 
 
 def _load(source: str, setup: str) -> dict[str, Any]:
-    """The candidate's namespace. The task's own set-up may need names that only the test's side has."""
-    namespace = new_module("__main__")
+    """The candidate's namespace. The task's own set-up may need names that only the test's side has.
+
+    Its name is not ``__main__``: what a candidate guards by that name is its own trial, not its answer.
+    """
+    namespace = new_module("candidate")
+    sys.modules["__main__"] = sys.modules["candidate"]
     if setup:
         with contextlib.suppress(Exception):
             run(setup, namespace, "setup.py")
@@ -107,6 +115,10 @@ def run_stdio(payload: tuple[str]) -> NoReturn:
 def run_program(source: str, streams: Streams) -> int:
     """The exit code of a program; what it prints may still be buffered."""
     streams.become_standard()
+    if "/dev/" in source or "/proc/" in source:
+        open_standard_files()
+    if "setrlimit" in source:
+        allow_limits()
     namespace = new_module("__main__")
     return _exit_code(lambda: run(source, namespace, "main.py"))
 
@@ -162,6 +174,8 @@ def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -
     given: list[Any] = []
     try:
         function = _find(_load(source, setup), entry_point)
+        if isinstance(function, type):
+            function = _operated(function)
         for arguments in calls:
             given.append(_answer(function, arguments, {}))
             if given[-1][0] != RETURNED:
@@ -169,6 +183,18 @@ def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -
     except BaseException as error:  # noqa: BLE001
         given.append(described(error))
     return given
+
+
+def _operated(made: type) -> Callable[..., Any]:
+    """A class as LeetCode calls it: names of operations and a list of arguments for each give a list of results."""
+
+    def operate(names: list[str], arguments: list[list[Any]]) -> list[Any]:
+        first = names[:1] == [made.__name__]
+        subject = made(*arguments[0]) if first else made()
+        calls = list(zip(names, arguments, strict=True))[first:]
+        return [None] * first + [getattr(subject, name)(*given) for name, given in calls]
+
+    return operate
 
 
 def _answer(function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> list[Any]:
@@ -194,25 +220,45 @@ def run_serve(payload: tuple[str, str, tuple[str, ...]]) -> NoReturn:
     """Says which of the wanted names the candidate defines, then answers calls until the test goes away."""
     source, setup, wanted = payload
     functions: dict[str, Any] = {}
+    values.as_arrays = True
+    kept = Kept(RESULT, MAX_MESSAGE, lambda request: served(functions, request))
     try:
         namespace = _load(source, setup)
-        for name in wanted:
-            if name.partition(".")[0] in namespace:
-                functions[name] = _find(namespace, name)
+        names = [name for name in wanted if name.partition(".")[0] in namespace]
+        given = [_introduced(name, _find(namespace, name), functions, kept) for name in names]
+        hello = [[RETURNED, [name for name in given if name is not None]]]
     except BaseException as error:  # noqa: BLE001
         wire.send(RESULT, [described(error)])
         os._exit(0)
-    wire.send(RESULT, [[RETURNED, list(functions)]])
+    wire.send(RESULT, hello)
+    functions.update(kept.requests)
     while (request := wire.receive(RESULT, MAX_MESSAGE)) is not None:
         wire.send(RESULT, served(functions, request))
     os._exit(0)
 
 
+def _introduced(name: str, found: Any, functions: dict[str, Any], kept: Kept) -> Any:
+    """What the test is told of a name: that it can be called, the exception's base, or the value. None: nothing."""
+    if isinstance(found, type) and issubclass(found, BaseException):
+        return [name, "x", base_of(found)]
+    if callable(found):
+        functions[name] = found
+        if isinstance(found, type):
+            kept.classes.append(found)
+        return name
+    try:
+        return [name, "v", wire.encode(found)]
+    except wire.NotPlain:
+        return None
+
+
 def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
-    """One reply: the answer, and what the call changed in the arguments that it was given."""
-    name, encoded = request
+    """One reply: the answer, what the call changed in the arguments that it was given, and what it printed."""
+    name, encoded, *more = request
+    if more:
+        return _served_with(functions, [name, encoded], more[0])
     arguments, named = wire.decode(encoded)
-    answer = _answer(functions[name], arguments, named)
+    answer = _reply(functions[name], arguments, named)
     changed = []
     try:
         before, named_before = encoded[0], dict(encoded[1]["d"])
@@ -220,11 +266,38 @@ def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
             *zip(range(len(before)), arguments, before, strict=False),
             *((key, named[key], old) for key, old in named_before.items()),
         ]:
-            if type(value) in MUTABLE and (new := wire.encode(value)) != old:
+            kind = type(value)
+            if (kind in MUTABLE or kind.__name__ in values.CHANGEABLE) and (new := wire.encode(value)) != old:
                 changed.append([key, new])
     except wire.NotPlain as error:
         return [[NOT_PLAIN, str(error)[:MAX_REASON]], []]
     return [answer, changed]
+
+
+def _reply(function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> list[Any]:
+    """The answer to a test's call: a value, one of the call's own arguments, or an exception with its base."""
+    try:
+        value = function(*arguments, **named)
+        for at, argument in enumerate(arguments):
+            if value is argument and type(value) in MUTABLE:
+                return [RETURNED, {SAME: at}]
+        return [RETURNED, wire.encode(value)]
+    except wire.NotPlain as error:
+        return [NOT_PLAIN, str(error)[:MAX_REASON]]
+    except BaseException as error:  # noqa: BLE001
+        return [*described(error), base_of(type(error))]
+
+
+def _served_with(functions: dict[str, Any], request: list[Any], wishes: dict[str, Any]) -> list[Any]:
+    """A reply to a test that has seeded ``random`` or reads what is printed."""
+    if SEED in wishes:
+        seed(wire.decode(wishes[SEED]))
+    if PRINTED not in wishes:
+        return served(functions, request)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        reply = served(functions, request)
+    return [*reply, printed.getvalue()]
 
 
 # ---------------------------------------------------------------- both in one process, where a task asks for it

@@ -53,7 +53,7 @@ _TEST = "def check(candidate):\n    assert candidate([1, 2]) == [2, 1]\n    asse
 def rehearse() -> None:
     """Leaves nothing behind but filled caches."""
     kept = {name: getattr(sys, name) for name in ("stdin", "__stdin__", "stdout", "__stdout__")}
-    modules = {name: sys.modules.get(name) for name in ("__main__", "tests")}
+    modules = {name: sys.modules.get(name) for name in ("__main__", "candidate", "tests")}
     for _ in range(_TIMES):
         _calls()
         _program()
