@@ -103,14 +103,17 @@ def after_thinking(text: str) -> str:
 
 
 def _between_marks(text: str) -> str:
-    done = _DONE.search(text)
-    text = text[: done.start()] if done else text
-    begin = deque(_BEGIN.finditer(text), maxlen=1)
-    return text[begin[0].end() :].partition("[DONE]")[0] if begin else text
+    if "[DONE]" in text and (done := _DONE.search(text)):
+        text = text[: done.start()]
+    if "[BEGIN]" in text and (begin := deque(_BEGIN.finditer(text), maxlen=1)):
+        text = text[begin[0].end() :].partition("[DONE]")[0]
+    return text
 
 
 def _tagged(text: str) -> str | None:
     """Returns the text in the last pair of tags that may hold a program; None where there is none, or a fence."""
+    if ">" not in text and "]" not in text:
+        return None
     opened = deque(_TAG.finditer(text), maxlen=1)
     if not opened or _FENCE.search(text):
         return None

@@ -20,6 +20,7 @@ _LEXEME = re.compile(
     r"|(?P<comment>\#[^\n]*+)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<joined>\\\n)|(?P<line>\n)",
     re.DOTALL,
 )
+_NO_CODE = re.compile("[\0\ud800-\udfff]")
 _CLAUSE = re.compile(r"(?:else|elif|except|finally)\b")
 
 
@@ -87,4 +88,4 @@ def does_something(nodes: list[ast.stmt]) -> bool:
 
 def is_encodable(program: str) -> bool:
     """Returns True for a text that Python can compile: without a NUL, without half a surrogate pair."""
-    return "\0" not in program and not any("\ud800" <= character <= "\udfff" for character in program)
+    return _NO_CODE.search(program) is None

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from verify.sandbox import values, wire
-from verify.sandbox.contest import allow_limits, open_standard_files
+from verify.sandbox.contest import allow_limits, open_standard_files, operated
 from verify.sandbox.kept import Kept, base_of, seed
 
 RESULT, CHANNEL = 3, 4
@@ -27,6 +27,7 @@ MAX_REASON = 300
 RETURNED, RAISED, NOT_PLAIN = 0, 1, 2  # the first item of every answer
 
 MUTABLE = (list, dict, set, bytearray)
+_FIXED = (int, str, float, tuple, bool, type(None))
 SAME = "A"  # marks an answer that is one of the call's own arguments
 SEED, PRINTED = "seed", "printed"  # what a test's call may ask for besides the answer
 _BUFFER = 1 << 16
@@ -175,7 +176,7 @@ def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -
     try:
         function = _find(_load(source, setup), entry_point)
         if isinstance(function, type):
-            function = _operated(function)
+            function = operated(function)
         for arguments in calls:
             given.append(_answer(function, arguments, {}))
             if given[-1][0] != RETURNED:
@@ -183,18 +184,6 @@ def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -
     except BaseException as error:  # noqa: BLE001
         given.append(described(error))
     return given
-
-
-def _operated(made: type) -> Callable[..., Any]:
-    """A class as LeetCode calls it: names of operations and a list of arguments for each give a list of results."""
-
-    def operate(names: list[str], arguments: list[list[Any]]) -> list[Any]:
-        first = names[:1] == [made.__name__]
-        subject = made(*arguments[0]) if first else made()
-        calls = list(zip(names, arguments, strict=True))[first:]
-        return [None] * first + [getattr(subject, name)(*given) for name, given in calls]
-
-    return operate
 
 
 def _answer(function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> list[Any]:
@@ -219,37 +208,69 @@ def _send_or_say_why(given: list[Any]) -> None:
 def run_serve(payload: tuple[str, str, tuple[str, ...]]) -> NoReturn:
     """Says which of the wanted names the candidate defines, then answers calls until the test goes away."""
     source, setup, wanted = payload
-    functions: dict[str, Any] = {}
     values.as_arrays = True
-    kept = Kept(RESULT, MAX_MESSAGE, lambda request: served(functions, request))
+    wire.keep, wire.hold = _keep, _hold
     try:
-        namespace = _load(source, setup)
-        names = [name for name in wanted if name.partition(".")[0] in namespace]
-        given = [_introduced(name, _find(namespace, name), functions, kept) for name in names]
-        hello = [[RETURNED, [name for name in given if name is not None]]]
+        hello = [[RETURNED, introduced(_load(source, setup), wanted, _functions)]]
     except BaseException as error:  # noqa: BLE001
         wire.send(RESULT, [described(error)])
         os._exit(0)
     wire.send(RESULT, hello)
-    functions.update(kept.requests)
     while (request := wire.receive(RESULT, MAX_MESSAGE)) is not None:
-        wire.send(RESULT, served(functions, request))
+        wire.send(RESULT, _replied(request))
     os._exit(0)
 
 
-def _introduced(name: str, found: Any, functions: dict[str, Any], kept: Kept) -> Any:
-    """What the test is told of a name: that it can be called, the exception's base, or the value. None: nothing."""
+# The functions that a test may call by name. Kept objects are rare, so nothing is made for them before the first one.
+_functions: dict[str, Any] = {}
+_kept: list[Kept] = []
+
+
+def _kept_objects() -> Kept:
+    if not _kept:
+        classes = [function for function in _functions.values() if isinstance(function, type)]
+        _kept.append(Kept(RESULT, MAX_MESSAGE, _replied, classes))
+        _functions.update(_kept[0].requests)
+    return _kept[0]
+
+
+def _keep(value: Any) -> list[Any] | None:
+    return _kept_objects().keep(value)
+
+
+def _hold(letter: str, number: int) -> Any:
+    return _kept_objects().hold(letter, number)
+
+
+def _replied(request: list[Any]) -> list[Any]:
+    return served(_functions, request)
+
+
+def introduced(namespace: dict[str, Any], wanted: tuple[str, ...], functions: dict[str, Any]) -> list[Any]:
+    """What the test is told of the wanted names; ``functions`` gets those that it may call."""
+    told = []
+    for name in wanted:
+        if name.partition(".")[0] in namespace:
+            found = _find(namespace, name)
+            if isinstance(found, type) or not callable(found):
+                told += _told(name, found, functions)
+            else:
+                functions[name] = found
+                told.append(name)
+    return told
+
+
+def _told(name: str, found: Any, functions: dict[str, Any]) -> list[Any]:
+    """What the test is told of a class, of an exception (its built-in base), or of a value if it can cross."""
     if isinstance(found, type) and issubclass(found, BaseException):
-        return [name, "x", base_of(found)]
-    if callable(found):
+        return [[name, "x", base_of(found)]]
+    if isinstance(found, type):
         functions[name] = found
-        if isinstance(found, type):
-            kept.classes.append(found)
-        return name
+        return [name]
     try:
-        return [name, "v", wire.encode(found)]
+        return [[name, "v", wire.encode(found)]]
     except wire.NotPlain:
-        return None
+        return []
 
 
 def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
@@ -266,12 +287,15 @@ def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
             *zip(range(len(before)), arguments, before, strict=False),
             *((key, named[key], old) for key, old in named_before.items()),
         ]:
-            kind = type(value)
-            if (kind in MUTABLE or kind.__name__ in values.CHANGEABLE) and (new := wire.encode(value)) != old:
+            if _is_changeable(type(value)) and (new := wire.encode(value)) != old:
                 changed.append([key, new])
     except wire.NotPlain as error:
         return [[NOT_PLAIN, str(error)[:MAX_REASON]], []]
     return [answer, changed]
+
+
+def _is_changeable(kind: type) -> bool:
+    return kind in MUTABLE or (kind not in _FIXED and kind.__name__ in values.CHANGEABLE)
 
 
 def _reply(function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> list[Any]:

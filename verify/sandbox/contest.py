@@ -1,9 +1,10 @@
-"""What whole programs expect of a judge's machine, made for the few that mention it."""
+"""What programs for contests expect of a judge: made for the few that need it."""
 
 import builtins
 import contextlib
 import io
 import os
+from collections.abc import Callable
 from typing import Any
 
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/0": 0, "/proc/self/fd/0": 0}
@@ -40,3 +41,15 @@ def allow_limits() -> None:
             real(what, limits)
 
     vars(resource)["setrlimit"] = setrlimit
+
+
+def operated(made: type) -> Callable[..., Any]:
+    """A class as LeetCode calls it: names of operations and a list of arguments for each give a list of results."""
+
+    def operate(names: list[str], arguments: list[list[Any]]) -> list[Any]:
+        first = names[:1] == [made.__name__]
+        subject = made(*arguments[0]) if first else made()
+        calls = list(zip(names, arguments, strict=True))[first:]
+        return [None] * first + [getattr(subject, name)(*given) for name, given in calls]
+
+    return operate

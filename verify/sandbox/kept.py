@@ -27,13 +27,14 @@ ITERATOR, FUNCTION, COROUTINE, OBJECT, GIVEN = "n", "f", "c", "o", "g"
 class Kept:
     """The kept objects of one candidate."""
 
-    def __init__(self, descriptor: int, limit: int, serve: Callable[[list[Any]], list[Any]]) -> None:
+    def __init__(
+        self, descriptor: int, limit: int, serve: Callable[[list[Any]], list[Any]], classes: list[type]
+    ) -> None:
         self.objects: list[Any] = []
-        self.classes: list[type] = []
+        self.classes = classes
         self.taken: dict[int, int] = {}
         self._known: dict[int, list[Any]] = {}  # by an object's id, which stays its own as long as it is kept
         self._descriptor, self._limit, self._serve = descriptor, limit, serve
-        wire.keep, wire.hold = self.keep, self.hold
 
     @property
     def requests(self) -> dict[str, Callable[..., Any]]:

@@ -68,7 +68,8 @@ def rehearse() -> None:
 def _calls() -> None:
     answers = child.answers(_PROGRAM, "", "f", [[[3, 4, 12]], [[]]])
     wire.parse(wire.pack(answers)[4:])
-    functions: dict[str, Any] = {"f": lambda numbers: numbers.reverse() or numbers}
+    functions: dict[str, Any] = {}
+    child.introduced({"f": lambda numbers: numbers.reverse() or numbers}, ("f",), functions)
     request = wire.parse(wire.pack(["f", [wire.encode([[1, 2]]), wire.encode({})]])[4:])
     wire.pack(child.served(functions, request))
 

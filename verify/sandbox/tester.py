@@ -40,7 +40,6 @@ HOST = 5  # where the supervisor sends the next candidate's channel and a pipe f
 DESCRIPTOR_BYTES = 4
 ANCILLARY = _socket.CMSG_SPACE(2 * DESCRIPTOR_BYTES)
 MAX_HELLO = 1 << 16
-MAX_DIGITS = 4300  # of one integer in a message, which comes in another form if it is longer
 # How far the test came, told as single letters before its answer; the supervisor reads them after a time-out.
 SETUP_DONE, CANDIDATE_READY, CANDIDATE_CALLED = b"s", b"r", b"c"
 
@@ -60,12 +59,12 @@ class CandidateRaised(Exception):
 class Candidate:
     """The other process, as the test sees it: functions that take and return plain values."""
 
-    def __init__(self, wanted: tuple[str, ...]) -> None:
+    def __init__(self, wanted: tuple[str, ...], seeds: list[Any]) -> None:
         self.wanted, self.missing, self.calls = wanted, frozenset(wanted), 0
         self.failure: BaseException | None = None
         self.gave_values = False  # what goes wrong with them is the candidate's doing, even before a call
         self.raised: dict[str, type[Exception]] = {}
-        self.seeds: list[Any] = []
+        self.seeds = seeds
         own_classes = any(name[:1].isupper() and "." not in name for name in wanted)
         self.handles = Handles(self._ask, self._fail, objects=own_classes)
 
@@ -123,9 +122,11 @@ class Candidate:
         if not self.calls:
             os.write(RESULT, CANDIDATE_CALLED)
         self.calls += 1
-        wishes = self._wishes()
-        request = [name, [wire.encode(arguments), wire.encode(named)]]
-        self._send([*request, wishes] if wishes else request)
+        wishes = self._wishes() if self.seeds or sys.stdout is not sys.__stdout__ else None
+        request: list[Any] = [name, [wire.encode(arguments), wire.encode(named)]]
+        if wishes:
+            request.append(wishes)
+        self._send(request)
         message = self._receive(MAX_MESSAGE)
         while type(message) is list and len(message) == 4 and message[0] == CALL:
             self._send(self._called_back(*message[1:]))
@@ -165,13 +166,10 @@ class Candidate:
             raise CandidateGone from error
 
     def _receive(self, limit: int) -> Any:
-        sys.set_int_max_str_digits(MAX_DIGITS)
         try:
             message = wire.receive(CHANNEL, limit)
         except OSError as error:
             raise CandidateGone from error
-        finally:
-            sys.set_int_max_str_digits(0)
         if message is None:
             raise CandidateGone
         return message
@@ -247,16 +245,15 @@ def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoRe
     setup, wanted, steps, calls_check = payload
     code = marshal.loads(setup), [marshal.loads(step) for step in steps]
     host = _socket.socket(fileno=HOST)
-    dice = _random_state()
+    dice, seeds = _random_state(), _hear_seeds()
     values.as_arrays = True
     while (message := host.recvmsg(1, ANCILLARY))[0]:
         for place, descriptor in zip((RESULT, CHANNEL), received(message[1]), strict=True):
             os.dup2(descriptor, place)
             os.close(descriptor)
         _random_state(dice)
-        candidate = Candidate(wanted)
-        _hear_seeds(candidate)
-        _test_one(candidate, *code, calls_check)
+        seeds.clear()
+        _test_one(Candidate(wanted, seeds), *code, calls_check)
         for place in (CHANNEL, RESULT):  # closed, but taken: what is received next must not lie there
             os.dup2(0, place)
     os._exit(0)
@@ -278,19 +275,21 @@ def _random_state(state: Any = None) -> Any:
     return random.getstate()
 
 
-def _hear_seeds(candidate: Candidate) -> None:
-    """Lets the test's ``random.seed`` hold for the candidate too, from its next call on."""
+def _hear_seeds() -> list[Any]:
+    """Returns a list that gets each seed that the test gives to ``random``, for the candidate's next call."""
+    heard: list[Any] = []
     random: Any = sys.modules.get("random")
     if random is None:
-        return
-    real = random.Random.seed
+        return heard
+    real = random.seed
 
     def seed(value: Any = None, version: int = 2) -> None:
-        real(random._inst, value, version)
+        real(value, version)
         if version == 2 and (value is None or type(value) in (int, float, str, bytes)):
-            candidate.seeds[:] = [value]
+            heard[:] = [value]
 
     random.seed = seed
+    return heard
 
 
 def _test_one(candidate: Candidate, setup: types.CodeType, steps: list[types.CodeType], calls_check: bool) -> None:

@@ -12,6 +12,7 @@ import builtins
 import json
 import os
 import struct
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from verify.sandbox import values
 
 MAX_DEPTH = 100
 MAX_DIGITS = 1 << 18  # hexadecimal
+MAX_DECIMAL = 4300  # digits of an integer in JSON, where longer ones come in the other form
 MAX_KEYS = 200_000  # in one message
 MAX_EQUAL_HASHES = 64  # keys of one container that share their hash with another
 MAX_ITEMS_OF_ITERATOR = 100_000
@@ -70,6 +72,8 @@ def encode(value: Any, depth: int = 0) -> Any:
         return [encode(item, depth + 1) for item in value]
     if kind is tuple:
         return {"t": [encode(item, depth + 1) for item in value]}
+    if kind is dict:
+        return {"d": [encode([key, item], depth + 1) for key, item in value.items()]}
     return _encode_other(value, kind, depth)
 
 
@@ -137,7 +141,7 @@ def _encode_iterator(value: Any, depth: int) -> list[Any]:
 
 def decode(data: Any) -> Any:
     """The value of decoded JSON; raises NotPlain for anything that ``encode`` would not have written."""
-    return _Decoder().value(data, 0)
+    return _Decoder().value(data, 0) if type(data) in (list, dict) else data
 
 
 class _Decoder:
@@ -248,6 +252,12 @@ def unpack(message: bytes | bytearray) -> Any:
 
 def parse(body: bytes) -> Any:
     """JSON data that a stranger wrote; raises NotPlain."""
+    if len(body) > MAX_DECIMAL and not sys.get_int_max_str_digits():
+        sys.set_int_max_str_digits(MAX_DECIMAL)
+        try:
+            return parse(body)
+        finally:
+            sys.set_int_max_str_digits(0)
     try:
         return json.loads(body.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
