@@ -150,12 +150,18 @@ class MathReference(MathPolicy, AnswerReference):
     Every equal value is accepted: `0.5`, `\\frac{1}{2}`, `50\\%`.
     """
 
+    accept: tuple[str, ...] = ()
+    """Further right answers; one of them, or ``answer``, has to match. Example: `["0.5", "50\\%"]`."""
+
 
 class ExactReference(ExactPolicy, AnswerReference):
     """The right text of an ``exact`` problem, and how it is compared."""
 
     answer: str
     """Right text; white space around it and the kind of line ends do not count. Example: `Paris`."""
+
+    accept: tuple[str, ...] = ()
+    """Further right texts; one of them, or ``answer``, has to match. Example: `["Paris, France"]`."""
 
 
 # Files that decide which tests run and what their results are; a patch that touches one is refused.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
@@ -130,16 +130,8 @@ class TaskSpec(Plain):
     policy: MathPolicy | None = None
     """What counts as the answer and as equal to it, for ``math`` and ``exact``, in place of what each problem says.
 
-    A key that is not given stays as it is; ``accept`` belongs to a problem. Keys: docs/problems.md. Default: the
-    problems' own. Example: `{percent: strict, which: boxed}`.
+    A key that is not given stays as it is. Default: the problems' own. Example: `{percent: strict, which: boxed}`.
     """
-
-    @field_validator("policy")
-    @classmethod
-    def _no_answers(cls, policy: MathPolicy | None) -> MathPolicy | None:
-        if policy is not None and policy.accept:
-            raise ValueError("accept: right answers belong to a problem, not to a task")
-        return policy
 
     @model_validator(mode="after")
     def _preset_has_the_kind(self) -> "TaskSpec":
