@@ -1,7 +1,8 @@
 """Alternatives to Troop's sandbox, run on the same candidate.
 
-``python -I bench/others.py WAY CORE`` measures one slice for every number of seconds on its standard input. The script
-imports only what the way needs, since each imported module makes a fork more expensive.
+``python -I bench/others.py WAY CORE`` measures one slice for every number of seconds on its standard input, and
+``--programs FILE`` judges a file of programs in HumanEval's way. The script imports only what the way needs, since each
+imported module makes a fork more expensive.
 """
 
 import contextlib
@@ -32,25 +33,50 @@ def bare_fork(_: int) -> None:
 
 def process_per_sample(number: int) -> None:
     """Starts a manager and a process per sample that executes candidate and test together, as HumanEval does."""
+    assert passes(program(number), 3.0)
+
+
+def passes(source: str, limit_s: float) -> bool:
+    """Judges a program as HumanEval's ``check_correctness`` does."""
     import multiprocessing
 
     with multiprocessing.Manager() as manager:
         result = manager.list()
-        process = multiprocessing.Process(target=_execute, args=(program(number), result))
+        process = multiprocessing.Process(target=_execute, args=(source, result, limit_s))
         process.start()
-        process.join(timeout=5)
-        assert list(result) == ["passed"]
+        process.join(timeout=limit_s + 1)
+        if process.is_alive():
+            process.kill()
+        process.join()
+        return list(result) == ["passed"]
 
 
-def _execute(source: str, result: "list[str]") -> None:
+def _execute(source: str, result: "list[str]", limit_s: float) -> None:
     def timed_out(*_: object) -> None:
         raise TimeoutError
 
     signal.signal(signal.SIGALRM, timed_out)
-    signal.setitimer(signal.ITIMER_REAL, 3.0)
-    with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink):  # noqa: PTH123
-        exec(source, {})  # noqa: S102  the benchmark's own program
-    result.append("passed")
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink):  # noqa: PTH123
+            signal.setitimer(signal.ITIMER_REAL, limit_s)
+            exec(source, {})  # noqa: S102  the benchmark's own program
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        result.append("passed")
+    except BaseException as error:  # noqa: BLE001
+        result.append(f"failed: {error}")
+
+
+def judge(path: str) -> dict[str, object]:
+    """Judges the programs of a file that holds their limit and their sources; returns what it took."""
+    import resource
+
+    began = time.perf_counter()
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        limit_s, sources = json.load(file)
+    passed = [passes(source, limit_s) for source in sources]
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu_s = sum(one.ru_utime + one.ru_stime for one in used)
+    return {"cpu_s": cpu_s, "wall_s": time.perf_counter() - began, "passed": passed}
 
 
 def python_c(number: int) -> None:
@@ -99,4 +125,7 @@ def serve(act: Act, core: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(OTHERS[sys.argv[1]], int(sys.argv[2]))
+    if sys.argv[1] == "--programs":
+        print(json.dumps(judge(sys.argv[2])))
+    else:
+        serve(OTHERS[sys.argv[1]], int(sys.argv[2]))

@@ -3,7 +3,8 @@
 Every way judges the same small candidates: a function called seven times, and a program that adds two numbers. Each
 way has its own process on one core, and all ways take turns, half a second each, many times. The ceiling is the fork
 and exit of an interpreter. ``python -m bench.verify`` prints the tables. ``python -m bench.verify --soak 100000`` runs
-that many verifications in a row and prints what they leave behind.
+that many verifications in a row and prints what they leave behind. ``--humaneval FILE`` judges many candidates of
+HumanEval's problems beside HumanEval's own harness (``bench.humaneval``).
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench import others
+from bench import humaneval, others
 from bench.figures import Figure
 from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, serve
 from sampling.problems import Problem
@@ -254,6 +255,8 @@ def main(words: list[str]) -> None:
             serve(act, int(words[2]))
     elif words[:1] == ["--soak"]:
         soak(int(words[1]))
+    elif words[:1] == ["--humaneval"]:
+        print(humaneval.report(words[1], *map(int, words[2:])))
     else:
         print(report()[0])
 

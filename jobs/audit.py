@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from cluster.trial_rounds import NodeAudit, OnCount, audit_cluster, audit_here
@@ -16,7 +17,7 @@ from sampling.words import printable
 from verify.lean.verifier import LeanVerifier
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable
-from verify.trials import Audit, gold_problems, is_gold, plan_audit
+from verify.trials import Audit, gold_problems, is_gold, plan_audit, with_limits
 from verify.verdict import Status
 from verify.verifiers import Verifiers
 
@@ -103,6 +104,7 @@ def audit_sweep(
     """
     tasks = {task.title: task.load() for task in sweep.tasks}
     audit = plan_audit(tasks, most)
+    audit = replace(audit, problems=with_limits(audit.problems, sweep.verify.tier))
     if local or not (address or os.environ.get("RAY_ADDRESS")):
         check_patches(audit.problems.values())
     address = address or os.environ.get("RAY_ADDRESS")

@@ -13,7 +13,7 @@ import numpy as np
 from jobs.import_read import COUNTS, SAMPLES, Table
 from jobs.numbers.cells import Counts
 from jobs.planning import UNIT_ROWS as TEXT_ROWS
-from jobs.planning import UNKNOWN, make_block
+from jobs.planning import UNKNOWN, make_block, planned_limits
 from jobs.resolve import code_version
 from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, layer_key, problem_ids
 from jobs.store.layout import quote
@@ -158,7 +158,12 @@ def _new_problems(layers: Sequence[Layer], cells: Sequence[Cell], content: Conte
         references = tuple(by_id[name].reference_digest if by_id else UNKNOWN for name in new)
         if new:
             ids_ = tuple(new)
-            found.append(PlannedProblems(task=task, ids=ids_, prompt_digests=prompts, reference_digests=references))
+            limits = planned_limits([by_id[name] for name in new], {}) if by_id else None
+            found.append(
+                PlannedProblems(
+                    task=task, ids=ids_, prompt_digests=prompts, reference_digests=references, time_limits_s=limits
+                )
+            )
     return tuple(found)
 
 

@@ -33,7 +33,7 @@ from jobs.store.catalogue import read_problems, write_problem_ids, write_problem
 from jobs.store.commit import RunSink
 from jobs.store.compact import map_ahead
 from jobs.store.encode import NO_VERIFIER
-from jobs.store.layers import Layer, planned_units, problem_ids
+from jobs.store.layers import Layer, planned_units, problem_ids, time_limits
 from jobs.store.open import open_store, probe_store
 from jobs.store.sealed_parquet import Footer
 from jobs.store.stored_run import IMPORTED, extend_plan, list_imported, read_layers_to_extend
@@ -140,7 +140,8 @@ def _write_problems(store: Store, layers: Sequence[Layer], content: Content) -> 
             by_id = {problem.id: problem for problem in content.problems.get(part.task, ())}
             first = len(problem_ids(layers[:number], part.task))
             if by_id.keys() >= set(part.ids):
-                write_problems(store, part.task, first, [by_id[name] for name in part.ids])
+                planned = zip(part.ids, time_limits([layer], part.task), strict=True)
+                write_problems(store, part.task, first, [by_id[name].with_time_limit(limit) for name, limit in planned])
             elif UNKNOWN in part.prompt_digests:
                 write_problem_ids(store, part.task, first, part.ids)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, problem_ids
+from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, problem_ids, time_limits
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.problems import Problem
 
 UNIT_ROWS = 2048  # most samples in a unit: one to three minutes of a small model's engine
@@ -22,12 +23,14 @@ class Wanted:
     """A resolved sweep: models, problems by task, k by (model, task), and the most rows in a unit, by model.
 
     ``most_unit_rows`` holds only models whose units must be smaller than UNIT_ROWS, to stay within a spending cap.
+    ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id.
     """
 
     models: tuple[PlannedModel, ...]
     problems: Mapping[str, Sequence[Problem]]
     k: Mapping[tuple[str, str], int]
     most_unit_rows: Mapping[str, int] = field(default_factory=dict)
+    measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def extend(
@@ -38,7 +41,9 @@ def extend(
     _check_models(layers, wanted.models)
     known = {model.name for layer in layers for model in layer.models}
     models = tuple(model for model in wanted.models if model.name not in known)
-    problems = tuple(part for task, given in wanted.problems.items() if (part := _new_problems(layers, task, given)))
+    problems = tuple(
+        part for task, given in wanted.problems.items() if (part := _new_problems(layers, task, given, wanted))
+    )
     blocks = tuple(_new_blocks(layers, problems, wanted))
     if not (models or problems or blocks):
         return None
@@ -78,7 +83,9 @@ def _check_models(layers: Sequence[Layer], wanted: Sequence[PlannedModel]) -> No
         )
 
 
-def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) -> PlannedProblems | None:
+def _new_problems(
+    layers: Sequence[Layer], task: str, given: Sequence[Problem], wanted: Wanted
+) -> PlannedProblems | None:
     """Returns the problems that the plan lacks, or None; raises BadInput where a known problem has changed."""
     known: dict[str, tuple[str, str]] = {}
     for part in (part for layer in layers for part in layer.problems if part.task == task):
@@ -93,6 +100,7 @@ def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) 
             raise BadInput(
                 f"task {task}: the {changed} of problem {problem.id!r} has changed{hint}; give the sweep a new name"
             )
+    _check_time_limits(layers, task, given)
     new = [problem for problem in given if problem.id not in known]
     if not new:
         return None
@@ -101,7 +109,30 @@ def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) 
         ids=tuple(problem.id for problem in new),
         prompt_digests=tuple(problem.prompt_digest for problem in new),
         reference_digests=tuple(problem.reference_digest for problem in new),
+        time_limits_s=planned_limits(new, wanted.measured_s.get(task, {})),
     )
+
+
+def planned_limits(problems: Sequence[Problem], measured_s: Mapping[str, float]) -> tuple[float | None, ...] | None:
+    """Returns the time limits that a plan keeps for these problems; None where no problem has one."""
+    limits = tuple(measured_s.get(problem.id) or _limit_s(problem) for problem in problems)
+    return limits if any(limits) else None
+
+
+def _limit_s(problem: Problem) -> float | None:
+    return problem.reference.limit_s if isinstance(problem.reference, Limits) else None
+
+
+def _check_time_limits(layers: Sequence[Layer], task: str, given: Sequence[Problem]) -> None:
+    """Raises BadInput where a time limit is given now that differs from the plan's."""
+    planned = dict(zip(problem_ids(layers, task), time_limits(layers, task), strict=True))
+    for problem in given:
+        now, then = getattr(problem.reference, "time_limit_s", None), planned.get(problem.id)
+        if then is not None and isinstance(now, float) and now != then:
+            raise BadInput(
+                f"task {task}: time_limit_s of problem {problem.id!r} was {then:g}, is {now:g}; "
+                "give the sweep a new name"
+            )
 
 
 def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted: Wanted) -> Iterator[Block]:

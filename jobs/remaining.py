@@ -12,7 +12,7 @@ from jobs.resolve import Resolved, code_version
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.encode import NO_VERIFIER, parse_prompt
-from jobs.store.layers import Layer, Units, open_shards, planned_units, problem_ids
+from jobs.store.layers import Layer, Units, open_shards, planned_units, problem_ids, time_limits
 from jobs.store.stored_run import Committed
 from sampling.checkers import checker_digests
 from sampling.problems import Problem
@@ -47,12 +47,14 @@ def find_remaining(resolved: Resolved, layers: Sequence[Layer], done: Committed)
 
 
 def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> Tables:
-    """Returns the problems that the sweep still has, by task and problem_idx."""
+    """Returns the problems that the sweep still has, by task and problem_idx, with the plan's time limits."""
     tables = {}
     for task, problems in resolved.problems.items():
         by_id = {problem.id: problem for problem in problems}
-        names = problem_ids(layers, task)
-        tables[task] = {idx: by_id[name] for idx, name in enumerate(names) if name in by_id}
+        planned = zip(problem_ids(layers, task), time_limits(layers, task), strict=True)
+        tables[task] = {
+            idx: by_id[name].with_time_limit(limit) for idx, (name, limit) in enumerate(planned) if name in by_id
+        }
     return tables
 
 

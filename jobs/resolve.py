@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.planning import Wanted
@@ -20,11 +20,15 @@ from verify.verifiers import NO_JUDGE
 
 @dataclass(frozen=True)
 class Resolved:
-    """A sweep with its models inspected and its problems loaded."""
+    """A sweep with its models inspected and its problems loaded.
+
+    ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id.
+    """
 
     sweep: Sweep
     infos: Mapping[str, ModelInfo]
     problems: Mapping[str, tuple[Problem, ...]]
+    measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def wanted(self) -> Wanted:
@@ -32,7 +36,8 @@ class Resolved:
         models = tuple(self._planned(model) for model in self.sweep.models)
         k = {(m.name, t.title): self.sweep.k_of(m, t) for m in self.sweep.models for t in self.sweep.tasks_of(m)}
         rows = {model.name: self._most_unit_rows(model) for model in self.sweep.models}
-        return Wanted(models, self.problems, k, {name: most for name, most in rows.items() if most is not None})
+        most = {name: most for name, most in rows.items() if most is not None}
+        return Wanted(models, self.problems, k, most, self.measured_s)
 
     def _most_unit_rows(self, model: ModelSpec) -> int | None:
         problems = [problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title]]

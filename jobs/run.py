@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.messages import closing, opening
 from jobs.progress import progress_display
-from jobs.remaining import Remaining, cells_of, find_remaining, next_layer, run_version, work_of
+from jobs.remaining import Remaining, cells_of, find_remaining, next_layer, problem_tables, run_version, work_of
 from jobs.resolve import Resolved, resolve
 from jobs.store.base import Store
 from jobs.store.catalogue import write_problems
@@ -29,7 +29,9 @@ from jobs.store.sessions import new_session, read_sessions, spent_before
 from jobs.store.stored_run import SET_ASIDE, StoredRun, extend_plan, list_committed, read_layers, read_layers_to_extend
 from jobs.sweep import Sweep
 from sampling.errors import BadInput, StoreError, TroopError
+from sampling.words import many
 from verify.patch.verifier import check_patches
+from verify.trials import measure_limits, says_auto
 
 Say = Callable[[str], None]
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
@@ -60,10 +62,25 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
         say(_opening(store, _write_plan(resolved, store, remaining)))
         _compact(store, say)
         return Outcome(0, ())
-    _try_verifiers(resolved, local, say)
+    resolved = _measure_limits(resolved, read_layers_to_extend(store), say)
+    remaining = _find_remaining(resolved, store) if resolved.measured_s else remaining
+    _try_verifiers(resolved, remaining, local, say)
     with open_backend(address, local=local) as backend:
         ready = backend.prepare(work_of(resolved, remaining), resolved.sweep.stop)
         return _carry_out(resolved, store, remaining, ready, say)
+
+
+def _measure_limits(resolved: Resolved, layers: Sequence[Layer], say: Say) -> Resolved:
+    """Returns the sweep with the limits of problems that say ``auto`` and are not in the plan yet; says their span."""
+    found = {}
+    for task, problems in resolved.problems.items():
+        known = set(problem_ids(layers, task))
+        new = {problem.id: problem for problem in problems if says_auto(problem) and problem.id not in known}
+        if new:
+            found[task] = limits = measure_limits(new, resolved.sweep.verify.tier)
+            span = f", {min(limits.values()):g} to {max(limits.values()):g} s" if limits else ""
+            say(f"task {task}: time limits by gold solutions for {len(limits)} of {many(len(new), 'problem')}{span}")
+    return replace(resolved, measured_s=found) if found else resolved
 
 
 def _open(sweep: Sweep) -> Store:
@@ -135,7 +152,7 @@ def _check_job_folder(sweep: Sweep) -> None:
         raise BadInput(f"store: {sweep.store!r} would be lost with the job's folder; give s3://… or an absolute path")
 
 
-def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
+def _try_verifiers(resolved: Resolved, remaining: Remaining, local: bool, say: Say) -> None:
     """Raises BadInput for a task whose gold solutions fail, before an engine starts and wastes hours."""
     settings = resolved.sweep.verify
     if local or settings.audit:
@@ -143,7 +160,8 @@ def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
         check_lean(resolved.problems, settings.tier, else_do=elsewhere)
         check_patches(problem for problems in resolved.problems.values() for problem in problems)
     if settings.audit:
-        say(check_gold(resolved.problems, settings.audit, settings.tier))
+        limited = {task: list(table.values()) for task, table in remaining.tables.items()}
+        say(check_gold(limited, settings.audit, settings.tier))
 
 
 def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
@@ -157,19 +175,24 @@ def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
 def _write_plan(resolved: Resolved, store: Store, planned: Remaining) -> Remaining:
     """Writes the plan; returns ``planned``, or new remaining work if another driver has added a layer in between."""
     layers = write_plan(resolved, store)
-    if [layer.blocks for layer in layers] == [layer.blocks for layer in planned.layers]:
+    if _content(layers) == _content(planned.layers):
         return planned
     return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, layers)))
 
 
+def _content(layers: Sequence[Layer]) -> list[object]:
+    return [(layer.blocks, layer.problems) for layer in layers]
+
+
 def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> None:
     """Stores the problems of every layer, named by content. Runs at every start: an earlier driver may have died."""
+    tables = problem_tables(resolved, layers)
     for number, layer in enumerate(layers):
         for part in layer.problems:
-            by_id = {problem.id: problem for problem in resolved.problems.get(part.task, ())}
-            if by_id.keys() >= set(part.ids):
-                first = len(problem_ids(layers[:number], part.task))
-                write_problems(store, part.task, first, [by_id[name] for name in part.ids])
+            first = len(problem_ids(layers[:number], part.task))
+            places, table = range(first, first + len(part.ids)), tables.get(part.task, {})
+            if table.keys() >= set(places):
+                write_problems(store, part.task, first, [table[place] for place in places])
 
 
 def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:

@@ -27,6 +27,7 @@ from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
 from verify.patch.verifier import check_patches
 from verify.processes import VerifierProcesses
+from verify.trials import with_limits
 from verify.verdict import Status, Verdict
 from verify.verifiers import NO_JUDGE, Verifiers
 
@@ -128,6 +129,7 @@ def verify_samples(
     check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
     summary = Summary(check_samples(samples, by_id))
+    by_id = with_limits(by_id, tier)
     partial = out.with_name(out.name + ".partial")
     rows = read_samples(samples, by_id)
     with _translated(partial), _open_partial(partial, rows, summary) as file:

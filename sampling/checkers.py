@@ -53,9 +53,9 @@ class CustomReference(Plain):
     """Lowest score that passes. Example: `0.5`."""
 
     time_limit_s: float = Field(default=5.0, gt=0)
-    """Seconds that the function may take for one completion; more is a fault of the checker, not a wrong answer.
+    """Seconds of CPU time that the function may take for one completion, and 4 times as much wall time.
 
-    Slower machines get up to 5 times as much.
+    More is a fault of the checker, not a wrong answer.
     """
 
     memory_mb: int = Field(default=512, ge=16)

@@ -1,6 +1,6 @@
 """References: what each verifier needs to judge a problem. One model for each kind, and none is shown to a model."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,6 +8,8 @@ from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
 from sampling.formats import JsonReference, RegexReference
 from sampling.instructions import IfevalReference
+from sampling.limits import Limits, TimeLimit
+from sampling.patches import PatchReference
 from sampling.policy import ExactPolicy, MathPolicy
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
@@ -18,20 +20,6 @@ VerifierKind = Literal[
 
 
 OUTPUT_CHECKERS = ("tokens", "lines", "exact", "float", "caseless")
-
-
-class Limits(Plain):
-    """Time and memory that a candidate may use; a candidate that needs more counts as wrong."""
-
-    time_limit_s: float = Field(default=5.0, gt=0)
-    """Seconds of wall time, and of CPU time, for one run of a candidate. Example: `10`.
-
-    One run is one case of ``stdio``, and all cases or tests of ``python`` together. A machine slower than the reference
-    machine gets up to 5 times as much; wall time for which no core was free is given back, as much again at most.
-    """
-
-    memory_mb: int = Field(default=512, ge=16)
-    """Megabytes (2^20 bytes) of memory for one run of a candidate, at least 16. Example: `1024`."""
 
 
 class StdioCase(Plain):
@@ -165,102 +153,6 @@ class ExactReference(ExactPolicy, AnswerReference):
 
 
 # Files that decide which tests run and what their results are; a patch that touches one is refused.
-DECIDES_HOW_TESTS_RUN = (
-    *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg"),
-    *("tox.ini", "noxfile.py", "sitecustomize.py", "usercustomize.py", "*.pth", "*.pyc", "*.egg-info", "*.dist-info"),
-    *("pytest.py", "pytest/*", "_pytest/*", "unittest.py", "unittest/*"),
-)
-
-
-class PatchReference(Limits):
-    """A repository at a commit, tests that a patch has to make pass, and tests that it must not break.
-
-    The repository is either a ``snapshot`` or in a container ``image``; give one of them.
-    """
-
-    time_limit_s: float = Field(default=600.0, gt=0)
-    """Seconds of wall time, and of CPU time, for one run of the tests; slower machines get up to 5 times as much."""
-
-    memory_mb: int = Field(default=4096, ge=16)
-    """Megabytes (2^20 bytes) of memory for all processes of one run of the tests together."""
-
-    snapshot: str | None = Field(default=None, min_length=1)
-    """Git repository or bundle that holds ``base_commit``, on every node. Default: ``image`` is used.
-
-    A relative path starts at the folder of the problem's file. Example: `repos/calc`.
-    """
-
-    image: str | None = Field(default=None, pattern=r"^[a-z0-9][\w.:/@-]*$")
-    """Container image that has the repository at ``/testbed``; it is pulled if needed. Default: ``snapshot`` is used.
-
-    Example: `swebench/sweb.eval.x86_64.django_1776_django-11910:latest`.
-    """
-
-    base_commit: str = Field(pattern=r"^[0-9a-f]{40}$")
-    """Commit that the patch applies to: 40 hexadecimal digits in small letters."""
-
-    test_patch: str = Field(pattern=r"\S")
-    """Unified diff that adds or changes the tests; it is applied after the candidate's patch."""
-
-    fail_to_pass: tuple[str, ...] = Field(min_length=1)
-    """Tests that must pass with the patch, at least one; a candidate may not touch their files.
-
-    Names are as the runner prints them. Without any patch, at least one of them has to fail. Example:
-    `["tests/test_calc.py::test_add"]`.
-    """
-
-    pass_to_pass: tuple[str, ...] = ()
-    """Tests that pass without the patch and must still pass with it, named as in ``fail_to_pass``."""
-
-    test_command: str = Field(pattern=r"\S")
-    """Shell text that runs the tests, at the root of the tree. Example: `python -m pytest tests/test_calc.py`.
-
-    With ``control`` the name of one more file or module of tests is appended to it.
-    """
-
-    results: Literal["pytest", "unittest", "sympy"] = "pytest"
-    """Format of the test command's output: pytest's summary, unittest's verbose lines, or SymPy's ``bin/test``."""
-
-    control: bool = True
-    """Runs ten tests of Troop's own with random names among the tests; half of them have to fail.
-
-    A run in which they do not end as they must gives no results, so a patch that fakes all results does not pass. It
-    must be false with results ``sympy``, whose runner takes no further file.
-    """
-
-    environment: str | None = None
-    """Prefix of the Python installation or virtual environment that runs the tests on a ``snapshot``.
-
-    A relative path starts at the folder of the problem's file. Default: the environment that Troop runs in. An image
-    has its own.
-    """
-
-    protected: tuple[str, ...] = DECIDES_HOW_TESTS_RUN
-    """Patterns of files that a patch must not touch, because they decide which tests run or how they end.
-
-    A pattern without a slash matches a file or folder of that name anywhere, one with a slash the whole path. Default:
-    ``conftest.py``, ``pyproject.toml``, ``setup.cfg``, ``*.pth`` and their like.
-    """
-
-    repeats: int = Field(default=1, ge=1, le=99)
-    """Runs of the tests for each sample, an odd number; each test has to pass in most of them. Example: `3`.
-
-    Runs stop as soon as the result is certain.
-    """
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "PatchReference":
-        if (self.snapshot is None) == (self.image is None):
-            raise ValueError("exactly one of snapshot, image is needed")
-        if self.repeats % 2 == 0:
-            raise ValueError(f"repeats: {self.repeats} runs can be a tie; an odd number is needed")
-        if self.control and self.results == "sympy":
-            raise ValueError(
-                "control: SymPy's runner takes no further file of tests; with results sympy, set it to false"
-            )
-        return self
-
-
 class JudgeReference(Plain):
     """The right answer, a rubric, or both, by which the sweep's judge (a language model) judges."""
 
@@ -292,10 +184,12 @@ class LeanReference(Limits):
     Example: `theorem sum (a b : ℕ) : a + b = b + a`.
     """
 
-    time_limit_s: float = Field(default=60.0, gt=0)
-    """Seconds of wall time for one proof; slower machines get up to 5 times as much.
+    default_limit_s: ClassVar[float] = 60.0
 
-    Time for which no core was free is given back, as much again at most.
+    time_limit_s: TimeLimit | None = None
+    """Seconds of CPU time for one proof, all threads together. Default: 60.
+
+    Wall time may be 4 times as much. `auto` is 10 times what the gold proof uses, at least 0.5 s.
     """
 
     memory_mb: int = Field(default=4096, ge=16)

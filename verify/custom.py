@@ -13,7 +13,7 @@ from sampling.checkers import CustomReference, Function
 from sampling.problems import Problem
 from verify.checker_call import call_score
 from verify.extract import MAX_TEXT
-from verify.sandbox.limits import Quota, time_scale
+from verify.sandbox.limits import Quota
 from verify.sandbox.sandbox import Sandbox
 from verify.verdict import Status, Verdict
 
@@ -35,7 +35,7 @@ class CustomVerifier:
             return Verdict(Status.FAULT, reason=f"the checker's file {reference.path} was not read")
         function = reference.found
         given = arguments(function, reference, problem, completion)
-        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb)
+        quota = Quota.from_cpu(reference.time_limit_s, reference.memory_mb)
         run, score, trouble = call_score(self.sandbox, reference.source, function, given, quota)
         if score is None:
             return Verdict.on_runs([run], self.sandbox.tier, Status.FAULT, f"the checker {reference.path}: {trouble}")

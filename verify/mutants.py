@@ -18,15 +18,9 @@ from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
 from sampling.formats import JsonReference, RegexReference
 from sampling.instructions import IfevalReference
+from sampling.patches import PatchReference
 from sampling.problems import Problem
-from sampling.references import (
-    AnswerReference,
-    JudgeReference,
-    LeanReference,
-    PatchReference,
-    PythonReference,
-    StdioReference,
-)
+from sampling.references import AnswerReference, JudgeReference, LeanReference, PythonReference, StdioReference
 from sampling.theorems import theorem_name
 from verify.compare import same_output
 from verify.extract import extract_code
@@ -36,7 +30,7 @@ from verify.verdict import Status
 
 GOLD = "gold"
 WRONG = frozenset(Status) - {Status.PASS, Status.FAULT}
-LIMIT_S, LIMIT_MB = 1.0, 256  # of programs that run into a limit; small, as they only show that there is a limit
+LIMIT_S, LIMIT_MB = 0.5, 256  # of programs that run into a limit; small, as they only show that there is a limit
 
 _ALWAYS_EQUAL = """
 class _Same:
@@ -122,7 +116,7 @@ def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
     if not isinstance(reference, StdioReference | PythonReference):
         return
     for status, body in _BREAKERS.items():
-        seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
+        seconds = LIMIT_S if status is Status.TIMEOUT else 20 * LIMIT_S
         limits = {"time_limit_s": seconds, "memory_mb": min(LIMIT_MB, reference.memory_mb)}
         limited = problem.model_copy(update={"reference": reference.model_copy(update=limits)})
         if isinstance(reference, StdioReference):

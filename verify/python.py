@@ -16,7 +16,7 @@ from sampling.references import PythonReference
 from verify.compare import same_value
 from verify.extract import extract_code
 from verify.sandbox import wire
-from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
+from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
 from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled, mentions_numpy
 from verify.sandbox.warm import Checks
 from verify.verdict import NO_CODE, SHARED_NOTE, Status, Verdict
@@ -38,7 +38,7 @@ class ProblemTests:
 class PythonVerifier:
     """Checks functions by calls, test source or asserts."""
 
-    version = "python-1"
+    version = "python-2"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
@@ -69,7 +69,7 @@ class PythonVerifier:
 
     def _run(self, code: Code, tests: ProblemTests) -> tuple[Execution, Status, str]:
         reference = tests.reference
-        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, tests.output_bytes)
+        quota = Quota.from_cpu(reference.limit_s, reference.memory_mb, tests.output_bytes)
         if reference.cases is not None:
             run = self.sandbox.call_cases(code, reference.entry_point or "", [c.args for c in reference.cases], quota)
             return run, *_compare(reference, run)

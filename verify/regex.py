@@ -7,7 +7,7 @@ from sampling.formats import RegexReference
 from sampling.problems import Problem
 from verify.answers import clean
 from verify.extract import after_thinking
-from verify.sandbox.limits import Quota, time_scale
+from verify.sandbox.limits import Quota
 from verify.sandbox.sandbox import Code, Sandbox
 from verify.verdict import Status, Verdict
 
@@ -31,7 +31,7 @@ class RegexVerifier:
         if not answer or len(answer) > MAX_TEXT:
             return Verdict(Status.INVALID, f"an answer of more than {MAX_TEXT:,} characters" if answer else "no answer")
         flags = 0 if reference.case else 2  # re.IGNORECASE
-        quota = Quota(LIMIT_S * time_scale(), MEMORY_MB)
+        quota = Quota.from_cpu(LIMIT_S, MEMORY_MB)
         run = self.sandbox.call_cases(Code(_MATCH), "match", [[reference.pattern, flags, answer]], quota)
         kept = clean(answer) if len(answer) <= MAX_ANSWER else None
         if run.status is not None or len(run.answers) != 1 or type(run.answers[0]) is not bool:

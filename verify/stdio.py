@@ -7,7 +7,7 @@ from sampling.references import StdioCase, StdioReference
 from verify.checker_call import call_check
 from verify.compare import same_output
 from verify.extract import extract_code
-from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
+from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
 from verify.sandbox.sandbox import Code, Execution, Sandbox
 from verify.verdict import NO_CODE, Status, Verdict
 
@@ -44,7 +44,8 @@ class StdioVerifier:
             return run.status, run.reason
         if reference.checker.endswith(".py"):
             given = (case.stdin, run.output, case.stdout)
-            _, same, trouble = call_check(self.sandbox, reference.checker_source, given, _quota(reference, case))
+            quota = _quota(reference, case, least_s=reference.default_limit_s)
+            _, same, trouble = call_check(self.sandbox, reference.checker_source, given, quota)
             if same is None:
                 return Status.FAULT, f"the checker {reference.checker}: {trouble}"
         else:
@@ -52,7 +53,10 @@ class StdioVerifier:
         return None if same else (Status.FAIL, "wrong output")
 
 
-def _quota(reference: StdioReference, case: StdioCase) -> Quota:
-    """Limits of one case; twice the right output is allowed, so that a wrong output is told from an endless one."""
+def _quota(reference: StdioReference, case: StdioCase, least_s: float = 0.0) -> Quota:
+    """Limits of one case; twice the right output is allowed, so that a wrong output is told from an endless one.
+
+    A checker is given ``least_s``: a short limit is meant for candidates.
+    """
     output = DEFAULT_OUTPUT + 2 * len(case.stdout.encode("utf-8", "surrogatepass"))
-    return Quota(reference.time_limit_s * time_scale(), reference.memory_mb, output)
+    return Quota.from_cpu(max(reference.limit_s, least_s), reference.memory_mb, output)

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from sampling.checkers import checker_digests
 from sampling.errors import BadInput, VerifierFault
+from sampling.patches import PatchReference
 from sampling.problems import Problem
-from sampling.references import LeanReference, PatchReference, PythonReference, StdioReference
+from sampling.references import LeanReference, PythonReference, StdioReference
 from verify import extract
 from verify.choice import ChoiceVerifier
 from verify.custom import CustomVerifier

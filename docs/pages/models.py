@@ -1,7 +1,7 @@
 """Tables of pydantic models: one row a field, with its type, its default and its docstring."""
 
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AwareDatetime, BaseModel
@@ -54,8 +54,8 @@ def _kind(annotation: Any) -> str:
         return "list of " + ", ".join(_kind(part) for part in arguments if part is not ...)
     if origin is dict:
         return f"mapping of {_kind(arguments[0])} to {_kind(arguments[1])}"
-    if origin is not None and hasattr(annotation, "__metadata__"):
-        return _kind(origin)
+    if origin is Annotated:
+        return _kind(arguments[0])
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
     return _PLAIN.get(annotation) or str(getattr(annotation, "__name__", annotation))

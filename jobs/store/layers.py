@@ -33,6 +33,13 @@ class PlannedProblems(Plain):
     reference_digests: tuple[str, ...]
     """Digest of each reference; a changed one is refused, since it changes the verdicts."""
 
+    time_limits_s: tuple[float | None, ...] | None = None
+    """Time limit of each problem in seconds, as it was given, measured, or the default of its kind at the time.
+
+    None for a problem that has none, and in plans made before this field: there a limit that was not given is 5 s, 60 s
+    for a proof and 600 s for a patch.
+    """
+
 
 class PlannedModel(Plain):
     """A model as it was when it was first planned."""
@@ -171,6 +178,12 @@ def layer_key(number: int) -> str:
 def problem_ids(layers: Sequence[Layer], task: str) -> list[str]:
     """Returns the ids of a task's problems, by problem_idx."""
     return [name for layer in layers for part in layer.problems if part.task == task for name in part.ids]
+
+
+def time_limits(layers: Sequence[Layer], task: str) -> list[float | None]:
+    """Returns the time limits of a task's problems by problem_idx; None where the plan holds none."""
+    parts = [part for layer in layers for part in layer.problems if part.task == task]
+    return [limit for part in parts for limit in part.time_limits_s or [None] * len(part.ids)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
+from sampling.limits import Limits
+from sampling.patches import PatchReference
 from sampling.policy import MathPolicy, TextPolicy
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import REFERENCES, Limits, PatchReference, Reference
+from sampling.references import REFERENCES, Reference
 from sampling.tasks.checkers import with_checkers
 from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question
@@ -177,6 +179,8 @@ def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     """Returns the reference with the limits that a task gives; references by answer have none."""
     if limits is None or not isinstance(reference, Limits):
         return reference
+    if limits.time_limit_s == "auto" and isinstance(reference, PatchReference):
+        raise BadInput("limits.time_limit_s: 'auto' is not for tasks of kind 'swebench'; give seconds of wall time")
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
 
 

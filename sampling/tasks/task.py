@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
-from sampling.references import Limits
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -124,7 +124,7 @@ class TaskSpec(Plain):
     """Time and memory of a candidate, in place of what each problem says; a key that is not given stays as it is.
 
     Kinds that compare answers (gsm8k, math) have no candidate and ignore it. Not for jsonl, whose lines have their own
-    limits. Example: `{time_limit_s: 10}`.
+    limits. Example: `{time_limit_s: auto}`, which is 10 times the gold solution's CPU time.
     """
 
     policy: MathPolicy | None = None

@@ -134,7 +134,7 @@ def test_programs_for_each_limit() -> None:
     assert [known.check for _, known in limit_breakers(stdio)] == ["limit: timeout", "limit: memory", "limit: output"]
     function = problem("python", {**CASES, "time_limit_s": 60}, None)
     (asleep, sleeper), _ = limit_breakers(function)
-    assert (asleep.reference.time_limit_s, function.reference.time_limit_s) == (1, 60)  # type: ignore[union-attr]
+    assert (asleep.reference.time_limit_s, function.reference.time_limit_s) == (0.5, 60)  # type: ignore[union-attr]
     assert extract_code(sleeper.text, entry_point="f").startswith("def f(*args, **named):\n")  # type: ignore[union-attr]
     assert list(limit_breakers(problem("math", {"answer": "1"}, "1"))) == []
 

@@ -5,10 +5,11 @@ import os
 import re
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+_PROCESS_CLOCK = 2  # of clock_getcpuclockid(3): the run time of all threads, those that have ended included
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 _PSS = re.compile(r"^Pss: +(\d+) kB", re.MULTILINE)
@@ -30,7 +31,20 @@ def usage(pid: int) -> Usage:
     """Sums the usage of ``pid`` and its descendants; a process that has ended counts nothing."""
     members = tree(pid)
     waited_s = sum(_waited_s(thread) for member in members for thread in _threads(member))
-    return Usage(sum(map(_cpu_s, members)), waited_s, sum(map(_memory_mb, members)))
+    return Usage(sum(map(cpu_s, members)), waited_s, sum(map(_memory_mb, members)))
+
+
+def cpu_s(pid: int) -> float:
+    """Returns the CPU seconds that all threads of one process have used; 0 for a process that has ended."""
+    try:
+        return time.clock_gettime(~pid << 3 | _PROCESS_CLOCK)
+    except OSError:
+        return 0.0
+
+
+def tree_cpu_s(pid: int) -> float:
+    """Sums the CPU seconds of ``pid`` and its descendants."""
+    return sum(map(cpu_s, tree(pid)))
 
 
 def memory_mb(pid: int) -> float:
@@ -82,11 +96,6 @@ def _threads(pid: int) -> list[Path]:
         return list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return []
-
-
-def _cpu_s(pid: int) -> float:
-    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / _TICKS
 
 
 def _memory_mb(pid: int) -> float:

@@ -7,7 +7,7 @@ Every tier but ``none`` promises (``docs/sandbox.md`` names the test behind each
 - network: none, and no socket but a stream pair with itself;
 - processes: no other one is seen, traced, signalled or started;
 - secrets: none in the environment, in inherited memory or behind a descriptor; nothing of an earlier sample;
-- limits: wall and CPU time, memory, output, file size, threads and descriptors; the end comes within a quarter of a
+- limits: CPU and wall time, memory, output, file size, threads and descriptors; the end comes within a quarter of a
   second of the limit, and nothing survives it;
 - verdicts: returned values and output are only data, decoded within bounds and judged in another process; candidate
   code cannot reach ``fault``;
@@ -24,7 +24,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,6 +69,9 @@ class Code:
     @property
     def needs_numpy(self) -> bool:
         return mentions_numpy(self.source) or mentions_numpy(self.setup)
+
+
+_NO_CODE = Code("")
 
 
 class Raised(Exception):
@@ -179,14 +182,20 @@ class Sandbox:
         return _describe(ended, problem, answers=answers)
 
     def _run_test(self, code: Code, test: Checks, quota: Quota) -> Execution:
-        """Repeats a bad end with a new test process if the first had met other candidates, which may have caused it."""
-        run, met_others = self._meet(code, test, quota)
-        if met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
+        """Repeats a bad end with a new test process if the first had met other candidates, which may have caused it.
+
+        Time that ran out before the task's set-up was done is the candidate's fault if the set-up alone ends in time.
+        """
+        run, meeting = self._meet(code, test, quota)
+        if meeting.met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
             self._test_process(test.needs_numpy).retire()
-            run, _ = self._meet(code, test, quota)
+            run, meeting = self._meet(code, test, quota)
+        if run.status is Status.TIMEOUT and not meeting.said:
+            alone, _ = self._meet(_NO_CODE, test, quota)
+            return alone if alone.status is Status.FAULT else run
         return run
 
-    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Execution, bool]:
+    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Execution, Meeting]:
         candidate, tester = self._supervisor("candidate", code.needs_numpy), self._test_process(test.needs_numpy)
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -194,11 +203,13 @@ class Sandbox:
             ours.close()
             meeting = tester.meet(test, quota, theirs, candidate)
         verdict = _test_verdict(meeting, quota)
+        ended = candidate.wait(quota) if verdict is None else candidate.end()
+        ended = replace(ended, cpu_s=ended.cpu_s + meeting.cpu_s)
         if verdict is None:
-            ended = candidate.wait(quota)
             verdict = ended.problem(quota) or (Status.CRASH, "ended before the test did")
-            return _describe(ended, verdict), meeting.met_others
-        return _describe(candidate.end(), verdict), meeting.met_others
+        elif verdict[0] not in (Status.FAULT, Status.TIMEOUT):
+            verdict = quota.over_cpu(ended.cpu_s) or verdict
+        return _describe(ended, verdict), meeting
 
     def _test_process(self, needs_numpy: bool) -> TestProcess:
         supervisor = self._supervisor("test", needs_numpy)
@@ -267,7 +278,8 @@ def _test_verdict(meeting: Meeting, quota: Quota) -> tuple[Status, str] | None:
 
     Progress comes in letters: s (set-up done), r (candidate loaded), c (candidate called). An end before c is the
     task's fault. An end between s and r is the candidate's, for the test only waits then. Loading may use up most of
-    the time, so a test that runs out of it before c has hung only if it was busy itself.
+    the time, so a test that runs out of it between r and c has hung only if it was busy itself. Before s, only a
+    candidate that used time itself can be the cause.
     """
     progress, _, answer = meeting.said.partition(b"\n")
     problem = meeting.ended.problem(quota) if meeting.ended else None
@@ -280,9 +292,12 @@ def _test_verdict(meeting: Meeting, quota: Quota) -> tuple[Status, str] | None:
             return None if status == "gone" else _name_memory(Status(status), reason)
     if b"c" in progress or (progress == b"s" and problem[0] is not Status.TIMEOUT):
         return problem
-    idle = meeting.ended is None or meeting.ended.cpu_s < quota.wall_s / 2
-    if problem[0] is Status.TIMEOUT and (progress == b"s" or (progress and idle)):
-        return Status.TIMEOUT, f"still loading after {quota.wall_s:.3g} s"
+    if progress:
+        loading = progress == b"s" or meeting.cpu_s < quota.most_cpu_s / 2
+    else:
+        loading = meeting.candidate_s >= quota.most_cpu_s / 10
+    if problem[0] is Status.TIMEOUT and loading:
+        return Status.TIMEOUT, f"still loading: {problem[1]}"
     return Status.FAULT, f"the task's own code: {problem[1]} before it called the candidate"
 
 

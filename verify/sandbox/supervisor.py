@@ -20,6 +20,7 @@ from verify.sandbox.channels import Stream, Writer, memory_file
 from verify.sandbox.confinement import READY, Profile
 from verify.sandbox.launch import StartFailed, start
 from verify.sandbox.limits import MEGABYTE, Deadline, Ended, Quota
+from verify.sandbox.process_tree import cpu_s
 from verify.sandbox.zygote import CONFINED, KILL_ORDER, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK
 from verify.verdict import Status
 
@@ -49,9 +50,9 @@ class ZygoteDied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that a process ran, and seconds that it waited for a core."""
+    """CPU seconds that all threads of a process have used, and seconds that its first one waited for a core."""
 
-    ran_s: float = 0.0
+    cpu_s: float = 0.0
     waited_s: float = 0.0
 
 
@@ -64,6 +65,7 @@ class Supervisor:
         self._serial = 0
         self._began = 0.0
         self._before = Times()
+        self._child = 0  # the running child's pid, once it was looked for
         self.running = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kill_reader, self._kill = os.pipe2(os.O_CLOEXEC)
@@ -99,7 +101,7 @@ class Supervisor:
 
     def start(self, mode: str, payload: Any, descriptors: Sequence["int | Writer"], quota: Quota) -> None:
         """Forks a child that runs ``payload`` in ``mode`` with these descriptors. Raises ZygoteDied."""
-        limits = (quota.memory_mb * MEGABYTE, quota.cpu_limit_s)
+        limits = (quota.memory_mb * MEGABYTE, quota.last_resort_s)
         request = marshal.dumps((mode, limits, payload))
         sent = [item if isinstance(item, int) else item.fileno() for item in descriptors]
         with contextlib.ExitStack() as stack:
@@ -109,7 +111,7 @@ class Supervisor:
                 request = marshal.dumps((mode, limits, None))
                 sent.append(large)
             self._serial += 1
-            self._began, self._before = time.monotonic(), Times()
+            self._began, self._before, self._child = time.monotonic(), Times(), 0
             try:
                 socket.send_fds(self._control, [request], sent)
             except OSError as error:
@@ -123,7 +125,7 @@ class Supervisor:
     def wait(self, quota: Quota, streams: Iterable[Stream] = (), partners: Sequence["Supervisor"] = ()) -> Ended:
         """Waits for the child's end, by itself or at its limit of time or output. Raises ZygoteDied.
 
-        Time in which the child or one of its ``partners`` found no free core is given back (``Deadline``).
+        The times of the child and of its ``partners`` count together.
         """
         readers = {stream.descriptor: stream for stream in streams}
         if self._patience.poll(PATIENCE_MS):  # most are done by then, and what they wrote still lies in the pipe
@@ -142,19 +144,19 @@ class Supervisor:
         poll = select.poll()
         for descriptor in (self._control.fileno(), *readers):
             poll.register(descriptor, select.POLLIN)
-        deadline = Deadline(self._began, quota.wall_s, lambda: sum(one.waited_s() for one in (self, *partners)))
-        stopped: Status | None = None
+        deadline = self._deadline(quota, (self, *partners))
+        stopped: tuple[Status, str] | None = None
         while True:
             left = deadline.left_s()
             if not left:
                 if stopped:
                     raise ZygoteDied("the fork server does not answer")
-                stopped, deadline = Status.TIMEOUT, self._order_end()
+                stopped, deadline = (Status.TIMEOUT, deadline.exceeded), self._order_end()
             for descriptor, _ in poll.poll(left * 1000 + 1):
                 if descriptor not in readers:
                     return self._collect(readers.values(), stopped)
                 if not readers[descriptor].read() and not stopped:
-                    stopped, deadline = Status.OUTPUT, self._order_end()
+                    stopped, deadline = _too_much(readers[descriptor]), self._order_end()
                 if stopped or not readers[descriptor].open:
                     if until is not None and not stopped:
                         return None
@@ -171,13 +173,22 @@ class Supervisor:
         finally:
             self._control.settimeout(None)
 
+    def _deadline(self, quota: Quota, runs: Sequence["Supervisor"]) -> Deadline:
+        return Deadline(
+            self._began,
+            quota.wall_s,
+            quota.most_cpu_s,
+            lambda: sum(run.cpu_s() for run in runs),
+            lambda: sum(run.waited_s() for run in runs),
+        )
+
     def _order_end(self) -> Deadline:
         """Orders the child's end, and returns when it has to have come."""
         with contextlib.suppress(OSError):
             os.write(self._kill, KILL_ORDER.pack(self._serial))
         return Deadline(time.monotonic(), KILL_S)
 
-    def _collect(self, streams: Iterable[Stream], stopped: Status | None) -> Ended:
+    def _collect(self, streams: Iterable[Stream], stopped: tuple[Status, str] | None) -> Ended:
         """Receives how the child ended, and the rest of what it wrote. Raises ZygoteDied."""
         try:
             report = self._control.recv(64)
@@ -189,28 +200,41 @@ class Supervisor:
         for stream in streams:  # the child has ended: all that it wrote is there
             while stream.open and not stopped:
                 if not stream.read():
-                    stopped = Status.OUTPUT
+                    stopped = _too_much(stream)
         status, user_s, system_s, peak_kib, stage = RESULT.unpack(report)
         wall_s = time.monotonic() - self._began
-        cpu_s = user_s + system_s - self._before.ran_s
-        return Ended(status, cpu_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped)
+        used_s = user_s + system_s - self._before.cpu_s
+        return Ended(status, used_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped)
+
+    def cpu_s(self) -> float:
+        """Returns the CPU seconds that the running child has used in its present piece of work."""
+        child = self._known_child()
+        return max(cpu_s(child) - self._before.cpu_s, 0.0) if child else 0.0
 
     def waited_s(self) -> float:
         """Returns the seconds for which the running child, in its present piece of work, waited for a core."""
-        return self._times().waited_s - self._before.waited_s
+        return max(_waited_s(self._known_child()) - self._before.waited_s, 0.0)
 
-    def _times(self) -> "Times":
-        """Reads the running child's times; zeros where the kernel does not tell."""
-        try:
-            words = Path(f"/proc/{self.child_pid()}/schedstat").read_text(encoding="ascii").split()
-            return Times(int(words[0]) / 1e9, int(words[1]) / 1e9)
-        except (OSError, IndexError, ValueError):
-            return Times()
+    def _times(self) -> Times:
+        """Reads the running child's times; zeros where there is none."""
+        child = self._known_child()
+        return Times(cpu_s(child), _waited_s(child)) if child else Times()
+
+    def _known_child(self) -> int:
+        """Returns the running child's pid, looked for once; 0 before it was forked."""
+        if not self._child:
+            with contextlib.suppress(OSError, IndexError):
+                self._child = self.child_pid()
+        return self._child
 
     def child_pid(self) -> int:
         """Returns the running child's pid as this process sees it; raises OSError or IndexError if none runs."""
         pid = self._process.pid
         return _children(_children(pid)[0] if self.tier == "isolated" else pid)[0]
+
+
+def _too_much(stream: Stream) -> tuple[Status, str]:
+    return Status.OUTPUT, f"more than {stream.limit} bytes of output"
 
 
 def _profile(tier: str) -> Profile:
@@ -235,3 +259,11 @@ def _max_processes(tier: str) -> int:
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def _waited_s(pid: int) -> float:
+    """Returns the seconds for which a process's first thread waited for a core; 0 where the kernel does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0

@@ -16,7 +16,7 @@ from verify.sandbox.confinement import Profile
 from verify.sandbox.launch import StartFailed, start
 from verify.sandbox.limits import Deadline, Quota
 from verify.sandbox.namespaces import shown_at
-from verify.sandbox.process_tree import Usage, has_ended, kill_tree, memory_mb, usage
+from verify.sandbox.process_tree import Usage, has_ended, kill_tree, memory_mb, tree_cpu_s, usage
 from verify.sandbox.supervisor import SCRATCH_MB
 from verify.sandbox.tiers import AUTO, TierUnavailable, tiers_to_try
 from verify.verdict import Status
@@ -93,7 +93,13 @@ class Tool:
         """Returns the answer up to its blank line. Raises Stopped, after which the program has to be closed."""
         pid = self._process.pid
         before, began, self._peak_mb = usage(pid), time.monotonic(), 0.0
-        deadline = Deadline(began, quota.wall_s, lambda: usage(pid).waited_s - before.waited_s)
+        deadline = Deadline(
+            began,
+            quota.wall_s,
+            quota.most_cpu_s,
+            lambda: tree_cpu_s(pid) - before.cpu_s,
+            lambda: usage(pid).waited_s - before.waited_s,
+        )
         try:
             return self._exchange(memoryview(request), quota, before, deadline)
         finally:
@@ -112,7 +118,7 @@ class Tool:
         while not reply.endswith(b"\n\n"):
             left = deadline.left_s()
             if not left:
-                raise Stopped(Status.TIMEOUT, f"more than {quota.wall_s:.3g} s")
+                raise Stopped(Status.TIMEOUT, deadline.exceeded)
             for descriptor, _ in poll.poll(min(left, TICK_S) * 1000):
                 if descriptor == self._stdin:
                     request = self._write(request)

@@ -29,11 +29,17 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """The outcome of one candidate: the test process's end (None if it goes on), its words, others met before."""
+    """The outcome of one candidate: the test process's end (None if it goes on), its words, others met before.
+
+    ``cpu_s`` is what the test process used for this candidate. ``candidate_s`` is what the candidate had used when the
+    test process ended; 0 if it goes on.
+    """
 
     ended: Ended | None
     said: bytes
     met_others: bool
+    cpu_s: float
+    candidate_s: float
 
 
 class TestProcess:
@@ -59,9 +65,10 @@ class TestProcess:
             channel.close()
             writer.close()
             ended = self._supervisor.wait_closed(quota, stream, [candidate])
+        cpu_s, candidate_s = (ended.cpu_s, candidate.cpu_s()) if ended else (self._supervisor.cpu_s(), 0.0)
         if ended is not None or b"MemoryError" in stream.data:
             self.retire()
-        return Meeting(ended, bytes(stream.data), met_others)
+        return Meeting(ended, bytes(stream.data), met_others, cpu_s, candidate_s)
 
     def retire(self) -> None:
         """Ends the process. The next candidate meets a new one."""
@@ -80,7 +87,7 @@ class TestProcess:
         self._host, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         payload = (test.setup, test.wanted, list(test.steps), test.calls_check)
         with theirs:
-            lasting = replace(quota, cpu_s=quota.cpu_limit_s * CANDIDATES)
+            lasting = replace(quota, cpu_s=quota.most_cpu_s * CANDIDATES)
             self._supervisor.start("test", payload, [theirs.fileno()], lasting)
         self._holds, self._left = (test, quota), CANDIDATES
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sampling.references import LeanReference, Limits, PatchReference, PythonReference, StdioReference
+from sampling.limits import Limits
+from sampling.patches import PatchReference
+from sampling.references import LeanReference, PythonReference, StdioReference
 from tests.attacks.test_attacks import CLASSES, RUNS
 from tests.support.places import ROOT
 from verify.lean import verifier as lean
@@ -52,10 +54,10 @@ def test_every_class_of_attacks_is_named() -> None:
     [("`stdio`, `python`", Limits), ("`lean`", LeanReference), ("`patch`", PatchReference)],
 )
 def test_default_limits_are_those_of_the_code(verifiers: str, reference: type[Limits]) -> None:
-    seconds, megabytes = (reference.model_fields[name].default for name in ("time_limit_s", "memory_mb"))
+    seconds, megabytes = reference.default_limit_s, reference.model_fields["memory_mb"].default
     assert row(verifiers, f"{seconds:g}", str(megabytes)) in PAGE
     for kind in (StdioReference, PythonReference):
-        assert kind.model_fields["time_limit_s"].default == Limits.model_fields["time_limit_s"].default
+        assert kind.default_limit_s == Limits.default_limit_s
         assert kind.model_fields["memory_mb"].default == Limits.model_fields["memory_mb"].default
 
 

@@ -13,7 +13,7 @@ import pytest
 from sampling.errors import BadInput
 from tests.support.places import ROOT
 from verify.sandbox import supervisor, tiers
-from verify.sandbox.limits import Quota, time_scale
+from verify.sandbox.limits import Quota
 from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled
 from verify.sandbox.warm import Checks
 from verify.verdict import Status
@@ -361,7 +361,3 @@ def test_a_tier_that_does_not_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tiers, "_TRIES", "def try_all():\n    return ['read /etc/passwd']\n")
     with pytest.raises(tiers.TierUnavailable, match="read /etc/passwd"):
         Sandbox("confined")
-
-
-def test_slow_machines_get_more_time() -> None:
-    assert 1.0 <= time_scale() <= 5.0
