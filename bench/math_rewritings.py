@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sampling.problems import Problem
-from sampling.references import AnswerReference
+from sampling.references import MathReference
 from sampling.tasks.load import load_task
-from verify.answers import as_number, normalise
-from verify.math import MathVerifier
+from verify.math.notation import as_number, normalise
+from verify.math.verifier import MathVerifier
 
 _SIMPLE_FRACTION = re.compile(r"\\d?frac\{(?P<top>[^{}]*)\}\{(?P<bottom>[^{}]*)\}")
 _UNITS = re.compile(r"(?:\^\\circ|\\(?:text|mbox)\{ [^{}]*\}(?:\^[23])?)$")
@@ -168,7 +168,7 @@ def strangers(problems: Sequence[Problem]) -> Iterator[Rewritten]:
 
 
 def answer_of(problem: Problem) -> str:
-    assert isinstance(problem.reference, AnswerReference)
+    assert isinstance(problem.reference, MathReference)
     return problem.reference.answer
 
 

@@ -9,6 +9,7 @@ from sampling.checkers import CustomReference
 from sampling.choices import ChoiceReference
 from sampling.formats import JsonReference, RegexReference
 from sampling.instructions import IfevalReference
+from sampling.policy import ExactPolicy, MathPolicy
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
@@ -160,14 +161,27 @@ class PythonReference(Limits):
 
 
 class AnswerReference(Plain):
-    """The right answer of a ``math`` or ``exact`` problem."""
+    """The right answer of a problem."""
 
     answer: str
-    """Right answer: a number or LaTeX for ``math``, the whole text for ``exact``.
+    """Right answer: one letter or digit; brackets around it and its case do not count. Example: `B`."""
 
-    ``math`` accepts every equal value (`1/2`, `0.5`, `\\frac{1}{2}`). ``exact`` ignores white space around the text
-    and the kind of line ends.
+
+class MathReference(MathPolicy, AnswerReference):
+    """The right answer of a ``math`` problem, and how answers are found and compared with it."""
+
+    answer: str
+    """Right answer, as in a textbook: a number, a formula in LaTeX, a list, an equation, a word. Example: `1/2`.
+
+    Every equal value is accepted: `0.5`, `\\frac{1}{2}`, `50\\%`.
     """
+
+
+class ExactReference(ExactPolicy, AnswerReference):
+    """The right text of an ``exact`` problem, and how it is compared."""
+
+    answer: str
+    """Right text; white space around it and the kind of line ends do not count. Example: `Paris`."""
 
 
 # Files that decide which tests run and what their results are; a patch that touches one is refused.
@@ -323,7 +337,8 @@ class LeanReference(Limits):
 Reference = (
     StdioReference
     | PythonReference
-    | AnswerReference
+    | MathReference
+    | ExactReference
     | ChoiceReference
     | LeanReference
     | JudgeReference
@@ -337,13 +352,13 @@ REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,
-    "math": AnswerReference,
+    "math": MathReference,
     "choice": ChoiceReference,
     "custom": CustomReference,
     "regex": RegexReference,
     "json": JsonReference,
     "ifeval": IfevalReference,
-    "exact": AnswerReference,
+    "exact": ExactReference,
     "judge": JudgeReference,
     "lean": LeanReference,
 }

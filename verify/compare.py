@@ -4,11 +4,13 @@ The code runs in the supervisor, over data that a stranger wrote: every comparis
 """
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 RELATIVE, ABSOLUTE = 1e-6, 1e-6
 _MAX_NUMBER = 400  # characters; no float has more, and int() of longer ones is slow
+_INTEGER = re.compile(r"[-+]?[0-9]+")
 
 
 def same_output(checker: str, expected: str, actual: str) -> bool:
@@ -44,7 +46,7 @@ def _caseless(expected: str, actual: str) -> bool:
 
 
 def _float(expected: str, actual: str) -> bool:
-    """Compares word by word; numbers may differ by a relative or absolute error of a millionth."""
+    """Compares word by word; decimals may differ by a relative or absolute error of a millionth, integers not."""
     wanted, given = expected.split(), actual.split()
     return len(wanted) == len(given) and all(map(_same_word, wanted, given))
 
@@ -53,18 +55,29 @@ def _same_word(expected: str, actual: str) -> bool:
     if expected == actual:
         return True
     wanted, given = _number(expected), _number(actual)
-    return wanted is not None and given is not None and close(wanted, given)
+    if wanted is None or given is None:
+        return False
+    if isinstance(wanted, int) and isinstance(given, int):
+        return wanted == given
+    try:
+        return close(float(wanted), float(given))
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
-def _number(word: str) -> float | None:
-    """Returns a decimal number as programs print it; None for other words, ``nan`` and ``1_000``."""
+def _number(word: str) -> int | float | None:
+    """Returns a number as programs print it, a whole one as an integer; None for other words, ``nan`` and ``1_000``."""
     if len(word) > _MAX_NUMBER or "_" in word:
         return None
+    if _INTEGER.fullmatch(word):
+        return int(word)
     try:
         value = float(word)
     except ValueError:
         return None
-    return None if math.isnan(value) else value
+    if math.isnan(value):
+        return None
+    return int(value) if value.is_integer() else value
 
 
 CHECKERS: dict[str, Callable[[str, str], bool]] = {
@@ -84,8 +97,9 @@ def close(expected: float, actual: float) -> bool:
 def same_value(expected: Any, actual: Any) -> bool:
     """Compares like Python's ``==`` over exact built-in types, with two exceptions because expectations are JSON.
 
-    Floats are equal within a millionth, and a tuple equals a list with the same items if the list is expected. As with
-    ``==``, ``True`` equals 1 and 1 equals 1.0. An iterator is compared by the items that it yields.
+    A number is equal to an expected float within a millionth, unless both are whole; a tuple equals a list with the
+    same items if the list is expected. As with ``==``, ``True`` equals 1 and 1 equals 1.0. An iterator is compared by
+    the items that it yields.
     """
     if hasattr(actual, "__next__"):
         actual = list(actual)
@@ -103,8 +117,10 @@ def same_value(expected: Any, actual: Any) -> bool:
 
 def _same_float(expected: Any, actual: Any) -> bool:
     numbers = isinstance(expected, int | float) and isinstance(actual, int | float)
+    if not numbers or isinstance(expected, int) or (isinstance(actual, int) and expected.is_integer()):
+        return numbers and bool(expected == actual)
     try:
-        return numbers and close(float(expected), float(actual))
+        return close(float(expected), float(actual))
     except OverflowError:  # an integer beyond every float
         return bool(expected == actual)
 

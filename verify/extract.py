@@ -10,12 +10,13 @@ import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 
-VERSION = "extract/1"  # must change with every rule below: it is part of the version of all code verdicts
+from verify.special_tokens import after_thought
+
+VERSION = "extract/2"  # must change with every rule below: it is part of the version of all code verdicts
 MAX_TEXT = 2_000_000  # characters; the longest contexts of today are far shorter
 MAX_PARSED = 200_000  # characters of unfenced text that are searched for code
 PYTHON_LABELS = frozenset({"py", "py3", "python", "python3", "pypy", "pypy3"})
 
-_THOUGHT_END = "</think>"
 _DONE = re.compile(r"^\[DONE\]", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]{0,12}(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`~]{0,40})[^\n`]{0,200}$", re.MULTILINE)
 _CODE_LINE = re.compile(
@@ -63,8 +64,8 @@ def extract_code(text: str, *, prefix: str = "", entry_point: str | None = None)
 
 
 def after_thinking(text: str) -> str:
-    """Returns the text after the last ``</think>``; the whole text where there is none."""
-    return text.rpartition(_THOUGHT_END)[2]
+    """Returns the answer after the thoughts in ``text``, without special tokens; nothing after an unfinished one."""
+    return after_thought(text)
 
 
 def _choose(text: str, prefix: str, entry_point: str | None) -> str | None:

@@ -28,9 +28,9 @@ from sampling.references import (
     StdioReference,
 )
 from sampling.theorems import theorem_name
-from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
 from verify.extract import extract_code
+from verify.math.notation import as_number, normalise, number_text
 from verify.patch.diff import extract_diff
 from verify.verdict import Status
 

@@ -1,7 +1,7 @@
 """All verifiers behind one object, which picks the verifier of each problem and verifies no candidate twice.
 
 A ``Verifiers`` belongs to one thread. It owns the processes of its verifiers: the sandbox starts with the first problem
-that runs code, the math worker with the first answer that needs it, Lean with the first theorem. ``close`` ends all.
+that runs code, Lean with the first theorem. ``close`` ends all.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from verify.judge import JudgeVerifier
 from verify.judge_settings import JudgeSettings
 from verify.lean.proof import extract_proof
 from verify.lean.verifier import LeanVerifier
-from verify.math import MathVerifier
+from verify.math.verifier import MathVerifier
 from verify.patch.diff import extract_diff
 from verify.patch.verifier import PatchVerifier
 from verify.python import PythonVerifier
@@ -35,8 +35,6 @@ from verify.sandbox.tiers import AUTO
 from verify.stdio import StdioVerifier
 from verify.verdict import FAULT_TRIES, UNREPEATABLE, Status, Verdict, Verifier
 
-MATH_LIMIT_S = 5.0
-MATH_MEMORY_MB = 2048
 REMEMBERED = 50_000  # verdicts kept across calls
 NO_JUDGE = "verifier judge: no judge is given; name the service to ask under `judge:` in the sweep"
 
@@ -81,14 +79,12 @@ class Verifiers:
         self,
         tier: str | None = None,
         *,
-        math_limit_s: float = MATH_LIMIT_S,
-        math_memory_mb: int = MATH_MEMORY_MB,
         remembered: int = REMEMBERED,
         verifiers: Mapping[str, Verifier] | None = None,
         judge: JudgeSettings | None = None,
     ) -> None:
         self.tier, self._judge = tier, judge
-        self._math_limit_s, self._math_memory_mb, self._remembered = math_limit_s, math_memory_mb, remembered
+        self._remembered = remembered
         self._verifiers: dict[str, Verifier] = dict(verifiers or {})
         self._sandbox: Sandbox | None = None
         self._known: OrderedDict[_Candidate, Verdict] = OrderedDict()
@@ -162,7 +158,7 @@ class Verifiers:
 
     def _make(self, kind: str) -> Verifier:
         if kind == "math":
-            return MathVerifier(limit_s=self._math_limit_s, memory_mb=self._math_memory_mb)
+            return MathVerifier()
         if kind == "choice":
             return ChoiceVerifier()
         if kind == "exact":
@@ -214,8 +210,6 @@ def verifier_version(
     judge: JudgeSettings | None = None,
     *,
     checkers: Iterable[str] = (),
-    math_limit_s: float = MATH_LIMIT_S,
-    math_memory_mb: int = MATH_MEMORY_MB,
 ) -> str:
     """Returns a short hash of all that changes verdicts besides the problems: ``v=`` in the keys of stored verdicts.
 
@@ -224,8 +218,6 @@ def verifier_version(
     """
     kinds = sorted(set(kinds))
     parts = [f"{kind} {KINDS[kind].version}" for kind in kinds]
-    if "math" in kinds:
-        parts.append(f"math limits {math_limit_s:g} {math_memory_mb}")
     if IN_SANDBOX.keys() & set(kinds):
         parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
     if judge is not None:

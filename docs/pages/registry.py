@@ -18,6 +18,7 @@ from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems
 from jobs.store.predictions import StoredPrediction
 from jobs.store.sessions import Session
 from jobs.sweep import Stop, Sweep, VerifySettings
+from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, Limits, StdioCase
 from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
@@ -26,7 +27,7 @@ from verify.judge_settings import JudgeSettings
 
 Models = tuple[type[BaseModel], ...]
 SWEEP_MODELS: Models = (
-    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, TaskSampling),
+    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, MathPolicy, TaskSampling),
     *(VerifySettings, JudgeSettings, Stop, StoreOptions),
 )
 PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))

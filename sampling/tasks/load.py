@@ -4,15 +4,16 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
+from sampling.policy import MathPolicy, TextPolicy
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import Limits, PatchReference, Reference
+from sampling.references import REFERENCES, Limits, PatchReference, Reference
 from sampling.tasks.checkers import with_checkers
 from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question
@@ -55,6 +56,7 @@ def load_task(
     style: Style = "base",
     prompt: Path | None = None,
     limits: Limits | None = None,
+    policy: MathPolicy | None = None,
     which: Which = ALL,
     shuffle_options: int | None = None,
 ) -> tuple[Problem, ...]:
@@ -79,9 +81,10 @@ def load_task(
         asked = _slice(which.choose(free, only), skip, limit)
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
     problems = with_checkers(problems, place)
-    return check_problems(
+    checked = check_problems(
         (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
     )
+    return with_policy(checked, policy, place) if policy else checked
 
 
 class _Examples:
@@ -177,6 +180,28 @@ def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     if limits.time_limit_s == "auto" and isinstance(reference, PatchReference):
         raise BadInput("limits.time_limit_s: 'auto' is not for tasks of kind 'swebench'; give seconds of wall time")
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
+
+
+def with_policy(problems: Sequence[Problem], policy: MathPolicy, where: str) -> tuple[Problem, ...]:
+    """Returns the problems with the keys of a task's policy; raises BadInput for a key that fits none of them."""
+    given = policy.model_dump(exclude_unset=True)
+    for key in given:
+        if not any(_has_policy(type(problem.reference), key) for problem in problems):
+            kinds = ", ".join(kind for kind, model in REFERENCES.items() if _has_policy(model, key))
+            raise BadInput(f"{where}: policy.{key}: no problem of this task has a verifier that it fits ({kinds})")
+    return tuple(problem.model_copy(update={"reference": _by(problem, given, where)}) for problem in problems)
+
+
+def _has_policy(model: type[Reference], key: str) -> bool:
+    return issubclass(model, TextPolicy) and key in model.model_fields
+
+
+def _by(problem: Problem, given: Mapping[str, Any], where: str) -> Reference:
+    reference = problem.reference
+    values = {key: value for key, value in given.items() if _has_policy(type(reference), key)}
+    if not values:
+        return reference
+    return parse(type(reference), {**reference.model_dump(exclude_unset=True), **values}, f"{where}: policy")
 
 
 def _with_absolute_paths(problem: Problem, place: str) -> Problem:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from sampling.policy import MathPolicy
 from sampling.problems import Problem
 from sampling.references import Limits
 from sampling.settings import TaskSampling
@@ -126,6 +127,20 @@ class TaskSpec(Plain):
     limits. Example: `{time_limit_s: auto}`, which is 10 times the gold solution's CPU time.
     """
 
+    policy: MathPolicy | None = None
+    """What counts as the answer and as equal to it, for ``math`` and ``exact``, in place of what each problem says.
+
+    A key that is not given stays as it is; ``accept`` belongs to a problem. Keys: docs/problems.md. Default: the
+    problems' own. Example: `{percent: strict, which: boxed}`.
+    """
+
+    @field_validator("policy")
+    @classmethod
+    def _no_answers(cls, policy: MathPolicy | None) -> MathPolicy | None:
+        if policy is not None and policy.accept:
+            raise ValueError("accept: right answers belong to a problem, not to a task")
+        return policy
+
     @model_validator(mode="after")
     def _preset_has_the_kind(self) -> "TaskSpec":
         preset_of(self.preset, self.kind)
@@ -166,6 +181,7 @@ class TaskSpec(Plain):
             style=task.style,
             prompt=task.prompt,
             limits=task.limits,
+            policy=task.policy,
             which=Which(task.without or (), bool(task.shuffle)),
             shuffle_options=task.shuffle_options,
         )

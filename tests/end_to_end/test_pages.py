@@ -22,6 +22,7 @@ from verify.judge_settings import JudgeSettings
 
 DOCS = ROOT / "docs"
 SWEEP_PAGE = (DOCS / "sweep.md").read_text()
+ELSEWHERE = {"judge", "accept"}  # shown in their own section, and in docs/problems.md
 SMALL: dict[str, Any] = {
     "name": "s", "models": [{"name": "small", "path": "m"}], "tasks": [{"name": "gsm8k", "kind": "gsm8k", "path": "t"}],
 }  # fmt: skip
@@ -68,7 +69,7 @@ def keys_of(value: Any) -> Iterator[str]:
 def test_every_key_of_a_sweep_has_an_example(model: type) -> None:
     shown = {key for given in examples(section(SWEEP_PAGE, model.__name__)) for key in keys_of(given)}
     inherited = set(ModelSpec.model_fields) - set(model.__annotations__) if model is JudgeSettings else set()
-    wanted = set(model.model_fields) - inherited - {"judge"}  # type: ignore[attr-defined]
+    wanted = set(model.model_fields) - inherited - ELSEWHERE  # type: ignore[attr-defined]
     assert wanted <= shown | ({"engine"} if model is JudgeSettings else set()), wanted - shown
 
 

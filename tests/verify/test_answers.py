@@ -7,15 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verify.answers import (
-    as_number,
-    boxed_answer,
-    gsm8k_answer,
-    last_value,
-    math_answer,
-    normalise,
-    number_text,
-)
+from sampling.boxed import boxed_answer
+from verify.answers import gsm8k_answer, math_answer
+from verify.math.notation import as_number, normalise, number_text
+from verify.stated import last_value
 
 
 @pytest.mark.parametrize(
@@ -58,7 +53,7 @@ def test_boxed(text: str, answer: str | None) -> None:
         (r"Hence $x = \boxed{5}$, #### 6", "5"),
         ("The answer is 6. Then we rest.", "6"),
         ("The answer is 12 apples because 3 * 4.", "12"),
-        ("**Answer:** $\\frac{1}{3}$", "$\\frac{1}{3}$"),
+        ("**Answer:** $\\frac{1}{3}$", "\\frac{1}{3}"),
         ("The answer is: 2\\pi", "2\\pi"),
         ("\\frac{3}{4}", "\\frac{3}{4}"),
         ("We add 16 and get 24 in all", "24"),

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sampling.choices import ChoiceReference
 from sampling.problems import Problem
-from verify.answers import as_number, normalise
 from verify.extract import extract_code
+from verify.math.notation import as_number, normalise
 from verify.mutants import (
     GOLD,
     Known,

@@ -12,6 +12,7 @@ import pytest
 from sampling import problems, references
 from sampling.choices import ChoiceReference
 from sampling.instructions import ARGUMENTS, LEFT_OUT
+from sampling.policy import MathPolicy
 from sampling.problems import Problem, VerifierKind
 from sampling.references import REFERENCES, LeanReference
 from sampling.tasks.load import load_task
@@ -42,9 +43,10 @@ def examples(kind: str) -> Iterator[Example]:
 
 
 def rows(section: str, *columns: str) -> list[list[str]]:
-    """The rows of the table with these columns, without the backticks around cells."""
+    """The rows of the tables with these columns, without the backticks around cells."""
     head = "| " + " | ".join(columns) + " |\n"
-    lines = SECTIONS[section].partition(head)[2].split("\n\n")[0].strip().split("\n")[1:]
+    tables = [part.split("\n\n")[0].strip().split("\n")[1:] for part in SECTIONS[section].split(f"\n{head}")[1:]]
+    lines = [line for table in tables for line in table]
     return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
 
 
@@ -141,9 +143,28 @@ def test_what_counts_as_the_answer(kind: str, find: object) -> None:
         )
 
 
+def passes(verifiers: Verifiers, written: str, answer: str, **policy: object) -> bool:
+    reference = {"answer": answer, **policy}
+    problem = Problem.model_validate({"id": answer, "prompt": "?", "verifier": "math", "reference": reference})
+    return bool(verifiers.verify(problem, f"\\boxed{{{written}}}").passed)
+
+
 def test_equal_answers(verifiers: Verifiers) -> None:
-    for answer, written, right in rows("math", "answer", "written", "right"):
-        reference = {"answer": ast.literal_eval(answer)}
-        problem = Problem.model_validate({"id": answer, "prompt": "?", "verifier": "math", "reference": reference})
-        verdict = verifiers.verify(problem, f"\\boxed{{{ast.literal_eval(written)}}}")
-        assert verdict.passed == (right == "yes"), (answer, written)
+    found = rows("math", "answer", "written", "right")
+    assert len(found) > 40
+    for answer, written, right in found:
+        same = passes(verifiers, ast.literal_eval(written), ast.literal_eval(answer))
+        assert same == (right == "yes"), (answer, written)
+
+
+def test_policies(verifiers: Verifiers) -> None:
+    found = rows("math", "policy", "answer", "written", "right")
+    for policy, answer, written, right in found:
+        same = passes(verifiers, ast.literal_eval(written), ast.literal_eval(answer), **json.loads(policy))
+        assert same == (right == "yes"), (policy, answer, written)
+    named = {key for policy, *_ in found for key in json.loads(policy)}
+    for policy, completion, answer in rows("math", "policy", "completion", "answer"):
+        expected = None if answer == "none" else ast.literal_eval(answer)
+        assert math_answer(ast.literal_eval(completion), **json.loads(policy)) == expected, (policy, completion)
+        named |= set(json.loads(policy))
+    assert named == set(MathPolicy.model_fields)
