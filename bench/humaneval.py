@@ -24,8 +24,9 @@ from textwrap import indent
 
 from bench import others
 from bench.others import HUMANEVAL
+from sampling.limits import Limits
 from sampling.problems import Problem
-from sampling.references import Limits, PythonReference
+from sampling.references import PythonReference
 from sampling.tasks.load import load_task
 from verify.trials import with_limits
 from verify.verifiers import Verifiers

@@ -10,8 +10,8 @@ from typing import Any
 
 from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, problem_ids, time_limits
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.problems import Problem
-from sampling.references import Limits
 
 UNIT_ROWS = 2048  # most samples in a unit: one to three minutes of a small model's engine
 LEAST_ROWS, SMALL_RUN_UNITS = 256, 16  # a small run has smaller units, so that many engines have work

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sampling.errors import BadInput
-from sampling.references import REFERENCES, Limits, Reference, VerifierKind
+from sampling.limits import Limits
+from sampling.references import REFERENCES, Reference, VerifierKind
 from sampling.settings import TaskSampling
 from sampling.validate import Plain, parse
 

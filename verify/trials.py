@@ -13,8 +13,9 @@ from os import cpu_count
 from typing import TypeVar
 
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.problems import Problem
-from sampling.references import Limits, StdioReference
+from sampling.references import StdioReference
 from verify.mutants import GOLD, Known, known_completions, limit_breakers
 from verify.processes import VerifierProcesses
 from verify.sandbox.limits import WALL_FACTOR

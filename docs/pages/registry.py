@@ -18,9 +18,10 @@ from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems
 from jobs.store.predictions import StoredPrediction
 from jobs.store.sessions import Session
 from jobs.sweep import Stop, Sweep, VerifySettings
+from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
-from sampling.references import REFERENCES, CallCase, Limits, StdioCase
+from sampling.references import REFERENCES, CallCase, StdioCase
 from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from verify.judge_settings import JudgeSettings

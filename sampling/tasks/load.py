@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.policy import MathPolicy, TextPolicy
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import REFERENCES, Limits, PatchReference, Reference
+from sampling.references import REFERENCES, PatchReference, Reference
 from sampling.tasks.checkers import with_checkers
 from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question

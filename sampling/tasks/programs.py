@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.problems import load_json
-from sampling.references import Limits, PythonReference, StdioReference
+from sampling.references import PythonReference, StdioReference
 from sampling.tasks.questions import Question, Row
 from sampling.validate import parse
 

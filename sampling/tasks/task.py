@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
-from sampling.references import Limits
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of

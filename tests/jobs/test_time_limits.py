@@ -10,8 +10,8 @@ from jobs.reverify import stored_problems
 from jobs.store.seal import BLANK, seal
 from jobs.sweep import open_run
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.problems import Problem
-from sampling.references import Limits
 from sampling.tasks.load import load_task
 from tests.conftest import Troop, WriteSweep
 from verify.trials import AUTO_LEAST_S, measure_limits, with_limits

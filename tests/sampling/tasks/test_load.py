@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sampling.errors import BadInput
-from sampling.references import Limits, MathReference, PythonReference
+from sampling.limits import Limits
+from sampling.references import MathReference, PythonReference
 from sampling.tasks.load import load_task
 from sampling.tasks.recipes import KINDS, RECIPES
 from tests.sampling.tasks.files import CONTEST, OWN, PUBLISHED, parquet, published, written

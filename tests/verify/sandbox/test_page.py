@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sampling.references import LeanReference, Limits, PatchReference, PythonReference, StdioReference
+from sampling.limits import Limits
+from sampling.references import LeanReference, PatchReference, PythonReference, StdioReference
 from tests.attacks.test_attacks import CLASSES, RUNS
 from tests.support.places import ROOT
 from verify.lean import verifier as lean
