@@ -13,7 +13,7 @@ UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
 LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)),--find-links $(dir))
 
-.PHONY: help install demo test chaos check bench format lock clean
+.PHONY: help install demo test chaos check bench docs format lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
@@ -35,7 +35,7 @@ $(STAMP): requirements/$(GPU).txt pyproject.toml
 demo: $(STAMP) ## the whole chain on this machine, ending with a report (about two minutes)
 	@$(BIN)/troop demo
 
-test: $(STAMP) ## the test suite (some eleven minutes on two cores)
+test: $(STAMP) ## the test suite
 	@echo "test: pytest, with a real engine, a real Ray, a real S3 server and a real browser where the machine has one"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -43,9 +43,9 @@ chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KIL
 	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED)"
 	@$(BIN)/python -m tests.chaos --kills $(KILLS) --faults $(FAULTS) --seed $(SEED)
 
-check: $(STAMP) ## format, lint, strict types, the order of the rooms
-	@echo "check: ruff format, ruff lint, mypy --strict, import-linter"
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+check: $(STAMP) ## format, lint, strict types, the order of the rooms, dead code
+	@echo "check: ruff format, ruff lint, mypy --strict, import-linter, vulture"
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && $(BIN)/vulture
 
 bench: $(STAMP) $(VENV)/ray-data ## measure beside plain vLLM, Ray Data and other sandboxes, writes bench/RESULTS.md
 	@echo "bench: sampling, verification, results, driver"
@@ -54,6 +54,11 @@ bench: $(STAMP) $(VENV)/ray-data ## measure beside plain vLLM, Ray Data and othe
 # Ray Data wants pandas, which nothing else here does, and pyarrow gets slow to start where it is.
 $(VENV)/ray-data: $(STAMP)
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --target $@ $(LINKS) "pandas>=3"
+
+docs: $(STAMP) ## write the tables of docs/*.md and the sweep's schema anew from the code
+	@echo "docs: docs/*.md, examples/sweep.schema.json"
+	@$(BIN)/python -m docs.pages
+	@$(BIN)/python -m jobs schema --out examples/sweep.schema.json
 
 format: $(STAMP) ## let ruff rewrite what check would refuse
 	@echo "format: ruff format and ruff check --fix"

@@ -1,1 +1,1 @@
-"""Measurements, each one command; ``make bench`` runs them and writes RESULTS.md. Nothing here is a test."""
+"""Measurements, one command each; ``make bench`` runs them and writes RESULTS.md. None of them is a test."""

@@ -1,4 +1,4 @@
-"""``make bench``: the measurements, into bench/RESULTS.md and, round by round, bench/RESULTS.json."""
+"""``make bench``: runs the measurements and writes bench/RESULTS.md and, round by round, bench/RESULTS.json."""
 
 import json
 import platform
@@ -13,7 +13,7 @@ from bench.figures import as_markdown
 from bench.ways import CORES
 
 OUT = Path(__file__).parent / "RESULTS.md"
-SLICES = 8  # of each way to verify
+SLICES = 8  # half seconds of each way to verify
 RAW = OUT.with_suffix(".json")
 SAMPLING = """## Sampling (`bench/sampling.py`)
 
@@ -39,7 +39,7 @@ process; a commit is its receipt, and a million units are planned."""
 
 
 def main() -> None:
-    """Measures in about a quarter of an hour, writes, and prints what was written."""
+    """Measures for about a quarter of an hour, writes both files and prints the text."""
     plain = f"plain, {CORES} threads"
     verified, rates = verify.report(SLICES)
     figures = {
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _module(about: str) -> str:
-    """The file that a table is from, as its heading names it."""
+    """Returns the file that made a table, from the table's heading."""
     return next(part for part in about.split("`") if part.startswith("bench/"))
 
 

@@ -1,7 +1,7 @@
-"""From ``troop run`` to the first committed unit, broken down.
+"""Cold start: the time from ``troop run`` to the first committed unit, part by part.
 
-The demo's small model on four problems, so that the first unit is soon done. Times are when a line was said, or a
-file was there, as whoever waits would see them. ``python -m bench.cold_start`` prints a table.
+The workload is the demo's small model on four problems, so that the first unit is done soon. A part ends when its line
+is printed or its file exists, as a user would see it. ``python -m bench.cold_start`` prints a table.
 """
 
 import subprocess
@@ -25,7 +25,7 @@ tasks: [{{name: functions, kind: jsonl, path: {DEMO / "problems.jsonl"}, limit: 
 sampling: {{temperature: 1.0, max_tokens: 24}}
 """
 TROOP = [sys.executable, "-m", "jobs"]
-# What is said at the end of each part, by a word of the line.
+# Name of each part, and words of the line that is printed at its end.
 PARTS = (
     ("reads the sweep, looks at models, tries gold solutions, starts Ray", " planned, "),
     ("plans, starts verifiers and engines' actors", "starting"),
@@ -34,8 +34,8 @@ PARTS = (
 
 
 def one_run() -> dict[str, float]:
-    """Seconds of each part, of all of it, and of a report once the run is done."""
-    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, _started(Path(folder)) as process:
+    """Runs once; returns the seconds of each part, of all parts, and of a report of the finished run."""
+    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, _start_run(Path(folder)) as process:
         began, seen = time.monotonic(), dict[str, float]()
         assert process.stderr is not None
         listener = threading.Thread(target=_listen, args=(process.stderr, seen), daemon=True)
@@ -54,14 +54,14 @@ def one_run() -> dict[str, float]:
 
 
 def measure() -> list[Figure]:
-    """The parts of a cold start, what a report takes, and what it takes to be helped."""
+    """Measures the parts of a cold start, a report, and ``troop --help``."""
     runs = [one_run() for _ in range(ROUNDS)]
     figures = [Figure(name, "s", tuple(run[name] for run in runs)) for name in runs[0]]
     return [*figures, Figure("`troop --help`", "s", tuple(_timed(["--help"]) for _ in range(ROUNDS)))]
 
 
 @contextmanager
-def _started(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def _start_run(folder: Path) -> Iterator["subprocess.Popen[str]"]:
     (folder / "sweep.yaml").write_text(SWEEP)
     command = [*TROOP, "run", str(folder / "sweep.yaml"), "--set", f"store={folder}", "--no-report"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:

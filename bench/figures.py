@@ -1,4 +1,4 @@
-"""What every benchmark gives: figures, each with its rounds, as a table of minimum, median and maximum."""
+"""The result of every benchmark: figures with their rounds, and a table of minimum, median and maximum."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table: what was measured, in which unit, round by round."""
+    """One row of the table: what was measured, its unit, and one value per round."""
 
     what: str
     unit: str
@@ -19,7 +19,7 @@ class Figure:
 
 
 def as_markdown(figures: Sequence[Figure]) -> str:
-    """A table of minimum, median and maximum."""
+    """Returns a table of minimum, median and maximum."""
     head = ["| | | min | median | max |", "|---|---|---:|---:|---:|"]
     return "\n".join([*head, *(_row(figure) for figure in figures)])
 

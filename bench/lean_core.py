@@ -1,10 +1,10 @@
-"""What a real Lean says to the verifier's questions: right and wrong proofs, and ways round, on its core alone.
+"""Checks the Lean verifier with a real Lean and no library: right proofs, wrong proofs, and ways to cheat.
 
     python -m bench.lean_core /path/to/lean
 
-Neither mathlib nor the REPL is needed: the theorems are about a few definitions of our own (``INIT``, compiled by that
-Lean), and ``lean_core_repl.py`` speaks the REPL's protocol. So real are Lean's parser, elaborator, kernel and messages;
-the process that is kept warm and the sandbox are tested elsewhere (tests/verify/lean/test_verifier.py).
+Neither mathlib nor the REPL is needed: the theorems use a few definitions of our own (``INIT``, which that Lean
+compiles), and ``lean_core_repl.py`` implements the REPL's protocol. Lean's parser, elaborator, kernel and messages are
+real; the warm process and the sandbox are tested elsewhere (tests/verify/lean/test_verifier.py).
 """
 
 import subprocess
@@ -17,7 +17,7 @@ from sampling.problems import Problem
 from sampling.references import LeanReference
 from verify.lean.home import find_lean
 from verify.lean.verifier import LeanVerifier
-from verify.sandbox.supervisor import base_interpreter
+from verify.sandbox.launch import base_interpreter
 
 INIT = """prelude
 set_option genCtorIdx false
@@ -35,7 +35,7 @@ TYPE = "(a b : Nat) (h : Eq a b) : Eq b a"
 SYM = f"theorem sym {TYPE}"
 PROOF = "h.rec Eq.refl"
 POLY = "theorem poly {α : Sort v} (a : α) : Eq a a"
-# Name, statement, completion, status ("fault" where the problem itself is no theorem).
+# Name, statement, completion, expected status ("fault": the problem itself is not a theorem).
 CASES = [
     ("a term", SYM, f":= {PROOF}", "pass"),
     ("the whole theorem", SYM, f"{SYM} := {PROOF}", "pass"),
@@ -64,10 +64,10 @@ CASES = [
 
 
 def judge(lean: Path) -> int:
-    """Prints a table; the number of cases that did not come out as they must."""
+    """Prints a table of all cases; returns how many had another status than expected."""
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
-        verifier = LeanVerifier("none", find_lean(_environment(lean, Path(folder))))
+        verifier = LeanVerifier("none", find_lean(_make_toolchain(lean, Path(folder))))
         print(f"{verifier.home.toolchain}\n\n| case | expected | got | reason |\n|---|---|---|---|")
         for name, statement, text, expected in CASES:
             reference = LeanReference(statement=statement)
@@ -84,8 +84,8 @@ def judge(lean: Path) -> int:
     return wrong
 
 
-def _environment(lean: Path, folder: Path) -> dict[str, str]:
-    """A toolchain whose whole library is ``INIT``."""
+def _make_toolchain(lean: Path, folder: Path) -> dict[str, str]:
+    """Makes a toolchain whose only library is ``INIT``; returns the environment variables that select it."""
     library, program = folder / "lib" / "lean", folder / "bin" / "lean"
     library.mkdir(parents=True)
     program.parent.mkdir()

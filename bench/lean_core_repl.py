@@ -1,6 +1,7 @@
-"""Speaks the Lean REPL's protocol with a Lean that keeps nothing: an environment is the text so far, elaborated anew.
+"""The Lean REPL's protocol on top of a plain ``lean``, which keeps no state.
 
-Run by ``lean_core.py`` with the path of a ``lean``.
+An environment is the text so far; every request elaborates it again. ``lean_core.py`` runs this script with the path of
+a ``lean``.
 """
 
 import json
@@ -9,7 +10,7 @@ import sys
 
 
 def serve(lean: str) -> None:
-    """The protocol by a Lean that keeps nothing: an environment is the text so far."""
+    """Answers requests until standard input ends."""
     texts: list[str] = []
     for line in sys.stdin:
         if not line.strip():

@@ -1,4 +1,4 @@
-"""Results for the benches: drawn here, encoded and laid out by the product's own code."""
+"""Generated results for the benchmarks: drawn here, encoded and stored by Troop's own code."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from jobs.store.base import Store
 from jobs.store.encode import encode_verdicts
 from jobs.store.layers import Layer, PlannedModel, PlannedProblems, layer_key
 from jobs.store.layout import final_verdicts_key
-from jobs.store.schema import HASH_STRIDE, VERDICTS, Footer
+from jobs.store.schema import HASH_STRIDE, VERDICTS_SCHEMA
+from jobs.store.sealed_parquet import Footer
 from sampling.samples import UNITS_PER_SHARD, Provenance, Sample, Unit
 from verify.verdict import Status, Verdict
 
@@ -25,13 +26,13 @@ REASONS = ["", "another number", "no number found"]
 
 
 def words() -> list[str]:
-    """The plain words of the README as often as they occur: in random order they compress worse than real text."""
+    """Returns the ASCII words of the README with repeats; in random order they compress worse than real text."""
     text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     return [word for word in text.split() if word.isascii()]
 
 
 def made_unit(number: int, vocabulary: list[str]) -> tuple[Unit, list[Sample], list[Verdict]]:
-    """A unit of one problem: texts of 200 to 1,000 characters, a fifth of them right."""
+    """Makes a unit of one problem: texts of 200 to 1,000 characters, of which a fifth pass."""
     draw, first = random.Random(number), number * UNIT_ROWS % SAMPLES_PER_PROBLEM
     problem = number * UNIT_ROWS // SAMPLES_PER_PROBLEM
     unit = Unit(MODEL, TASK, number, problem, problem + 1, first, first + UNIT_ROWS)
@@ -40,10 +41,10 @@ def made_unit(number: int, vocabulary: list[str]) -> tuple[Unit, list[Sample], l
 
 
 def write_shards(store: Store, count: int) -> int:
-    """Compacted verdicts of ``count`` full shards, each with rows of its own; returns their bytes."""
+    """Writes compacted verdicts of ``count`` full shards, all with different rows; returns their bytes."""
     stored = 0
     for shard in range(count):
-        footer = Footer(f"{shard:032x}", engine_s=1.0)  # without text, as imported outcomes are
+        footer = Footer(f"{shard:032x}", engine_s=1.0)  # without samples, as for imported outcomes
         data = encode_verdicts(shard_table(shard), footer)
         store.put_new(final_verdicts_key(VERSION, MODEL, TASK, shard), data)
         stored += len(data)
@@ -51,7 +52,7 @@ def write_shards(store: Store, count: int) -> int:
 
 
 def write_plan(store: Store, shards: int) -> None:
-    """The plan of a run that holds those shards; the last problem may have fewer samples than the others."""
+    """Writes the plan of a run with that many shards; the last problem may have fewer samples than the others."""
     per_problem = SAMPLES_PER_PROBLEM // UNIT_ROWS
     whole, rest = divmod(shards * UNITS_PER_SHARD, per_problem)
     blocks = [make_block(MODEL, TASK, 0, (0, whole), (0, SAMPLES_PER_PROBLEM), UNIT_ROWS)]
@@ -70,7 +71,7 @@ def write_plan(store: Store, shards: int) -> None:
 
 
 def shard_table(shard: int) -> pa.Table:
-    """Verdicts as ``verdict_table`` would give them, drawn by numpy: a hundred million rows in minutes."""
+    """Returns verdicts as ``verdict_table`` would make them, drawn by numpy: a hundred million rows in minutes."""
     draw, rows = np.random.default_rng(shard), SHARD_ROWS
     places = np.arange(shard * rows, (shard + 1) * rows)
     passed, hashes = draw.random(rows) < 0.2, draw.integers(0, 1 << 32, rows, dtype=np.uint32)
@@ -90,8 +91,8 @@ def shard_table(shard: int) -> pa.Table:
         "tier": pa.repeat("", rows),
         "shared": draw.random(rows) < 0.1,
     }
-    names = [name for name in VERDICTS.names if name in columns]
-    fields = [VERDICTS.field(name) for name in names]
+    names = [name for name in VERDICTS_SCHEMA.names if name in columns]
+    fields = [VERDICTS_SCHEMA.field(name) for name in names]
     return pa.table(
         [pa.array(columns[name]).cast(field.type) for name, field in zip(names, fields, strict=True)], names
     )
@@ -114,6 +115,6 @@ def _verdict(draw: random.Random) -> Verdict:
 
 
 def made_units(count: int) -> Iterator[tuple[Unit, list[Sample], list[Verdict]]]:
-    """``count`` units, one after another."""
+    """Yields ``count`` units, one after another."""
     vocabulary = words()
     return (made_unit(number, vocabulary) for number in range(count))

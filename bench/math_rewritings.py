@@ -1,7 +1,7 @@
-"""Does the math verifier agree with MATH's own answers, however they are written? Eleven rewritings of each.
+"""Checks that the math verifier accepts MATH's own answers in eleven other notations.
 
-``python -m bench.math_rewritings MATH500.json`` prints a table and every disagreement; exit code 1 where there is one.
-A rewriting that leaves an answer as it is counts nowhere. Answers of other problems show that not everything agrees.
+``python -m bench.math_rewritings MATH500.json`` prints a table and every disagreement; the exit code is 1 if there is
+one. A rewriting that leaves an answer unchanged is not counted. Answers of other problems must not be accepted.
 """
 
 import re
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sampling.problems import Problem
-from sampling.references import AnswerReference
+from sampling.references import MathReference
 from sampling.tasks.load import load_task
-from verify.answers import as_number, normalise
-from verify.math import MathVerifier
+from verify.math.notation import as_number, normalise
+from verify.math.verifier import MathVerifier
 
 _SIMPLE_FRACTION = re.compile(r"\\d?frac\{(?P<top>[^{}]*)\}\{(?P<bottom>[^{}]*)\}")
 _UNITS = re.compile(r"(?:\^\\circ|\\(?:text|mbox)\{ [^{}]*\}(?:\^[23])?)$")
@@ -25,17 +25,17 @@ _SIDES = re.compile(r"(?P<left>[^=]+)=(?P<right>[^=]+)")
 
 
 def compact(answer: str) -> str:
-    """No blank that LaTeX does not need."""
+    """Removes every blank that LaTeX does not need."""
     return re.sub(r"(\\[A-Za-z]+) (?=[A-Za-z])|\s|\\!", lambda found: found[1] + " " if found[1] else "", answer)
 
 
 def spread(answer: str) -> str:
-    """Blanks around signs, commas and brackets."""
+    """Puts blanks around signs, commas and brackets."""
     return re.sub(r"\s*((?<![{^_(\[,=\\])[-+]|(?<!\\)[,=)\]])\s*", r" \1 ", answer).strip()
 
 
 def styled(answer: str) -> str:
-    """Large fractions, brackets that grow."""
+    """Uses large fractions, and brackets that grow."""
     text = answer.replace("\\frac", "\\dfrac")
     if re.fullmatch(r"[(\[][^()\[\]]*,[^()\[\]]*[)\]]", text):
         return f"\\left{text[:-1]}\\right{text[-1]}"
@@ -43,13 +43,13 @@ def styled(answer: str) -> str:
 
 
 def slashed(answer: str) -> str:
-    """``a/b`` for a fraction of numbers; brackets where a side is more than one."""
+    """Writes ``a/b`` for a fraction of numbers, with brackets around a side of more than one."""
     mixed = re.sub(r"(\d)\s*(?=\\frac)", r"\1 ", _braced(answer)) if as_number(normalise(answer)) else _braced(answer)
     return _SIMPLE_FRACTION.sub(lambda f: f"{_bracketed(f['top'])}/{_bracketed(f['bottom'])}", mixed)
 
 
 def decimal(answer: str) -> str:
-    """A number as a decimal: of a fraction that does not end, six places; ``.0`` behind a whole one."""
+    """Writes a number as a decimal: six places for a fraction that does not end, ``.0`` after a whole number."""
     number = as_number(normalise(answer))
     if number is None or _UNITS.search(answer):
         return answer
@@ -59,7 +59,7 @@ def decimal(answer: str) -> str:
 
 
 def grouped(answer: str) -> str:
-    """Commas between thousands, or none where there were."""
+    """Adds commas between thousands, or removes them."""
     plain = re.sub(r"(?<=\d),(?:\\!)?\s?(?=\d{3})", "", answer)
     if plain != answer and as_number(normalise(plain)) is not None:
         return plain
@@ -67,14 +67,14 @@ def grouped(answer: str) -> str:
 
 
 def worded(answer: str) -> str:
-    """Words without the command around them, single letters and plain numbers with one."""
+    """Removes the text command around words; puts it around single letters and plain numbers."""
     if re.fullmatch(r"\\text\{[^{}]*\}", answer):
         return answer[6:-1]
     return f"\\text{{{answer}}}" if re.fullmatch(r"-?\d+|[A-Za-z]", answer) else answer
 
 
 def in_units(answer: str) -> str:
-    """Without its unit, or with one."""
+    """Removes the unit, or adds one."""
     bare = _UNITS.sub("", answer).removeprefix("\\$")
     if bare != answer:
         return bare
@@ -82,7 +82,7 @@ def in_units(answer: str) -> str:
 
 
 def reordered(answer: str) -> str:
-    """Sums, products, sets and unions from behind, sides of an equation exchanged."""
+    """Reverses sums, products, sets and unions; exchanges the sides of an equation."""
     if re.fullmatch(r"-?[\d/]+(?:, ?-?[\d/]+)+", answer) and as_number(normalise(answer)) is None:
         return ", ".join(reversed(re.split(r",\s*", answer)))
     if " \\cup " in answer:
@@ -97,14 +97,14 @@ def reordered(answer: str) -> str:
 
 
 def plain(answer: str) -> str:
-    """As typed without LaTeX: ``3*sqrt(13)``, ``pi``, no ``\\left``."""
+    """Writes the answer without LaTeX: ``3*sqrt(13)``, ``pi``, no ``\\left``."""
     text = re.sub(r"(?<=\d)\s*(?=\\sqrt|\\pi)", "*", _braced(answer))
     text = re.sub(r"\\sqrt\s*\{?(\d+)\}?", r"sqrt(\1)", text.replace("\\left", "").replace("\\right", ""))
     return text.replace("\\pi", "pi") if "\\" not in text.replace("\\pi", "").replace("\\frac", "") else text
 
 
 def sentence(answer: str) -> str:
-    """Minerva's last line instead of a box."""
+    """Writes Minerva's last line instead of a box."""
     return f"Final Answer: The final answer is ${answer}$. I hope it is correct."
 
 
@@ -132,7 +132,7 @@ def _bracketed(side: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """One answer under one rewriting, and what the verifier said."""
+    """One answer in one rewriting, and the status that the verifier gave."""
 
     problem: str
     way: str
@@ -142,7 +142,7 @@ class Rewritten:
 
 
 def judged(problems: Sequence[Problem], ways: Sequence[Way] = REWRITINGS) -> Iterator[Rewritten]:
-    """Every rewriting that changes a gold answer, judged against it."""
+    """Yields every rewriting that changes a gold answer, judged against that answer."""
     verifier = MathVerifier()
     try:
         for problem in problems:
@@ -157,7 +157,7 @@ def judged(problems: Sequence[Problem], ways: Sequence[Way] = REWRITINGS) -> Ite
 
 
 def strangers(problems: Sequence[Problem]) -> Iterator[Rewritten]:
-    """The next problem's answer, where it is another: a verifier that agrees with all agrees with these too."""
+    """Yields the next problem's answer where it differs: a verifier that accepts everything accepts these too."""
     following = {answer_of(one): answer_of(other) for one, other in pairwise(problems)}
 
     def stranger(gold: str) -> str:
@@ -168,12 +168,12 @@ def strangers(problems: Sequence[Problem]) -> Iterator[Rewritten]:
 
 
 def answer_of(problem: Problem) -> str:
-    assert isinstance(problem.reference, AnswerReference)
+    assert isinstance(problem.reference, MathReference)
     return problem.reference.answer
 
 
 def main(path: str) -> int:
-    """Prints the table and the disagreements; 1 if there are any."""
+    """Prints the table and the disagreements; returns 1 if there are any."""
     problems = load_task("math", path, shots=0)
     found, others = list(judged(problems)), list(strangers(problems))
     made, agreed = Counter(row.way for row in found), Counter(row.way for row in found if row.status == "pass")

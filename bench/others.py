@@ -1,8 +1,8 @@
-"""What people use instead of Troop's sandbox, on the same candidate; run as a script, it imports what the way needs.
+"""Alternatives to Troop's sandbox, run on the same candidate.
 
-The ceiling above all is for an interpreter that has imported nothing: each module more makes its forks dearer.
-
-``python -I bench/others.py WAY CORE`` measures a slice for every number of seconds on its standard input.
+``python -I bench/others.py WAY CORE`` measures one slice for every number of seconds on its standard input, and
+``--programs FILE`` judges a file of programs in HumanEval's way. The script imports only what the way needs, since each
+imported module makes a fork more expensive.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def program(number: int) -> str:
 
 
 def bare_fork(_: int) -> None:
-    """The ceiling: an interpreter's fork and exit, with nothing done in between."""
+    """Forks and exits at once: the ceiling for every way that forks."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -32,37 +32,62 @@ def bare_fork(_: int) -> None:
 
 
 def process_per_sample(number: int) -> None:
-    """HumanEval's way: for every sample a manager, and a process that executes candidate and test together."""
+    """Starts a manager and a process per sample that executes candidate and test together, as HumanEval does."""
+    assert passes(program(number), 3.0)
+
+
+def passes(source: str, limit_s: float) -> bool:
+    """Judges a program as HumanEval's ``check_correctness`` does."""
     import multiprocessing
 
     with multiprocessing.Manager() as manager:
         result = manager.list()
-        process = multiprocessing.Process(target=_execute, args=(program(number), result))
+        process = multiprocessing.Process(target=_execute, args=(source, result, limit_s))
         process.start()
-        process.join(timeout=5)
-        assert list(result) == ["passed"]
+        process.join(timeout=limit_s + 1)
+        if process.is_alive():
+            process.kill()
+        process.join()
+        return list(result) == ["passed"]
 
 
-def _execute(source: str, result: "list[str]") -> None:
+def _execute(source: str, result: "list[str]", limit_s: float) -> None:
     def timed_out(*_: object) -> None:
         raise TimeoutError
 
     signal.signal(signal.SIGALRM, timed_out)
-    signal.setitimer(signal.ITIMER_REAL, 3.0)
-    with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink):  # noqa: PTH123
-        exec(source, {})  # noqa: S102  the benchmark's own program
-    result.append("passed")
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink):  # noqa: PTH123
+            signal.setitimer(signal.ITIMER_REAL, limit_s)
+            exec(source, {})  # noqa: S102  the benchmark's own program
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        result.append("passed")
+    except BaseException as error:  # noqa: BLE001
+        result.append(f"failed: {error}")
+
+
+def judge(path: str) -> dict[str, object]:
+    """Judges the programs of a file that holds their limit and their sources; returns what it took."""
+    import resource
+
+    began = time.perf_counter()
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        limit_s, sources = json.load(file)
+    passed = [passes(source, limit_s) for source in sources]
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu_s = sum(one.ru_utime + one.ru_stime for one in used)
+    return {"cpu_s": cpu_s, "wall_s": time.perf_counter() - began, "passed": passed}
 
 
 def python_c(number: int) -> None:
-    """A fresh interpreter for every sample, and no protection."""
+    """Starts an interpreter per sample, without protection."""
     import subprocess
 
     subprocess.run([sys.executable, "-c", program(number)], check=True, stdin=subprocess.DEVNULL)
 
 
 def bubblewrap(number: int) -> None:
-    """A fresh interpreter in a fresh bubblewrap for every sample."""
+    """Starts an interpreter in a new bubblewrap per sample."""
     import subprocess
 
     walls = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--clearenv"]
@@ -78,7 +103,7 @@ OTHERS: dict[str, Act] = {
 
 
 def timed(act: Act, seconds: float) -> dict[str, float]:
-    """Repeats for so long: acts a second, and milliseconds that half, and 99 of 100, took at most."""
+    """Repeats for that many seconds; returns acts per second and the 50th and 99th percentile in milliseconds."""
     taken: list[float] = []
     began = time.perf_counter()
     while (now := time.perf_counter()) - began < seconds:
@@ -90,7 +115,7 @@ def timed(act: Act, seconds: float) -> dict[str, float]:
 
 
 def serve(act: Act, core: int) -> None:
-    """Warms up, then measures a slice of time whenever it is told how long."""
+    """Warms up, then measures one slice for every line of standard input, which holds its seconds."""
     os.sched_setaffinity(0, {core})
     for number in range(20):
         act(-number)
@@ -100,4 +125,7 @@ def serve(act: Act, core: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(OTHERS[sys.argv[1]], int(sys.argv[2]))
+    if sys.argv[1] == "--programs":
+        print(json.dumps(judge(sys.argv[2])))
+    else:
+        serve(OTHERS[sys.argv[1]], int(sys.argv[2]))

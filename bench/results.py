@@ -1,7 +1,7 @@
-"""What it costs to write, keep, read and resume results. ``python -m bench.results`` prints a table.
+"""The cost of writing, keeping, reading and resuming results. ``python -m bench.results`` prints a table.
 
-Each figure comes from a fresh process of its own, or is counted at a proxy in front of a real S3 server. All rows pass
-through the product's encoder and lie where the product puts them; how they were drawn is said in bench/made_results.py.
+Each figure comes from a fresh process, or is counted at a proxy in front of a real S3 server. Troop's own code encodes
+all rows and puts them where a run has them; bench/made_results.py draws them.
 """
 
 import json
@@ -19,16 +19,16 @@ from bench.figures import Figure, as_markdown
 from bench.made_results import MODEL, PROVENANCE, SHARD_ROWS, TASK, VERSION, made_units, write_plan, write_shards
 
 ROUNDS = 3
-UNITS = 24  # written in one round
+UNITS = 24  # units written in one round
 SHARDS = 191  # 191 × 524,288 rows: 100 million
-PLANNED, OPEN_UNITS = 1_000_000, 64
+PLANNED = 1_000_000  # units
 THREADS = 2
-OUTCOMES = 10_000_000
+OUTCOMES = 10_000_000  # rows of an import
 ROOT = Path(__file__).parent.parent
 
 
 def writing(folder: Path) -> list[Figure]:
-    """Encoding and committing units into a folder, by one process."""
+    """Measures one process that encodes units and commits them into a folder."""
     from jobs.store.commit import RunSink
     from jobs.store.folder import DirectoryStore
 
@@ -53,7 +53,7 @@ def writing(folder: Path) -> list[Figure]:
 
 
 def reading(folder: Path) -> list[Figure]:
-    """Pass counts over a hundred million verdicts, in compacted shards of a folder, on two threads."""
+    """Measures pass counts over a hundred million verdicts in compacted shards of a folder, on two threads."""
     from jobs.store.counts import read_cells
     from jobs.store.folder import DirectoryStore
 
@@ -61,7 +61,7 @@ def reading(folder: Path) -> list[Figure]:
     started = time.perf_counter()
     stored = write_shards(store, SHARDS)
     made, rows = time.perf_counter() - started, SHARDS * SHARD_ROWS
-    _only(THREADS)
+    _use_cores(THREADS)
 
     def troop() -> int:
         return int(sum(cell.n.sum() for cell in read_cells(store)))
@@ -78,13 +78,13 @@ def reading(folder: Path) -> list[Figure]:
 
 
 def reporting(folder: Path) -> list[Figure]:
-    """``troop report`` of a hundred million verdicts on two cores, from the command to the page."""
+    """Measures ``troop report`` of a hundred million verdicts on two cores, from the command to the page."""
     from jobs.store.folder import DirectoryStore
 
     store = DirectoryStore(folder / "run")
     write_shards(store, SHARDS)
     write_plan(store, SHARDS)
-    _only(THREADS)
+    _use_cores(THREADS)
     seconds, peak = [], []
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -98,7 +98,7 @@ def reporting(folder: Path) -> list[Figure]:
 
 
 def importing(folder: Path) -> list[Figure]:
-    """``troop import`` of ten million outcomes: 1,000 problems of a Parquet file in random order."""
+    """Measures ``troop import`` of ten million outcomes: 1,000 problems in a Parquet file in random order."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -106,7 +106,7 @@ def importing(folder: Path) -> list[Figure]:
     order = np.random.default_rng(0).permutation(OUTCOMES)
     columns = {"problem": order // 10_000, "sample": order % 10_000, "passed": order % 7 == 0}
     pq.write_table(pa.table(columns), folder / "outcomes.parquet")
-    _only(THREADS)
+    _use_cores(THREADS)
     seconds, peak = [], []
     for number in range(ROUNDS):
         started = time.perf_counter()
@@ -131,7 +131,7 @@ def _plain_counts(run: Path) -> int:
 
 
 def planning(folder: Path) -> list[Figure]:
-    """``troop plan`` for a million units in new ones, and what a driver holds of them."""
+    """Measures ``troop plan`` of a million new units, and a driver's memory with all of them queued."""
     sweep = _million_units(folder, str(folder / "runs"))
     seconds, plan_mb, driver_mb = [], [], []
     for _ in range(ROUNDS):
@@ -147,36 +147,36 @@ def planning(folder: Path) -> list[Figure]:
 
 
 def drive(sweep_file: Path) -> None:
-    """What a driver holds before its Ray starts: the plan, the queues; every unit is taken once."""
-    from cluster.handle import UnitQueue
+    """Plans and queues the sweep as a driver does before it starts Ray, and takes every unit once."""
+    from cluster.queue import UnitQueue
     from jobs.remaining import current_version, find_remaining, work_of
     from jobs.resolve import resolve
     from jobs.run import write_plan
     from jobs.store.open import open_store
-    from jobs.store.stored_run import committed_numbers
+    from jobs.store.stored_run import list_committed
     from jobs.sweep import load_sweep
 
     sweep = load_sweep(sweep_file)
     resolved, store = resolve(sweep), open_store(sweep.run_uri)
     layers = write_plan(resolved, store)
-    remaining = find_remaining(resolved, layers, committed_numbers(store, current_version()))
-    queues = [UnitQueue(work) for work in work_of(resolved, remaining).models]
+    remaining = find_remaining(resolved, layers, list_committed(store, current_version()))
+    queues = [UnitQueue(work.units) for work in work_of(resolved, remaining).models]
     taken = sum(queue.take().rows > 0 for queue in queues for _ in range(queue.waiting))
     assert taken == PLANNED, taken
 
 
 def resuming(folder: Path) -> list[Figure]:
-    """Requests of a run of a million units, 3,906 compacted shards and 64 unit files, with nothing left to do."""
+    """Counts the requests to resume a complete run: a million units in 3,906 compacted shards and 64 unit files."""
     from tests.support.faulty_proxy import faulty_proxy
     from tests.support.s3_server import swift_server
 
     with swift_server(folder / "s3") as server, faulty_proxy(server.endpoint) as proxy:
         os.environ |= {**server.environment(), "AWS_ENDPOINT_URL": server.endpoint}
-        _fill(folder)
+        _fill_store(folder)
         environment = {**os.environ, "AWS_ENDPOINT_URL": proxy.endpoint}
         sweep = _million_units(folder, "s3://bench")
         started = time.perf_counter()
-        done = _command([sys.executable, "-m", "jobs", "run", str(sweep), "--no-report"], environment)
+        done = _run_command([sys.executable, "-m", "jobs", "run", str(sweep), "--no-report"], environment)
         seconds = time.perf_counter() - started
         assert "nothing to sample" in done, done
     kinds = ", ".join(f"{proxy.seen.count(kind)} {kind}" for kind in sorted(set(proxy.seen)))
@@ -186,8 +186,8 @@ def resuming(folder: Path) -> list[Figure]:
     ]
 
 
-def _fill(folder: Path) -> None:
-    """The plan, and an object of a few bytes where each verdicts file lies: nobody reads them, all are listed."""
+def _fill_store(folder: Path) -> None:
+    """Writes the plan, and a few bytes under the key of each verdicts file: they are listed, but never read."""
     import boto3.session
 
     from jobs.remaining import current_version
@@ -213,7 +213,7 @@ def _fill(folder: Path) -> None:
 
 
 def _million_units(folder: Path, store: str) -> Path:
-    """A sweep of a thousand problems, each with a thousand units; it is never run."""
+    """Writes a sweep of a thousand problems with a thousand units each; it is never run."""
     problems = [
         {"id": f"p{i}", "prompt": f"{i}+1=", "verifier": "exact", "reference": {"answer": str(i + 1)}, "solution": "?"}
         for i in range(1000)
@@ -227,7 +227,7 @@ def _million_units(folder: Path, store: str) -> Path:
         "tasks": [{"name": TASK, "kind": "jsonl", "path": "problems.jsonl"}],
     }
     path = folder / "million.yaml"
-    path.write_text(json.dumps(sweep))  # which is YAML too
+    path.write_text(json.dumps(sweep))  # JSON is YAML too
     return path
 
 
@@ -242,11 +242,11 @@ MEASUREMENTS: dict[str, Callable[[Path], list[Figure]]] = {
 
 
 def measure(names: Sequence[str] = tuple(MEASUREMENTS)) -> list[Figure]:
-    """All figures, each group in a process of its own."""
+    """Measures all figures, each group in a process of its own."""
     figures = []
     for name in names:
         print(f"bench: results, {name}", file=sys.stderr, flush=True)
-        said = _command([sys.executable, "-m", "bench.results", name], dict(os.environ))
+        said = _run_command([sys.executable, "-m", "bench.results", name], dict(os.environ))
         figures += [Figure(f["what"], f["unit"], tuple(f["values"])) for f in json.loads(said.splitlines()[-1])]
     return figures
 
@@ -260,13 +260,13 @@ def _timed(query: Callable[[], int], rows: int) -> tuple[float, ...]:
     return tuple(seconds)
 
 
-def _only(cores: int) -> None:
-    """This process sees that many cores from here on, and so does DuckDB in it."""
+def _use_cores(cores: int) -> None:
+    """Restricts this process, and DuckDB in it, to that many cores."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
 
 def _peak_mb(command: list[str]) -> float:
-    """The most memory that a command had, in MB."""
+    """Runs a command; returns its peak memory in MB."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
     _, process.returncode, usage = os.wait4(process.pid, 0)
     if process.returncode:
@@ -274,8 +274,8 @@ def _peak_mb(command: list[str]) -> float:
     return usage.ru_maxrss / 1024
 
 
-def _command(command: list[str], environment: dict[str, str]) -> str:
-    """All that a command says."""
+def _run_command(command: list[str], environment: dict[str, str]) -> str:
+    """Runs a command; returns what it prints."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
     if done.returncode:
         raise SystemExit(f"bench: {' '.join(command)} failed:\n{done.stderr[-2000:]}")

@@ -1,6 +1,6 @@
-"""Troop, with verification and commits, against plain ``vllm.LLM.generate`` and Ray Data on the same prompts.
+"""Sampling: Troop, with verification and commits, against plain ``vllm.LLM.generate`` and Ray Data.
 
-All use the same engine arguments and settings. Rounds alternate, each in a process of its own (``bench.ways``).
+All use the same prompts, engine arguments and settings. Rounds alternate, each in its own process (``bench.ways``).
 """
 
 import json
@@ -17,14 +17,14 @@ from bench.workloads import WORKLOADS
 
 ROUNDS = 3
 HOME = Path(__file__).parent.parent
-PANDAS = Path(sys.prefix) / "ray-data"  # for Ray Data alone
+PANDAS = Path(sys.prefix) / "ray-data"  # a folder that only Ray Data gets
 TROOP, RAY_DATA = "troop", "ray data"
 PLAIN = tuple(way for way in WAYS if way.startswith("plain"))
 Rounds = Mapping[str, Sequence[Measured]]
 
 
 def measure(workload: str, ways: Sequence[str] = tuple(WAYS), rounds: int = ROUNDS) -> list[Figure]:
-    """Alternating rounds of each way."""
+    """Measures alternating rounds of each way."""
     found: dict[str, list[Measured]] = {way: [] for way in ways}
     for number in range(rounds):
         for way in ways:
@@ -34,7 +34,7 @@ def measure(workload: str, ways: Sequence[str] = tuple(WAYS), rounds: int = ROUN
 
 
 def _figures(workload: str, found: Rounds) -> list[Figure]:
-    """Rates, and Troop's ratios round by round to the better plain way and to Ray Data."""
+    """Returns rates, and Troop's ratios per round to the faster plain way and to Ray Data."""
     name = WORKLOADS[workload].about
     best = max((way for way in PLAIN if way in found), key=lambda way: _rates(found, way).median)
     rates = [_rates(found, way) for way in found]

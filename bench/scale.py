@@ -1,8 +1,9 @@
-"""How many units a second one driver can dispatch, follow and see committed. ``python -m bench.scale`` prints a table.
+"""Scale: how many units per second one driver dispatches, follows and sees committed.
 
-The real planner and driver against simulated engines and verifiers (bench/simulated.py): the driver alone, which has
-ten thousand of them in its own process and a million planned units. ``python -m bench.scale ray`` puts hundreds of
-actors on a real Ray of this machine, with real commits; ``profile`` shows where the driver's time goes.
+The planner and the driver are Troop's own; engines and verifiers are simulated (bench/simulated.py). ``python -m
+bench.scale`` measures the driver alone, with ten thousand simulated engines in its own process and a million planned
+units, and prints a table. ``python -m bench.scale ray`` puts dozens of actors on a real Ray of this machine, with real
+commits. ``profile`` shows where the driver's time goes.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ from bench.simulated import InThisProcess, SimulatedOnRay
 from cluster.actors import Actors
 from cluster.batches import ModelWork, Work
 from cluster.pipeline import Pipeline
-from cluster.placement import EnginePlace, Placement
-from cluster.session import connected
+from cluster.placement import EngineSlot, Placement
+from cluster.session import connect_ray
 from cluster.tally import CellTally, Progress, Tally
 from jobs.store.commit import RunSink
 from jobs.store.folder import DirectoryStore
@@ -36,17 +37,17 @@ from sampling.settings import ModelSpec, SamplingSettings
 
 ROUNDS = 3
 PLANNED = 1_000_000
-ENGINES, VERIFIERS = 10_000, 1_000  # in the driver's own process
-UNITS = 15_000  # of those planned, that the driver alone is watched for
+ENGINES, VERIFIERS = 10_000, 1_000  # all in the driver's own process
+UNITS = 15_000  # planned units during which the driver alone is measured
 ACTORS, JUDGES = 24, 4  # processes on a real Ray
 ACTOR_UNITS, ACTOR_ROWS = 2_000, 8
-BATCHES = 8  # of a unit: 256 samples each
-UNIT_S = (60, 180)  # an engine's time for a unit
+BATCHES = 8  # batches of a unit, 256 samples each
+UNIT_S = (60, 180)  # seconds of an engine per unit
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The driver at one moment: units committed; seconds on the clock, of its event loop's thread, of all threads."""
+    """The driver at one moment: committed units; seconds of wall time, of the event loop's thread, of all threads."""
 
     units: float
     wall_s: float
@@ -56,7 +57,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """One measurement of a driver: per second, and CPU seconds per unit of its loop and of the whole process."""
+    """One measurement: units per second, CPU seconds per unit of the event loop and of the process, peak memory."""
 
     rate: float
     loop_s: float
@@ -65,7 +66,7 @@ class Drive:
 
 
 def planned_work(units: int, rows: int, batches: int) -> Work:
-    """A planned run of one problem: the product's own planner cuts it into units of ``rows`` samples."""
+    """Plans a run of one problem; Troop's planner cuts it into units of ``rows`` samples."""
     jobs.planning.UNIT_ROWS = rows
     problem = Problem.model_validate({"id": "p", "prompt": "?", "verifier": "exact", "reference": {"answer": "1"}})
     planned = jobs.store.layers.PlannedModel(name="m", distribution={}, sampling={}, revision="main", sampling_hash="h")
@@ -81,21 +82,21 @@ def planned_work(units: int, rows: int, batches: int) -> Work:
     )
 
 
-def drive(work: Work, actors: Actors, place: EnginePlace, verifiers: int, units: int) -> Drive:
-    """Runs the pipeline, and says what it took from when all engines had started until ``units`` were committed."""
+def drive(work: Work, actors: Actors, slot: EngineSlot, verifiers: int, units: int) -> Drive:
+    """Runs the pipeline; measures from the moment when all engines have started until ``units`` are committed."""
     (model,) = work.models
     rows, marks = next(iter(model.units)).rows, list[Mark]()
     tally = Tally([CellTally("m", "t", 1, len(model.units) * rows, 0, set())])
 
     def watch(progress: Progress) -> None:
         sampling = sum(engine.state == "sampling" for engine in progress.engines)
-        if progress.committed and sampling == place.count:
+        if progress.committed and sampling == slot.count:
             marks.append(_mark(progress.committed / rows))
 
     def enough(progress: Progress) -> bool:
         return bool(marks) and marks[-1].units - marks[0].units >= units
 
-    placement = Placement((place,), verifiers, 1.0 if place.gpus else 0.001)
+    placement = Placement((slot,), verifiers, 1.0 if slot.gpus else 0.001)
     aside = asyncio.run(Pipeline(work, actors, placement, tally).run(watch, enough))
     assert not aside, aside[0]
     first, last = marks[0], marks[-1]
@@ -113,26 +114,26 @@ def _mark(units: float) -> Mark:
 
 
 def driver_alone(batches: int, engines: int = ENGINES) -> Drive:
-    """Ten thousand engines in this process, a million units planned."""
+    """Measures a driver with ten thousand engines in this process and a million planned units."""
     work = planned_work(PLANNED, 2048, batches)
     with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder:
         actors = InThisProcess(work, RunSink(DirectoryStore(Path(folder)), "v1"), engines, VERIFIERS)
-        return drive(work, actors, EnginePlace(engines, 1, 1, 1), VERIFIERS, UNITS // batches)
+        return drive(work, actors, EngineSlot(engines, 1, 1, 1), VERIFIERS, UNITS // batches)
 
 
 def on_ray(batches: int, engines: int = ACTORS) -> Drive:
-    """Dozens of actors on this machine, and commits with fsync into a folder, of small units."""
+    """Measures a driver with dozens of actors on this machine, and small units committed with fsync into a folder."""
     work = replace(planned_work(10 * ACTOR_UNITS // batches, ACTOR_ROWS, batches), open_shards={}, verifiers=JUDGES)
-    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connected(None):
+    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder, connect_ray(None):
         actors = SimulatedOnRay(work, RunSink(DirectoryStore(Path(folder)), "v1"))
-        return drive(work, actors, EnginePlace(engines, 0.001, 0, 1), JUDGES, ACTOR_UNITS // batches)
+        return drive(work, actors, EngineSlot(engines, 0.001, 0, 1), JUDGES, ACTOR_UNITS // batches)
 
 
 WAYS = {"driver": driver_alone, "ray": on_ray}
 
 
 def measure(batch_counts: Sequence[int] = (1, BATCHES)) -> list[Figure]:
-    """All figures, each round in a process of its own."""
+    """Measures all figures, each round in a process of its own."""
     figures = []
     for batches in batch_counts:
         each = "in one batch" if batches == 1 else f"in {batches} batches"
@@ -164,7 +165,7 @@ def _drive_apart(way: str, batches: int) -> Drive:
 
 
 def report() -> str:
-    """The table, and what breaks first."""
+    """Returns the table, and the rate at which the event loop is full."""
     figures = measure()
     alone = next(figure for figure in figures if figure.unit == "µs/unit")
     full = f"At {1e6 / alone.median:,.0f} units/s the driver's own code fills the core of its event loop."

@@ -1,7 +1,7 @@
-"""Engines, verifiers and commits that only pretend to work: what is left to measure is the driver.
+"""Simulated engines, verifiers and commits, so that only the driver remains to be measured.
 
-They take the places that ``cluster.actors`` names. The planner, the queues, the fleet, the pool's choices, the backlog
-and the tallies are the product's; on a real Ray the commits are as well.
+They implement the protocols of ``cluster.actors``. The planner, the queues, the fleet, the pool, the backlog and the
+tallies are Troop's own; on a real Ray the commits are too.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from cluster.batches import (
     VerdictHeader,
     Work,
 )
-from cluster.census import NodeState
-from cluster.placement import EnginePlace
+from cluster.nodes import NodeState
+from cluster.placement import EngineSlot
 from cluster.sampler import Sampler
 from cluster.sink import Receipt, Sink
 from cluster.verifier import VerifierWorker
@@ -35,14 +35,14 @@ NODE = "node-1"
 
 
 class SimulatedSampler(Sampler):
-    """Hands out ready-made samples at once, each unit in as many batches as the model's path says."""
+    """Returns ready-made samples at once, each unit in as many batches as the model's path says."""
 
     def start(self) -> EngineReady:
-        """Nothing to start."""
+        """Returns at once: there is no engine to start."""
         return EngineReady(0.0, PROVENANCE)
 
     def sample(self, unit: Unit) -> Iterator[SampleHeader | SampleBatch]:
-        """Samples of four letters."""
+        """Yields samples of four letters."""
         step = -(-unit.rows // int(self._work.model.path))
         for first in range(unit.first_sample, unit.last_sample, step):
             last = min(first + step, unit.last_sample)
@@ -50,7 +50,7 @@ class SimulatedSampler(Sampler):
             yield SampleBatch(unit.task, self._samples(unit, first, last))
 
     def stalled_s(self) -> float:
-        """Never."""
+        """Returns 0: it never stalls."""
         return 0.0
 
     def _samples(self, unit: Unit, first: int, last: int) -> tuple[Sample, ...]:
@@ -58,10 +58,10 @@ class SimulatedSampler(Sampler):
 
 
 class HollowSampler(SimulatedSampler):
-    """The same with nothing in the batches, and no node but this process."""
+    """A simulated sampler with empty batches, whose node is this process."""
 
     def is_placed(self) -> str:
-        """At once."""
+        """Returns the only node."""
         return NODE
 
     def _samples(self, unit: Unit, first: int, last: int) -> tuple[Sample, ...]:
@@ -75,59 +75,59 @@ class SimulatedJudge(VerifierWorker):
         pass
 
     def prepare(self) -> None:
-        """Nothing to open."""
+        """Returns at once: there is no sandbox to open."""
 
-    def judge(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
-        """One pass for each sample."""
+    def verify(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
+        """Returns one pass per sample."""
         return VerdictHeader(len(batch.samples), 0, 0.0), VerdictBatch((Verdict(Status.PASS),) * len(batch.samples))
 
 
 class SimulatedOnRay(RayActors):
     """Simulated engines and verifiers as actors of a real Ray; commits are the product's, into the sink."""
 
-    def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
-        """As the product makes one."""
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
+        """Starts a simulated sampler with the resources of a real one."""
         actor: Any = ray.remote(SimulatedSampler)
         one = ModelWork(work.model, work.info, work.settings, work.sampling_hash, (next(iter(work.units)),))
-        options = {"num_cpus": place.cpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
-        return actor.options(**options).remote(one, self._problems, 0, "bench", place)
+        options = {"num_cpus": slot.cpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
+        return actor.options(**options).remote(one, self._problems, 0, "bench", slot)
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
-        """As the product makes one."""
+        """Starts a simulated verifier with the resources of a real one."""
         actor: Any = ray.remote(SimulatedJudge)
         where = NodeAffinitySchedulingStrategy(node_id, soft=False) if node_id else "DEFAULT"
         return actor.options(num_cpus=cpus, scheduling_strategy=where).remote(self._problems, None)
 
 
 class InThisProcess:
-    """The same without Ray: actors are objects, references are the things themselves, a commit is its receipt."""
+    """Simulated actors without Ray: an actor is an object, a reference is its value, a commit is its receipt."""
 
     def __init__(self, work: Work, sink: Sink, engines: int, verifiers: int) -> None:
         self._work, self._sink = work, sink
         self._nodes = (NodeState(NODE, float(2 * engines + verifiers), float(engines)),)
 
-    def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
-        """An object whose methods are called as Ray's are."""
-        return _Actor(HollowSampler(work, self._work.problems, 0, "bench", place))
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
+        """Returns a sampler whose methods are called like an actor's."""
+        return _Actor(HollowSampler(work, self._work.problems, 0, "bench", slot))
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
-        """An object whose methods are called as Ray's are."""
+        """Returns a verifier whose methods are called like an actor's."""
         return _Actor(SimulatedJudge(self._work.problems, None))
 
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
-        """The receipt that a commit would give."""
+        """Returns the receipt that a commit would return."""
         passed = ((unit.first_problem, unit.rows, unit.rows),)
         return _soon(Receipt(unit, True, unit.rows, unit.rows, 0, passed, (("pass", unit.rows),)))
 
     def compact(self, shard: Shard) -> Awaitable[None]:
-        """Nothing is stored."""
+        """Returns at once: there are no files to compact."""
         return _soon(None)
 
     def end(self, actor: Any) -> None:
-        """Nothing runs."""
+        """Returns at once: no process runs."""
 
-    def look(self) -> Sequence[NodeState]:
-        """One node with room for all."""
+    def list_nodes(self) -> Sequence[NodeState]:
+        """Returns one node with room for all actors."""
         return self._nodes
 
 
@@ -154,14 +154,14 @@ class _Method:
 
 
 async def _stream(items: Iterator[Any]) -> AsyncIterator[Any]:
-    """References to each header and to what follows it."""
+    """Yields the reference of each header and of the batch that follows it."""
     for header in items:
         yield _soon(header)
         yield next(items)
 
 
 def _soon(value: Any) -> "asyncio.Future[Any]":
-    """An answer that is there when the loop comes round, as one from another process is at the earliest."""
+    """Returns a future that is done in the loop's next round, which is the earliest for another process's answer."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
     loop.call_soon(_answer, answer, value)

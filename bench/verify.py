@@ -1,9 +1,10 @@
-"""Verifications per second and core, and how long each takes: Troop's sandbox beside what people use instead.
+"""Verification: rate per core and latency of Troop's sandbox and of its alternatives.
 
-Every way judges the same small candidates: a function called seven times, a program that adds two numbers. Each way
-has a process of its own on one core, and all ways take turns, half a second each, many times over. The ceiling is what
-the interpreter itself needs to fork and end. ``python -m bench.verify`` prints the tables, ``python -m bench.verify
---soak 100000`` runs so many verifications in a row and says what they left behind.
+Every way judges the same small candidates: a function called seven times, and a program that adds two numbers. Each
+way has its own process on one core, and all ways take turns, half a second each, many times. The ceiling is the fork
+and exit of an interpreter. ``python -m bench.verify`` prints the tables. ``python -m bench.verify --soak 100000`` runs
+that many verifications in a row and prints what they leave behind. ``--humaneval FILE`` judges many candidates of
+HumanEval's problems beside HumanEval's own harness (``bench.humaneval``).
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench import others
+from bench import humaneval, others
 from bench.figures import Figure
 from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, serve
 from sampling.problems import Problem
@@ -47,7 +48,7 @@ PROBLEMS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One slice: verifications a second, and milliseconds that half, and 99 of 100, took at most."""
+    """One slice: verifications per second, and the 50th and 99th percentile of a verification in milliseconds."""
 
     rate: float
     p50_ms: float
@@ -56,7 +57,7 @@ class Measured:
 
 @contextlib.contextmanager
 def troop(mode: str, tier: str) -> Iterator[Act]:
-    """The verifiers as a sweep uses them, extraction of the candidate included."""
+    """Yields one verification as a sweep does it, extraction of the candidate included."""
     text = PROGRAM if mode == "stdio" else CANDIDATE
     with Sandbox(tier) as sandbox:
         verifier = StdioVerifier(sandbox) if mode == "stdio" else PythonVerifier(sandbox)
@@ -74,7 +75,7 @@ TROOP: dict[str, tuple[str, str]] = {
 
 
 def available() -> list[str]:
-    """The ways that this machine can go."""
+    """Returns the ways that work on this machine."""
     tiers = {"none", *(report.tier for report in probe() if report.available)}
     others = [way for way in OTHERS if way != BUBBLEWRAP or shutil.which("bwrap")]
     return [*others, *(way for way, (_, tier) in TROOP.items() if tier in tiers)]
@@ -84,9 +85,9 @@ def available() -> list[str]:
 
 
 class Worker:
-    """A process on one core that goes one way, a slice of time whenever it is asked to.
+    """A process on one core that measures one way, one slice per request.
 
-    Those of the others import nothing of ours, so that their forks stay light.
+    Workers of the alternatives import nothing of Troop, so that their forks stay cheap.
     """
 
     def __init__(self, way: str, core: int) -> None:
@@ -96,10 +97,12 @@ class Worker:
         self._line()
 
     def begin(self) -> None:
+        """Starts a slice."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{SLICE_S}\n")
 
     def finish(self) -> Measured:
+        """Waits for the slice to end and returns its result."""
         return Measured(**json.loads(self._line()))
 
     def measure(self) -> Measured:
@@ -118,7 +121,7 @@ class Worker:
 
 
 def measure(ways: list[str], slices: int = SLICES) -> dict[str, list[Measured]]:
-    """All ways in turn on one core, a slice each, many times over: so all meet the same disturbances."""
+    """Measures all ways in turn on one core, one slice each, many times: all meet the same disturbances."""
     core = min(os.sched_getaffinity(0))
     workers = {way: Worker(way, core) for way in ways}
     found: dict[str, list[Measured]] = {way: [] for way in ways}
@@ -131,7 +134,7 @@ def measure(ways: list[str], slices: int = SLICES) -> dict[str, list[Measured]]:
 
 
 def scaling(way: str, slices: int) -> float:
-    """How much two workers on two cores do against one, median over slices."""
+    """Returns the rate of two workers on two cores divided by the rate of one, median over slices."""
     first, second = (Worker(way, core) for core in sorted(os.sched_getaffinity(0))[:2])
     ratios = []
     for _ in range(slices):
@@ -145,7 +148,7 @@ def scaling(way: str, slices: int) -> float:
 
 
 def lateness_s(tier: str) -> float:
-    """The longest of some times between a sleeper's limit and its verdict."""
+    """Returns the longest delay, in seconds, between a sleeping candidate's limit and its verdict."""
     late = []
     with Sandbox(tier) as sandbox:
         for _ in range(20):
@@ -159,8 +162,8 @@ def lateness_s(tier: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What exists on account of the sandbox: memory of supervisor and zygotes, descriptors, processes, files."""
+class Resources:
+    """Resources that the sandbox holds: memory of supervisor and zygotes, descriptors, processes, files."""
 
     supervisor_mb: float
     zygotes_mb: float
@@ -169,15 +172,15 @@ class Left:
     temporary_files: int
 
 
-def _left() -> Left:
+def _resources() -> Resources:
     family = [os.getpid()]
-    for pid in family:  # grows while it is walked
+    for pid in family:  # the list grows during the loop
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         family += map(int, children)
     sizes = [_resident_mb(pid) for pid in family]
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     files = sum(1 for place in ("/tmp", "/dev/shm") for _ in Path(place).iterdir())
-    return Left(sizes[0], sum(sizes[1:]), descriptors, len(family), files)
+    return Resources(sizes[0], sum(sizes[1:]), descriptors, len(family), files)
 
 
 def _resident_mb(pid: int) -> float:
@@ -186,7 +189,7 @@ def _resident_mb(pid: int) -> float:
 
 
 def soak(count: int) -> None:
-    """So many verifications of all modes, among them some that hang or eat memory; prints what changed."""
+    """Runs that many verifications of all modes, a few of which hang or use up memory; prints what changes."""
     hostile = (
         "def f(a, b):\n    while True: pass\n",
         "def f(a, b):\n    return [0] * 10**9\n",
@@ -206,17 +209,17 @@ def soak(count: int) -> None:
             if number % 500 == 499:
                 assert not python.verify(quick, hostile[number // 500 % 3]).passed
             if number in (1000, count - 1) or number % 10_000 == 9_999:
-                left = _left()
-                before = before or left
-                print(f"{number + 1:>8,} in {time.monotonic() - began:7.1f} s  {left}", flush=True)
-        print(f"tier {sandbox.tier}; after 1,001: {before}; after {count:,}: {_left()}")
+                now = _resources()
+                before = before or now
+                print(f"{number + 1:>8,} in {time.monotonic() - began:7.1f} s  {now}", flush=True)
+        print(f"tier {sandbox.tier}; after 1,001: {before}; after {count:,}: {_resources()}")
 
 
-# ---------------------------------------------------------------- telling
+# ---------------------------------------------------------------- results
 
 
 def as_markdown(found: dict[str, list[Measured]]) -> str:
-    """Rates, latencies, shares of the ceiling and of HumanEval's way."""
+    """Returns a table of rates, latencies, and ratios to the ceiling and to HumanEval's way."""
     rates = {way: median(one.rate for one in slices) for way, slices in found.items()}
     ceiling, harness = rates[FORK], rates[HUMANEVAL]
     lines = [
@@ -232,7 +235,7 @@ def as_markdown(found: dict[str, list[Measured]]) -> str:
 
 
 def report(slices: int = SLICES) -> tuple[str, list[Figure]]:
-    """Everything, as Markdown and as figures."""
+    """Measures everything; returns it as Markdown and as figures."""
     ways = available()
     found = measure(ways, slices)
     tier = next(TROOP[way][1] for way in ways if way in TROOP)
@@ -252,6 +255,8 @@ def main(words: list[str]) -> None:
             serve(act, int(words[2]))
     elif words[:1] == ["--soak"]:
         soak(int(words[1]))
+    elif words[:1] == ["--humaneval"]:
+        print(humaneval.report(words[1], *map(int, words[2:])))
     else:
         print(report()[0])
 

@@ -1,6 +1,6 @@
-"""One round of each way to sample a workload: plain vLLM, Ray Data's LLM stage, Troop. Each runs in a fresh process.
+"""The ways to sample a workload: plain vLLM, Ray Data's LLM stage, Troop. Each round runs in a fresh process.
 
-Time runs from the moment when the engine is ready to the last completion, with Troop to the last commit.
+Time is measured from a ready engine to the last completion; for Troop, to the last commit.
 
 ``python -m bench.ways WORKLOAD WAY`` prints one round as JSON.
 """
@@ -20,17 +20,17 @@ from bench.workloads import WORKLOADS
 from cluster.actors import RayActors
 from cluster.pipeline import Pipeline
 from cluster.placement import place
-from cluster.session import connected
+from cluster.session import connect_ray
 from cluster.tally import CellTally, Progress, Tally
 from jobs.remaining import current_version, find_remaining, work_of
 from jobs.resolve import Resolved
 from jobs.run import write_plan
 from jobs.store.commit import RunSink
 from jobs.store.open import open_store
-from jobs.store.stored_run import committed_numbers
+from jobs.store.stored_run import list_committed
 
 CORES = os.cpu_count() or 1
-BATCHES = 16  # of Ray Data on one engine: with its 32 rows each, twice what the engine holds
+BATCHES = 16  # concurrent batches of Ray Data: at 32 rows each, twice what the engine holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Measured:
 
 
 def troop(resolved: Resolved, folder: Path) -> Measured:
-    """The whole pipeline on a fresh local Ray, into a fresh folder."""
+    """Runs the whole pipeline on a fresh local Ray, into a fresh folder."""
     ready: list[float] = []
 
     def show(progress: Progress) -> None:
@@ -57,20 +57,20 @@ def troop(resolved: Resolved, folder: Path) -> Measured:
 
     store = open_store(str(folder / "run"))
     layers, version = write_plan(resolved, store), current_version()
-    remaining = find_remaining(resolved, layers, committed_numbers(store, version))
+    remaining = find_remaining(resolved, layers, list_committed(store, version))
     work, sink = work_of(resolved, remaining), RunSink(store, version)
     tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
 
     async def run(cpus: float, gpus: float) -> None:
         await Pipeline(work, RayActors(work, sink), place(work.models, cpus, gpus, None), tally).run(show)
 
-    with connected(None) as (cpus, gpus):
+    with connect_ray(None) as (cpus, gpus):
         asyncio.run(run(cpus, gpus))
         return Measured(tally.tokens, tally.committed, time.monotonic() - ready[0])
 
 
 def plain(threads: int) -> Callable[[Resolved, Path], Measured]:
-    """``LLM.generate`` with the engine arguments that Troop uses, and ``n`` samples of each prompt."""
+    """Returns a round of ``LLM.generate`` with Troop's engine arguments and ``n`` samples per prompt."""
 
     def round_(resolved: Resolved, _: Path) -> Measured:
         arguments, _on_gpu = _engine(resolved, threads)
@@ -90,7 +90,7 @@ def plain(threads: int) -> Callable[[Resolved, Path], Measured]:
 
 
 def ray_data(resolved: Resolved, _: Path) -> Measured:
-    """``ray.data.llm``: a row for every sample, as its stage keeps only the first of ``n``; nothing is verified."""
+    """Runs ``ray.data.llm`` without verification; one row per sample, since its stage keeps only the first of ``n``."""
     arguments, on_gpu = _engine(resolved, CORES)
     import ray
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
@@ -115,7 +115,7 @@ def ray_data(resolved: Resolved, _: Path) -> Measured:
         for p in problems
         for _ in range(resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0]))
     ]
-    with connected(None):
+    with connect_ray(None):
         processor = build_processor(
             config,
             preprocess=lambda row: {"prompt": row["prompt"], "sampling_params": dict(settings)},
@@ -137,7 +137,7 @@ WAYS: Mapping[str, Callable[[Resolved, Path], Measured]] = {
 
 
 def _engine(resolved: Resolved, threads: int) -> tuple[dict[str, Any], bool]:
-    """The engine arguments that Troop would use, and whether there is a GPU."""
+    """Returns the engine arguments that Troop uses, and True on a machine with a GPU."""
     from sampling.engines.gpu_memory import GpuShare
     from sampling.engines.vllm_engine import engine_arguments, prepare_environment
 

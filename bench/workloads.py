@@ -1,4 +1,4 @@
-"""What is measured: sweeps made here, from files of the repository alone."""
+"""The workloads: sweeps that need only files of the repository."""
 
 import json
 import random
@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.demo import demo_sweep
 from jobs.resolve import Resolved, resolve
-from jobs.sweep import Sweep
+from jobs.sweep import Sweep, demo_sweep
 
 SHOTS = 5
 CONTEXT, MAX_TOKENS = 2048, 256
@@ -16,7 +15,7 @@ CONTEXT, MAX_TOKENS = 2048, 256
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One model on one task; ``make`` may write files into the folder that it is given."""
+    """One model on one task; ``make`` resolves the sweep and may write files into the given folder."""
 
     name: str
     about: str
@@ -24,13 +23,13 @@ class Workload:
 
 
 def functions(_: Path) -> Resolved:
-    """The demo's small model: about ten tokens a sample, and a program to run for each."""
+    """Resolves the demo's small model: about ten tokens per sample, and a program to run for each."""
     sweep = demo_sweep(("tasks.functions.limit=32", "models.small.k=200"))
     return resolve(sweep.model_copy(update={"models": sweep.models[:1]}))
 
 
 def word_problems(folder: Path) -> Resolved:
-    """Few-shot word problems and a model of random weights, whose outputs are long and of very different lengths."""
+    """Resolves few-shot word problems and a model with random weights: long outputs of very different lengths."""
     _write_model(folder / "model")
     (folder / "problems.jsonl").write_text("".join(json.dumps(_problem(i)) + "\n" for i in range(128)))
     sweep = {
@@ -67,7 +66,7 @@ def _question(number: int) -> tuple[str, str]:
 
 
 def _write_model(folder: Path) -> None:
-    """A two-layer Llama of bytes; its weights are drawn by the engine."""
+    """Writes the configuration of a two-layer Llama over bytes; the engine draws its weights."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, PreTrainedTokenizerFast
 

@@ -1,1 +1,1 @@
-"""Where work runs: Ray actors, the streaming pipeline and its in-process twin. The only room that imports ray."""
+"""The room where work runs: Ray actors, the streaming pipeline and its in-process twin. Only this room imports ray."""

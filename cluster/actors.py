@@ -1,4 +1,4 @@
-"""Who does the work: the only place that makes actors and tasks. A bench hands in makers of its own."""
+"""The makers of all actors and tasks of a run. A bench hands in its own makers."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
@@ -8,31 +8,31 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.batches import ModelWork, Work
-from cluster.census import NodeState, look
-from cluster.placement import EnginePlace
+from cluster.nodes import NodeState, list_nodes
+from cluster.placement import EngineSlot
 from cluster.sampler import Sampler
 from cluster.sink import Receipt, Sink
 from cluster.verifier import VerifierWorker, commit_unit, compact_shard
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Shard, Unit
 
-UNITS_IN_FLIGHT = 8  # at most, on one engine
+UNITS_IN_FLIGHT = 8  # the most on one engine
 COMMIT_TRIES = 5
 
 Ref = Any  # a ray.ObjectRef: a reference, never the payload
 
 
 class Actors(Protocol):
-    """Makers of sampler and verifier actors, and of commit tasks.
+    """Makes sampler and verifier actors, and commit and compaction tasks.
 
-    An actor has the methods of Sampler or VerifierWorker, each called as Ray's are.
+    An actor has the methods of Sampler or VerifierWorker, each called in Ray's way: ``actor.method.remote(…)``.
     """
 
-    def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
-        """An actor that serves one model from its place."""
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
+        """Makes an actor that serves one model with one engine."""
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
-        """An actor that judges batches, on a certain node or on any."""
+        """Makes an actor that verifies batches, on the given node or on any."""
 
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
         """Commits a unit from its sample batches and, in the same order, their verdict batches."""
@@ -43,12 +43,12 @@ class Actors(Protocol):
     def end(self, actor: Any) -> None:
         """Kills an actor."""
 
-    def look(self) -> Sequence[NodeState]:
-        """The living nodes; called from a thread."""
+    def list_nodes(self) -> Sequence[NodeState]:
+        """Returns the living nodes. It is called from a thread."""
 
 
 class RayActors:
-    """The real ones, on a cluster that is connected."""
+    """Makes real actors and tasks on the connected cluster."""
 
     def __init__(self, work: Work, sink: Sink) -> None:
         self._work, self._sink, self._problems = work, ray.put(sink), ray.put(work.problems)
@@ -56,11 +56,11 @@ class RayActors:
         self._commit: Any = ray.remote(commit_unit).options(**options)
         self._compact: Any = ray.remote(compact_shard).options(num_cpus=0)
 
-    def new_sampler(self, work: ModelWork, place: EnginePlace) -> Any:
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
         actor: Any = ray.remote(Sampler)
-        work = replace(work, units=(next(iter(work.units)),))  # not all travel to every engine
-        arguments = (work, self._problems, self._work.seed, self._work.code_version, place)
-        options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
+        work = replace(work, units=(next(iter(work.units)),))  # an engine needs only one of them, for its seed
+        arguments = (work, self._problems, self._work.seed, self._work.code_version, slot)
+        options = {"num_cpus": slot.cpus, "num_gpus": slot.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
         return actor.options(**options).remote(*arguments)
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
@@ -81,5 +81,5 @@ class RayActors:
     def end(self, actor: Any) -> None:
         ray.kill(actor)
 
-    def look(self) -> Sequence[NodeState]:
-        return look()
+    def list_nodes(self) -> Sequence[NodeState]:
+        return list_nodes()

@@ -1,6 +1,6 @@
-"""Asks a Ray cluster's address whether it answers, and takes our token, before anything is written or started.
+"""The check that a Ray cluster answers and accepts our token, before anything is written or started.
 
-Ray itself tries for minutes, with many lines, and says of a wrong token only that it could not connect.
+Ray itself tries for minutes and prints many lines. About a wrong token it says only that it could not connect.
 """
 
 import os
@@ -10,19 +10,19 @@ from urllib.parse import urlsplit
 from sampling.errors import BadInput
 
 PATIENCE_S = 10.0
-_CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"  # ray/protobuf/gcs_service.proto; its request is empty
+_CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"  # ray/protobuf/gcs_service.proto; the request is empty
 
 
 def check_address(address: str | None) -> None:
-    """Raises BadInput where no cluster answers at ``address`` (default: ``RAY_ADDRESS``), or it refuses our token.
+    """Raises BadInput when no cluster answers at ``address`` (default: ``RAY_ADDRESS``), or when it refuses our token.
 
-    What Ray finds or starts by itself (None, ``auto``, ``local``) is not asked.
+    A cluster that Ray finds or starts by itself (None, ``auto``, ``local``) is not checked.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     if address in (None, "", "auto", "local"):
         return
     target = _host_and_port(str(address))
-    if os.environ.get("RAY_USE_TLS", "0") not in ("1", "true"):  # then Ray has the certificates, not we
+    if os.environ.get("RAY_USE_TLS", "0") not in ("1", "true"):  # with TLS only Ray has the certificates
         _ask(str(address), target)
 
 
@@ -31,7 +31,7 @@ def _host_and_port(address: str) -> str:
         url = urlsplit(address if "://" in address else f"//{address}")
         if url.scheme in ("", "ray") and url.hostname and url.port:
             return url.netloc
-    except ValueError:  # a port that is none
+    except ValueError:  # not a port number
         pass
     hint = "; a dashboard's address is for `troop submit`" if address.startswith("http") else ""
     raise BadInput(
@@ -40,7 +40,7 @@ def _host_and_port(address: str) -> str:
 
 
 def _ask(address: str, target: str) -> None:
-    """One call, not repeated. An answer of another kind is left to Ray: its client's port knows no such call."""
+    """Calls the cluster once. Errors of other kinds are left to Ray: the port of its client knows no such call."""
     import grpc
 
     with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
@@ -56,13 +56,13 @@ def _ask(address: str, target: str) -> None:
 
 
 def _credentials() -> tuple[tuple[str, str], ...]:
-    """The token where Ray looks for it, in its order (Ray's documentation, "Token authentication")."""
+    """Returns the token from where Ray looks for it, in its order (Ray's documentation, "Token authentication")."""
     token = os.environ.get("RAY_AUTH_TOKEN")
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     if not token and path.is_file():
         token = path.read_text().strip()
-    return (("authorization", f"Bearer {token}"),) if token and _asked_for() else ()
+    return (("authorization", f"Bearer {token}"),) if token and _wants_token() else ()
 
 
-def _asked_for() -> bool:
+def _wants_token() -> bool:
     return os.environ.get("RAY_AUTH_MODE", "token") == "token"

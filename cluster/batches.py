@@ -1,4 +1,4 @@
-"""What crosses between the actors: small headers that the driver reads, payloads that it only passes on."""
+"""The data that crosses between actors: small headers that the driver reads, payloads that it only passes on."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Problems = Mapping[str, Mapping[int, Problem]]  # task -> problem_idx -> problem
 
 @dataclass(frozen=True, slots=True)
 class ModelWork:
-    """One model of a run and the units it still has to sample: up to millions, which need not all exist at once."""
+    """One model of a run and its units still to sample: up to millions, which need not all exist at once."""
 
     model: ModelSpec
     info: ModelInfo
@@ -26,7 +26,12 @@ class ModelWork:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """All that the pipeline is told."""
+    """Everything that the pipeline has to do, and the settings for it.
+
+    ``verifiers`` fixes the size of the verifier pool, None lets it follow the backlog. ``verifier_nodes`` names the
+    nodes for verifiers: a label ``key=value`` or a custom resource. ``open_shards`` holds how many units each shard
+    still lacks. ``judge`` is what one verifier may ask of the judge.
+    """
 
     models: tuple[ModelWork, ...]
     problems: Problems
@@ -34,14 +39,14 @@ class Work:
     tier: str | None
     verifiers: int | None
     code_version: str
-    verifier_nodes: str | None = None  # a label, key=value, or a custom resource, of the nodes that verifiers go to
-    open_shards: Mapping[Shard, int] = field(default_factory=dict)  # how many units each still lacks
-    judge: JudgeSettings | None = None  # what one verifier may ask of it
+    verifier_nodes: str | None = None
+    open_shards: Mapping[Shard, int] = field(default_factory=dict)
+    judge: JudgeSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
-    """A sampler's engine is up; ``start_s`` is how long it took."""
+    """The answer of a sampler whose engine has started; ``start_s`` is how many seconds that took."""
 
     start_s: float
     provenance: Provenance
@@ -57,8 +62,11 @@ class SampleBatch:
 
 @dataclass(frozen=True, slots=True)
 class SampleHeader:
-    """What the driver learns of a SampleBatch: ``engine_tokens`` and ``engine_starved_s`` are the engine's totals since
-    its start, ``size`` is the length of all texts."""
+    """The driver's view of a SampleBatch.
+
+    ``engine_tokens`` and ``engine_starved_s`` are the engine's totals since its start, ``size`` is the number of
+    characters of all texts.
+    """
 
     rows: int
     engine_tokens: int
@@ -68,23 +76,15 @@ class SampleHeader:
 
 @dataclass(frozen=True, slots=True)
 class VerdictBatch:
-    """One verdict per sample of a SampleBatch, in its order."""
+    """One verdict for each sample of a SampleBatch, in the same order."""
 
     verdicts: tuple[Verdict, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictHeader:
-    """What the driver learns of a VerdictBatch: ``busy_s`` is the verifier's wall time for it."""
+    """The driver's view of a VerdictBatch: ``shared`` verdicts are copies, ``busy_s`` is the verifier's wall time."""
 
     rows: int
     shared: int
     busy_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A unit that failed too often, with its last error."""
-
-    unit: Unit
-    error: str

@@ -1,15 +1,15 @@
-"""The pipeline's in-process twin: same contract, no Ray, one thing after another. For debugging and for tests."""
+"""The pipeline's in-process twin: the same contract, no Ray, one thing after another. For debugging and tests."""
 
 import asyncio
 from collections.abc import Iterator
 
-from cluster.batches import ModelWork, SampleBatch, SampleHeader, SetAside, VerdictBatch, Work
-from cluster.placement import place_here
+from cluster.batches import ModelWork, SampleBatch, SampleHeader, VerdictBatch, Work
+from cluster.placement import local_slot
+from cluster.queue import OpenShards, SetAside, UnitQueue, UnitQueues
 from cluster.sampler import Sampler
-from cluster.shards import OpenShards
 from cluster.sink import Sink
 from cluster.spending import Spending
-from cluster.tally import EngineTally, Enough, OnProgress, Tally, never
+from cluster.tally import EngineTally, Enough, OnProgress, Progress, Tally, never
 from cluster.verifier import VerifierWorker, commit_unit, compact_shard
 from sampling.samples import Unit
 
@@ -22,69 +22,76 @@ def run_local(
     enough: Enough = never,
     spending: Spending | None = None,
 ) -> tuple[SetAside, ...]:
-    """Samples, judges and commits every unit in this process, until it is enough.
+    """Samples, verifies and commits every unit in this process, until ``enough`` says so; returns the units set aside.
 
-    Raises EngineError where the pipeline would retry.
+    Raises EngineError where the pipeline would try again.
     """
-    judge, shards = VerifierWorker(work.problems, work.tier, work.judge), OpenShards(work.open_shards)
-    spending = spending or Spending(work, {}, lambda _: None)
-    try:
-        judge.prepare()
-        for model in work.models:
-            for unit in _run_model(model, work, judge, sink, tally, on_progress, spending):
-                if shards.filled_by(unit):
-                    compact_shard(sink, unit.in_shard)
-                if enough(tally.snapshot(engines_wait=False)):
-                    return tuple(tally.set_aside)
-    finally:
-        judge.close()
-    return tuple(tally.set_aside)
+    return _LocalRun(work, sink, tally, on_progress, spending or Spending(work, {}, lambda _: None)).run(enough)
 
 
-def _run_model(
-    model: ModelWork,
-    work: Work,
-    judge: VerifierWorker,
-    sink: Sink,
-    tally: Tally,
-    on_progress: OnProgress,
-    spending: Spending,
-) -> Iterator[Unit]:
-    """Yields each unit once it is committed."""
-    sampler = Sampler(model, work.problems, work.seed, work.code_version, place_here(model.model))
-    engine = EngineTally(f"{model.model.name}/0")
-    tally.engines.append(engine)
-    engine.set_state("starting")
-    on_progress(tally.snapshot(engines_wait=False))
-    ready = sampler.start()
-    engine.ready(ready.start_s)
-    try:
-        for unit in model.units:
-            if not asyncio.run(spending.start(unit)):
-                tally.set_aside.append(SetAside(unit, spending.refusal(unit)))
+class _LocalRun:
+    """One run of the work in this process."""
+
+    def __init__(self, work: Work, sink: Sink, tally: Tally, on_progress: OnProgress, spending: Spending) -> None:
+        self._work, self._sink, self._tally, self._on_progress = work, sink, tally, on_progress
+        self._spending, self._queues = spending, UnitQueues(work.models)
+        self._verifier = VerifierWorker(work.problems, work.tier, work.judge)
+
+    def run(self, enough: Enough) -> tuple[SetAside, ...]:
+        shards = OpenShards(self._work.open_shards)
+        try:
+            self._verifier.prepare()
+            for model, queue in zip(self._work.models, self._queues, strict=True):
+                for unit in self._run_model(model, queue):
+                    if shards.filled_by(unit):
+                        compact_shard(self._sink, unit.in_shard)
+                    if enough(self._snapshot()):
+                        self._queues.stop()
+        finally:
+            self._verifier.close()
+        return self._queues.set_aside
+
+    def _run_model(self, model: ModelWork, queue: UnitQueue) -> Iterator[Unit]:
+        """Yields each unit once it is committed."""
+        if not queue.waiting:
+            return
+        work = self._work
+        sampler = Sampler(model, work.problems, work.seed, work.code_version, local_slot(model.model))
+        engine = EngineTally(f"{model.model.name}/0")
+        self._tally.engines.append(engine)
+        engine.set_state("starting")
+        self._on_progress(self._snapshot())
+        ready = sampler.start()
+        engine.ready(ready.start_s)
+        try:
+            while queue.waiting:
+                unit = queue.take()
+                if not asyncio.run(self._spending.start(unit)):
+                    queue.give_up(unit, self._spending.refusal(unit))
+                    continue
+                batches = self._sample_and_verify(unit, sampler, engine)
+                receipt = commit_unit(self._sink, unit, ready.provenance, *batches)
+                queue.close(unit)
+                self._spending.settle(unit, receipt.usd, receipt.judge_usd)
+                self._tally.add_receipt(receipt)
+                self._on_progress(self._snapshot())
+                yield unit
+        finally:
+            sampler.stop()
+        engine.set_state("done")
+
+    def _sample_and_verify(self, unit: Unit, sampler: Sampler, engine: EngineTally) -> list[SampleBatch | VerdictBatch]:
+        samples: list[SampleBatch | VerdictBatch] = []
+        verdicts: list[SampleBatch | VerdictBatch] = []
+        for item in sampler.sample(unit):
+            if isinstance(item, SampleHeader):
+                self._tally.add_samples(engine, item)
                 continue
-            batches = _sample_and_judge(unit, sampler, judge, engine, tally)
-            receipt = commit_unit(sink, unit, ready.provenance, *batches)
-            spending.settle(unit, receipt.usd, receipt.judge_usd)
-            tally.add_receipt(receipt)
-            on_progress(tally.snapshot(engines_wait=False))
-            yield unit
-    finally:
-        sampler.stop()
-    engine.set_state("done")
+            header, verdict_batch = self._verifier.verify(item)
+            self._tally.add_verdicts(header)
+            samples.append(item)
+            verdicts.append(verdict_batch)
+        return samples + verdicts
 
-
-def _sample_and_judge(
-    unit: Unit, sampler: Sampler, judge: VerifierWorker, engine: EngineTally, tally: Tally
-) -> list[SampleBatch | VerdictBatch]:
-    samples: list[SampleBatch | VerdictBatch] = []
-    verdicts: list[SampleBatch | VerdictBatch] = []
-    for item in sampler.sample(unit):
-        if isinstance(item, SampleHeader):
-            tally.add_samples(engine, item)
-            continue
-        header, judged = judge.judge(item)
-        tally.add_verdicts(header)
-        samples.append(item)
-        verdicts.append(judged)
-    return samples + verdicts
+    def _snapshot(self) -> Progress:
+        return self._tally.snapshot(engines_wait=False, set_aside=len(self._queues.set_aside))

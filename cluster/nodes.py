@@ -1,18 +1,92 @@
-"""What the nodes of a connected cluster have, as the placement wants to know it."""
+"""The nodes of the connected cluster: which ones live, which are about to leave, and what each has."""
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from cluster.batches import ModelWork
 from cluster.placement import Node
 from cluster.session import alive_nodes
 from sampling.engines.devices import smallest_gpu
+from sampling.errors import BadInput
 
-ANSWER_S = 60.0  # a node may have to start a process first
+RAYS_OWN = {"CPU", "GPU", "memory", "object_store_memory"}
+ANSWER_S = 60.0  # a node may first have to start a process
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One living node. ``leaves_at`` is when a draining node goes, in seconds since the epoch; None if it stays."""
+
+    node_id: str
+    cpus: float
+    gpus: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resources: frozenset[str] = frozenset()
+    leaves_at: float | None = None
+
+    def carries(self, mark: str) -> bool:
+        """Returns whether the node has ``mark``: a label ``key=value``, or the name of a custom resource."""
+        key, is_label, value = mark.partition("=")
+        return self.labels.get(key) == value if is_label else key in self.resources
+
+
+class Census:
+    """The living nodes; ``losses`` counts nodes that have left or begun to leave, ``changes`` counts changed sets."""
+
+    def __init__(self) -> None:
+        self.nodes: tuple[NodeState, ...] = ()
+        self._staying: set[str] = set()
+        self.losses = self.changes = 0
+
+    def update(self, nodes: Sequence[NodeState]) -> None:
+        self.nodes, before = tuple(nodes), self._staying
+        self._staying = {node.node_id for node in self.staying}
+        self.losses += len(before - self._staying)
+        self.changes += before != self._staying
+
+    @property
+    def staying(self) -> tuple[NodeState, ...]:
+        return tuple(node for node in self.nodes if node.leaves_at is None)
+
+    def lost(self, node_id: str | None) -> bool:
+        """Returns whether a node has left or will: a failure there is nobody's fault."""
+        return node_id is not None and node_id not in self._staying
+
+    def seconds_left(self, node_id: str | None) -> float:
+        """Returns the seconds until a draining node goes; infinity if it stays or gave no time."""
+        ends = [node.leaves_at for node in self.nodes if node.node_id == node_id and node.leaves_at is not None]
+        return ends[0] - time.time() if ends else inf
+
+
+def check_mark(mark: str | None, nodes: Sequence[NodeState]) -> None:
+    """Raises BadInput when no node carries the label or custom resource that ``verify.nodes`` names."""
+    if mark is None or any(node.carries(mark) for node in nodes):
+        return
+    labels = {f"{key}={value}" for node in nodes for key, value in node.labels.items() if not key.startswith("ray.io/")}
+    there = sorted(labels | {name for node in nodes for name in node.resources})
+    raise BadInput(f"verify.nodes: no node carries {mark!r}; there are {', '.join(there) or 'no labels or resources'}")
+
+
+def list_nodes() -> tuple[NodeState, ...]:
+    """Returns the living nodes.
+
+    Ray reports draining nodes only through its private state module (2.60), where its own trainers and `ray drain-node`
+    read them too: node id to milliseconds since the epoch, 0 if no time was given.
+    """
+    from ray._private.state import state
+
+    draining: dict[str, int] = state.get_draining_nodes()
+    return tuple(_node_state(row, draining.get(row["NodeID"])) for row in alive_nodes())
 
 
 def survey(models: Sequence[ModelWork]) -> tuple[Node, ...]:
-    """Every living node, with the memory of its GPUs where a model needs that to know how many engines share one."""
+    """Returns every living node as the placement needs it.
+
+    The GPUs' memory is included only if a model leaves the number of engines on a GPU to us.
+    """
     rows = alive_nodes()
     sizes = _gpu_bytes(rows) if any(work.model.engines_per_gpu == "auto" for work in models) else {}
     return tuple(
@@ -22,13 +96,13 @@ def survey(models: Sequence[ModelWork]) -> tuple[Node, ...]:
 
 
 def _gpu_bytes(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
-    """By node id, from a short task on each node with GPUs; a node that does not answer in time is left out."""
+    """Asks each node with GPUs in a short task; a node that does not answer within ANSWER_S is left out."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    look: Any = ray.remote(num_cpus=0, max_retries=0)(smallest_gpu)
+    ask: Any = ray.remote(num_cpus=0, max_retries=0)(smallest_gpu)
     asked = {
-        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(row["NodeID"], soft=False)).remote(): row[
+        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(row["NodeID"], soft=False)).remote(): row[
             "NodeID"
         ]
         for row in rows
@@ -38,3 +112,10 @@ def _gpu_bytes(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
     for ref in late:
         ray.cancel(ref, force=True)
     return {asked[ref]: ray.get(ref) for ref in answers}
+
+
+def _node_state(row: Mapping[str, Any], drains_at_ms: int | None) -> NodeState:
+    has = row["Resources"]
+    own = frozenset(name for name in has if name not in RAYS_OWN and not name.startswith("node:"))
+    leaves_at = None if drains_at_ms is None else drains_at_ms / 1000 or inf
+    return NodeState(row["NodeID"], has.get("CPU", 0.0), has.get("GPU", 0.0), row.get("Labels") or {}, own, leaves_at)

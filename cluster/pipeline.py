@@ -1,8 +1,8 @@
 """The driver: keeps every engine supplied, every batch verified and every unit committed. It sees references only.
 
-One asyncio task per sampler feeds it units; one per unit follows it from the first batch to the receipt; one steers:
-every second it looks at nodes, work and backlog. Whatever dies, the unit goes back to the queue: what counts is only
-what the sink holds.
+One asyncio task for each sampler feeds it units. One for each unit follows it from the first batch to the receipt. One
+steers: every second it looks at nodes, work and backlog. Whatever dies, its units go back to their queue: only what the
+sink holds counts.
 """
 
 import asyncio
@@ -13,13 +13,15 @@ from ray.exceptions import RayError
 
 from cluster.actors import Actors, Ref
 from cluster.backlog import Backlog
-from cluster.batches import SampleHeader, SetAside, Work
+from cluster.batches import SampleHeader, Work
 from cluster.fleet import Fleet
-from cluster.handle import SamplerHandle, one_line
+from cluster.handle import RunningEngine
 from cluster.placement import Placement
 from cluster.pool import VerifierPool
-from cluster.shards import OpenShards
-from cluster.sharing import verifier_rooms
+from cluster.queue import OpenShards, SetAside, UnitQueues
+from cluster.session import one_line
+from cluster.sharing import verifier_slots
+from cluster.sink import Receipt
 from cluster.spending import Spending
 from cluster.tally import Enough, OnProgress, Progress, Tally, never
 from sampling.errors import EngineRefused, StoreError, StoreUnusable, TroopError
@@ -36,24 +38,25 @@ class Pipeline:
     ) -> None:
         self._work, self._actors, self._tally, self._placement = work, actors, tally, placement
         self._spending = spending or Spending(work, {}, lambda _: None)
+        self._queues = UnitQueues(work.models)
         self._pool = VerifierPool(actors, placement, work.verifiers)
         self._backlog = Backlog()
         self._open_shards = OpenShards(work.open_shards)
-        self._compacting = asyncio.Lock()  # one at a time: engines must not feel it
-        self._fleet = Fleet(work.models, placement, actors, tally, self._start_unit)
+        self._compacting = asyncio.Lock()  # one shard at a time: engines must not feel it
+        self._fleet = Fleet(work.models, self._queues, placement, actors, tally, self._follow)
 
     async def run(self, on_progress: OnProgress, enough: Enough = never) -> tuple[SetAside, ...]:
-        """Works until every unit is committed or set aside, or it is enough; returns those set aside.
+        """Works until every unit is committed or set aside, or ``enough`` says so; returns the units set aside.
 
-        Raises BadInput, before any engine starts, where the verifiers cannot work, EngineRefused where no engine of a
-        model can ever run, and StoreUnusable where nothing can be committed: to go on would only burn GPU hours.
+        Raises BadInput, before any engine starts, if the verifiers cannot work. Raises EngineRefused if no engine of a
+        model can ever run, and StoreUnusable if nothing can be committed: to go on would only burn GPU hours.
         """
-        self._ticker = asyncio.create_task(self._tick(on_progress, enough))
+        ticker = asyncio.create_task(self._tick(on_progress, enough))
         try:
-            await self._fleet.look()
-            await self._pool.prepare(self._rooms())
-            async with asyncio.TaskGroup() as self._tasks:
-                await self._steer()
+            await self._fleet.update_census()
+            await self._pool.prepare(self._verifier_slots())
+            async with asyncio.TaskGroup() as tasks:
+                await self._steer(tasks, ticker)
         except BaseExceptionGroup as errors:
             if unusable := errors.subgroup(StoreUnusable):
                 raise StoreUnusable(one_line(_first(unusable))) from errors
@@ -61,130 +64,127 @@ class Pipeline:
                 raise _first(refused) from errors
             raise
         finally:
-            self._ticker.cancel()
+            ticker.cancel()
             self._pool.stop()
         on_progress(self._snapshot())
-        return tuple(self._tally.set_aside)
+        return self._queues.set_aside
 
     async def _tick(self, on_progress: OnProgress, enough: Enough) -> None:
         while True:
             on_progress(snapshot := self._snapshot())
             if enough(snapshot):
-                self._fleet.drop_waiting()
+                self._queues.stop()
             await asyncio.sleep(TICK_S)
 
     def _snapshot(self) -> Progress:
-        return self._tally.snapshot(engines_wait=self._backlog.full)
+        return self._tally.snapshot(engines_wait=self._backlog.full, set_aside=len(self._queues.set_aside))
 
-    async def _steer(self) -> None:
-        while self._fleet.open:
-            if self._ticker.done():  # without it no limit would be kept
-                self._ticker.result()
-            self._fleet.steer(self._tasks)
-            self._pool.steer(self._rooms(), self._backlog.batches)
+    async def _steer(self, tasks: asyncio.TaskGroup, ticker: "asyncio.Task[None]") -> None:
+        while self._queues.open:
+            if ticker.done():  # without the ticker no limit would be kept
+                ticker.result()
+            self._fleet.steer(tasks)
+            self._pool.steer(self._verifier_slots(), self._backlog.batches)
             self._backlog.set_verifiers(self._pool.size)
             self._tally.verifiers = self._pool.size
             await asyncio.sleep(TICK_S)
-            await self._fleet.look()
+            await self._fleet.update_census()
         self._fleet.close()
 
-    def _rooms(self) -> dict[str, int]:
-        """How many verifiers each node holds."""
+    def _verifier_slots(self) -> dict[str, int]:
+        """Returns how many verifiers each node holds, by node id."""
         placement, nodes = self._placement, self._fleet.census.staying
-        return verifier_rooms(nodes, placement.engines, placement.verifier_cpus, self._work.verifier_nodes)
+        return verifier_slots(nodes, placement.engines, placement.verifier_cpus, self._work.verifier_nodes)
 
-    def _start_unit(self, unit: Unit, sampler: SamplerHandle) -> None:
-        self._tasks.create_task(self._follow(unit, sampler))
-
-    async def _follow(self, unit: Unit, sampler: SamplerHandle) -> None:
-        life, losses, receipt = sampler.life, self._fleet.census.losses, None
-        if not await self._may_start(unit, sampler):
-            sampler.unit_sampled(unit, life)
-            sampler.unit_ended()
+    async def _follow(self, unit: Unit, engine: RunningEngine) -> None:
+        """Sees one unit to its end, whatever that is."""
+        losses, handle = self._fleet.census.losses, engine.handle
+        if not await self._may_start(unit, engine):
+            engine.unit_sampled(unit)
+            handle.unit_ended()
             return
-        provenance = sampler.provenance
+        receipt: Receipt | None = None
         try:
-            batches = await self._sample_and_judge(unit, sampler)
-            async with sampler.committing:
-                receipt = await self._actors.commit(unit, provenance, batches)
+            batches = await self._sample_and_verify(unit, engine)
+            async with handle.committing:
+                receipt = await self._actors.commit(unit, engine.provenance, batches)
         except StoreUnusable:
             raise
         except (RayError, TroopError) as error:
-            sampler.unit_failed(error, life)
-            charged = not await self._node_was_lost(error, losses)
-            if not sampler.queue.put_back(unit, charged=charged):
-                self._tally.set_aside.append(SetAside(unit, one_line(error)))
+            engine.unit_failed(error)
+            if await self._node_was_lost(error, losses):
+                handle.queue.put_back(unit)
+            else:
+                handle.queue.fail(unit, one_line(error))
         else:
             self._tally.add_receipt(receipt)
-            sampler.unit_committed()
-            sampler.queue.close_one()
-            if self._open_shards.filled_by(unit):
-                self._tasks.create_task(self._compact(unit.in_shard))
+            handle.unit_committed()
+            handle.queue.close(unit)
         finally:
             self._spending.settle(unit, *((receipt.usd, receipt.judge_usd) if receipt else (None,)))
-            sampler.unit_ended()
+            handle.unit_ended()
+        if receipt and self._open_shards.filled_by(unit):
+            await self._compact(unit.in_shard)
 
-    async def _may_start(self, unit: Unit, sampler: SamplerHandle) -> bool:
-        """Whether there is money for the unit, and still an engine when there is; else it is set aside or put back."""
-        life = sampler.life
+    async def _may_start(self, unit: Unit, engine: RunningEngine) -> bool:
+        """Returns whether the unit has its money and still an engine; otherwise sets it aside or puts it back."""
+        queue = engine.handle.queue
         try:
             if not await self._spending.start(unit):
-                self._tally.set_aside.append(SetAside(unit, self._spending.refusal(unit)))
-                sampler.queue.close_one()
+                queue.give_up(unit, self._spending.refusal(unit))
                 return False
         except StoreUnusable:
             raise
-        except StoreError as error:  # what was reserved could not be kept, so nothing was sent
+        except StoreError as error:  # the reservation could not be stored, so no request was sent
             self._spending.settle(unit, 0.0)
-            if not sampler.queue.put_back(unit):
-                self._tally.set_aside.append(SetAside(unit, one_line(error)))
+            queue.fail(unit, one_line(error))
             return False
-        if sampler.queue.dropped or not sampler.serves(life):
+        if queue.stopped or not engine.usable:
             self._spending.settle(unit, 0.0)
-            sampler.queue.put_back(unit, charged=False)
+            queue.put_back(unit)
             return False
         return True
 
     async def _node_was_lost(self, error: Exception, losses: int) -> bool:
-        """Whether a node has left since: engine, verifier or batches of a unit that failed may have been there."""
+        """Returns whether a node has left since: it may have held the failed unit's engine, verifier or batches."""
         if not isinstance(error, RayError) or isinstance(getattr(error, "cause", None), TroopError):
             return False
         await self._fleet.lost(None)
         return self._fleet.census.losses > losses
 
     async def _compact(self, shard: Shard) -> None:
-        """A shard that this fails on stays as it is; whoever compacts the run next tries again, and tells."""
+        """Compacts a full shard. On failure it stays as it is: the run's next compaction tries again, and reports."""
         async with self._compacting:
             with contextlib.suppress(RayError, TroopError):
                 await self._actors.compact(shard)
 
-    async def _sample_and_judge(self, unit: Unit, sampler: SamplerHandle) -> list[Ref]:
-        """References to the unit's sample batches and then, in the same order, to their verdict batches."""
+    async def _sample_and_verify(self, unit: Unit, engine: RunningEngine) -> list[Ref]:
+        """Returns references to the unit's sample batches and then, in the same order, to their verdict batches."""
         samples: list[Ref] = []
-        judging: list[asyncio.Task[Ref]] = []
-        life, stream = sampler.life, sampler.stream(unit)
+        verifying: list[asyncio.Task[Ref]] = []
+        stream = engine.stream(unit)
         try:
             async for header_ref in stream:
                 header: SampleHeader = await header_ref
                 samples.append(await anext(stream))
-                self._tally.add_samples(sampler.tally if life == sampler.life else None, header)
+                self._tally.add_samples(engine.handle.tally if engine.current else None, header)
                 await self._backlog.enter(header.size)
-                judging.append(asyncio.create_task(self._judge(samples[-1], unit)))
-                judging[-1].add_done_callback(partial(self._backlog.leave, header.size))
+                verifying.append(asyncio.create_task(self._verify(samples[-1], unit)))
+                verifying[-1].add_done_callback(partial(self._backlog.leave, header.size))
         except BaseException:
-            for task in judging:
+            for task in verifying:
                 task.cancel()
             raise
         finally:
-            sampler.unit_sampled(unit, life)
-        return samples + list(await asyncio.gather(*judging))
+            engine.unit_sampled(unit)
+        return samples + list(await asyncio.gather(*verifying))
 
-    async def _judge(self, batch: Ref, unit: Unit) -> Ref:
-        header, verdicts = await self._pool.judge(batch, unit)
+    async def _verify(self, batch: Ref, unit: Unit) -> Ref:
+        header, verdicts = await self._pool.verify(batch, unit)
         self._tally.add_verdicts(header)
         return verdicts
 
 
 def _first(errors: BaseException) -> BaseException:
-    """One of many: a full disk meets every unit at once."""
+    """Returns one error of a group: a full disk ends every unit at once."""
     return _first(errors.exceptions[0]) if isinstance(errors, BaseExceptionGroup) else errors

@@ -1,4 +1,4 @@
-"""How many engines and verifiers, with what share of the machine: pure arithmetic over what the cluster has."""
+"""The number of engines and verifiers, and each one's share of the cluster: pure arithmetic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +10,20 @@ from sampling.engines.gpu_memory import engines_that_fit
 from sampling.errors import BadInput
 from sampling.settings import ModelSpec
 
-MOST_CPU_ENGINES = 4  # per model, on a machine without a GPU
-ENGINES_SHARE = 0.5  # of the cores, where engines have no GPU of their own
+MOST_CPU_ENGINES = 4  # of one model, on a machine without a GPU
+ENGINES_SHARE = 0.5  # of the cores, where engines have no GPU
 SERVICE_CPUS = 0.01  # an engine that only waits for a service
-BATCHES_PER_S = 400  # of all engines: a driver follows them with a third of a core (docs/scale.md)
-BATCH_S = (1.0, 20.0)  # a slow engine's samples are judged and seen while the unit still runs
+BATCHES_PER_S = 400  # of all engines: following them takes a third of the driver's core (docs/scale.md)
+BATCH_S = (1.0, 20.0)  # least and most: a slow engine's samples are verified and shown while its unit still runs
 EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class EnginePlace:
-    """What one engine of a model gets; ``threads`` are its CPU threads where it has no GPU.
+class EngineSlot:
+    """One engine's share of a node, for each of a model's ``count`` engines.
 
-    ``batch_s`` is after how many seconds it hands samples over at the latest.
+    ``gpus`` below 1 is a share of one GPU. ``threads`` are the CPU threads of an engine without a GPU. ``batch_s`` is
+    the longest time in seconds for which an engine keeps finished samples.
     """
 
     count: int
@@ -34,24 +35,24 @@ class EnginePlace:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Engines by model, in the order of the models, and the verifier pool."""
+    """The engines of each model, in the order of the models, and the verifier pool."""
 
-    engines: tuple[EnginePlace, ...]
+    engines: tuple[EngineSlot, ...]
     verifiers: int
     verifier_cpus: float
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine of a cluster: cores, GPUs, and the memory of each GPU in bytes, where it is known."""
+    """One machine of a cluster; ``gpu_bytes`` is the memory of each GPU, None if unknown."""
 
     cpus: float
     gpus: float
     gpu_bytes: int | None = None
 
 
-def slots(have: float, gpus: float) -> int:
-    """How many engines of ``gpus`` GPUs each, or a share of one, have room on a node of ``have`` GPUs."""
+def engines_on(have: float, gpus: float) -> int:
+    """Returns how many engines fit on a node with ``have`` GPUs; each takes ``gpus`` whole GPUs or a share of one."""
     return int(have) * int(1 / gpus + EPSILON) if gpus < 1 else int(have // gpus)
 
 
@@ -60,7 +61,7 @@ def place(
 ) -> Placement:
     """Shares out a cluster of ``cpus`` cores and ``gpus`` GPUs; raises BadInput when a model can never fit.
 
-    Without ``nodes`` it is taken for a single machine.
+    Without ``nodes`` the cluster is one machine.
     """
     nodes = nodes or (Node(cpus, gpus),)
     engines = tuple(
@@ -71,60 +72,60 @@ def place(
     )
     wait = batch_s(sum(engine.count for engine in engines))
     engines = tuple(replace(engine, batch_s=wait) for engine in engines)
-    left = max(0.0, cpus - sum(place.count * place.cpus for place in engines))
-    # Without GPUs the cores are shared anyway: once the engines are done, verifiers should have them all.
+    left = max(0.0, cpus - sum(engine.count * engine.cpus for engine in engines))
+    # Without GPUs the cores are shared anyway: verifiers should have all of them once the engines are done.
     count = verifiers or max(1, int(left if gpus else cpus))
     return Placement(engines, count, min(1.0, left / count))
 
 
 def batch_s(engines: int) -> float:
-    """Seconds after which an engine hands over what it has: the more engines, the fewer batches the driver may see."""
+    """Returns the longest time in seconds between two batches of an engine: more engines hand over less often."""
     least, most = BATCH_S
     return min(max(least, engines / BATCHES_PER_S), most)
 
 
-def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EnginePlace:
+def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EngineSlot:
     gpus, most = gpus_each(work, nodes), max(1, len(work.units))
-    fitting = [(node.cpus, room) for node in nodes if (room := slots(node.gpus, gpus))]
+    fitting = [(node.cpus, engines) for node in nodes if (engines := engines_on(node.gpus, gpus))]
     if not fitting:
         there = max(node.gpus for node in nodes)
         raise BadInput(
             f"model {work.model.name}: gpus is {gpus:g}, but no node has more than {there:g} (of {len(nodes)} nodes "
             f"with {sum(node.gpus for node in nodes):g} together); an engine stays within one node"
         )
-    places = sum(room for _, room in fitting)
-    count = max(1, places // models) if work.model.engines == "auto" else work.model.engines
-    # An engine wants a core. Where a node has fewer for each GPU, its engines must not wait for them for ever.
-    core = min(1.0, *(ENGINES_SHARE * cpus / room for cpus, room in fitting))
-    return EnginePlace(min(count, most), core, gpus, 1)
+    total = sum(engines for _, engines in fitting)
+    count = max(1, total // models) if work.model.engines == "auto" else work.model.engines
+    # An engine asks for one core, or for less on a node with few cores: it would wait there for ever.
+    core = min(1.0, *(ENGINES_SHARE * cpus / engines for cpus, engines in fitting))
+    return EngineSlot(min(count, most), core, gpus, 1)
 
 
-def place_here(model: ModelSpec) -> EnginePlace:
-    """Of an engine in this process, without Ray."""
+def local_slot(model: ModelSpec) -> EngineSlot:
+    """Returns the share of an engine in this process, without Ray."""
     gpus = model.gpus if model.engine == "vllm" and smallest_gpu() else 0
-    return EnginePlace(1, 0, gpus, threads=1)
+    return EngineSlot(1, 0, gpus, threads=1)
 
 
 def gpus_each(work: ModelWork, nodes: Sequence[Node]) -> float:
-    """What one engine of a model holds: whole GPUs, or a share that Ray can count (four digits)."""
+    """Returns the GPUs that one engine of a model holds: whole ones, or a share that Ray can count (four digits)."""
     engines = _packed(work, nodes) if work.model.engines_per_gpu == "auto" else work.model.engines_per_gpu
     return work.model.gpus if engines == 1 else floor(1e4 / engines) / 1e4
 
 
 def _packed(work: ModelWork, nodes: Sequence[Node]) -> int:
-    """Engines on each GPU: as many as every GPU of the cluster has memory for, and its node cores."""
+    """Returns how many engines share each GPU: the smallest GPU must hold them, and its node have a core for each."""
     holding = [node for node in nodes if node.gpus]
     fitting = [engines_that_fit(work.model, work.info, work.settings, node.gpu_bytes) for node in holding]
     return min(*fitting, *(max(1, int(node.cpus / node.gpus)) for node in holding))
 
 
-def _on_cpus(work: ModelWork, models: int, cpus: float) -> EnginePlace:
+def _on_cpus(work: ModelWork, models: int, cpus: float) -> EngineSlot:
     model, most = work.model, max(1, len(work.units))
     asked = None if model.engines == "auto" else model.engines
     if model.engine != "vllm":
-        return EnginePlace(min(asked or 1, most), SERVICE_CPUS, 0, 1)
+        return EngineSlot(min(asked or 1, most), SERVICE_CPUS, 0, 1)
     cores = cpus / models
     wanted = int(cores if work.info.computes_little else cores * ENGINES_SHARE)
     count = min(asked or max(1, min(MOST_CPU_ENGINES, wanted)), most)
-    # Cores are lent, not divided: verifiers rarely need their half, and a larger model is a third faster on both.
-    return EnginePlace(count, cores * ENGINES_SHARE / count, 0, max(1, int(cores / count)))
+    # Cores are lent, not divided: verifiers rarely need their half, and a larger model is a third faster on all cores.
+    return EngineSlot(count, cores * ENGINES_SHARE / count, 0, max(1, int(cores / count)))

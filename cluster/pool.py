@@ -1,5 +1,8 @@
-"""The verifier pool: equal candidates meet the same verifier, a dead one's batches are sent again, and it grows and
-shrinks with the backlog and with the nodes that have room for it."""
+"""The verifier pool.
+
+Equal candidates go to the same verifier, and a dead verifier's batches are sent again. The pool grows and shrinks with
+the backlog and with the nodes that have cores for it.
+"""
 
 import asyncio
 from collections import Counter
@@ -13,20 +16,22 @@ from cluster.actors import Actors, Ref
 from cluster.backlog import PoolSize
 from cluster.batches import VerdictHeader
 from cluster.placement import Placement
+from cluster.session import one_line
 from cluster.sharing import fill
 from sampling.errors import BadInput, TroopError, VerifierFault
 from sampling.samples import Unit
 
-TRIES = 4  # of a batch
-START_TRIES = 10  # of a verifier: before a run has begun, only a machine that cannot hold it should end it
+TRIES = 4  # deaths of verifiers over one batch
+START_TRIES = 10  # of the first verifiers: only a machine that cannot hold them should end a run at its start
+START_PAUSE_S = 1.0  # between two tries: a busy cluster refuses ten of them within a second
 LAG = 8  # batches
-OPEN_S = 120.0  # a place whose cores someone else holds is given up, and tried again
-FIRST_SHARE = 4  # one of so many verifiers that there is room for is there from the start
+OPEN_S = 120.0  # a verifier whose cores someone else holds is given up, and tried again
+FIRST_SHARE = 4  # a pool starts with one verifier for every FIRST_SHARE slots
 
 
 @dataclass(eq=False, slots=True)
-class Seat:
-    """One verifier: its actor, the node that it was sent to, and how many batches it has."""
+class Member:
+    """One verifier of the pool: its actor, the node it was sent to, and how many batches wait for it."""
 
     actor: Any
     node_id: str | None
@@ -34,94 +39,99 @@ class Seat:
 
 
 class VerifierPool:
-    """Actors that each own a sandbox. ``fixed`` is its size, where the user has said one."""
+    """Actors that each own a sandbox. ``fixed`` is the size that the user set, None lets it follow the backlog."""
 
     def __init__(self, makers: Actors, placement: Placement, fixed: int | None = None) -> None:
         self._makers, self._cpus, self._fixed = makers, placement.verifier_cpus, fixed
-        self._seats: list[Seat] = []
-        self._leaving: list[Seat] = []
-        self._refused: set[str | None] = set()  # nodes that came later, and cannot give a sandbox
+        self._members: list[Member] = []
+        self._leaving: list[Member] = []
+        self._refused: set[str | None] = set()  # nodes that came later and cannot provide a sandbox
         self._starting: dict[asyncio.Task[None], str | None] = {}
         self._size = PoolSize(fixed or max(1, placement.verifiers // FIRST_SHARE))
         self._changed = asyncio.Condition()
 
     @property
     def size(self) -> int:
-        return len(self._seats)
+        return len(self._members)
 
-    async def prepare(self, rooms: Mapping[str, int]) -> None:
-        """Opens the first sandboxes; raises BadInput where a node cannot give them.
+    async def prepare(self, slots: Mapping[str, int]) -> None:
+        """Starts the first verifiers; raises BadInput if a node cannot provide their sandbox.
 
-        ``rooms`` says how many verifiers each node holds.
+        ``slots`` says how many verifiers each node holds, by node id.
         """
-        count = min(self._size.size, sum(rooms.values()) or 1)
-        await asyncio.gather(*(self._open(node_id) for node_id in self._nodes(rooms, count)))
+        count = min(self._size.size, sum(slots.values()) or 1)
+        await asyncio.gather(*(self._open(node_id) for node_id in self._choose_nodes(slots, count)))
 
-    def steer(self, rooms: Mapping[str, int], waiting: int) -> None:
-        """Follows the backlog, of ``waiting`` batches, and the nodes: starts verifiers, lets others go."""
-        rooms = {node_id: room for node_id, room in rooms.items() if node_id not in self._refused}
-        most = sum(rooms.values()) or 1
+    def steer(self, slots: Mapping[str, int], waiting: int) -> None:
+        """Follows the backlog of ``waiting`` batches and the nodes: starts verifiers, and retires others."""
+        slots = {node_id: count for node_id, count in slots.items() if node_id not in self._refused}
+        most = sum(slots.values()) or 1
         least = min(self._fixed or 1, most)
         self._size = self._size.after(waiting, least, min(self._fixed or most, most))
-        self._retire(rooms)
-        for node_id in self._nodes(rooms, self._size.size - len(self._seats) - len(self._starting)):
+        self._retire(slots)
+        for node_id in self._choose_nodes(slots, self._size.size - len(self._members) - len(self._starting)):
             task = asyncio.create_task(self._open_late(node_id))
             self._starting[task] = node_id
             task.add_done_callback(self._starting.pop)
 
-    async def judge(self, batch: Ref, unit: Unit) -> tuple[VerdictHeader, Ref]:
-        """The header of the batch's verdicts and a reference to them; raises VerifierFault after TRIES deaths."""
+    async def verify(self, batch: Ref, unit: Unit) -> tuple[VerdictHeader, Ref]:
+        """Returns the header of a batch's verdicts and a reference to them.
+
+        Raises VerifierFault after TRIES deaths of verifiers over this batch.
+        """
         for _ in range(TRIES):
-            seat = await self._choose(unit)
-            seat.waiting += 1
+            member = await self._choose(unit)
+            member.waiting += 1
             try:
-                header, verdicts = seat.actor.judge.options(num_returns=2).remote(batch)
+                header, verdicts = member.actor.verify.options(num_returns=2).remote(batch)
                 return await header, verdicts
             except RayTaskError as error:
                 if isinstance(error, RayActorError):  # the sampler died before the batch had left it
                     raise
                 raise VerifierFault(f"verifier: {str(error).strip().splitlines()[-1]}") from error
             except RayActorError:
-                await self._replace(seat)
+                await self._drop(member)
             finally:
-                seat.waiting -= 1
+                member.waiting -= 1
         raise VerifierFault(f"verifiers died {TRIES} times over one batch")
 
     def stop(self) -> None:
         for task in self._starting:
             task.cancel()
-        for seat in self._seats + self._leaving:
-            self._makers.end(seat.actor)
+        for member in self._members + self._leaving:
+            self._makers.end(member.actor)
 
-    async def _choose(self, unit: Unit) -> Seat:
-        """The verifier that knows the unit's other candidates, as equal ones are judged once; unless it lags."""
-        if not self._seats:
+    async def _choose(self, unit: Unit) -> Member:
+        """Returns the verifier with the unit's other candidates, as equal ones are verified once; unless it lags."""
+        if not self._members:
             async with self._changed:
-                await self._changed.wait_for(lambda: self._seats)
-        usual = self._seats[unit.number % len(self._seats)]
-        if usual.waiting <= LAG:  # nearly always: not all of a thousand are looked at for each batch
+                await self._changed.wait_for(lambda: self._members)
+        usual = self._members[unit.number % len(self._members)]
+        if usual.waiting <= LAG:  # nearly always, so that a batch costs no look at a thousand members
             return usual
-        idlest = min(self._seats, key=lambda seat: seat.waiting)
+        idlest = min(self._members, key=lambda member: member.waiting)
         return usual if usual.waiting <= idlest.waiting + LAG else idlest
 
-    def _nodes(self, rooms: Mapping[str, int], count: int) -> list[str | None]:
-        """Where ``count`` more go. Where no node has a core left, one verifier shares those of the engines."""
-        if not rooms:
+    def _choose_nodes(self, slots: Mapping[str, int], count: int) -> list[str | None]:
+        """Returns nodes for ``count`` more verifiers. If no node has a core left, one shares the engines' cores."""
+        if not slots:
             return [None] * min(1, count)
-        taken = Counter(node for node in (*(seat.node_id for seat in self._seats), *self._starting.values()) if node)
-        return list(fill(rooms, taken, count))
+        taken = Counter(
+            node for node in (*(member.node_id for member in self._members), *self._starting.values()) if node
+        )
+        return list(fill(slots, taken, count))
 
-    def _retire(self, rooms: Mapping[str, int]) -> None:
-        """Those on nodes that leave, and those that are too many, get nothing new, and end once they have nothing."""
-        staying = [seat for seat in self._seats if not rooms or seat.node_id in rooms][: self._size.size]
-        self._leaving += [seat for seat in self._seats if seat not in staying]
-        self._seats = staying
-        for seat in [seat for seat in self._leaving if not seat.waiting]:
-            self._leaving.remove(seat)
-            self._makers.end(seat.actor)
+    def _retire(self, slots: Mapping[str, int]) -> None:
+        """Drains verifiers on leaving nodes and surplus ones; ends each when it is idle."""
+        staying = [member for member in self._members if not slots or member.node_id in slots][: self._size.size]
+        self._leaving += [member for member in self._members if member not in staying]
+        self._members = staying
+        for member in [member for member in self._leaving if not member.waiting]:
+            self._leaving.remove(member)
+            self._makers.end(member.actor)
 
     async def _open_late(self, node_id: str | None) -> None:
-        """In mid-run a verifier that cannot start is one less; the next look tries again, or elsewhere."""
+        """Starts a verifier in mid-run. If it cannot start, a later look tries again, perhaps elsewhere."""
         try:
             await asyncio.wait_for(self._open(node_id, tries=1), OPEN_S)
         except (RayError, TroopError, TimeoutError) as error:
@@ -129,30 +139,33 @@ class VerifierPool:
                 self._refused.add(node_id)
 
     async def _open(self, node_id: str | None, tries: int = START_TRIES) -> None:
+        last = ""
         for _ in range(tries):
             actor = self._makers.new_verifier(self._cpus if node_id else 0, node_id)
             try:
                 await actor.prepare.remote()
             except RayTaskError as error:
-                self._makers.end(actor)  # the error keeps its handle, and that its cores
+                self._makers.end(actor)  # the error keeps the actor's handle, and the handle its cores
                 if isinstance(error.cause, BadInput):
                     raise error.cause from error
                 raise
-            except RayError:
+            except RayError as error:
+                last = one_line(error)
+                await asyncio.sleep(START_PAUSE_S)
                 continue
             except asyncio.CancelledError:
                 self._makers.end(actor)
                 raise
-            await self._add(Seat(actor, node_id))
+            await self._add(Member(actor, node_id))
             return
-        raise VerifierFault(f"verifiers died {tries} times at their start")
+        raise VerifierFault(f"verifiers died {tries} times at their start: {last}")
 
-    async def _add(self, seat: Seat) -> None:
+    async def _add(self, member: Member) -> None:
         async with self._changed:
-            self._seats.append(seat)
+            self._members.append(member)
             self._changed.notify_all()
 
-    async def _replace(self, dead: Seat) -> None:
-        """Many batches learn of one death; the first of them lets the next look start a successor."""
-        if dead in self._seats:
-            self._seats.remove(dead)
+    async def _drop(self, dead: Member) -> None:
+        """Drops a dead verifier, which several batches may report; the next look starts a successor."""
+        if dead in self._members:
+            self._members.remove(dead)

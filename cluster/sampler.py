@@ -1,4 +1,4 @@
-"""One engine and the units it samples. A plain class: Ray makes it an actor, the in-process twin calls it directly."""
+"""One engine and the units it samples: a plain class, which Ray makes an actor and the in-process twin calls."""
 
 import itertools
 import os
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from cluster.batches import EngineReady, ModelWork, Problems, SampleBatch, SampleHeader
-from cluster.placement import EnginePlace
+from cluster.placement import EngineSlot
 from cluster.session import granted
 from sampling.engines import devices
 from sampling.engines.engine import Request
@@ -19,57 +19,55 @@ from sampling.samples import Provenance, Sample, Unit
 from sampling.seeds import Seeds, engine_seed
 
 BATCH_ROWS = 256
-BATCH_BYTES = 2**20  # of text, in characters
+BATCH_CHARACTERS = 2**20
 
 
 class Sampler:
-    """Serves one model with one engine, several units at a time."""
+    """One engine of one model, which samples several units at a time."""
 
-    def __init__(
-        self, work: ModelWork, problems: Problems, run_seed: int, code_version: str, place: EnginePlace
-    ) -> None:
+    def __init__(self, work: ModelWork, problems: Problems, run_seed: int, code_version: str, slot: EngineSlot) -> None:
         self._work, self._problems, self._run_seed = work, problems, run_seed
-        self._code_version, self._place = code_version, place
+        self._code_version, self._slot = code_version, slot
         self._tags = itertools.count()
 
     def is_placed(self) -> str:
-        """The id of its node, as soon as this actor has its share of the cluster."""
+        """Returns the id of its node, as soon as this actor has its share of the cluster."""
         import ray
 
         return str(ray.get_runtime_context().get_node_id())
 
     def start(self) -> EngineReady:
-        """Starts the engine; raises EngineError, EngineRefused where it can never run on what this process has."""
+        """Starts the engine; raises EngineError, or EngineRefused if it can never run on what this process has."""
         started = time.monotonic()
-        self._given = devices.look(self._place.gpus, granted())
+        self._given = devices.look(self._slot.gpus, granted())
         devices.refuse_wrong(self._given)
         work, first = self._work, next(iter(self._work.units))
         seed = engine_seed(self._run_seed, work.model.name, f"{first.task}/{first.number}", secrets.token_hex(8))
         seeds = Seeds(self._run_seed, seed)
-        allowance = self._given.allowance(self._place.threads)
+        allowance = self._given.allowance(self._slot.threads)
         if work.model.engine == "vllm" and allowance.share:
             devices.wait_for_memory(self._given, taken_bytes(work.model, work.info, allowance.share))
         self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, allowance))
         return EngineReady(time.monotonic() - started, self._provenance())
 
     def sample(self, unit: Unit) -> Iterator[SampleHeader | SampleBatch]:
-        """The unit's samples in batches, each after its header."""
+        """Yields the unit's samples in batches, each after its header."""
         waiting: list[Sample] = []
         since = time.monotonic()
         for samples in self._loop.submit(self._requests(unit)):
             waiting += samples
-            while len(waiting) >= BATCH_ROWS:  # many at once must not fill one verifier for minutes
+            while len(waiting) >= BATCH_ROWS:  # a larger batch would keep one verifier busy for minutes
                 yield from self._batch(unit, waiting[:BATCH_ROWS])
                 waiting, since = waiting[BATCH_ROWS:], time.monotonic()
             size = sum(len(sample.text) for sample in waiting)
-            if waiting and (size >= BATCH_BYTES or time.monotonic() - since >= self._place.batch_s):
+            if waiting and (size >= BATCH_CHARACTERS or time.monotonic() - since >= self._slot.batch_s):
                 yield from self._batch(unit, waiting)
                 waiting, since = [], time.monotonic()
         if waiting:
             yield from self._batch(unit, waiting)
 
     def stalled_s(self) -> float:
-        """Seconds since the engine last gave anything, where it has something to do."""
+        """Returns the seconds since the engine last yielded anything; 0 if it has nothing to do."""
         return self._loop.stalled_s
 
     def stop(self) -> None:

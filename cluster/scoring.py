@@ -1,20 +1,20 @@
-"""Scoring stored samples with a reward model: engines in Ray actors, or one in this process.
+"""Scoring of stored samples with a reward model: engines in Ray actors, or one in this process.
 
-An actor reads a unit's samples, scores them and commits the scores by itself: nothing but receipts passes the driver.
-Each has two units at a time, so that its engine works on one while the other is read or committed. What dies or fails
-is tried again, elsewhere where need be; a unit that fails three times is set aside.
+An actor reads a unit's samples, scores them and commits the scores by itself: only receipts pass the driver. Each actor
+has two units at a time, so that its engine works on one while the other is read or committed. A failed unit is tried
+again, by another actor if its own has died; after three failures it is set aside.
 """
 
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from cluster.batches import ModelWork, SetAside
-from cluster.placement import EnginePlace, place, place_here
-from cluster.session import connected, granted
+from cluster.batches import ModelWork
+from cluster.placement import EngineSlot, local_slot, place
+from cluster.queue import ENGINE_TRIES, SetAside, UnitQueue
+from cluster.session import connect_ray, granted, one_line
 from sampling.engines import devices
 from sampling.engines.gpu_memory import taken_bytes
 from sampling.engines.reward import RewardModel, Score, Text
@@ -23,13 +23,12 @@ from sampling.errors import BadInput, EngineError, StoreError, StoreUnusable
 from sampling.samples import Unit
 from sampling.settings import SamplingSettings
 
-TRIES = 3  # of a unit; and of an engine, between two units
 AT_ONCE = 2  # units of one actor
-OnCount = Callable[[int, int], None]  # samples that are done, of all
+OnCount = Callable[[int, int], None]  # how many samples are done, of how many
 
 
 class HasUnit(Protocol):
-    """What is scored: whatever knows its unit."""
+    """One item to score: anything that knows its unit."""
 
     @property
     def unit(self) -> Unit: ...
@@ -42,8 +41,10 @@ ScoreTexts = Callable[[Sequence[Text]], tuple[list[Score], float]]  # and the en
 
 @dataclass(frozen=True, slots=True)
 class ScoreReceipt:
-    """A unit whose scores are there. ``won`` is false where another attempt was first; ``reasons`` counts by reason the
-    samples without a score."""
+    """A unit whose scores are committed.
+
+    ``won`` is False if another attempt was first; ``reasons`` counts the samples without a score, by reason.
+    """
 
     unit: Unit
     won: bool
@@ -52,14 +53,14 @@ class ScoreReceipt:
 
 
 class ScoreSink(Protocol[Taken]):
-    """Where texts come from and scores go: reads a unit, has it scored and commits it. Picklable."""
+    """Reads a unit, has it scored and commits its scores. Picklable."""
 
     def score(self, item: Taken, engine: ScoreTexts) -> ScoreReceipt: ...
 
 
 @dataclass(frozen=True)
 class ScoreWork(Generic[Item]):
-    """All that the engines are told."""
+    """One reward model and the items that it has to score."""
 
     model: RewardModel
     sink: ScoreSink[Item]
@@ -67,58 +68,63 @@ class ScoreWork(Generic[Item]):
 
     @property
     def as_model(self) -> ModelWork:
-        """The same as the placement knows it."""
+        """Converts the work to the form that the placement takes."""
         units = tuple(item.unit for item in self.items)
         return ModelWork(self.model.spec, self.model.info, SamplingSettings(), self.model.version, units)
 
 
-@dataclass
 class ScoreTally(Generic[Item]):
-    """What has come of the units: what to do next, what is done, what was given up."""
+    """The items of one scoring and what has become of them."""
 
-    items: tuple[Item, ...]
-    show: OnCount
-    receipts: list[ScoreReceipt] = field(default_factory=list)
-    set_aside: list[SetAside] = field(default_factory=list)
+    def __init__(self, items: Sequence[Item], show: OnCount) -> None:
+        self.receipts: list[ScoreReceipt] = []
+        self._items, self._show = {item.unit: item for item in items}, show
+        self._queue = UnitQueue(self._items.keys())
+        self._breaks = 0  # of engines, since the last scored unit
+        self._total = sum(unit.rows for unit in self._items)
 
-    def __post_init__(self) -> None:
-        self.waiting = deque(self.items)
-        self._failures: Counter[Unit] = Counter()
-        self._breaks = 0
-        self._total = sum(item.unit.rows for item in self.items)
+    @property
+    def waiting(self) -> int:
+        return self._queue.waiting
+
+    @property
+    def set_aside(self) -> list[SetAside]:
+        return self._queue.set_aside
+
+    def take(self) -> Item:
+        """Hands out a waiting item."""
+        return self._items[self._queue.take()]
 
     def done(self, receipt: ScoreReceipt) -> None:
         self._breaks = 0
+        self._queue.close(receipt.unit)
         self.receipts.append(receipt)
-        self.show(sum(each.rows for each in self.receipts), self._total)
+        self._show(sum(each.rows for each in self.receipts), self._total)
 
     def failed(self, item: Item, error: Exception) -> None:
-        """Puts the unit last in the queue, or aside when it has failed TRIES times."""
-        self._failures[item.unit] += 1
-        if self._failures[item.unit] < TRIES:
-            self.waiting.append(item)
-        else:
-            self.set_aside.append(SetAside(item.unit, str(error)))
+        self._queue.fail(item.unit, str(error))
 
     def broke(self, items: Sequence[Item], error: EngineError) -> None:
-        """An engine died with these units: nobody knows whose fault it was. Raises its error when it is one too many in
-        a row."""
+        """Counts the death of an engine as a failure of each of its items, as nobody knows which one caused it.
+
+        Raises the error after ENGINE_TRIES deaths in a row.
+        """
         self._breaks += 1
-        if self._breaks >= TRIES:
+        if self._breaks >= ENGINE_TRIES:
             raise error
         for item in items:
             self.failed(item, error)
 
 
 class Scorer:
-    """One reward model's engine, and the units it scores. A plain class: Ray makes it an actor."""
+    """One engine of a reward model, and the units it scores: a plain class, which Ray makes an actor."""
 
-    def __init__(self, model: RewardModel, sink: ScoreSink[Any], where: EnginePlace) -> None:
-        self._model, self._sink, self._place = model, sink, where
+    def __init__(self, model: RewardModel, sink: ScoreSink[Any], slot: EngineSlot) -> None:
+        self._model, self._sink, self._slot = model, sink, slot
         self._engine: RewardEngine | None = None
 
     def score(self, item: HasUnit) -> ScoreReceipt:
-        """Scores and commits one unit; the first one starts the engine. Raises EngineError when that breaks."""
+        """Scores and commits one unit; the first one starts the engine. Raises EngineError when the engine breaks."""
         return self._sink.score(item, self._score)
 
     def stop(self) -> None:
@@ -127,24 +133,24 @@ class Scorer:
             self._engine.close()
 
     def _score(self, texts: Sequence[Text]) -> tuple[list[Score], float]:
-        self._engine = engine = self._engine or self._started()
+        self._engine = engine = self._engine or self._start_engine()
         begun = time.monotonic()
         return engine.score(texts), time.monotonic() - begun
 
-    def _started(self) -> RewardEngine:
-        given = devices.look(self._place.gpus, granted())
+    def _start_engine(self) -> RewardEngine:
+        given = devices.look(self._slot.gpus, granted())
         devices.refuse_wrong(given)
-        allowance = given.allowance(self._place.threads)
+        allowance = given.allowance(self._slot.threads)
         if allowance.share:
             devices.wait_for_memory(given, taken_bytes(self._model.spec, self._model.info, allowance.share))
         return RewardEngine(self._model, allowance)
 
 
 class ScorerActor(Scorer):
-    """Takes several units at once, but all that the engine does is done by one thread."""
+    """A Scorer that takes several units at once; one thread does all of the engine's work."""
 
-    def __init__(self, model: RewardModel, sink: ScoreSink[Any], where: EnginePlace) -> None:
-        super().__init__(model, sink, where)
+    def __init__(self, model: RewardModel, sink: ScoreSink[Any], slot: EngineSlot) -> None:
+        super().__init__(model, sink, slot)
         self._thread = ThreadPoolExecutor(1)
 
     def _score(self, texts: Sequence[Text]) -> tuple[list[Score], float]:
@@ -152,12 +158,12 @@ class ScorerActor(Scorer):
 
 
 def score_here(work: ScoreWork[Item], show: OnCount) -> ScoreTally[Item]:
-    """One unit after another in this process, without Ray; raises EngineError when the engine breaks."""
+    """Scores one unit after another in this process, without Ray; raises EngineError when the engine breaks."""
     tally = ScoreTally(work.items, show)
-    scorer = Scorer(work.model, work.sink, place_here(work.model.spec))
+    scorer = Scorer(work.model, work.sink, local_slot(work.model.spec))
     try:
         while tally.waiting:
-            item = tally.waiting.popleft()
+            item = tally.take()
             try:
                 tally.done(scorer.score(item))
             except StoreUnusable:
@@ -170,27 +176,27 @@ def score_here(work: ScoreWork[Item], show: OnCount) -> ScoreTally[Item]:
 
 
 def score_on_ray(work: ScoreWork[Item], show: OnCount, address: str | None) -> ScoreTally[Item]:
-    """On the cluster at ``address``, as many engines as have room; raises BadInput, EngineError, StoreUnusable."""
+    """Scores on the cluster at ``address``, with all engines that fit; raises BadInput, EngineError, StoreUnusable."""
     from cluster.nodes import survey
 
     tally = ScoreTally(work.items, show)
-    with connected(address) as (cpus, gpus):
+    with connect_ray(address) as (cpus, gpus):
         model = work.as_model
-        where = place((model,), cpus, gpus, 1, survey((model,))).engines[0]
-        _Team(work, where, tally).run()
+        slot = place((model,), cpus, gpus, 1, survey((model,))).engines[0]
+        _Team(work, slot, tally).run()
     return tally
 
 
 class _Team(Generic[Item]):
-    """The actors, and what each is working on."""
+    """The actors, and the units that each is working on."""
 
-    def __init__(self, work: ScoreWork[Item], where: EnginePlace, tally: ScoreTally[Item]) -> None:
+    def __init__(self, work: ScoreWork[Item], slot: EngineSlot, tally: ScoreTally[Item]) -> None:
         import ray
 
-        self._work, self._place, self._tally = work, where, tally
+        self._work, self._slot, self._tally = work, slot, tally
         self._sink = ray.put(work.sink)
         self._running: dict[Any, tuple[Any, Item]] = {}  # reference -> actor, unit
-        self._actors = [self._new_actor() for _ in range(where.count)]
+        self._actors = [self._new_actor() for _ in range(slot.count)]
 
     def run(self) -> None:
         import ray
@@ -202,12 +208,12 @@ class _Team(Generic[Item]):
             self._take(ready, actor, item)
 
     def _hand_out(self) -> None:
-        """In turns, so that all have one unit before any has two."""
+        """Gives every actor one unit before any gets a second."""
         for most in range(1, AT_ONCE + 1):
             for actor in self._actors:
                 mine = sum(owner is actor for owner, _ in self._running.values())
                 if mine < most and self._tally.waiting:
-                    item = self._tally.waiting.popleft()
+                    item = self._tally.take()
                     self._running[actor.score.remote(item)] = (actor, item)
 
     def _take(self, ready: Any, actor: Any, item: Item) -> None:
@@ -228,8 +234,6 @@ class _Team(Generic[Item]):
     def _replace(self, actor: Any, item: Item, error: Exception) -> None:
         import ray
 
-        from cluster.handle import one_line
-
         lost = [ref for ref, (owner, _) in self._running.items() if owner is actor]
         items = [item, *(self._running.pop(ref)[1] for ref in lost)]
         ray.kill(actor)
@@ -240,5 +244,5 @@ class _Team(Generic[Item]):
         import ray
 
         made: Any = ray.remote(ScorerActor)
-        options = {"num_cpus": self._place.cpus, "num_gpus": self._place.gpus, "max_concurrency": AT_ONCE}
-        return made.options(**options).remote(self._work.model, self._sink, self._place)
+        options = {"num_cpus": self._slot.cpus, "num_gpus": self._slot.gpus, "max_concurrency": AT_ONCE}
+        return made.options(**options).remote(self._work.model, self._sink, self._slot)

@@ -1,4 +1,4 @@
-"""The connection to Ray: a cluster that is there, or one started on this machine."""
+"""The connection to Ray: an existing cluster, or one started on this machine; and what Ray tells this process."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from sampling.errors import BadInput
 
 LOOPBACK = "127.0.0.1"
 # Ray's usage report is of no use to a run; its token authentication stays on. A Ray of our own keeps the processes that
-# commit: each that is started anew costs a second of a core, and commits come seldom.
+# commit: starting a new one costs a second of a core, and commits are rare.
 DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "1",
@@ -22,11 +22,11 @@ DEFAULTS = {
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[tuple[float, float]]:
-    """Connects to ``address`` and yields the cluster's (CPU cores, GPUs); raises BadInput when it does not answer.
+def connect_ray(address: str | None) -> Iterator[tuple[float, float]]:
+    """Connects to ``address`` and yields the cluster's (CPU cores, GPUs); raises BadInput when no cluster answers.
 
-    ``auto`` is a cluster that was started on this machine; None is the one this job runs in (``RAY_ADDRESS``) or else a
-    fresh one on this machine, which ends with the run.
+    ``auto`` means a cluster that was started on this machine. None means the cluster that this job runs in
+    (``RAY_ADDRESS``); without one, a new cluster on this machine, which ends with the run.
     """
     check_address(address)
     for name, value in DEFAULTS.items():
@@ -37,7 +37,7 @@ def connected(address: str | None) -> Iterator[tuple[float, float]]:
     here: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": LOOPBACK}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
-    except Exception as error:  # on a machine too busy for it Ray raises just that
+    except Exception as error:  # Ray raises a plain Exception where the machine is too busy to start it
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         where = f"no cluster answers at {address!r}" if address else "no cluster can be started on this machine"
         raise BadInput(f"ray: {where} ({reason}); `ray start --head` starts one") from error
@@ -49,7 +49,7 @@ def connected(address: str | None) -> Iterator[tuple[float, float]]:
 
 
 def granted() -> Grant | None:
-    """Returns what Ray gave this process; None in a process that is not Ray's."""
+    """Returns the node and the GPUs that Ray gave this process; None in a process that Ray did not start."""
     import ray
 
     if not ray.is_initialized():
@@ -59,7 +59,13 @@ def granted() -> Grant | None:
 
 
 def alive_nodes() -> list[dict[str, Any]]:
-    """Ray's own rows (https://docs.ray.io/en/latest/ray-core/api/doc/ray.nodes.html) of the nodes that live."""
+    """Returns Ray's rows (https://docs.ray.io/en/latest/ray-core/api/doc/ray.nodes.html) of the living nodes."""
     import ray
 
     return [row for row in ray.nodes() if row["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the last line of an error, which Ray may have wrapped into a remote traceback."""
+    lines = [line.strip() for line in str(getattr(error, "cause", None) or error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

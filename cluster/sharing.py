@@ -1,4 +1,4 @@
-"""Who gets how much of the cluster as it is now: pure arithmetic, asked again whenever nodes or work have changed."""
+"""The shares of the cluster as it is now: pure arithmetic, repeated whenever nodes or work have changed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,67 +6,68 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import floor
 
-from cluster.census import NodeState
-from cluster.placement import ENGINES_SHARE, EPSILON, SERVICE_CPUS, EnginePlace, slots
+from cluster.nodes import NodeState
+from cluster.placement import ENGINES_SHARE, EPSILON, SERVICE_CPUS, EngineSlot, engines_on
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """One model: what each of its engines takes, its weight among the models, and how many engines it can use."""
+    """One model's demand: the share of each engine, its weight among the models, and how many engines it can use."""
 
-    place: EnginePlace
+    slot: EngineSlot
     weight: float
     most: int
 
     @property
     def size(self) -> float:
-        return self.place.gpus or self.place.cpus
+        return self.slot.gpus or self.slot.cpus
 
 
 def share_out(demands: Sequence[Demand], nodes: Sequence[NodeState]) -> tuple[int, ...]:
-    """Engines of each model: weighted max-min fairness by progressive filling (Bertsekas & Gallager, Data Networks,
-    6.5.2): the next engine goes to the model that has least for its weight, as long as it can use one and one fits.
+    """Returns the number of engines for each model.
 
-    A model always gets one, which waits in Ray's queue where nothing is free: an autoscaler sees it there.
+    The rule is weighted max-min fairness by progressive filling (Bertsekas & Gallager, Data Networks, 6.5.2): the next
+    engine goes to the model with the least for its weight, while that model can use one and one fits. Every model gets
+    at least one engine. Without free resources it waits in Ray's queue, where an autoscaler sees it.
     """
-    room, counts = _Room(nodes), [0] * len(demands)
+    free, counts = _FreeResources(nodes), [0] * len(demands)
     line = [(0.0, index) for index in range(len(demands))]
     while line:
         _, index = heappop(line)
         demand = demands[index]
-        if counts[index] < demand.most and (room.take(demand.place) or not counts[index]):
+        if counts[index] < demand.most and (free.take(demand.slot) or not counts[index]):
             counts[index] += 1
             heappush(line, (counts[index] * demand.size / demand.weight, index))
     return tuple(counts)
 
 
 def worth_joining(waiting: int, engines: int, unit_s: float, start_s: float) -> bool:
-    """Whether the ``waiting`` units keep the present engines busy for longer than twice the start of a further one."""
+    """Returns whether ``waiting`` units keep ``engines`` busy for longer than twice the start of one more engine."""
     return waiting * unit_s > 2 * start_s * engines
 
 
-def fits(place: EnginePlace, nodes: Sequence[NodeState]) -> bool:
-    """Whether one engine has room on a cluster where nothing else runs."""
-    return not place.gpus or any(node.gpus >= place.gpus for node in nodes)
+def fits(slot: EngineSlot, nodes: Sequence[NodeState]) -> bool:
+    """Returns whether one engine would fit if nothing else ran on the cluster."""
+    return not slot.gpus or any(node.gpus >= slot.gpus for node in nodes)
 
 
-def verifier_rooms(
-    nodes: Sequence[NodeState], places: Sequence[EnginePlace], cpus: float, mark: str | None
+def verifier_slots(
+    nodes: Sequence[NodeState], engines: Sequence[EngineSlot], cpus: float, mark: str | None
 ) -> dict[str, int]:
-    """How many verifiers of ``cpus`` cores each node holds beside its engines, whose cores stay free for them.
+    """Returns how many verifiers of ``cpus`` cores each node holds, by node id. Its engines keep their cores.
 
-    With ``mark`` only nodes that carry it. Empty where no core is left anywhere.
+    ``mark`` restricts this to nodes that carry it. The result is empty when no node has a core left.
     """
     chosen = [node for node in nodes if mark is None or node.carries(mark)]
-    rooms = {
-        node.node_id: floor((node.cpus - _reserved(node, places)) / cpus + EPSILON) if cpus else 1 for node in chosen
+    slots = {
+        node.node_id: floor((node.cpus - _reserved(node, engines)) / cpus + EPSILON) if cpus else 1 for node in chosen
     }
-    return {node_id: room for node_id, room in rooms.items() if room > 0}
+    return {node_id: count for node_id, count in slots.items() if count > 0}
 
 
-def fill(rooms: Mapping[str, int], taken: Mapping[str, int], count: int) -> list[str]:
-    """Nodes for ``count`` more verifiers, each time the one with most room left."""
-    left = Counter({node: room - taken.get(node, 0) for node, room in rooms.items()})
+def fill(slots: Mapping[str, int], taken: Mapping[str, int], count: int) -> list[str]:
+    """Returns the nodes for ``count`` more verifiers: each goes to the node with the most free slots."""
+    left = Counter({node: most - taken.get(node, 0) for node, most in slots.items()})
     chosen: list[str] = []
     while len(chosen) < count and left and (most := left.most_common(1)[0])[1] > 0:
         chosen.append(most[0])
@@ -74,34 +75,36 @@ def fill(rooms: Mapping[str, int], taken: Mapping[str, int], count: int) -> list
     return chosen
 
 
-def _reserved(node: NodeState, places: Sequence[EnginePlace]) -> float:
-    """Cores that engines may come to need on a node."""
-    on_gpus = [slots(node.gpus, place.gpus) * place.cpus for place in places if place.gpus]
-    on_cpus = ENGINES_SHARE * node.cpus if any(not p.gpus and p.cpus > SERVICE_CPUS for p in places) else 0.0
+def _reserved(node: NodeState, engines: Sequence[EngineSlot]) -> float:
+    """Returns the cores that engines may come to need on a node."""
+    on_gpus = [engines_on(node.gpus, slot.gpus) * slot.cpus for slot in engines if slot.gpus]
+    on_cpus = ENGINES_SHARE * node.cpus if any(not s.gpus and s.cpus > SERVICE_CPUS for s in engines) else 0.0
     return max([on_cpus, *on_gpus])
 
 
-class _Room:
-    """What is left to give. Nodes, or GPUs that are shared, with as much left are alike: counted, not listed, so that
-    ten thousand GPUs cost no more than ten."""
+class _FreeResources:
+    """The GPUs and cores that no engine has yet.
+
+    Nodes (or shared GPUs) with equally much left are counted, not listed: ten thousand GPUs cost no more than ten.
+    """
 
     def __init__(self, nodes: Sequence[NodeState]) -> None:
         self._gpus = Counter(node.gpus for node in nodes)
         self._cpus = Counter(ENGINES_SHARE * node.cpus for node in nodes)
         self._shared: Counter[float] = Counter()  # GPUs of which a share is taken
 
-    def take(self, place: EnginePlace) -> bool:
-        """Room for one engine, the tightest that does; False where there is none."""
-        if not place.gpus:
-            return _take(self._cpus, place.cpus)
-        if place.gpus >= 1:
-            return _take(self._gpus, place.gpus)
-        if _take(self._shared, place.gpus):
+    def take(self, slot: EngineSlot) -> bool:
+        """Takes one engine's share from the node or GPU with the least left; returns False if it fits nowhere."""
+        if not slot.gpus:
+            return _take(self._cpus, slot.cpus)
+        if slot.gpus >= 1:
+            return _take(self._gpus, slot.gpus)
+        if _take(self._shared, slot.gpus):
             return True
         if not _take(self._gpus, 1):
             return False
         self._shared[1.0] += 1
-        return _take(self._shared, place.gpus)
+        return _take(self._shared, slot.gpus)
 
 
 def _take(bins: Counter[float], size: float) -> bool:

@@ -1,4 +1,4 @@
-"""Where the pipeline hands its results: jobs/ gives it a sink, so nothing here imports upwards."""
+"""The sink that takes the pipeline's results: jobs/ implements it, so nothing here imports upwards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from verify.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the driver learns of a committed unit.
+    """The driver's view of a committed unit.
 
-    ``won`` is False where another attempt had committed this unit first (then ours is dropped, and the counts are what
-    we would have written). ``usd`` is what a service asked for its samples, ``judge_usd`` what the judge did for its
-    verdicts. ``passed`` holds (problem_idx, decided, passed) for every problem of the unit.
+    ``won`` is False when another attempt committed the unit first; then ours is dropped, and the counts are the ones
+    that it would have written. ``usd`` is what a service charged for the samples, ``judge_usd`` what the judge charged
+    for the verdicts. ``passed`` holds (problem_idx, decided, passed) for every problem of the unit.
     """
 
     unit: Unit
@@ -29,12 +29,12 @@ class Receipt:
 
 
 class Sink(Protocol):
-    """Commits units, compacts shards. Picklable: it travels to the task that writes."""
+    """Commits units and compacts shards. Picklable: it travels to the task that writes."""
 
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
     ) -> Receipt:
-        """Writes one whole unit, exactly once whatever dies; ``verdicts[i]`` judges ``samples[i]``."""
+        """Writes one whole unit, exactly once whatever dies; ``verdicts[i]`` belongs to ``samples[i]``."""
 
     def compact(self, shard: Shard) -> None:
-        """Makes few large files of the many small ones of a full shard; may die, and may be called again, anywhere."""
+        """Merges a full shard's many small files into few large ones. It may die and be called again, on any node."""

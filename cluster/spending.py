@@ -1,7 +1,7 @@
-"""A spending cap that holds: a unit starts only if all that it could cost at worst still fits below the cap.
+"""The spending cap: a unit starts only if its highest possible cost still fits below the cap.
 
-So a unit that has started is always paid to its end, and no sample that was paid for is thrown away. What a unit really
-cost is known when it is committed; one that failed counts at its worst, since nobody knows what its answers cost.
+A started unit is therefore always paid to its end, and no paid sample is thrown away. The real cost of a unit is known
+when it is committed. A failed unit counts at its highest cost, since nobody knows what its answers cost.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from sampling.engines.prices import most_usd
 from sampling.samples import Unit
 from sampling.settings import Prices
 
-Dollars = Mapping[str, float]  # by who asks for them
+Dollars = Mapping[str, float]  # by payee: a model's name, or the judge's
 Save = Callable[[Dollars], None]
 
 
 class Spending:
-    """Dollars by who asks for them: models by name, and the judge. ``before`` is what earlier sessions have spent.
+    """Dollars spent and reserved, by payee: models by name, and the judge. ``before`` is what earlier sessions spent.
 
-    ``save`` keeps what this session has spent or reserved; it is called before the first request of a unit, so that a
-    driver that dies leaves behind at least what it owes.
+    ``save`` stores what this session has spent or reserved. It is called before a unit's first request, so that a
+    driver that dies leaves a record of at least what it owes.
     """
 
     def __init__(self, work: Work, before: Mapping[str, float], save: Save) -> None:
@@ -35,7 +35,7 @@ class Spending:
         self._changed, self._saving = asyncio.Event(), asyncio.Lock()
 
     async def start(self, unit: Unit) -> bool:
-        """Reserves a unit's money, when others have given back enough; False where it will never fit."""
+        """Reserves a unit's money, waiting for other units to release some; returns False if it can never fit."""
         while (payee := self._short_of(unit)) is not None:
             if not self._waits_for(payee):
                 return False
@@ -51,7 +51,7 @@ class Spending:
         self._reserved[unit] = self._worst(unit)
 
     def settle(self, unit: Unit, usd: float | None, judge_usd: float = 0.0) -> None:
-        """The unit has ended: what its samples and their verdicts cost, or None where that is not known."""
+        """Replaces an ended unit's reservation by what its samples and verdicts cost; ``usd`` is None if unknown."""
         worst = self._reserved.pop(unit)
         for payee, most in worst.items():
             cost = usd if payee == unit.model else judge_usd
@@ -59,7 +59,7 @@ class Spending:
         self._changed.set()
 
     def save(self) -> None:
-        """Keeps what is spent and reserved now."""
+        """Stores what is spent and reserved now."""
         amounts = Counter[str]()
         for part in (self.spent, *list(self._reserved.values())):
             amounts.update(part)
@@ -67,7 +67,7 @@ class Spending:
             self._save({payee: usd for payee, usd in amounts.items() if usd})
 
     def refusal(self, unit: Unit) -> str:
-        """Why this unit was not started, for a person."""
+        """Says why a unit was not started, and which key to raise."""
         payee = self._short_of(unit) or unit.model
         owed, cap, worst = self._owed(payee), self._cap(payee), self._worst(unit)[payee]
         who, key = (f"model {payee}", f"models.{payee}") if payee == unit.model else ("the judge", "judge")
@@ -77,7 +77,7 @@ class Spending:
         )
 
     def _short_of(self, unit: Unit) -> str | None:
-        """Whose cap has no room for the unit."""
+        """Returns the payee whose cap the unit would exceed, or None."""
         for payee, worst in self._worst(unit).items():
             cap = self._cap(payee)
             if cap is not None and self._owed(payee) + worst > cap:
@@ -95,7 +95,7 @@ class Spending:
         return self._payees[payee].service.cap_usd
 
     def _worst(self, unit: Unit) -> Dollars:
-        """What the unit could cost, by who asks for it; its model is always there."""
+        """Returns the unit's highest possible cost by payee; its model is always among them."""
         work, table = self._models[unit.model], self._problems[unit.task]
         samples = unit.last_sample - unit.first_sample
         problems = [table[idx] for idx in range(unit.first_problem, unit.last_problem)]

@@ -1,4 +1,4 @@
-"""A run as a Ray job: this folder travels to the cluster, the job's exit code comes back."""
+"""Submission of a run as a Ray job: this folder travels to the cluster, and the job's exit code comes back."""
 
 import asyncio
 import logging
@@ -15,33 +15,33 @@ from sampling.errors import BadInput
 
 EXCLUDED = (".git", ".venv", "runs", "**/__pycache__", "tests")
 JOB_FAILED = 1
-AGENT_S = 30.0  # how long a fresh cluster may take until a node can run jobs
-RUN = "troop_run"  # in a job's metadata: the run that it works on
+AGENT_S = 30.0  # a fresh cluster may take so long until a node can run jobs
+RUN = "troop_run"  # the key in a job's metadata for the run that it works on
 
 
 def submit_job(
     address: str, words: Sequence[str], folder: Path, *, wait: bool, run: str = "", only_one: bool = False
 ) -> int:
-    """Submits ``python -m jobs WORDS`` with ``folder`` as working directory; the job's exit code, or 0 without wait.
+    """Submits ``python -m jobs WORDS`` with ``folder`` as working directory; returns the job's exit code.
 
-    ``run`` names what the job works on; ``only_one`` submits nothing, and returns 0, while another job works on it.
-
-    Raises BadInput when no cluster answers at ``address``, or when it refuses this machine's token.
+    Without ``wait`` it returns 0 at once. ``run`` names what the job works on. With ``only_one`` it submits nothing
+    and returns 0 while another job works on it. Raises BadInput when no cluster answers at ``address``, or when it
+    refuses this machine's token.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's clusters ask for it, but its client does not offer it
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # clusters ask for a token; Ray's client offers none by default
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     for name in ("ray", JobSubmissionClient.__module__):
         logging.getLogger(name).setLevel(logging.WARNING)
-    entrypoint = shlex.join(["python", "-m", "jobs", *words])  # the cluster's own: Ray runs it in the workers' shell
+    entrypoint = shlex.join(["python", "-m", "jobs", *words])  # python is the cluster's: Ray runs this there
     try:
         client = JobSubmissionClient(address)
         if only_one and (other := _job_of(client, run)):
             print(f"troop: {other} already works on {run}; nothing submitted", file=sys.stderr, flush=True)
             return 0
         runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED)}
-        job = _accepted(client, {"entrypoint": entrypoint, "runtime_env": runtime_env, "metadata": {RUN: run}})
+        job = _submit_job(client, {"entrypoint": entrypoint, "runtime_env": runtime_env, "metadata": {RUN: run}})
     except AuthenticationError as error:
         raise BadInput(
             f"ray jobs: {address!r} refuses this machine's token; copy the cluster's ~/.ray/auth_token"
@@ -52,8 +52,8 @@ def submit_job(
     return asyncio.run(_follow(client, job)) if wait else 0
 
 
-def _accepted(client: Any, job: Mapping[str, object]) -> str:
-    """Submits; a cluster that has just started has no agent yet that could take a job, and gets its time."""
+def _submit_job(client: Any, job: Mapping[str, object]) -> str:
+    """Submits, and returns the job's id. Waits up to AGENT_S for a new cluster's agent, which takes the job."""
     deadline = time.monotonic() + AGENT_S
     while True:
         try:
@@ -65,7 +65,7 @@ def _accepted(client: Any, job: Mapping[str, object]) -> str:
 
 
 def _job_of(client: Any, run: str) -> str | None:
-    """The job that works on the run now, if there is one."""
+    """Returns the id of the job that works on the run now, or None."""
     for job in client.list_jobs():
         if (job.metadata or {}).get(RUN) == run and not job.status.is_terminal():
             return str(job.submission_id)
@@ -73,7 +73,7 @@ def _job_of(client: Any, run: str) -> str | None:
 
 
 async def _follow(client: Any, job: str) -> int:
-    """Prints the job's log until it ends."""
+    """Prints the job's log until it ends; returns its exit code."""
     async for lines in client.tail_job_logs(job):
         print(lines, end="", flush=True)
     info = client.get_job_info(job)

@@ -1,4 +1,4 @@
-"""What a person wants to know of a running pipeline, counted in plain data: no Ray here."""
+"""The counts and rates that a person wants to see of a running pipeline: plain data, no Ray."""
 
 import time
 from collections import Counter, deque
@@ -6,18 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from cluster.batches import SampleHeader, SetAside, VerdictHeader
+from cluster.batches import SampleHeader, VerdictHeader
 from cluster.sink import Receipt
 
-WINDOW_S = 15.0  # rates are of the last seconds
-_HOLDING = {"starting", "sampling"}  # an engine's states in which its share of the cluster is no one else's
+WINDOW_S = 15.0  # rates are means over this time
+_HOLDING = {"starting", "sampling"}  # states in which an engine holds its share of the cluster
 
 
 @dataclass(frozen=True, slots=True)
 class EngineProgress:
-    """One engine: ``state`` is waiting, starting, sampling, done or failed; rates in tokens per second.
+    """One engine: ``state`` is waiting, starting, sampling, done or failed, for ``state_s`` seconds now.
 
-    ``held_s`` is how long it has held its share of the cluster, ``tokens`` what it wrote, both over all its starts.
+    ``held_s`` is for how many seconds it has held its share of the cluster, ``tokens`` how many it has generated, both
+    over all its starts.
     """
 
     name: str
@@ -35,9 +36,10 @@ class EngineProgress:
 
 @dataclass(frozen=True, slots=True)
 class CellProgress:
-    """One (model, task): coverage is the share of its problems with at least one pass among committed samples.
+    """One (model, task): ``coverage`` is the share of its problems with at least one pass among committed samples.
 
-    ``at_least``: earlier runs committed samples too, which were counted, but not read.
+    It is None before any verdict. ``at_least`` means that it is a lower bound: earlier runs committed samples too,
+    which were counted, but not read.
     """
 
     model: str
@@ -51,9 +53,12 @@ class CellProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A snapshot of the pipeline. ``left_s`` is None until a rate is known; ``balanced`` is the size of the verifier
-    pool that would keep up with the engines as they are; ``idle`` is the share of their time, from the start of each to
-    its last sample, in which engines had nothing to do: starved, or held up by what comes after them."""
+    """A snapshot of the pipeline.
+
+    ``left_s`` is None until a rate is known. ``balanced`` is the size of the verifier pool that would keep up with the
+    present engines. ``idle`` is the share of the engines' time, from the start of each to its last sample, in which
+    they had nothing to do: they had no work, or waited for verifiers or store. ``set_aside`` counts units.
+    """
 
     elapsed_s: float
     planned: int
@@ -74,16 +79,16 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-Enough = Callable[[Progress], bool]  # asked with every snapshot; once it says True, no further unit is started
+Enough = Callable[[Progress], bool]  # called with every snapshot; after True no further unit is started
 
 
 def never(_: Progress) -> bool:
-    """Nothing ends a run but its last unit."""
+    """Lets a run end only with its last unit."""
     return False
 
 
 class Rate:
-    """Events per second over the last WINDOW_S seconds."""
+    """The events per second over the last WINDOW_S seconds."""
 
     def __init__(self) -> None:
         self._points: deque[tuple[float, float]] = deque()
@@ -106,24 +111,24 @@ class Rate:
 
 
 class EngineTally:
-    """One engine's counts."""
+    """One engine's counts, over all its starts."""
 
     def __init__(self, name: str) -> None:
         self.name, self.restarts, self.start_s = name, 0, 0.0
         self.first_ready: float | None = None
         self.rate = Rate()
-        self.tokens = self._of_this_start = 0
+        self.tokens = self._tokens_of_this_start = 0
         self._held_s = 0.0
         self.state, self._since = "waiting", time.monotonic()
         self.starved_s = self.sampling_s = 0.0
-        self._before = (0.0, 0.0)  # the same of earlier starts
+        self._before = (0.0, 0.0)  # starved_s and sampling_s of earlier starts
 
     def set_state(self, state: str) -> None:
         now = time.monotonic()
         self._held_s, self.state, self._since = self.held_s(now), state, now
 
     def held_s(self, now: float) -> float:
-        """Seconds for which it has held its share of the cluster."""
+        """Returns for how many seconds the engine has held its share of the cluster."""
         return self._held_s + (now - self._since if self.state in _HOLDING else 0.0)
 
     def ready(self, start_s: float) -> None:
@@ -131,14 +136,14 @@ class EngineTally:
         self.first_ready = self.first_ready or time.monotonic()
         self.set_state("sampling")
         self.rate = Rate()
-        self._of_this_start = 0
+        self._tokens_of_this_start = 0
         self.rate.add(0)
         self._before = (self.starved_s, self.sampling_s)
 
     def add(self, header: SampleHeader) -> None:
         self.rate.add(header.engine_tokens)
-        self.tokens += max(0, header.engine_tokens - self._of_this_start)
-        self._of_this_start = max(self._of_this_start, header.engine_tokens)
+        self.tokens += max(0, header.engine_tokens - self._tokens_of_this_start)
+        self._tokens_of_this_start = max(self._tokens_of_this_start, header.engine_tokens)
         starved_s, sampling_s = self._before
         self.starved_s = starved_s + header.engine_starved_s
         self.sampling_s = sampling_s + time.monotonic() - self._since
@@ -150,7 +155,7 @@ class EngineTally:
 
 
 class CellTally:
-    """One (model, task)'s counts; ``solved`` holds the problems that passed in earlier runs, None if not known."""
+    """The counts of one (model, task); ``solved`` holds the problems that passed in earlier runs, None if unknown."""
 
     def __init__(
         self, model: str, task: str, problems: int, planned: int, committed: int, solved: set[int] | None
@@ -171,12 +176,11 @@ class CellTally:
 
 
 class Tally:
-    """All counts of one pipeline."""
+    """The counts of one pipeline, except the fate of its units, which their queues hold."""
 
     def __init__(self, cells: list[CellTally]) -> None:
         self.cells = {(cell.model, cell.task): cell for cell in cells}
         self.engines: list[EngineTally] = []
-        self.set_aside: list[SetAside] = []
         self.sampled = self.verified = self.shared = self.tokens = self.stored_bytes = 0
         self.verifier_busy_s = self.judge_usd = 0.0
         self.verifiers = 1  # in the pool
@@ -191,12 +195,17 @@ class Tally:
 
     @property
     def ready_s(self) -> float:
-        """Seconds from the start until the first engine was up: others may come at any time of a run."""
+        """Seconds from the start until the first engine was up; later ones may come at any time of a run."""
         ready = [engine.first_ready for engine in self.engines if engine.first_ready is not None]
         return min(ready, default=self._started) - self._started
 
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
     def add_samples(self, engine: EngineTally | None, header: SampleHeader) -> None:
-        """``engine`` is None where it has been started again since: its totals are no longer those of the header."""
+        """Counts a batch. ``engine`` is None if it has restarted since: the header's totals are of an earlier start."""
         self.sampled += header.rows
         if engine is not None:
             engine.add(header)
@@ -213,14 +222,14 @@ class Tally:
         self.judge_usd += receipt.judge_usd
         self.statuses.update(dict(receipt.status_counts))
 
-    def snapshot(self, *, engines_wait: bool) -> Progress:
-        """``engines_wait``: generation is paused until verifiers have caught up."""
+    def snapshot(self, *, engines_wait: bool, set_aside: int) -> Progress:
+        """Returns the present state; ``engines_wait`` means that generation pauses until verifiers have caught up."""
         planned = sum(cell.planned for cell in self.cells.values())
         self._sampling.add(self.sampled)
         self._verifying.add(self.verified)
         rate, now = self._verifying.value, time.monotonic()
         return Progress(
-            elapsed_s=now - self._started,
+            elapsed_s=self.elapsed_s,
             planned=planned,
             committed=self.committed,
             sampled=self.sampled,
@@ -232,7 +241,7 @@ class Tally:
             left_s=(planned - self.committed) / rate if rate else None,
             engines=tuple(engine.progress(now) for engine in self.engines),
             cells=tuple(cell.progress() for cell in self.cells.values()),
-            set_aside=len(self.set_aside),
+            set_aside=set_aside,
             tokens=self.tokens,
             idle=self._idle(),
             judge_usd=self.judge_usd,
@@ -243,6 +252,6 @@ class Tally:
         return sum(engine.starved_s for engine in self.engines) / sampling_s if sampling_s else 0.0
 
     def _balanced(self) -> int | None:
-        """From the fastest sampling seen: while engines wait, their rate is the verifiers' own."""
+        """Uses the fastest sampling seen: while engines wait, their rate is only the verifiers' rate."""
         self._fastest = max(self._fastest, self._sampling.value)
         return ceil(self._fastest * self.verifier_busy_s / self.verified) if self.verified else None

@@ -1,4 +1,4 @@
-"""The audit's trials on every node of a cluster, or in processes of this machine: every round in fresh processes."""
+"""The audit's trials on every node of a cluster, or in processes of this machine. Each round uses fresh processes."""
 
 import os
 import time
@@ -8,19 +8,19 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.session import alive_nodes, connected
+from cluster.session import alive_nodes, connect_ray, one_line
 from sampling.problems import Problem
 from verify.processes import VerifierProcesses
 from verify.trials import Audit, Surprise, Trial, Tried, batches, failed, surprises, try_batch
 from verify.verifiers import Verifiers
 
 HERE = "this machine"
-OnCount = Callable[[int, int], None]  # verdicts that are there, of all
+OnCount = Callable[[int, int], None]  # how many verdicts are there, of how many
 
 
 @dataclass(slots=True)
 class NodeAudit:
-    """One node: what each round's trials came to there, and the seconds that they took together."""
+    """One node: the results of each round's trials there, and the seconds that all of them took."""
 
     node: str
     cpus: int
@@ -36,7 +36,7 @@ class NodeAudit:
 
 
 def audit_here(audit: Audit, repeats: int, tier: str | None, show: OnCount) -> list[NodeAudit]:
-    """On all cores of this machine, without Ray."""
+    """Audits on all cores of this machine, without Ray."""
     here, orders = NodeAudit(HERE, os.cpu_count() or 1), audit.rounds(repeats)
     planned, started = sum(map(len, orders)), time.monotonic()
     for order in orders:
@@ -56,10 +56,10 @@ def audit_here(audit: Audit, repeats: int, tier: str | None, show: OnCount) -> l
 
 
 def audit_cluster(audit: Audit, repeats: int, tier: str | None, show: OnCount, address: str | None) -> list[NodeAudit]:
-    """On every node of the cluster at ``address`` at once; raises BadInput where none answers."""
+    """Audits on every node of the cluster at ``address`` at once; raises BadInput when none answers."""
     import ray
 
-    with connected(address):
+    with connect_ray(address):
         nodes = {row["NodeID"]: _node(row) for row in alive_nodes()}
         problems, orders = ray.put(audit.problems), audit.rounds(repeats)
         planned = len(nodes) * sum(map(len, orders))
@@ -74,7 +74,7 @@ def _node(row: Mapping[str, Any]) -> NodeAudit:
 
 
 class _Round:
-    """Every batch once on every node, in actors that end with the round."""
+    """One round: every batch once on every node, in actors that end with the round."""
 
     def __init__(
         self, audit: Audit, parts: Sequence[list[int]], nodes: Mapping[str, NodeAudit], problems: Any, tier: str | None
@@ -105,11 +105,9 @@ class _Round:
 
 
 def _result(ref: Any, count: int) -> list[Tried]:
-    """What a batch came to; what a dead verifier has not judged is a fault of its node."""
+    """Returns a batch's results; if its verifier has died, all of them are faults of the node."""
     import ray
     from ray.exceptions import RayError
-
-    from cluster.handle import one_line
 
     try:
         tried: list[Tried] = ray.get(ref)
@@ -119,7 +117,7 @@ def _result(ref: Any, count: int) -> list[Tried]:
 
 
 def _pinned(node_id: str, problems: Any, tier: str | None) -> Any:
-    """A verifier on one node. It asks for no core: nothing else runs yet, and an audit must not wait for a place."""
+    """Makes a verifier on one node. It asks for no core: nothing else runs yet, and an audit must not wait for one."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

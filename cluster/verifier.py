@@ -1,4 +1,4 @@
-"""One verifier process's work, and the assembly of a unit. Plain code: Ray makes actors and tasks of it."""
+"""The work of a verifier process, and the assembly of a unit: plain code, which Ray makes actors and tasks of."""
 
 import time
 from collections import defaultdict
@@ -12,7 +12,7 @@ from verify.judge_settings import JudgeSettings
 from verify.verdict import Status, Verdict
 from verify.verifiers import Verifiers
 
-# Samples without a completion: there is nothing to verify, and an engine's failure is no wrong answer.
+# Samples without a completion have nothing to verify, and an engine's failure is not a wrong answer.
 WITHOUT_TEXT = {
     "prompt_too_long": Verdict(Status.INVALID, reason="the prompt is longer than the model's context"),
     "error": Verdict(Status.FAULT, reason="the engine failed on this sample"),
@@ -21,7 +21,7 @@ NO_VERDICT = Verdict(Status.FAULT, reason="not verified")
 
 
 class VerifierWorker:
-    """Owns the verifiers of one process, and with them a sandbox."""
+    """The verifiers of one process, and with them a sandbox."""
 
     def __init__(self, problems: Problems, tier: str | None, judge: JudgeSettings | None = None) -> None:
         self._problems, self._verifiers = problems, Verifiers(tier=tier, judge=judge)
@@ -30,8 +30,8 @@ class VerifierWorker:
         """Opens what the problems' verifiers need; raises BadInput where this machine cannot give it."""
         self._verifiers.prepare({problem.verifier for table in self._problems.values() for problem in table.values()})
 
-    def judge(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
-        """A verdict for every sample of the batch."""
+    def verify(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
+        """Returns a verdict for every sample of the batch, in its order."""
         started = time.monotonic()
         verdicts = [WITHOUT_TEXT.get(sample.finish_reason, NO_VERDICT) for sample in batch.samples]
         table = self._problems[batch.task]
@@ -66,15 +66,16 @@ def compact_shard(sink: Sink, shard: Shard) -> None:
 
 
 def _by_problem(samples: Sequence[Sample]) -> dict[int, list[int]]:
-    places: dict[int, list[int]] = defaultdict(list)
-    for place, sample in enumerate(samples):
+    """Returns the numbers of the samples to verify, by problem_idx."""
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for number, sample in enumerate(samples):
         if sample.finish_reason not in WITHOUT_TEXT:
-            places[sample.problem_idx].append(place)
-    return places
+            numbers[sample.problem_idx].append(number)
+    return numbers
 
 
 def _check_complete(unit: Unit, samples: Sequence[Sample]) -> None:
-    """A commit is for ever: nothing but exactly the planned rows may get there."""
+    """Raises TroopError unless the samples are exactly the planned ones: a commit is for ever."""
     expected = (
         (problem, sample)
         for problem in range(unit.first_problem, unit.last_problem)

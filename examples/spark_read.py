@@ -1,10 +1,10 @@
-"""A run's verdicts in Spark, without Troop: each sample once, also while the run is being compacted.
+"""Reads a run's verdicts in Spark, without Troop. Every sample is read once, even during a compaction.
 
     pip install pyspark
     python examples/spark_read.py runs/demo
 
-Unit files lie below ``verdicts/`` until their shard is compacted; from then on its file below ``final/verdicts/`` holds
-its rows, and what is left of its unit files does not count.
+Unit files are under ``verdicts/`` until their shard is compacted. From then on the shard's file under
+``final/verdicts/`` holds its rows, and unit files of that shard that still exist must be ignored.
 """
 
 import sys
@@ -17,8 +17,8 @@ SHARD = ["v", "model", "task", "s"]  # verifiers, model, task, number of the sha
 
 
 def read_verdicts(spark: SparkSession, run: str) -> DataFrame:
-    """All verdicts of the run at ``run``, with the columns v, model, task and s; choose one ``v`` before counting."""
-    spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")  # a version is no number
+    """Reads all verdicts of a run, with the columns v, model, task and s. Choose one ``v`` before you count."""
+    spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")  # a version such as 0123 is text
     units = _read(spark, f"{run}/verdicts")
     final = _read(spark, f"{run}/final/verdicts")
     if final is None or units is None:
@@ -30,7 +30,7 @@ def read_verdicts(spark: SparkSession, run: str) -> DataFrame:
 
 
 def _read(spark: SparkSession, folder: str) -> DataFrame | None:
-    """A folder's Parquet files with the columns that any of them has; None where there is no such folder."""
+    """Reads a folder's Parquet files with the columns of all of them; None where there is no such folder."""
     try:
         return spark.read.option("mergeSchema", "true").parquet(folder)
     except AnalysisException as error:

@@ -1,1 +1,1 @@
-"""What is run: sweep spec, plan, store, results, report and the command line."""
+"""Jobs: sweep, plan, run, store, numbers, report and the command line."""

@@ -1,9 +1,10 @@
-"""``troop audit``: proves the verifiers before a sweep, on every node; and the few gold solutions that a run tries."""
+"""``troop audit``, which proves the verifiers on every node before a sweep; and the few gold solutions of a run."""
 
 import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from cluster.trial_rounds import NodeAudit, OnCount, audit_cluster, audit_here
@@ -16,16 +17,16 @@ from sampling.words import printable
 from verify.lean.verifier import LeanVerifier
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable
-from verify.trials import Audit, gold_problems, is_gold, plan_audit
+from verify.trials import Audit, gold_problems, is_gold, plan_audit, with_limits
 from verify.verdict import Status
 from verify.verifiers import Verifiers
 
-GOLD_FIRST_S = 20.0  # a run spends no more on its first gold solutions, and the one that it is at
-LISTED = 50  # findings in the table
+GOLD_FIRST_S = 20.0  # a run starts no gold solution later than this
+LISTED = 50  # findings in the table at most
 
 
 class Finding(Plain):
-    """One thing that is not as it has to be: ``expected`` and ``got`` are statuses."""
+    """One verdict that is not as expected: ``expected`` and ``got`` are statuses."""
 
     task: str
     problem: str
@@ -37,7 +38,7 @@ class Finding(Plain):
 
 
 class TaskAudit(Plain):
-    """A task: its problems, those with a gold solution, those of them that were tried, and the known completions."""
+    """Counts for one task: problems, gold solutions, gold solutions tried, and known completions tried."""
 
     task: str
     problems: int
@@ -47,7 +48,7 @@ class TaskAudit(Plain):
 
 
 class NodeReport(Plain):
-    """A node: how many verdicts were made there, in how many seconds."""
+    """One node: how many verdicts were made there, in how many seconds."""
 
     node: str
     verdicts: int
@@ -55,7 +56,7 @@ class NodeReport(Plain):
 
 
 class AuditReport(Plain):
-    """All that an audit found."""
+    """The result of an audit."""
 
     tasks: tuple[TaskAudit, ...]
     nodes: tuple[NodeReport, ...]
@@ -75,7 +76,7 @@ class AuditReport(Plain):
 
     def _result(self) -> str:
         if not self.findings:
-            return "every verdict is as it has to be"
+            return "every verdict is as expected"
         counts = Counter(finding.task for finding in self.findings)
         return ", ".join(f"{count} wrong in task {task}" for task, count in counts.items())
 
@@ -86,7 +87,7 @@ def _table(findings: Sequence[Finding]) -> str:
 
 def _about(task: TaskAudit) -> str:
     if not task.gold:
-        limits = "; only wrong ones and its limits were tried" if task.completions else ""
+        limits = "; only wrong completions and the limits were tried" if task.completions else ""
         return f"task {task.task}: no gold solutions: nothing proven{limits}"
     return (
         f"task {task.task}: {task.tried} of {task.gold:,} gold solutions ({task.problems:,} problems), "
@@ -97,12 +98,13 @@ def _about(task: TaskAudit) -> str:
 def audit_sweep(
     sweep: Sweep, *, most: int | None, repeats: int, address: str | None, local: bool, show: OnCount
 ) -> AuditReport:
-    """Audits ``most`` problems of each task (None: all): on every node of a cluster where there is one, else here.
+    """Audits ``most`` problems of each task (None: all), on every node of the cluster, or here if there is none.
 
     Raises BadInput for a task that cannot be loaded and a cluster that does not answer.
     """
     tasks = {task.title: task.load() for task in sweep.tasks}
     audit = plan_audit(tasks, most)
+    audit = replace(audit, problems=with_limits(audit.problems, sweep.verify.tier))
     if local or not (address or os.environ.get("RAY_ADDRESS")):
         check_patches(audit.problems.values())
     address = address or os.environ.get("RAY_ADDRESS")
@@ -149,7 +151,7 @@ def _findings(node: NodeAudit, audit: Audit) -> list[Finding]:
 
 
 def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else_do: str = "") -> None:
-    """Raises BadInput where theorems are to be judged by a machine without Lean: most have no gold proof to find it."""
+    """Raises BadInput if a task needs Lean and this machine has none: most theorems have no gold proof to show it."""
     for task, problems in tasks.items():
         if any(problem.verifier == "lean" for problem in problems):
             try:
@@ -160,17 +162,17 @@ def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else
 
 
 def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | None) -> str:
-    """Tries up to ``most`` gold solutions of each task, one after another, and says how many there were.
+    """Tries up to ``most`` gold solutions of each task, one after another; says how many were tried.
 
-    Raises BadInput that names the first task with gold solutions that do not pass. After ``GOLD_FIRST_S`` seconds the
-    rest is left out.
+    Raises BadInput that names the first task with gold solutions that do not pass. After GOLD_FIRST_S seconds the rest
+    is left out.
     """
     chosen = {task: gold_problems(problems, most) for task, problems in tasks.items()}
     until, tried = time.monotonic() + GOLD_FIRST_S, 0
     with Verifiers(tier) as verifiers:
         for task, problems in chosen.items():
             in_time = takewhile(lambda _: time.monotonic() < until, problems)
-            results = [_what_is_wrong(verifiers, problem) for problem in in_time]
+            results = [_trouble(verifiers, problem) for problem in in_time]
             tried += len(results)
             if any(results):
                 raise BadInput(_refusal(task, [words for words in results if words], len(results)))
@@ -187,8 +189,8 @@ def _passed(chosen: Mapping[str, Sequence[Problem]], tried: int) -> str:
     )
 
 
-def _what_is_wrong(verifiers: Verifiers, problem: Problem) -> str:
-    """With a problem's gold solution, in words; "" where it passes."""
+def _trouble(verifiers: Verifiers, problem: Problem) -> str:
+    """Says what is wrong with a problem's gold solution; "" if it passes."""
     try:
         verdict = verifiers.verify(problem, problem.solution or "")
     except TierUnavailable as error:

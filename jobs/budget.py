@@ -1,7 +1,7 @@
-"""When a run has used up what it was given: dollars, GPU hours, or time. Then no further unit is started.
+"""The limits of a run: dollars, GPU hours, or time. At the first one that is reached no further unit is started.
 
-Units in flight are finished and committed, so a limit is passed by at most what these cost. The same command goes on
-after a limit was raised.
+Units in flight are finished and committed, so a limit is passed by their cost at most. Raise the limit, and the
+same command goes on.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ from sampling.settings import ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Dollars and GPU hours."""
+    """Amounts in dollars and GPU hours."""
 
     usd: float = 0.0
     gpu_hours: float = 0.0
@@ -29,7 +29,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits, what earlier calls have spent, and by name the models and what one engine of each holds of GPUs."""
+    """The limits, what earlier calls have spent (``before``), and by model its settings and the GPUs of one engine."""
 
     stop: Stop
     models: Mapping[str, ModelSpec]
@@ -37,18 +37,18 @@ class Budget:
     before: Spent = Spent()
 
     def spent(self, engines: Iterable[EngineProgress]) -> Spent:
-        """By these engines."""
+        """Returns what these engines have spent."""
         return sum((self._engine(engine) for engine in engines), Spent())
 
     def _engine(self, engine: EngineProgress) -> Spent:
-        """All the time for which an engine held its share of the cluster, its start included, and what it wrote."""
+        """Counts all time for which an engine held its share of the cluster, its start included, and all its tokens."""
         model, hours = self.models[engine.model], engine.held_s / SECONDS_AN_HOUR
         tokens = engine.tokens / MILLION
         usd = (model.prices.per_engine_hour or 0.0) * hours + (model.prices.per_million_tokens or 0.0) * tokens
         return Spent(usd, self.gpus.get(model.name, 0.0) * hours)
 
     def reached(self, engines: Iterable[EngineProgress], now: datetime, judge_usd: float = 0.0) -> str | None:
-        """The limit that is reached, in words; None while there is none."""
+        """Says which limit is reached; returns None if none is."""
         spent = self.before + self.spent(engines) + Spent(judge_usd)
         if self.stop.usd is not None and spent.usd >= self.stop.usd:
             return f"stop.usd: {spent.usd:.2f} of {self.stop.usd:g} dollars are spent"
@@ -59,8 +59,8 @@ class Budget:
         return None
 
 
-class Watch:
-    """Asks a budget before the first engine starts and at every snapshot; remembers what ended the run."""
+class LimitCheck:
+    """Checks a budget before the first engine starts and at every snapshot; keeps the limit that ended the run."""
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -72,19 +72,19 @@ class Watch:
 
 
 def check_limits(stop: Stop, gpus: Mapping[str, float]) -> None:
-    """Raises BadInput for a limit that could never be reached; ``gpus`` is what an engine of each model holds."""
+    """Raises BadInput for a limit that can never be reached; ``gpus`` is how many an engine of each model holds."""
     if stop.gpu_hours is not None and not any(gpus.values()):
         raise BadInput("stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.until")
 
 
 def open_budget(sweep: Sweep, *, gpus: Mapping[str, float], earlier: Callable[[], Spent]) -> Budget:
-    """``earlier`` is asked only where a limit needs it."""
+    """Returns the budget of a sweep; ``earlier`` is called only if a limit needs what earlier calls have spent."""
     stop, models = sweep.stop, {model.name: model for model in sweep.models}
     counts = stop.usd is not None or stop.gpu_hours is not None
     return Budget(stop, models, gpus, earlier() if counts else Spent())
 
 
 def committed_spend(cells: Iterable[CellCounts], facts: Mapping[str, ModelFacts]) -> Spent:
-    """What the committed samples cost, counted as the report does; lost units and engine starts are not in it."""
+    """Returns what the committed samples cost, as the report counts it: without lost units and engine starts."""
     costs = [rates(c, facts[c.model]).total(len(c.problem_ids), samples_drawn(c)) for c in cells]
     return Spent(sum(cost.usd or 0.0 for cost in costs), sum(cost.gpu_hours or 0.0 for cost in costs))

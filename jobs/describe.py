@@ -1,13 +1,13 @@
-"""``troop plan``: what a run would do, before it does anything."""
+"""``troop plan``: describes what a run would do, without doing it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.calibrate import evidence, predict_rest, small_part
+from jobs.calibrate import predict_rest, read_evidence, small_part
 from jobs.messages import lines_of
 from jobs.numbers.costs import rates, samples_drawn
-from jobs.remaining import Remaining, current_version, find_remaining, next_layer
-from jobs.report.schema import Prediction
+from jobs.numbers.predict import Prediction
+from jobs.remaining import Remaining, find_remaining, next_layer, run_version
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
@@ -17,44 +17,57 @@ from jobs.store.counts import read_cells
 from jobs.store.encode import prompt_text
 from jobs.store.layers import Layer, planned_units
 from jobs.store.open import open_store
-from jobs.store.predictions import keep_prediction
-from jobs.store.stored_run import StoredRun, committed_numbers, layers_to_extend, stored_run
+from jobs.store.predictions import store_prediction
+from jobs.store.stored_run import StoredRun, list_committed, read_layers_to_extend, read_run
 from jobs.sweep import Sweep
 from sampling.errors import EngineError
 from sampling.settings import SamplingSettings, settings_on
 from sampling.validate import Plain
 from sampling.words import many
 
-BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # stored, at most: text is compressed
+BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # upper bounds of what is stored; text is compressed
 
 
 class CellPlan(Plain):
-    """One (model, task): samples per problem, units and samples that are planned and that are still to be drawn."""
+    """The plan of one model on one task."""
 
     model: str
+    """Name of the model in the sweep."""
     task: str
+    """Name of the task in the sweep."""
     problems: int
+    """Problems of the task."""
     k: int
+    """Samples per problem."""
     units: int
+    """Planned units, those already committed included."""
     samples: int
+    """Planned samples, those already committed included."""
     units_to_do: int
+    """Units that are not yet committed."""
     samples_to_do: int
+    """Samples that are not yet committed."""
     sampling: SamplingSettings
+    """Sampling settings of the model on this task."""
 
 
 class TaskPlan(Plain):
-    """A task and the first prompt that a model would see.
-
-    ``preset`` is all that its preset stands for; ``extraction`` the way to find answers where it is not ``kind``.
-    """
+    """One task of the plan, with the first prompt that a model would see."""
 
     task: str
+    """Name of the task in the sweep."""
     problems: int
+    """Problems of the task."""
     verifiers: tuple[str, ...]
+    """Kinds of verifiers that its problems name, sorted: `math`, `python`, …"""
     first_prompt: str
+    """Prompt of the first problem as text."""
     stop: tuple[str, ...] = ()
+    """Strings at which a completion of the first problem ends; empty for the model's own end alone."""
     preset: dict[str, Any] | None = None
+    """Keys and values that the task's preset sets; None without a preset."""
     extraction: str | None = None
+    """Way to find answers: `published`; null for the rules of the verifier's kind."""
 
     def as_lines(self) -> list[str]:
         stop = f", ends at {', '.join(map(repr, self.stop))}" if self.stop else ""
@@ -65,24 +78,34 @@ class TaskPlan(Plain):
             *(f"  | {line}" for line in self.first_prompt.splitlines()),
         ]
         if self.preset:
-            lines.insert(0, f"preset of {self.task}: {_settings(self.preset)}; the sweep's own keys go first")
+            lines.insert(0, f"preset of {self.task}: {_settings(self.preset)}; keys in the sweep override these")
         return lines
 
 
 class PlanDescription(Plain):
-    """All that a dry run tells."""
+    """Everything that `troop plan` tells; `--json` prints it."""
 
     run: str
+    """Path or URI of the run."""
     cells: tuple[CellPlan, ...]
+    """One entry per (model, task)."""
     tasks: tuple[TaskPlan, ...]
+    """One entry per task."""
     samples_to_do: int
+    """Samples that are not yet committed, over all cells."""
     most_tokens: int
+    """Upper bound of their completion tokens: every sample ends at max_tokens."""
     most_bytes: int
+    """Upper bound of the bytes that they add to the store."""
     most_usd: float | None = None
+    """Upper bound of the dollars for their tokens, a paid judge included; 0 where no price per token is given."""
     measured: int = 0
+    """Samples of this run that the prediction is made from; 0 where there is no prediction."""
     predicted: tuple[Prediction, ...] = ()
+    """Predicted totals of the samples to do; empty before a session of this run has drawn some (`--calibrate` does)."""
 
     def as_text(self) -> str:
+        """Formats the plan for a terminal."""
         lines = [f"{self.run}: {many(self.samples_to_do, 'sample')} to draw"]
         for cell in self.cells:
             lines.append(
@@ -99,16 +122,21 @@ class PlanDescription(Plain):
 
     def _predicted(self) -> list[str]:
         if not self.predicted:
-            done = "nothing is left to draw" if not self.samples_to_do else "unknown before some are drawn: --calibrate"
+            done = (
+                "nothing is left to draw"
+                if not self.samples_to_do
+                else "unknown until some samples are drawn; --calibrate draws a few"
+            )
             return [f"hours, dollars and verifiers: {done}"]
         rows = [f"{row.what} {amount(row.predicted, row.unit)} {_interval(row)}".rstrip() for row in self.predicted]
-        return [f"predicted from {self.measured:,} samples of this run, on what drew them:", *(f"  {r}" for r in rows)]
+        made = f"predicted from {self.measured:,} samples of this run, for the engines and verifiers that made them:"
+        return [made, *(f"  {row}" for row in rows)]
 
 
 def calibrate(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> PlanDescription:
-    """Draws a few samples of the sweep where it has none yet, predicts the rest and keeps the prediction in the run.
+    """Predicts what is left of the sweep and stores the prediction in the run; draws a few samples first if needed.
 
-    Raises BadInput where a run would, and EngineError where a (model, task) still has no samples to predict from.
+    Raises BadInput where `troop run` would, and EngineError where a (model, task) still has no sample to predict from.
     """
     resolved = resolve(sweep)
     if not _describe(resolved).predicted:
@@ -117,15 +145,15 @@ def calibrate(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Pl
             say(line)
     found = _describe(resolved)
     if found.samples_to_do and not found.predicted:
-        raise EngineError("calibrate: not every model has samples on every task; `troop status` says what went wrong")
+        raise EngineError("calibrate: a (model, task) still has no samples; `troop status RUN` lists the failed units")
     if found.samples_to_do:
         store = open_store(sweep.run_uri, sweep.store_options)
-        keep_prediction(store, found.samples_to_do, _usd_so_far(stored_run(store)), found.predicted)
+        store_prediction(store, found.samples_to_do, _usd_so_far(read_run(store)), found.predicted)
     return found
 
 
 def describe_plan(sweep: Sweep) -> PlanDescription:
-    """Raises BadInput exactly where a run would; writes nothing."""
+    """Describes what `troop run` would do, and writes nothing; raises BadInput exactly where it would."""
     return _describe(resolve(sweep))
 
 
@@ -133,9 +161,9 @@ def _describe(resolved: Resolved) -> PlanDescription:
     sweep = resolved.sweep
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
-    known = layers_to_extend(store)
+    known = read_layers_to_extend(store)
     layers = (*known, *filter(None, [next_layer(resolved, known)]))
-    done = committed_numbers(store, current_version(sweep.judge))
+    done = list_committed(store, run_version(resolved, store, known))
     cells = _cells(resolved, find_remaining(resolved, layers, done))
     most = sum(cell.samples_to_do * cell.sampling.max_tokens for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)
@@ -154,19 +182,19 @@ def _describe(resolved: Resolved) -> PlanDescription:
 
 
 def _predict(store: Store, layers: Sequence[Layer], cells: Sequence[CellPlan]) -> tuple[int, tuple[Prediction, ...]]:
-    """How many samples the run has, and what the rest will take by them; nothing where it has none."""
+    """Returns how many samples the run has, and what the rest takes by them; (0, ()) where nothing can be predicted."""
     to_do = {(cell.model, cell.task): cell.samples_to_do for cell in cells}
     if not layers or not any(to_do.values()):
         return 0, ()
-    stored = stored_run(store)
-    found = evidence(stored, model_facts(stored, read_engines(stored)))
+    stored = read_run(store)
+    found = read_evidence(stored, model_facts(stored, read_engines(stored)))
     if found is None:
         return 0, ()
     return found.samples, predict_rest(found, to_do)
 
 
 def _usd_so_far(stored: StoredRun) -> float | None:
-    """What the run has cost; None where a price is missing."""
+    """Returns the dollars that the run has cost so far; None where a price is missing."""
     facts = model_facts(stored, read_engines(stored))
     costs = [
         rates(cell, facts[cell.model]).total(len(cell.problem_ids), samples_drawn(cell)).usd
@@ -176,7 +204,7 @@ def _usd_so_far(stored: StoredRun) -> float | None:
 
 
 def _most_usd(resolved: Resolved, cell: CellPlan) -> float:
-    """What the tokens of a cell's missing samples, and of a judge of theirs, cost at worst."""
+    """Returns the most that the tokens of a cell's missing samples can cost, a paid judge included, in dollars."""
     model = next(model for model in resolved.sweep.models if model.name == cell.model)
     problems = resolved.problems[cell.task]
     whole = sum(resolved.most_usd(model, problem, 1) for problem in problems)
@@ -184,11 +212,11 @@ def _most_usd(resolved: Resolved, cell: CellPlan) -> float:
 
 
 def _settings(given: Mapping[str, Any]) -> str:
-    """``temperature 0.6, max_tokens 512``: those that say something."""
-    said = {
+    """Formats the settings that are set: ``temperature 0.6, max_tokens 512``."""
+    shown = {
         key: value for key, value in given.items() if value not in ((), False, None) and (key, value) != ("top_k", 0)
     }
-    return ", ".join(f"{key} {value:,}" if type(value) is int else f"{key} {value}" for key, value in said.items())
+    return ", ".join(f"{key} {value:,}" if type(value) is int else f"{key} {value}" for key, value in shown.items())
 
 
 def _interval(row: Prediction) -> str:

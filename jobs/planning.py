@@ -1,41 +1,49 @@
-"""Planning: the layer that a run lacks of what a sweep asks for, as pure functions.
+"""Plans a run, as pure functions: the layer that its plan lacks of what a sweep asks for.
 
-Every time a sweep asks for more (a larger k, more problems, more models) a layer is added with exactly the missing
-rectangles. What would change the distribution of samples already drawn is refused.
+A sweep that asks for more (a larger k, more problems, more models) adds one layer with exactly the missing blocks. A
+sweep that would change the distribution of samples already drawn is refused.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, problem_ids
+from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, problem_ids, time_limits
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.problems import Problem
 
-UNIT_ROWS = 2048  # samples of a unit at most: one to three minutes of a small model's engine
-LEAST_ROWS, SMALL_RUN_UNITS = 256, 16  # a run of few samples is cut finer, so that it too keeps many engines busy
-UNKNOWN = ""  # in place of a digest: of an imported problem only the id may be known
+UNIT_ROWS = 2048  # most samples in a unit: one to three minutes of a small model's engine
+LEAST_ROWS, SMALL_RUN_UNITS = 256, 16  # a small run has smaller units, so that many engines have work
+UNKNOWN = ""  # in place of a digest, for imported problems of which only the id is known
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a sweep asks for, resolved: problems by task, k by (model, task), the size of units that must be small."""
+    """A resolved sweep: models, problems by task, k by (model, task), and the most rows in a unit, by model.
+
+    ``most_unit_rows`` holds only models whose units must be smaller than UNIT_ROWS, to stay within a spending cap.
+    ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id.
+    """
 
     models: tuple[PlannedModel, ...]
     problems: Mapping[str, Sequence[Problem]]
     k: Mapping[tuple[str, str], int]
     most_unit_rows: Mapping[str, int] = field(default_factory=dict)
+    measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def extend(
     layers: Sequence[Layer], wanted: Wanted, *, created: str, code_version: str, sweep: Mapping[str, Any]
 ) -> Layer | None:
-    """The layer that is missing, or None; raises BadInput with the difference where the distribution has changed."""
+    """Returns the layer that the plan lacks, or None; raises BadInput with what changed in the distribution."""
     _check_same_run(layers, wanted)
     _check_models(layers, wanted.models)
     known = {model.name for layer in layers for model in layer.models}
     models = tuple(model for model in wanted.models if model.name not in known)
-    problems = tuple(part for task, given in wanted.problems.items() if (part := _new_problems(layers, task, given)))
+    problems = tuple(
+        part for task, given in wanted.problems.items() if (part := _new_problems(layers, task, given, wanted))
+    )
     blocks = tuple(_new_blocks(layers, problems, wanted))
     if not (models or problems or blocks):
         return None
@@ -51,7 +59,7 @@ def extend(
 
 
 def _check_same_run(layers: Sequence[Layer], wanted: Wanted) -> None:
-    """A sweep that shares neither a model nor a task with the run is another one that happens to have its name."""
+    """Raises BadInput if the sweep shares no model and no task with the run: another sweep has taken its name."""
     models = {model.name for layer in layers for model in layer.models}
     tasks = {part.task for layer in layers for part in layer.problems}
     if layers and models.isdisjoint(m.name for m in wanted.models) and tasks.isdisjoint(wanted.problems):
@@ -75,8 +83,10 @@ def _check_models(layers: Sequence[Layer], wanted: Sequence[PlannedModel]) -> No
         )
 
 
-def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) -> PlannedProblems | None:
-    """The problems that the run does not know yet; raises BadInput where a known one has changed."""
+def _new_problems(
+    layers: Sequence[Layer], task: str, given: Sequence[Problem], wanted: Wanted
+) -> PlannedProblems | None:
+    """Returns the problems that the plan lacks, or None; raises BadInput where a known problem has changed."""
     known: dict[str, tuple[str, str]] = {}
     for part in (part for layer in layers for part in layer.problems if part.task == task):
         known |= dict(zip(part.ids, zip(part.prompt_digests, part.reference_digests, strict=True), strict=True))
@@ -90,6 +100,7 @@ def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) 
             raise BadInput(
                 f"task {task}: the {changed} of problem {problem.id!r} has changed{hint}; give the sweep a new name"
             )
+    _check_time_limits(layers, task, given)
     new = [problem for problem in given if problem.id not in known]
     if not new:
         return None
@@ -98,7 +109,30 @@ def _new_problems(layers: Sequence[Layer], task: str, given: Sequence[Problem]) 
         ids=tuple(problem.id for problem in new),
         prompt_digests=tuple(problem.prompt_digest for problem in new),
         reference_digests=tuple(problem.reference_digest for problem in new),
+        time_limits_s=planned_limits(new, wanted.measured_s.get(task, {})),
     )
+
+
+def planned_limits(problems: Sequence[Problem], measured_s: Mapping[str, float]) -> tuple[float | None, ...] | None:
+    """Returns the time limits that a plan keeps for these problems; None where no problem has one."""
+    limits = tuple(measured_s.get(problem.id) or _limit_s(problem) for problem in problems)
+    return limits if any(limits) else None
+
+
+def _limit_s(problem: Problem) -> float | None:
+    return problem.reference.limit_s if isinstance(problem.reference, Limits) else None
+
+
+def _check_time_limits(layers: Sequence[Layer], task: str, given: Sequence[Problem]) -> None:
+    """Raises BadInput where a time limit is given now that differs from the plan's."""
+    planned = dict(zip(problem_ids(layers, task), time_limits(layers, task), strict=True))
+    for problem in given:
+        now, then = getattr(problem.reference, "time_limit_s", None), planned.get(problem.id)
+        if then is not None and isinstance(now, float) and now != then:
+            raise BadInput(
+                f"task {task}: time_limit_s of problem {problem.id!r} was {then:g}, is {now:g}; "
+                "give the sweep a new name"
+            )
 
 
 def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted: Wanted) -> Iterator[Block]:
@@ -117,12 +151,12 @@ def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted:
 
 
 def _unit_rows(rows: int, most: int) -> int:
-    """Samples of each unit of ``rows`` in all."""
+    """Returns the samples per unit for ``rows`` samples in total."""
     return min(UNIT_ROWS, most, max(LEAST_ROWS, -(-rows // SMALL_RUN_UNITS)))
 
 
 def _samples_planned(blocks: Sequence[Block], problems: int) -> list[int]:
-    """How many samples of each problem are planned so far; they always are 0, 1, 2, …"""
+    """Returns the samples planned so far by problem_idx; a problem's samples are always numbered 0, 1, 2, …"""
     drawn = [0] * problems
     for block in blocks:
         for idx in range(block.first_problem, block.last_problem):
@@ -131,7 +165,7 @@ def _samples_planned(blocks: Sequence[Block], problems: int) -> list[int]:
 
 
 def _runs_of_equal(drawn: Sequence[int], missing: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Half-open ranges of neighbouring problems that have equally many samples and need more."""
+    """Yields half-open ranges of neighbouring problems that have equally many samples and need more."""
     first = 0
     for idx in range(1, len(drawn) + 1):
         ended = idx == len(drawn) or drawn[idx] != drawn[first] or (missing[idx] > 0) != (missing[first] > 0)
@@ -144,7 +178,10 @@ def _runs_of_equal(drawn: Sequence[int], missing: Sequence[int]) -> Iterator[tup
 def make_block(
     model: str, task: str, first_unit: int, problems: tuple[int, int], samples: tuple[int, int], rows: int
 ) -> Block:
-    """Whole problems in a unit where they fit: equal candidates then meet the same verifier, prompts the same cache."""
+    """Returns a block; ``problems`` and ``samples`` are half-open ranges, ``rows`` is the most samples in a unit.
+
+    A unit holds whole problems where they fit: equal candidates then meet one verifier, and prompts one cache.
+    """
     per_problem = samples[1] - samples[0]
     parts = -(-per_problem // rows)
     samples_per_unit = -(-per_problem // parts)

@@ -1,4 +1,4 @@
-"""Progress that a person can follow: a live table in a terminal, plain lines in a log."""
+"""The display of progress: a live table in a terminal, plain lines in a log. Both go to standard error."""
 
 import sys
 import time
@@ -19,13 +19,13 @@ from cluster.tally import CellProgress, EngineProgress, OnProgress, Progress
 from sampling.words import many
 
 LINE_EVERY_S = 10.0
-OnCount = Callable[[int, int], None]  # how many are done, of how many
+OnCount = Callable[[int, int], None]  # how many items are done, of how many
 T = TypeVar("T")
 
 
 @contextmanager
 def progress_display() -> Iterator[OnProgress]:
-    """A function that shows each snapshot, on standard error."""
+    """Yields a function that shows each snapshot."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield PlainLines()
@@ -36,7 +36,7 @@ def progress_display() -> Iterator[OnProgress]:
 
 @contextmanager
 def count_display(what: str) -> Iterator[OnCount]:
-    """A function that shows how many of ``what`` are done, on standard error: a live bar in a terminal, else lines."""
+    """Yields a function that shows how many ``what`` are done: a live bar in a terminal, else lines."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield CountLines(what)
@@ -47,8 +47,8 @@ def count_display(what: str) -> Iterator[OnCount]:
         yield lambda done, total: bars.update(bar, completed=done, total=total, visible=True)
 
 
-def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The same items, while ``count_display`` shows how many have come."""
+def show_count(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """Yields the items and shows how many there have been, with ``count_display``."""
     with count_display(what) as show:
         for number, item in enumerate(items, 1):
             yield item
@@ -56,7 +56,7 @@ def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 
 class CountLines:
-    """A line every LINE_EVERY_S seconds, and at the end."""
+    """Writes a line every LINE_EVERY_S seconds, and at the end."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -70,7 +70,7 @@ class CountLines:
 
 
 class PlainLines:
-    """A line whenever an engine changes its state, and otherwise every LINE_EVERY_S seconds."""
+    """Writes a line when an engine changes its state, and a summary every LINE_EVERY_S seconds."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
@@ -87,25 +87,25 @@ class PlainLines:
 
 
 def summary_line(progress: Progress) -> str:
-    """All that matters in one line."""
-    cells = "; ".join(f"{c.model} on {c.task} {_coverage(c)} at {c.committed:,}/{c.planned:,}" for c in progress.cells)
+    """Says everything that matters in one line."""
+    cells = "; ".join(map(_cell_words, progress.cells))
     left = f", {duration(progress.left_s)} left" if progress.left_s is not None else ""
     return (
         f"{duration(progress.elapsed_s)}: {progress.sampled:,} sampled, {progress.verified:,} verified "
         f"({progress.shared:,} copies), {progress.committed:,} of {progress.planned:,} committed{left}; "
-        f"{_rates(progress)}; waiting for a verdict {progress.backlog:,}; "
+        f"{_rates(progress)}; {progress.backlog:,} wait for a verdict; "
         f"bottleneck {bottleneck(progress)}; engines idle {progress.idle:.1%}; "
-        f"set aside {progress.set_aside}; coverage so far: {cells}"
+        f"set aside {many(progress.set_aside, 'unit')}; coverage so far: {cells}"
     )
 
 
 def live_view(progress: Progress) -> Group:
-    """The same as a table: one row per engine, one per (model, task), and the totals."""
+    """Shows the snapshot as tables: one row for each (model, task), one for each engine, and the totals."""
     total = Text(
         f"{progress.committed:,} of {progress.planned:,} samples committed"
         f" · {tokens_per_second(progress):,.0f} tokens/s · {progress.backlog:,} wait for a verdict"
         f" · bottleneck: {bottleneck(progress)}"
-        f" · {duration(progress.elapsed_s)} gone"
+        f" · {duration(progress.elapsed_s)} elapsed"
         + (f" · {duration(progress.left_s)} left" if progress.left_s is not None else "")
         + (f" · {many(progress.set_aside, 'unit')} set aside" if progress.set_aside else "")
     )
@@ -113,14 +113,14 @@ def live_view(progress: Progress) -> Group:
 
 
 def bottleneck(progress: Progress) -> str:
-    """Which side the other waits for, and what would balance them."""
+    """Names the side that the other waits for, and how many verifiers would balance them."""
     if progress.bottleneck != "verifiers" or not progress.balanced:
         return progress.bottleneck
     return f"verifiers ({progress.balanced} would keep up)"
 
 
 def duration(seconds: float) -> str:
-    """1:05, or 2:03:04."""
+    """Formats seconds as ``1:05`` or ``2:03:04``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
@@ -131,7 +131,7 @@ def tokens_per_second(progress: Progress) -> float:
 
 
 def engine_words(engine: EngineProgress) -> str:
-    """What an engine is doing, in words."""
+    """Says what an engine is doing."""
     again = f" (start {engine.restarts + 1})" if engine.restarts else ""
     words = {
         "waiting": "waiting for its share of the cluster",
@@ -162,8 +162,12 @@ def _rates(progress: Progress) -> str:
     return f"tokens/s {', '.join(rates) or '0'}"
 
 
+def _cell_words(cell: CellProgress) -> str:
+    return f"{cell.model} on {cell.task}: {_coverage(cell)} ({cell.committed:,} of {many(cell.planned, 'sample')})"
+
+
 def _coverage(cell: CellProgress) -> str:
-    return "–" if cell.coverage is None else f"{'≥' if cell.at_least else ''}{cell.coverage:.3f}"
+    return "no verdicts yet" if cell.coverage is None else f"{'≥' if cell.at_least else ''}{cell.coverage:.3f}"
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,7 @@
-"""What a sweep still needs of its run, worked out once: for `troop plan`, `troop run` and scheduled checks."""
+"""Remaining work of a sweep, computed once from plan and commits: for `troop plan`, `run` and `--if-incomplete`."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -8,9 +9,15 @@ from cluster.batches import ModelWork, Work
 from cluster.tally import CellTally
 from jobs.planning import extend
 from jobs.resolve import Resolved, code_version
-from jobs.store.layers import Layer, Units, open_shards, planned_units, problem_ids
+from jobs.store.base import Store
+from jobs.store.catalogue import read_problems
+from jobs.store.encode import NO_VERIFIER, parse_prompt
+from jobs.store.layers import Layer, Units, open_shards, planned_units, problem_ids, time_limits
 from jobs.store.stored_run import Committed
+from sampling.checkers import checker_digests
 from sampling.problems import Problem
+from sampling.references import REFERENCES
+from sampling.validate import parse
 from verify.judge_settings import JudgeSettings
 from verify.verifiers import KINDS, verifier_version
 
@@ -19,10 +26,10 @@ Tables = Mapping[str, Mapping[int, Problem]]
 
 @dataclass(frozen=True)
 class Remaining:
-    """The plan of a run, and what of it is not committed.
+    """The plan of a run and its units that are not committed.
 
-    ``layers`` is the whole plan, ``missing`` the planned units without a commit. ``to_do`` are the missing units whose
-    model and problems this sweep names. ``tables`` has the sweep's problems by task and problem_idx.
+    ``layers`` is the whole plan. ``missing`` are the planned units without a commit; ``to_do`` are the ones among them
+    whose model and problems this sweep names. ``tables`` has the sweep's problems by task and problem_idx.
     """
 
     layers: tuple[Layer, ...]
@@ -32,7 +39,7 @@ class Remaining:
 
 
 def find_remaining(resolved: Resolved, layers: Sequence[Layer], done: Committed) -> Remaining:
-    """Returns what is left of ``layers`` when the units in ``done`` are committed."""
+    """Returns the remaining work of the plan ``layers`` when the units in ``done`` are committed."""
     missing, tables = planned_units(layers).without(done), problem_tables(resolved, layers)
     models = {model.name for model in resolved.sweep.models}
     to_do = missing.among(models, {task: set(table) for task, table in tables.items()})
@@ -40,29 +47,59 @@ def find_remaining(resolved: Resolved, layers: Sequence[Layer], done: Committed)
 
 
 def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> Tables:
-    """Returns the problems that the sweep still has, by task and problem_idx."""
+    """Returns the problems that the sweep still has, by task and problem_idx, with the plan's time limits."""
     tables = {}
     for task, problems in resolved.problems.items():
         by_id = {problem.id: problem for problem in problems}
-        names = problem_ids(layers, task)
-        tables[task] = {idx: by_id[name] for idx, name in enumerate(names) if name in by_id}
+        planned = zip(problem_ids(layers, task), time_limits(layers, task), strict=True)
+        tables[task] = {
+            idx: by_id[name].with_time_limit(limit) for idx, (name, limit) in enumerate(planned) if name in by_id
+        }
     return tables
 
 
 def next_layer(resolved: Resolved, layers: Sequence[Layer]) -> Layer | None:
-    """Returns the layer that the sweep adds to a plan, or None; raises BadInput for a changed distribution."""
+    """Returns the layer that the sweep adds to a plan, or None; raises BadInput if the distribution has changed."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     sweep = resolved.sweep.model_dump(mode="json")
     return extend(layers, resolved.wanted, created=now, code_version=code_version(), sweep=sweep)
 
 
-def current_version(judge: JudgeSettings | None = None) -> str:
-    """Returns the version of all verifiers together: a run keeps its version when a task of another kind joins it."""
-    return verifier_version(KINDS, judge)
+def current_version(judge: JudgeSettings | None = None, problems: Iterable[Problem] = ()) -> str:
+    """Returns one version for all verifiers, so that a run keeps its version when a task of another kind joins it.
+
+    The files of the problems' own checkers are part of it.
+    """
+    return verifier_version(KINDS, judge, checkers=checker_digests(problem.reference for problem in problems))
+
+
+def run_version(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> str:
+    """Returns the version of the verifiers for all problems of a run: the sweep's, and stored ones that it lacks."""
+    problems = [problem for given in resolved.problems.values() for problem in given]
+    asked = {(task, problem.id) for task, given in resolved.problems.items() for problem in given}
+    if any((part.task, name) not in asked for layer in layers for part in layer.problems for name in part.ids):
+        stored = stored_problems(store)
+        problems += [p for task, table in stored.items() for p in table.values() if (task, p.id) not in asked]
+    return current_version(resolved.sweep.judge, problems)
+
+
+def stored_problems(store: Store) -> dict[str, dict[int, Problem]]:
+    """Reads the problems that the run keeps with their references, by task and problem_idx."""
+    found: dict[str, dict[int, Problem]] = {}
+    for row in read_problems(store).to_pylist():
+        if row["verifier"] == NO_VERIFIER:
+            continue
+        reference = REFERENCES[row["verifier"]].model_validate(json.loads(row["reference"]))
+        asked = parse_prompt(row["prompt"])
+        data = {"id": row["problem_id"], "prompt" if isinstance(asked, str) else "messages": asked}
+        data |= {"verifier": row["verifier"], "reference": reference}
+        problem = parse(Problem, data, f"{store.uri}: problem {row['problem_id']!r}")
+        found.setdefault(row["task"], {})[row["problem_idx"]] = problem
+    return found
 
 
 def work_of(resolved: Resolved, remaining: Remaining) -> Work:
-    """Returns what a pipeline has to do, with the models that have units to do."""
+    """Returns the work for a pipeline: the models that have units to do, their problems and settings."""
     sweep = resolved.sweep
     models = []
     for model in sweep.models:
@@ -76,7 +113,7 @@ def work_of(resolved: Resolved, remaining: Remaining) -> Work:
 
 
 def cells_of(remaining: Remaining) -> list[CellTally]:
-    """Returns the counts to start from: samples committed earlier; how many of them passed is unknown here."""
+    """Returns one tally per (model, task) to start from: samples planned and committed; passes are unknown (None)."""
     planned = planned_units(remaining.layers)
     rows = {(block.model, block.task): planned.of(block.model, block.task).rows for block, _ in planned.parts}
     left = {cell: remaining.missing.of(*cell).rows for cell in rows}

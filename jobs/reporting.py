@@ -1,4 +1,4 @@
-"""The report of a stored run: counts to numbers to page."""
+"""``troop report``: reads the counts of a stored run, computes the numbers and writes the page."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from jobs.numbers.cells import CellCounts, ModelFacts
-from jobs.report.artist import Artist
-from jobs.report.figures import build_report
+from jobs.report.build import build_report
+from jobs.report.chart_process import ChartProcess
 from jobs.report.page import write_report
 from jobs.report.samples import BrowserSample, most_of_each
 from jobs.report.schema import Report
-from jobs.report.text import crossing, selected, share, shares
-from jobs.runs import sweep_of
+from jobs.report.text import crossing, selection_line, share, shares
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.counts import read_cells
@@ -21,35 +20,36 @@ from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import REPORT
-from jobs.store.opened import undisturbed
-from jobs.store.predictions import predicted_and_actual
+from jobs.store.open_cells import retry_on_compaction
+from jobs.store.predictions import read_prediction
 from jobs.store.scores import read_scorers
 from jobs.store.stored_run import StoredRun
+from jobs.sweep import sweep_of
 
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
-    """Writes the report and returns what to print: coverage, crossovers, and where the page lies."""
-    with Artist() as artist, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
+    """Writes the report into ``out``, or into the run, and returns what to print: coverage, crossovers, the page."""
+    with ChartProcess() as charts, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
         cells, engines = read_cells(stored.store, stored.version, stored.scores), read_engines(stored)
-        facts, said = model_facts(stored, engines), provenance(stored, engines, cells)
-        report = build_report(cells, facts, run=stored.store.uri, provenance=said)
+        facts, origins = model_facts(stored, engines), provenance(stored, engines, cells)
+        report = build_report(cells, facts, run=stored.store.uri, provenance=origins)
         report = _with_predictions(report, stored.store)
         prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.store).to_pylist()}
         samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
-        page = write_report(report, samples, out or Path(folder), artist, prompts)
-        return _told(report, str(page) if out else _stored(page, stored.store), page.stat().st_size)
+        page = write_report(report, samples, out or Path(folder), charts, prompts)
+        return _summary(report, str(page) if out else _store_report(page, stored.store), page.stat().st_size)
 
 
 def _with_predictions(report: Report, store: Store) -> Report:
     costs = [cell.usd for cell in report.cells]
-    rows, limit = predicted_and_actual(store, None if None in costs else sum(usd or 0.0 for usd in costs))
+    rows, limit = read_prediction(store, None if None in costs else sum(usd or 0.0 for usd in costs))
     limits = (*report.limits, limit) if limit else report.limits
     return report.model_copy(update={"predicted": rows, "limits": limits})
 
 
 @dataclass(frozen=True, slots=True)
 class EngineUsed:
-    """What drew a model's first samples; ``gpus`` is the largest share that it had, None where that is not known."""
+    """An engine that drew a model's first samples; ``gpus`` is the largest share that it had, None if unknown."""
 
     model: str
     device: str
@@ -58,14 +58,14 @@ class EngineUsed:
 
 
 def read_engines(stored: StoredRun) -> list[EngineUsed]:
-    """Each kind once, by the samples of the first problem."""
+    """Returns each kind of engine once, read from the samples of the first problem."""
     query = """SELECT model, device, engine_version, max(gpus::DOUBLE) FROM samples WHERE problem_idx = 0
         GROUP BY model, device, engine_version ORDER BY ALL"""
     return [EngineUsed(*row) for row in _rows(stored, query)]
 
 
 def model_facts(stored: StoredRun, engines: Sequence[EngineUsed]) -> dict[str, ModelFacts]:
-    """Sizes as they were planned, prices as the sweep gives them now; an engine without a GPU costs no GPU hours."""
+    """Returns each model's planned size and present prices. An engine without a GPU costs no GPU hours."""
     planned = {model.name: model for layer in stored.layers for model in layer.models}
     return {
         name: _facts(model, [engine for engine in engines if engine.model == name], stored)
@@ -74,24 +74,24 @@ def model_facts(stored: StoredRun, engines: Sequence[EngineUsed]) -> dict[str, M
 
 
 def provenance(stored: StoredRun, engines: Sequence[EngineUsed], cells: Sequence[CellCounts]) -> dict[str, str]:
-    """Where the numbers come from: code, engines, models, sampling, verifiers."""
+    """Returns the origins of the numbers, as lines by name: code, engines, models, sampling, verifiers, scores."""
     first, last = stored.layers[0], stored.layers[-1]
-    said = {"run": stored.store.uri, "started": first.created, "code": last.code_version}
-    said |= {f"engine of {engine.model}": f"{engine.version} on {engine.device}" for engine in engines}
+    origins = {"run": stored.store.uri, "started": first.created, "code": last.code_version}
+    origins |= {f"engine of {engine.model}": f"{engine.version} on {engine.device}" for engine in engines}
     for model in (model for layer in stored.layers for model in layer.models):
         settings = [f"{key} {value}" for key, value in model.sampling.items() if value not in ([], False, 0)]
-        said[f"model {model.name}"] = ", ".join([f"{model.distribution.get('path')} ({model.revision})", *settings])
-    said |= {f"verdicts of {cell.model} on {cell.task}": f"verifiers {cell.version}" for cell in cells}
+        origins[f"model {model.name}"] = ", ".join([f"{model.distribution.get('path')} ({model.revision})", *settings])
+    origins |= {f"verdicts of {cell.model} on {cell.task}": f"verifiers {cell.version}" for cell in cells}
     scored = [cell for cell in cells if cell.scores]
     made = read_scorers(stored.store) if scored else {}
     for cell in scored:
         by = f": {made[cell.scores].words}" if cell.scores in made else ""
-        said[f"scores of {cell.model} on {cell.task}"] = cell.scores + by
-    return said
+        origins[f"scores of {cell.model} on {cell.task}"] = cell.scores + by
+    return origins
 
 
 def browser_samples(stored: StoredRun, per_problem: int) -> Iterator[BrowserSample]:
-    """The first samples of every problem, with their verdicts; read when the first is asked for."""
+    """Yields the first samples of every problem with their verdicts; reads them when the first is asked for."""
     query = """
         SELECT s.model, s.task, p.problem_id, s.sample_idx, v.status, s.text, coalesce(v.reason, ''), v.answer,
             s.tokens, s.finish_reason
@@ -125,25 +125,25 @@ def _rows(stored: StoredRun, query: str, arguments: Sequence[object] = ()) -> li
         with open_database(stored.store, stored.version) as db:
             return db.execute(query, list(arguments)).fetchall()
 
-    return undisturbed(read)
+    return retry_on_compaction(read)
 
 
-def _stored(page: Path, store: Store) -> str:
-    """Puts a report's files into the run; where a person finds the page."""
+def _store_report(page: Path, store: Store) -> str:
+    """Puts a report's files into the run; returns the path or URI of the page."""
     for file in sorted(page.parent.iterdir()):
         store.put(REPORT + file.name, file.read_bytes())
     where = str(store.root) if isinstance(store, DirectoryStore) else store.uri
     return f"{where}/{REPORT}{page.name}"
 
 
-def _told(report: Report, page: str, size: int) -> str:
-    """What to print; ``size`` is the page's in bytes."""
+def _summary(report: Report, page: str, size: int) -> str:
+    """Returns what to print; ``size`` is the page's in bytes."""
     lines = [f"  warning: {line}" for line in report.warnings]
     for cell in report.cells:
         curve = [point for point in cell.coverage if str(point.k).strip("0") == "1" or point is cell.coverage[-1]]
         said = "  ".join(f"k={point.k:,} {share(point.value)} {shares(point.low, point.high)}" for point in curve)
         lines.append(f"  {cell.model} on {cell.task}, {cell.problems} problems: {said}")
-    lines += [f"  {selected(cell)}" for cell in report.cells if cell.scores]
+    lines += [f"  {selection_line(cell)}" for cell in report.cells if cell.scores]
     lines += [f"  {crossing(cross)}" for cross in report.crossovers]
     lines += [f"  note: {line}" for line in report.limits]
     return "\n".join(["coverage (95 % intervals):", *lines, f"report: {page} ({size / 1e6:.1f} MB)"])

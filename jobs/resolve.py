@@ -1,8 +1,8 @@
-"""From a sweep to what it means here: models that exist, problems that load, prompts that fit. Writes nothing."""
+"""Resolves a sweep on this machine: inspects models, loads problems, checks that prompts fit. Writes nothing."""
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.planning import Wanted
@@ -20,19 +20,24 @@ from verify.verifiers import NO_JUDGE
 
 @dataclass(frozen=True)
 class Resolved:
-    """A sweep with its models inspected and its problems loaded."""
+    """A sweep with its models inspected and its problems loaded.
+
+    ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id.
+    """
 
     sweep: Sweep
     infos: Mapping[str, ModelInfo]
     problems: Mapping[str, tuple[Problem, ...]]
+    measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def wanted(self) -> Wanted:
-        """What the plan has to hold."""
+        """Models, problems, k and unit sizes that the plan must hold."""
         models = tuple(self._planned(model) for model in self.sweep.models)
         k = {(m.name, t.title): self.sweep.k_of(m, t) for m in self.sweep.models for t in self.sweep.tasks_of(m)}
         rows = {model.name: self._most_unit_rows(model) for model in self.sweep.models}
-        return Wanted(models, self.problems, k, {name: most for name, most in rows.items() if most is not None})
+        most = {name: most for name, most in rows.items() if most is not None}
+        return Wanted(models, self.problems, k, most, self.measured_s)
 
     def _most_unit_rows(self, model: ModelSpec) -> int | None:
         problems = [problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title]]
@@ -42,12 +47,12 @@ class Resolved:
         return min((most for most in rows if most is not None), default=None)
 
     def most_usd(self, model: ModelSpec, problem: Problem, samples: int) -> float:
-        """What these samples could cost at worst, with what judges them."""
+        """Returns the most dollars that these samples could cost, their judge included."""
         judging = self.sweep.judge.most_usd(problem) if self.sweep.judge else 0.0
         return most_usd(model, self.sweep.settings_of(model), problem, samples) + samples * judging
 
     def sampling_hash(self, model: ModelSpec) -> str:
-        """Names the distribution of a model's samples."""
+        """Returns the hash that names the distribution of a model's samples."""
         return distribution_digest(model, self.sweep.settings_of(model), self.infos[model.name].revision)
 
     def _planned(self, model: ModelSpec) -> PlannedModel:
@@ -65,7 +70,10 @@ class Resolved:
 
 
 def resolve(sweep: Sweep) -> Resolved:
-    """Raises BadInput for a model or a task that cannot be used, or a prompt that no model here could take."""
+    """Inspects the models and loads the problems of a sweep.
+
+    Raises BadInput for a model or task that cannot be used, and for a prompt that is too long for its model.
+    """
     infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
     problems = {task.title: task.load(sweep.sampling_on(task)) for task in sweep.tasks}
     for name in [*infos, *problems]:
@@ -74,13 +82,13 @@ def resolve(sweep: Sweep) -> Resolved:
         for task in sweep.tasks_of(model):
             trouble = prompt_too_long(model, infos[model.name], problems[task.title])
             if trouble is not None:
-                raise BadInput(f"task {task.title}, {trouble}; shorten it, or raise max_model_len")
+                raise BadInput(f"task {task.title}, {trouble}; shorten the prompt, or raise the model's max_model_len")
     _check_judge(sweep, problems)
     return Resolved(sweep, infos, problems)
 
 
 def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> None:
-    """A judge that is needed is there, and takes the key."""
+    """Raises BadInput where problems need a judge and the sweep has none, or the service refuses its key."""
     needing = [task for task, given in problems.items() if any(problem.verifier == "judge" for problem in given)]
     if needing and sweep.judge is None:
         raise BadInput(f"task {needing[0]}: {NO_JUDGE}")
@@ -89,7 +97,7 @@ def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> N
 
 
 def code_version() -> str:
-    """The commit this runs from, with + where files differ from it; unknown where there is no repository."""
+    """Returns the commit that this code runs from, with "+" if files differ from it; "unknown" outside a repository."""
     folder = Path(__file__).parent
     try:
         words = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]

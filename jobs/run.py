@@ -1,23 +1,23 @@
-"""Running a sweep: resolve, plan, sample what is missing, commit. The same for a first run and for every later one."""
+"""``troop run``: resolves a sweep, plans, samples what is missing, commits. A first and a later call do the same."""
 
 import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from cluster.address import check_address
-from cluster.batches import SetAside
+from cluster.queue import SetAside
 from cluster.spending import Spending
 from cluster.tally import Tally
 from jobs.audit import check_gold, check_lean
+from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.messages import closing, opening
-from jobs.places import Job, Place, opened
 from jobs.progress import progress_display
-from jobs.remaining import Remaining, cells_of, current_version, find_remaining, next_layer, work_of
+from jobs.remaining import Remaining, cells_of, find_remaining, next_layer, problem_tables, run_version, work_of
 from jobs.resolve import Resolved, resolve
 from jobs.store.base import Store
 from jobs.store.catalogue import write_problems
@@ -26,10 +26,12 @@ from jobs.store.compact import compact_run
 from jobs.store.layers import Layer, planned_units, problem_ids
 from jobs.store.open import open_store, probe_store
 from jobs.store.sessions import new_session, read_sessions, spent_before
-from jobs.store.stored_run import SET_ASIDE, StoredRun, committed_numbers, extend_plan, layers_to_extend, read_layers
+from jobs.store.stored_run import SET_ASIDE, StoredRun, extend_plan, list_committed, read_layers, read_layers_to_extend
 from jobs.sweep import Sweep
 from sampling.errors import BadInput, StoreError, TroopError
+from sampling.words import many
 from verify.patch.verifier import check_patches
+from verify.trials import measure_limits, says_auto
 
 Say = Callable[[str], None]
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
@@ -37,7 +39,7 @@ IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a job
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: rows committed by this call, the units that failed too often, the limit that was reached."""
+    """Result of a run: rows committed by this call, units that failed too often, the limit that was reached."""
 
     committed: int
     set_aside: tuple[SetAside, ...]
@@ -50,20 +52,35 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Ou
 
 
 def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: Say) -> Outcome:
-    """Runs a sweep whose models were inspected and whose problems were loaded; raises as ``run_sweep``."""
+    """Runs a sweep whose models are inspected and whose problems are loaded; raises as ``run_sweep``."""
     _check_job_folder(resolved.sweep)
     if not local:
         check_address(address)
     store = _open(resolved.sweep)
-    remaining = _find_remaining(resolved, store)  # what is refused is refused here, before anything is written
+    remaining = _find_remaining(resolved, store)  # raises BadInput for a changed sweep, before anything is written
     if not remaining.to_do:
         say(_opening(store, _write_plan(resolved, store, remaining)))
         _compact(store, say)
         return Outcome(0, ())
-    _try_verifiers(resolved, local, say)
-    with opened(address, local=local) as place:
-        place.check(work_of(resolved, remaining), resolved.sweep.stop)
-        return _carry_out(resolved, store, remaining, place, say)
+    resolved = _measure_limits(resolved, read_layers_to_extend(store), say)
+    remaining = _find_remaining(resolved, store) if resolved.measured_s else remaining
+    _try_verifiers(resolved, remaining, local, say)
+    with open_backend(address, local=local) as backend:
+        ready = backend.prepare(work_of(resolved, remaining), resolved.sweep.stop)
+        return _carry_out(resolved, store, remaining, ready, say)
+
+
+def _measure_limits(resolved: Resolved, layers: Sequence[Layer], say: Say) -> Resolved:
+    """Returns the sweep with the limits of problems that say ``auto`` and are not in the plan yet; says their span."""
+    found = {}
+    for task, problems in resolved.problems.items():
+        known = set(problem_ids(layers, task))
+        new = {problem.id: problem for problem in problems if says_auto(problem) and problem.id not in known}
+        if new:
+            found[task] = limits = measure_limits(new, resolved.sweep.verify.tier)
+            span = f", {min(limits.values()):g} to {max(limits.values()):g} s" if limits else ""
+            say(f"task {task}: time limits by gold solutions for {len(limits)} of {many(len(new), 'problem')}{span}")
+    return replace(resolved, measured_s=found) if found else resolved
 
 
 def _open(sweep: Sweep) -> Store:
@@ -73,19 +90,19 @@ def _open(sweep: Sweep) -> Store:
 
 
 def _find_remaining(resolved: Resolved, store: Store) -> Remaining:
-    """Returns what is left to do, the layer included that this sweep adds to the plan."""
-    known = layers_to_extend(store)
+    """Returns the remaining work, including the layer that this sweep adds to the plan."""
+    known = read_layers_to_extend(store)
     layers = (*known, *filter(None, [next_layer(resolved, known)]))
-    return find_remaining(resolved, layers, committed_numbers(store, current_version(resolved.sweep.judge)))
+    return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, known)))
 
 
-def _carry_out(resolved: Resolved, store: Store, planned: Remaining, place: Place, say: Say) -> Outcome:
-    """Writes the plan, samples what is missing, and notes what this call took."""
+def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: ReadyBackend, say: Say) -> Outcome:
+    """Writes the plan, samples what is missing, and records the cost of this call."""
     remaining = _write_plan(resolved, store, planned)
     say(_opening(store, remaining))
     work, tally, session = work_of(resolved, remaining), Tally(cells_of(remaining)), new_session(store)
-    sink = RunSink(store, current_version(resolved.sweep.judge))
-    spending = Spending(work, spent_before(read_sessions(store)), session.spent)
+    sink = RunSink(store, run_version(resolved, store, remaining.layers))
+    spending = Spending(work, spent_before(read_sessions(store)), session.record_spending)
     before = tally.committed
 
     def limits(gpus: Mapping[str, float]) -> Budget:
@@ -93,21 +110,21 @@ def _carry_out(resolved: Resolved, store: Store, planned: Remaining, place: Plac
 
     try:
         with progress_display() as show:
-            set_aside, stopped = place.run(Job(work, sink, tally, spending, limits, show))
+            set_aside, stopped = backend.run(Job(work, sink, tally, spending, limits, show))
     finally:
-        with contextlib.suppress(StoreError):  # a note on this call, which must not hide what went wrong with it
+        with contextlib.suppress(StoreError):  # the record must not hide the error that ended the call
             spending.save()
             session.end(tally, tally.committed - before)
     store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
     say(closing(store.uri, tally, before))
     if stopped and tally.committed < sum(cell.planned for cell in tally.cells.values()):
-        say(f"stopped by {stopped}; raise or remove the limit, and the same command continues the run")
+        say(f"stopped by {stopped}; raise or remove the limit, then run the same command to continue")
     _compact(store, say)
     return Outcome(tally.committed - before, set_aside, stopped)
 
 
 def known_complete(sweep: Sweep) -> bool:
-    """Returns whether nothing is left, as far as this machine can tell: a store or model may be the cluster's alone."""
+    """Returns whether the run is known to be complete; False if this machine cannot reach its store or models."""
     try:
         return is_complete(sweep)
     except TroopError:
@@ -115,42 +132,40 @@ def known_complete(sweep: Sweep) -> bool:
 
 
 def is_complete(sweep: Sweep) -> bool:
-    """Returns whether every unit that the sweep asks for is committed.
-
-    Reads listings only; raises BadInput as a run does.
-    """
+    """Returns whether every unit that the sweep asks for is committed. Reads only listings; raises as ``run_sweep``."""
     resolved, store = resolve(sweep), _open(sweep)
-    known = layers_to_extend(store)
-    done = committed_numbers(store, current_version(sweep.judge))
+    known = read_layers_to_extend(store)
+    done = list_committed(store, run_version(resolved, store, known))
     return next_layer(resolved, known) is None and not find_remaining(resolved, known, done).to_do
 
 
 def _compact(store: Store, say: Say) -> None:
-    """Compacts what the run has not compacted on its way; a shard that cannot be compacted is told, and stays."""
+    """Compacts the full shards that are left; a shard that cannot be compacted is reported and stays as it is."""
     done = compact_run(store)
     if done.shards or done.failed:
         say(done.as_text())
 
 
 def _check_job_folder(sweep: Sweep) -> None:
-    """Raises BadInput for a store below a job's own folder, which the cluster deletes with the job."""
+    """Raises BadInput for a store inside a Ray job's own folder, which the cluster deletes with the job."""
     if IN_A_JOB in os.environ and "://" not in sweep.store and not Path(sweep.store).is_absolute():
-        raise BadInput(f"store: {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
+        raise BadInput(f"store: {sweep.store!r} would be lost with the job's folder; give s3://… or an absolute path")
 
 
-def _try_verifiers(resolved: Resolved, local: bool, say: Say) -> None:
-    """Raises BadInput for a task whose own solutions fail, before an engine starts: it would waste hours."""
+def _try_verifiers(resolved: Resolved, remaining: Remaining, local: bool, say: Say) -> None:
+    """Raises BadInput for a task whose gold solutions fail, before an engine starts and wastes hours."""
     settings = resolved.sweep.verify
     if local or settings.audit:
-        elsewhere = "" if local else "; --no-audit leaves Lean to the cluster's own machines"
+        elsewhere = "" if local else "; if only the cluster's nodes have Lean, give --no-audit"
         check_lean(resolved.problems, settings.tier, else_do=elsewhere)
         check_patches(problem for problems in resolved.problems.values() for problem in problems)
     if settings.audit:
-        say(check_gold(resolved.problems, settings.audit, settings.tier))
+        limited = {task: list(table.values()) for task, table in remaining.tables.items()}
+        say(check_gold(limited, settings.audit, settings.tier))
 
 
 def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
-    """Adds to the plan what the sweep asks for beyond it, and keeps the problems; probes the store first."""
+    """Probes the store, adds the layer that the plan lacks and stores its problems; returns the whole plan."""
     probe_store(store)
     layers = extend_plan(store, read_layers, partial(next_layer, resolved))
     _write_problems(resolved, store, layers)
@@ -158,21 +173,26 @@ def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
 
 
 def _write_plan(resolved: Resolved, store: Store, planned: Remaining) -> Remaining:
-    """Writes the plan; ``planned`` still holds unless another driver has added a layer in between."""
+    """Writes the plan; returns ``planned``, or new remaining work if another driver has added a layer in between."""
     layers = write_plan(resolved, store)
-    if [layer.blocks for layer in layers] == [layer.blocks for layer in planned.layers]:
+    if _content(layers) == _content(planned.layers):
         return planned
-    return find_remaining(resolved, layers, committed_numbers(store, current_version(resolved.sweep.judge)))
+    return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, layers)))
+
+
+def _content(layers: Sequence[Layer]) -> list[object]:
+    return [(layer.blocks, layer.problems) for layer in layers]
 
 
 def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> None:
-    """Stores the problems that each layer added, named by content; at every start, as a driver may have died before."""
+    """Stores the problems of every layer, named by content. Runs at every start: an earlier driver may have died."""
+    tables = problem_tables(resolved, layers)
     for number, layer in enumerate(layers):
         for part in layer.problems:
-            by_id = {problem.id: problem for problem in resolved.problems.get(part.task, ())}
-            if by_id.keys() >= set(part.ids):
-                first = len(problem_ids(layers[:number], part.task))
-                write_problems(store, part.task, first, [by_id[name] for name in part.ids])
+            first = len(problem_ids(layers[:number], part.task))
+            places, table = range(first, first + len(part.ids)), tables.get(part.task, {})
+            if table.keys() >= set(places):
+                write_problems(store, part.task, first, [table[place] for place in places])
 
 
 def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:

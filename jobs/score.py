@@ -1,8 +1,8 @@
-"""``troop score RUN --model RM``: a reward model reads stored samples, and says of each how good it is.
+"""``troop score RUN --model RM``: a reward model scores stored samples.
 
-Nothing is sampled and no verdict is changed: scores get files of their own, by the version of what made them. A unit's
-scores are committed like its verdicts, with one create-only put at a key that all attempts share. So whoever is killed
-has lost the units that were under way and no more, and the same command goes on from there.
+Nothing is sampled and no verdict changes: scores have their own files, named by the version of the model and its
+settings. A unit's scores are committed like its verdicts, with one create-only put at a key that all attempts share.
+A scorer that is killed therefore loses only the units in flight, and the same command continues from there.
 """
 
 import uuid
@@ -17,34 +17,42 @@ from cluster.verifier import WITHOUT_TEXT
 from jobs.messages import lines_of
 from jobs.progress import count_display
 from jobs.run import Say
-from jobs.runs import open_run
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems, read_versions
-from jobs.store.encode import NO_VERIFIER, encode_scores, prompt_of
+from jobs.store.encode import NO_VERIFIER, encode_scores, parse_prompt
 from jobs.store.layout import scorer_key, scores_key
-from jobs.store.schema import Footer
-from jobs.store.scores import Scorer, scored_numbers
+from jobs.store.scores import Scorer, list_scored
+from jobs.store.sealed_parquet import Footer
 from jobs.store.stored_run import StoredRun
-from jobs.store.stored_units import StoredUnit, UnitReader, stored_units
+from jobs.store.stored_units import StoredUnit, UnitReader, find_stored_units
+from jobs.sweep import open_run
 from sampling.engines.reward import Prompt, RewardModel, RewardSettings, Score, Text, inspect_reward
 from sampling.errors import BadInput
 from sampling.samples import Sample
 from sampling.settings import ModelSpec
 from sampling.validate import Plain
+from sampling.words import many
 
 Prompts = Mapping[str, Mapping[int, Prompt]]  # task -> problem_idx -> prompt
 
 
 class Scored(Plain):
-    """What ``troop score`` prints: the version, what this call wrote, and what has no score."""
+    """Result of scoring, as `troop score --json` prints it."""
 
     run: str
+    """Place of the run: a folder or an `s3://` prefix."""
     version: str
+    """Version of the scores; `--scores VERSION` reads them."""
     model: str
+    """Reward model, its revision and how it scores, in words."""
     written: int
+    """Samples that this call scored."""
     already: int
+    """Units that had scores of this version before."""
     without: dict[str, int]
+    """Samples of this call that got no score, by reason."""
     set_aside: tuple[str, ...] = ()
+    """Units that failed too often, one line each; the same command tries them again."""
 
     def as_text(self) -> str:
         there = f", {self.already:,} units were there" if self.already else ""
@@ -58,9 +66,9 @@ class Scored(Plain):
 
 @dataclass(frozen=True)
 class StoreScores:
-    """Reads units, has them scored and commits the scores; see cluster.scoring.ScoreSink.
+    """Reads units, lets an engine score them and commits the scores; see cluster.scoring.ScoreSink.
 
-    ``scorer`` is kept beside the first scores: an engine that never starts leaves nothing behind.
+    ``scorer`` is stored with the first scores, so that an engine that never starts leaves nothing behind.
     """
 
     store: Store
@@ -69,7 +77,7 @@ class StoreScores:
     scorer: bytes
 
     def score(self, item: StoredUnit, engine: ScoreTexts) -> ScoreReceipt:
-        """Raises BadInput for a problem without a prompt, StoreError where samples cannot be read or scores written."""
+        """Scores and commits one unit; raises BadInput for a problem without a prompt, StoreError from the store."""
         _, samples, footer = _reader(self.store).read(item)
         with_text = [sample for sample in samples if sample.finish_reason not in WITHOUT_TEXT]
         texts = [Text((item.unit.task, s.problem_idx), self._prompt(item, s), s.text) for s in with_text]
@@ -80,7 +88,7 @@ class StoreScores:
             uuid.uuid4().hex, footer.samples, footer.samples_sha256, engine_s))  # fmt: skip
 
     def _commit(self, item: StoredUnit, samples: list[Sample], scores: list[Score], footer: Footer) -> ScoreReceipt:
-        _keep(self.store, self.version, self.scorer)
+        _store_scorer(self.store, self.version, self.scorer)
         key = scores_key(self.version, item.unit)
         won = self.store.put_new(key, encode_scores(samples, scores, footer), {"attempt": footer.attempt})
         reasons = Counter(score.reason for score in scores if score.value is None)
@@ -89,19 +97,22 @@ class StoreScores:
     def _prompt(self, item: StoredUnit, sample: Sample) -> Prompt:
         prompt = self.prompts.get(item.unit.task, {}).get(sample.problem_idx)
         if prompt is None:
-            raise BadInput(f"problem {sample.problem_idx} of {item.unit.task}: the run does not hold its prompt")
+            raise BadInput(
+                f"problem {sample.problem_idx} of {item.unit.task}: the run has no prompt for it to score samples "
+                "with; import it with --task KIND=PATH"
+            )
         return prompt
 
 
 @lru_cache(maxsize=1)
 def _reader(store: Store) -> UnitReader:
-    """One a process, whose cache all units share."""
+    """Returns this process's reader; all units share its cache."""
     return UnitReader(store)
 
 
 @lru_cache(maxsize=1)
-def _keep(store: Store, version: str, scorer: bytes) -> None:
-    """Once a process."""
+def _store_scorer(store: Store, version: str, scorer: bytes) -> None:
+    """Stores what made the scores, once per process."""
     store.put_new(scorer_key(version), scorer)
 
 
@@ -113,29 +124,30 @@ def _no_text(sample: Sample) -> Score:
 def score_run(
     uri: str, spec: ModelSpec, settings: RewardSettings, *, address: str | None, local: bool, say: Say
 ) -> Scored:
-    """Scores every committed unit that these scores lack. Raises BadInput, and then nothing is written."""
+    """Scores every committed unit that has no scores of this version; raises BadInput before anything is written."""
     stored = open_run(uri)
     model = inspect_reward(spec, settings)
     if not local:
         check_address(address)
-    done = scored_numbers(stored.store, model.version)
-    items = stored_units(stored.store, stored.layers, read_versions(stored.store), done)
+    done = list_scored(stored.store, model.version)
+    items = find_stored_units(stored.store, stored.layers, read_versions(stored.store), done)
     already = sum(map(len, done.values()))
     if not items:
         if not already:
             raise BadInput(f"{stored.store.uri}: holds no samples with their text yet; there is nothing to score")
-        return _told(stored, model, already, None)
+        return _summary(stored, model, already, None)
     sink = StoreScores(stored.store, model.version, prompts_of(stored.store), scorer_of(model).encode())
     work = ScoreWork(model, sink, tuple(items))
     rows = sum(item.unit.rows for item in items)
-    say(f"{stored.store.uri}: {len(items):,} units to score ({rows:,} samples); an engine starts, 10 to 50 s")
+    say(f"{stored.store.uri}: {many(len(items), 'unit')} to score ({many(rows, 'sample')}); the engine takes 10 to "
+        "50 s to start")  # fmt: skip
     with count_display("samples scored") as show:
         tally = score_here(work, show) if local else score_on_ray(work, show, address)
-    return _told(stored, model, already, tally)
+    return _summary(stored, model, already, tally)
 
 
 def scorer_of(model: RewardModel) -> Scorer:
-    """What made the scores of a version."""
+    """Returns the description of a reward model that is stored with its scores."""
     return Scorer(
         model=model.spec.path, revision=model.info.revision, words=model.words,
         engine=model.spec.distribution, settings=model.settings.model_dump(),
@@ -143,15 +155,15 @@ def scorer_of(model: RewardModel) -> Scorer:
 
 
 def prompts_of(store: Store) -> Prompts:
-    """The prompts as they are kept in the run: of imported problems they may not be known."""
+    """Reads the prompts that the run keeps, by task and problem_idx; imported problems may have none."""
     found: dict[str, dict[int, Prompt]] = {}
     for row in read_problems(store).to_pylist():
         if row["verifier"] != NO_VERIFIER:
-            found.setdefault(row["task"], {})[row["problem_idx"]] = prompt_of(row["prompt"])
+            found.setdefault(row["task"], {})[row["problem_idx"]] = parse_prompt(row["prompt"])
     return found
 
 
-def _told(stored: StoredRun, model: RewardModel, already: int, tally: ScoreTally[StoredUnit] | None) -> Scored:
+def _summary(stored: StoredRun, model: RewardModel, already: int, tally: ScoreTally[StoredUnit] | None) -> Scored:
     receipts = tally.receipts if tally else []
     without: Counter[str] = Counter()
     for receipt in receipts:

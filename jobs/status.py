@@ -1,4 +1,4 @@
-"""How far a run is, read from what is committed: no cluster, no lock, from any machine that can read the store."""
+"""Progress of a run, read from what is committed: no cluster, no lock, from any machine that can read the store."""
 
 import json
 from collections import defaultdict
@@ -8,67 +8,100 @@ from jobs.numbers.cells import CellCounts
 from jobs.numbers.estimators import coverage_curve
 from jobs.report.schema import CoveragePoint
 from jobs.report.text import point
-from jobs.runs import open_run
 from jobs.store.counts import read_cells
 from jobs.store.layers import planned_units, problem_ids
 from jobs.store.stored_run import SET_ASIDE, StoredRun
+from jobs.sweep import open_run
 from sampling.validate import Plain
+from sampling.words import many
 
-SO_FAR_RESAMPLES = 500  # a glance, not a report
+SO_FAR_RESAMPLES = 500  # fewer than in a report: a status is read often
 
 
 class CellStatus(Plain):
-    """One (model, task): rows planned and committed, problems ``met`` and solved, and coverage over those met."""
+    """Progress of one model on one task."""
 
     model: str
+    """Name of the model in the sweep."""
     task: str
+    """Name of the task in the sweep."""
     problems: int
+    """Problems of the task in the plan."""
     planned: int
+    """Samples planned."""
     committed: int
+    """Samples committed, with or without a verdict."""
     passed: int
+    """Samples committed whose verdict is `pass`."""
     solved: int
+    """Problems with at least one sample that passed."""
     faults: int
+    """Samples committed without a verdict, because the verifier failed; they count neither as right nor as wrong."""
     version: str = ""
+    """Version of the verifiers whose verdicts are counted. Empty while none are committed."""
     met: int = 0
+    """Problems with at least one verdict."""
     so_far: CoveragePoint | None = None
+    """Coverage over the `met` problems, at the largest k for which each has k verdicts. None while there are none."""
+
+    def as_line(self) -> str:
+        """Returns ``small on sums: 12 of 40 samples (30%), 8 passed, 2 of 3 problems solved, coverage …``."""
+        if not self.committed:
+            return f"{self.model} on {self.task}: no samples yet (0 of {self.planned:,})"
+        share = self.committed / self.planned if self.planned else 1.0
+        return (
+            f"{self.model} on {self.task}: {self.committed:,} of {self.planned:,} samples ({share:.0%}), "
+            f"{self.passed:,} passed, {self.solved:,} of {many(self.problems, 'problem')} solved"
+            + self._coverage()
+            + (f", {self.faults:,} without a verdict" if self.faults else "")
+            + (f", verifiers {self.version}" if self.version else "")
+        )
+
+    def _coverage(self) -> str:
+        if self.so_far is None:
+            return ""
+        over = "" if self.met == self.problems else f" over the {many(self.met, 'problem')} with verdicts"
+        return f", coverage {point(self.so_far)} at k={self.so_far.k:,}{over}"
 
 
 class SetAsideUnit(Plain):
-    """A unit that the last run gave up on; the next one tries it again."""
+    """A unit that the last call of `troop run` gave up on; the next call tries it again."""
 
     model: str
+    """Name of the model in the sweep."""
     task: str
+    """Name of the task in the sweep."""
     unit: int
+    """Number of the unit within its model and task."""
     rows: int
+    """Samples in the unit."""
     error: str
+    """Error of the last attempt, in one line."""
 
 
 class RunStatus(Plain):
-    """What ``troop status`` prints."""
+    """Progress of a run, as `troop status --json` prints it."""
 
     run: str
+    """Place of the run: a folder or an `s3://` prefix."""
     complete: bool
+    """True when every planned sample is committed."""
     cells: tuple[CellStatus, ...]
+    """Progress of each model on each task, in the order of the plan."""
     set_aside: tuple[SetAsideUnit, ...]
+    """Units that the last call gave up on. Empty when the run is complete."""
 
     def as_text(self) -> str:
+        """Returns what `troop status` prints: a line for the run, one for each cell, then the units set aside."""
         lines = [f"{self.run}: {'complete' if self.complete else 'not complete: `troop run` continues it'}"]
-        for cell in self.cells:
-            share = cell.committed / cell.planned if cell.planned else 1.0
-            lines.append(
-                f"  {cell.model} on {cell.task}: {cell.committed:,} of {cell.planned:,} samples ({share:.0%}), "
-                f"{cell.passed:,} passed, {cell.solved} of {cell.problems} problems solved"
-                + _so_far(cell)
-                + (f", {cell.faults:,} without a verdict" if cell.faults else "")
-                + (f", verifiers {cell.version}" if cell.version else "")
-            )
+        lines += [f"  {cell.as_line()}" for cell in self.cells]
         items = [(unit.model, unit.task, unit.unit, unit.error) for unit in self.set_aside]
         lines += [f"  {line}" for line in set_aside_lines(items)]
         return "\n".join(lines)
 
 
 def read_status(uri: str, version: str | None = None) -> RunStatus:
-    """Raises BadInput where there is no run, or no verdicts of the version of the verifiers that was asked for."""
+    """Reads the status of a run. Raises BadInput where there is no run, or no verdicts of the given version."""
     stored = open_run(uri, version)
     planned: dict[tuple[str, str], int] = defaultdict(int)
     for block, _ in planned_units(stored.layers).parts:
@@ -98,7 +131,7 @@ def read_status(uri: str, version: str | None = None) -> RunStatus:
 
 
 def coverage_so_far(cell: CellCounts) -> CoveragePoint | None:
-    """Coverage at the largest k that every problem met so far allows, over those problems, with its interval."""
+    """Returns coverage over the problems that have verdicts, at the largest k for which each has k, or None."""
     held = cell.n > 0
     if not held.any():
         return None
@@ -106,13 +139,6 @@ def coverage_so_far(cell: CellCounts) -> CoveragePoint | None:
     curve = coverage_curve(n, c, [n.min()], resamples=SO_FAR_RESAMPLES)
     low, high = (float(end[0]) if len(n) > 1 else None for end in (curve.low, curve.high))
     return CoveragePoint(k=int(n.min()), value=float(curve.value[0]), low=low, high=high)
-
-
-def _so_far(cell: CellStatus) -> str:
-    if cell.so_far is None:
-        return ""
-    some = "" if cell.met == cell.problems else f" over the {cell.met:,} problems met so far"
-    return f", coverage {point(cell.so_far)} at k={cell.so_far.k:,}{some}"
 
 
 def _set_aside(stored: StoredRun) -> tuple[SetAsideUnit, ...]:

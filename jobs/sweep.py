@@ -1,13 +1,20 @@
-"""The sweep: the one YAML file that a user writes. Unknown keys are refused with the allowed ones."""
+"""The sweep: the one YAML file that a user writes. Its keys, how it is read, and the run that it names.
+
+The docstring under a field is its text in docs/sweep.md, in the JSON Schema (`troop schema`) and in error messages.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AwareDatetime, Field, model_validator
 
-from jobs.store.base import StoreOptions
+from jobs.store.base import Store, StoreOptions
+from jobs.store.layers import Layer, layer_key
+from jobs.store.open import open_store
+from jobs.store.stored_run import StoredRun, read_run
 from sampling.errors import BadInput
 from sampling.problems import read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
@@ -17,47 +24,71 @@ from verify.judge_settings import JudgeSettings
 
 DEFAULT_K = 100
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+SWEEP_FILES = (".yaml", ".yml")
+DEMO = Path(__file__).parent.parent / "examples" / "demo" / "sweep.yaml"
 
 
 class VerifySettings(Plain):
-    """``tier`` refuses to start where the sandbox is weaker; ``workers`` is the size of the verifier pool.
-
-    ``nodes`` is a label (``key=value``) or a custom resource of the nodes that verifiers go to; without it they go to
-    nodes without GPUs where these have room, and beside the engines.
-    ``audit`` is how many gold solutions of each task have to pass before engines start; 0 tries none.
-    """
+    """The sandbox that verdicts need, the pool of verifier processes, and the check before a run."""
 
     tier: Literal["isolated", "confined"] | None = None
+    """Weakest sandbox that is accepted. Where a machine cannot give it, nothing starts.
+
+    Default: the strongest tier that each machine has. `troop doctor` shows the tiers of this machine.
+    """
     workers: int | None = Field(default=None, ge=1)
+    """Number of verifier processes. Default: the pool follows the work, up to the cores that engines leave free.
+
+    A judge with a rate limit needs the number, because the processes share the limit.
+    """
     nodes: str | None = Field(default=None, min_length=1)
+    """Nodes that verifiers go to: a Ray label (`role=cpu`) or the name of a custom resource (`verifiers`).
+
+    Default: nodes without GPUs, else free cores beside the engines.
+    """
     audit: int = Field(default=8, ge=0)
+    """Gold solutions of each task that must pass before engines start. 0 tries none, as `--no-audit` does."""
 
 
 class Stop(Plain):
-    """Limits that end a run cleanly: dollars and GPU hours of all its calls together, and a time with its zone."""
+    """Limits that end a run cleanly. Units in flight are finished; the same command continues after a raise."""
 
     usd: float | None = Field(default=None, gt=0)
+    """Most dollars that all calls of this run may spend together. Needs `prices` on at least one model."""
     gpu_hours: float | None = Field(default=None, gt=0)
+    """Most GPU hours that all calls of this run may use together."""
     until: AwareDatetime | None = None
+    """Time after which no further unit starts, with its time zone: `2026-08-01T06:00:00+02:00`."""
 
 
 class Sweep(Plain):
-    """Models × tasks × sampling settings. ``k`` is samples per problem, ``sampling`` how they are drawn.
+    """A sweep: models × tasks × sampling settings.
 
-    Of both, what a model says itself goes first, then a task, then the sweep, then the task's preset.
+    For `k` and `sampling`, the model's own value goes first, then the task's, then the sweep's, then the preset's.
     """
 
     name: Annotated[str, Field(pattern=NAME)]
+    """Name of the run: letters, digits, `.`, `_` and `-`. The run is stored at `store`/`name`."""
     store: str = "runs"
+    """Place of the runs: a folder, relative to the current one, or a prefix such as `s3://bucket/runs`."""
     models: tuple[ModelSpec, ...] = Field(min_length=1)
+    """Models to sample, at least one. Their names must differ."""
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
+    """Tasks to sample, at least one. Their names must differ; a task without a name is called by its kind."""
     k: int | None = Field(default=None, ge=1)
+    """Samples per problem. Default: the preset's, else 100. A larger k later continues the run."""
     sampling: SamplingSettings = SamplingSettings()
+    """Sampling settings of all models and tasks that have no settings of their own."""
     seed: int = Field(default=0, ge=0)
+    """Seed from which every engine's random stream is derived."""
     verify: VerifySettings = VerifySettings()
+    """Verifiers: sandbox tier, number of processes, nodes, and the check before a run."""
     judge: JudgeSettings | None = None
+    """Language model that verifies the problems whose verifier is `judge`. Default: no judge, and no such problems."""
     stop: Stop = Stop()
+    """Limits that end the run: dollars, GPU hours, a time. None are set by default."""
     store_options: StoreOptions = StoreOptions()
+    """Connection to an S3 store: endpoint, region, profile. A folder needs none."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Sweep":
@@ -68,10 +99,12 @@ class Sweep(Plain):
         return self
 
     @model_validator(mode="after")
-    def _the_judge_is_told_apart(self) -> "Sweep":
+    def _judge_has_its_own_name_and_limits(self) -> "Sweep":
         judge = self.judge
         if judge and any(model.name == judge.name for model in self.models):
-            raise ValueError(f"judge.name: a model is called {judge.name!r} too, and dollars are counted by name")
+            raise ValueError(
+                f"judge.name: a model is called {judge.name!r} too, and dollars are counted by name; choose another"
+            )
         limited = judge and (judge.service.requests_per_minute or judge.service.tokens_per_minute)
         if limited and self.verify.workers is None:
             raise ValueError("judge.service: a rate limit is shared among the verifiers; say how many: verify.workers")
@@ -95,30 +128,31 @@ class Sweep(Plain):
 
     @property
     def run_uri(self) -> str:
-        """Where the run is stored: a folder or an s3:// prefix."""
+        """Place of the run: a folder or an s3:// prefix."""
         return f"{self.store.rstrip('/')}/{self.name}"
 
     def tasks_of(self, model: ModelSpec) -> tuple[TaskSpec, ...]:
-        """Those that a model is asked."""
+        """Returns the tasks that a model samples."""
         return tuple(task for task in self.tasks if model.tasks is None or task.title in model.tasks)
 
     def k_of(self, model: ModelSpec, task: TaskSpec) -> int:
+        """Returns the samples per problem of a model on a task."""
         preset = task.from_preset
         return model.k or task.k or self.k or (preset.k if preset else DEFAULT_K)
 
     def settings_of(self, model: ModelSpec) -> SamplingSettings:
-        """What holds on every task that says nothing else."""
+        """Returns the settings that hold for a model on tasks without settings of their own."""
         return model.sampling or self.sampling
 
     def sampling_on(self, task: TaskSpec) -> TaskSampling | None:
-        """What a task says of sampling; its preset leaves alone what the sweep says itself."""
+        """Returns a task's own sampling, or None. Its preset fills only keys that the sweep's `sampling` leaves out."""
         preset, own = task.from_preset, task.sampling or TaskSampling()
         filled = preset.sampling.model_dump(exclude_none=True, exclude=self.sampling.model_fields_set) if preset else {}
         return TaskSampling(**filled | own.model_dump(exclude_none=True)) if preset or task.sampling else None
 
 
 def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
-    """The sweep in a YAML file, after ``a.b=value`` assignments; raises BadInput.
+    """Reads a sweep from a YAML file, with ``a.b=value`` assignments applied; raises BadInput.
 
     Paths of models and tasks are relative to the file, ``store`` to the current folder.
     """
@@ -127,14 +161,14 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
     except yaml.YAMLError as error:
         raise BadInput(f"{path}: not valid YAML ({_yaml_words(error)})") from error
     if not isinstance(data, dict):
-        raise BadInput(f"{path}: a sweep is a mapping with the keys {', '.join(Sweep.model_fields)}")
+        raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
     for assignment in assignments:
         _assign(data, assignment)
     return _with_absolute_paths(parse(Sweep, data, str(path)), path.parent)
 
 
 def _yaml_words(error: yaml.YAMLError) -> str:
-    """What is wrong and where, in one line."""
+    """Returns the place and the problem of a YAML error in one line."""
     mark = getattr(error, "problem_mark", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     return f"{place}{getattr(error, 'problem', None) or ' '.join(str(error).split())}"
@@ -144,13 +178,13 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
     """Sets ``models.0.k=5`` or, by name, ``models.small.k=5``; the value is YAML."""
     place, equals, text = assignment.partition("=")
     if not equals or not place:
-        raise BadInput(f"--set {assignment!r}: write it as key.subkey=value")
+        raise BadInput(f"--set {assignment!r}: not an assignment; write it as key.subkey=value")
     *parents, last = place.split(".")
     node: Any = data
     for part in parents:
         node = _child(node, part, assignment)
     if not isinstance(node, dict):
-        raise BadInput(f"--set {assignment!r}: {'.'.join(parents)} takes no keys")
+        raise BadInput(f"--set {assignment!r}: {'.'.join(parents)} has no subkeys; give the key itself a value")
     try:
         node[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -166,7 +200,14 @@ def _child(node: Any, part: str, assignment: str) -> Any:
             return named[0]
         if part.isdigit() and int(part) < len(node):
             return node[int(part)]
-    raise BadInput(f"--set {assignment!r}: there is no {part!r} here")
+    raise BadInput(f"--set {assignment!r}: there is no {part!r} here{_choices(node)}")
+
+
+def _choices(node: Any) -> str:
+    """Returns the entries of a list that an assignment may name, as the end of an error message."""
+    entries = [item for item in node if isinstance(item, dict)] if isinstance(node, list) else []
+    names = [str(item.get("name") or item.get("kind") or number) for number, item in enumerate(entries)]
+    return f"; there are: {', '.join(names)}" if names else ""
 
 
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
@@ -176,7 +217,36 @@ def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
 
 
 def _model_path(model: ModelSpec, folder: Path) -> str:
-    """A path beside the sweep, where it or its folder is there; anything else is a hub id or a service's name."""
+    """Returns the path beside the sweep if it, or its folder, exists; else the text: a hub id or a service's name."""
     beside = folder / model.path
     local = beside.exists() or (beside.parent != folder and beside.parent.is_dir())
     return str(beside.resolve()) if model.engine != "openai" and local else model.path
+
+
+def demo_sweep(assignments: Sequence[str]) -> Sweep:
+    """Reads the demo's sweep; its run lies in runs/demo of the current folder. Raises BadInput outside a checkout."""
+    if not DEMO.is_file():
+        raise BadInput(f"demo: {DEMO} is missing; run `troop demo` from a checkout of the repository")
+    return load_sweep(DEMO, assignments)
+
+
+def open_run(uri: str, version: str | None = None, scores: str | None = None) -> StoredRun:
+    """Opens the run at a path, at an s3:// URI, or of a sweep file; raises BadInput where there is none."""
+    store = _store_at(uri)
+    store.check()
+    return replace(read_run(store), version=version, scores=scores)
+
+
+def _store_at(uri: str) -> Store:
+    if uri.endswith(SWEEP_FILES):
+        sweep = load_sweep(Path(uri))
+        return open_store(sweep.run_uri, sweep.store_options)
+    return open_store(uri, StoreOptions())
+
+
+def sweep_of(layers: Sequence[Layer]) -> Sweep:
+    """Returns the last sweep of a plan with all models and tasks of earlier ones: an import names only its own."""
+    sweeps = [parse(Sweep, layer.sweep, layer_key(layer.number)) for layer in layers]
+    models = {model.name: model for sweep in sweeps for model in sweep.models}
+    tasks = {task.title: task for sweep in sweeps for task in sweep.tasks}
+    return sweeps[-1].model_copy(update={"models": tuple(models.values()), "tasks": tuple(tasks.values())})

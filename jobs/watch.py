@@ -1,4 +1,4 @@
-"""Following a run from afar: its status again and again, from any machine that can read the store."""
+"""``troop status --watch``: a run's status again and again, from any machine that can read the store."""
 
 import sys
 import time
@@ -14,16 +14,16 @@ from jobs.status import RunStatus
 from sampling.errors import StoreError
 
 EVERY_S = 5.0
-READING_SHARE = 0.2  # of the time, at most: counting a large run's verdicts is work
+READING_SHARE = 0.2  # the most of its time that a watch reads: counting a large run's verdicts is work
 
 Read = Callable[[], RunStatus]
 Show = Callable[[str], None]
 
 
 def watch(read: Read, *, as_json: bool, every_s: float = EVERY_S) -> RunStatus:
-    """Shows the status until the run is complete, and returns the last. A store that fails for a while is waited for.
+    """Shows the status until the run is complete; returns the last status.
 
-    Raises BadInput where there is no run.
+    It goes on while the store fails for a while. Raises BadInput if there is no run.
     """
     pace = Pace()
     with _display(as_json) as show:
@@ -42,7 +42,7 @@ def watch(read: Read, *, as_json: bool, every_s: float = EVERY_S) -> RunStatus:
 
 
 class Pace:
-    """Samples committed since the first look, and how long the rest will take at that rate."""
+    """The rate of commits since the first look, and the time that the rest will take at that rate."""
 
     def __init__(self) -> None:
         self._first: tuple[float, int] | None = None
@@ -54,7 +54,7 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Samples per second; 0 until something was committed between two looks."""
+        """Samples per second; 0 until something is committed between two looks."""
         first = self._first or self._last
         took = self._last[0] - first[0]
         return (self._last[1] - first[1]) / took if took > 0 else 0.0
@@ -70,7 +70,7 @@ class Pace:
 
 @contextmanager
 def _display(as_json: bool) -> Iterator[Show]:
-    """In a terminal one view that changes; otherwise each look below the one before."""
+    """Yields a function that shows a text: in a terminal one view that changes, otherwise one text below the other."""
     console = Console(highlight=False)
     if as_json or not console.is_terminal:
         yield lambda text: print(text, file=sys.stdout, flush=True)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.references import REFERENCES, Reference, VerifierKind
 from sampling.settings import TaskSampling
 from sampling.validate import Plain, parse
@@ -89,9 +90,24 @@ class Problem(Plain):
 
     @property
     def reference_digest(self) -> str:
-        """Hash of everything that changes this problem's verdicts: the commit of a snapshot, but not its path."""
-        values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment"})
+        """Hash of everything that changes this problem's verdicts: the commit of a snapshot, but not its path.
+
+        A time limit that is not given counts as it did when every verifier had one default, so that runs continue when
+        the default of their kind changes; the limit itself is in their plan. A checker's text is part of the version of
+        the verifiers instead: with another text samples are judged again.
+        """
+        values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment", "source", "checker_source"})
+        if values.get("time_limit_s", 0) is None:
+            values["time_limit_s"] = _first_default(self.verifier)
         return _digest([self.verifier, values])
+
+    def with_time_limit(self, seconds: float | None) -> "Problem":
+        """Returns the problem with this time limit in its reference; None gives the default that old plans went by."""
+        if not isinstance(self.reference, Limits):
+            return self
+        given = self.reference.time_limit_s if isinstance(self.reference.time_limit_s, float) else None
+        limit = seconds or given or _first_default(self.verifier)
+        return self.model_copy(update={"reference": self.reference.model_copy(update={"time_limit_s": limit})})
 
 
 def read_jsonl(path: Path) -> list[Problem]:
@@ -130,6 +146,11 @@ def load_json(text: str, where: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not valid JSON ({error})") from error
+
+
+def _first_default(verifier: VerifierKind) -> float:
+    """Returns the time limit of a reference that gave none, in plans that hold no limits. It must never change."""
+    return {"lean": 60.0, "patch": 600.0}.get(verifier, 5.0)
 
 
 def _digest(value: object) -> str:

@@ -1,28 +1,26 @@
 """References: what each verifier needs to judge a problem. One model for each kind, and none is shown to a model."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sampling.checkers import CustomReference
+from sampling.choices import ChoiceReference
+from sampling.formats import JsonReference, RegexReference
+from sampling.instructions import IfevalReference
+from sampling.limits import Limits, TimeLimit
+from sampling.patches import PatchReference
+from sampling.policy import ExactPolicy, MathPolicy
 from sampling.theorems import read_theorem
 from sampling.validate import Plain
 
-VerifierKind = Literal["stdio", "python", "math", "choice", "exact", "lean", "judge", "patch"]
+VerifierKind = Literal[
+    "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json", "ifeval"
+]
 Extraction = Literal["kind", "published"]
 
 
-class Limits(Plain):
-    """Time and memory that a candidate may use; a candidate that needs more counts as wrong."""
-
-    time_limit_s: float = Field(default=5.0, gt=0)
-    """Seconds of wall time, and of CPU time, for one run of a candidate. Example: `10`.
-
-    One run is one case of ``stdio``, and all cases or tests of ``python`` together. A machine slower than the reference
-    machine gets up to 5 times as much; wall time for which no core was free is given back, as much again at most.
-    """
-
-    memory_mb: int = Field(default=512, ge=16)
-    """Megabytes (2^20 bytes) of memory for one run of a candidate, at least 16. Example: `1024`."""
+OUTPUT_CHECKERS = ("tokens", "lines", "exact", "float", "caseless")
 
 
 class StdioCase(Plain):
@@ -44,12 +42,26 @@ class StdioReference(Limits):
     Example: `[{"stdin": "1 2\\n", "stdout": "3\\n"}]`.
     """
 
-    checker: Literal["tokens", "lines", "exact", "float"] = "tokens"
-    """Comparison of outputs: ``tokens`` compares words, whatever white space is between them.
+    checker: str = "tokens"
+    """Comparison of outputs: ``tokens``, ``lines``, ``exact``, ``float``, ``caseless``, or a Python file of your own.
 
+    ``tokens`` compares words, whatever white space is between them; ``caseless`` does so without upper and lower case.
     ``lines`` compares lines without white space at their ends and without empty lines at the end; ``exact`` compares
-    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth.
+    every byte; ``float`` compares words, and numbers within a relative or absolute error of a millionth. A file
+    (`check.py`, from the folder of the problem's file) defines `check(input, output, expected)`, which returns True
+    or False.
     """
+
+    checker_source: str = ""
+    """Text of the checker's file, filled in when the problems are loaded."""
+
+    @field_validator("checker")
+    @classmethod
+    def _known_checker(cls, name: str) -> str:
+        if name not in OUTPUT_CHECKERS and not name.endswith(".py"):
+            known = ", ".join(repr(known) for known in OUTPUT_CHECKERS[:-1])
+            raise ValueError(f"Input should be {known} or {OUTPUT_CHECKERS[-1]!r}, or a file that ends in .py")
+        return name
 
 
 class CallCase(Plain):
@@ -127,113 +139,36 @@ class PythonReference(Limits):
 
 
 class AnswerReference(Plain):
-    """The right answer of a ``math``, ``choice`` or ``exact`` problem."""
+    """The right answer of a problem."""
 
     answer: str
-    """Right answer: a number or LaTeX for ``math``, one letter or digit for ``choice``, the whole text for ``exact``.
+    """Right answer: one letter or digit; brackets around it and its case do not count. Example: `B`."""
 
-    ``math`` accepts every equal value (`1/2`, `0.5`, `\\frac{1}{2}`). ``choice`` ignores brackets and case (`B`,
-    `(b)`). ``exact`` ignores white space around the text and the kind of line ends.
+
+class MathReference(MathPolicy, AnswerReference):
+    """The right answer of a ``math`` problem, and how answers are found and compared with it."""
+
+    answer: str
+    """Right answer, as in a textbook: a number, a formula in LaTeX, a list, an equation, a word. Example: `1/2`.
+
+    Every equal value is accepted: `0.5`, `\\frac{1}{2}`, `50\\%`.
     """
+
+    accept: tuple[str, ...] = ()
+    """Further right answers; one of them, or ``answer``, has to match. Example: `["0.5", "50\\%"]`."""
+
+
+class ExactReference(ExactPolicy, AnswerReference):
+    """The right text of an ``exact`` problem, and how it is compared."""
+
+    answer: str
+    """Right text; white space around it and the kind of line ends do not count. Example: `Paris`."""
+
+    accept: tuple[str, ...] = ()
+    """Further right texts; one of them, or ``answer``, has to match. Example: `["Paris, France"]`."""
 
 
 # Files that decide which tests run and what their results are; a patch that touches one is refused.
-DECIDES_HOW_TESTS_RUN = (
-    *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg"),
-    *("tox.ini", "noxfile.py", "sitecustomize.py", "usercustomize.py", "*.pth", "*.pyc", "*.egg-info", "*.dist-info"),
-    *("pytest.py", "pytest/*", "_pytest/*", "unittest.py", "unittest/*"),
-)
-
-
-class PatchReference(Limits):
-    """A repository at a commit, tests that a patch has to make pass, and tests that it must not break.
-
-    The repository is either a ``snapshot`` or in a container ``image``; give one of them.
-    """
-
-    time_limit_s: float = Field(default=600.0, gt=0)
-    """Seconds of wall time, and of CPU time, for one run of the tests; slower machines get up to 5 times as much."""
-
-    memory_mb: int = Field(default=4096, ge=16)
-    """Megabytes (2^20 bytes) of memory for all processes of one run of the tests together."""
-
-    snapshot: str | None = Field(default=None, min_length=1)
-    """Git repository or bundle that holds ``base_commit``, on every node. Default: ``image`` is used.
-
-    A relative path starts at the folder of the problem's file. Example: `repos/calc`.
-    """
-
-    image: str | None = Field(default=None, pattern=r"^[a-z0-9][\w.:/@-]*$")
-    """Container image that has the repository at ``/testbed``; it is pulled if needed. Default: ``snapshot`` is used.
-
-    Example: `swebench/sweb.eval.x86_64.django_1776_django-11910:latest`.
-    """
-
-    base_commit: str = Field(pattern=r"^[0-9a-f]{40}$")
-    """Commit that the patch applies to: 40 hexadecimal digits in small letters."""
-
-    test_patch: str = Field(pattern=r"\S")
-    """Unified diff that adds or changes the tests; it is applied after the candidate's patch."""
-
-    fail_to_pass: tuple[str, ...] = Field(min_length=1)
-    """Tests that must pass with the patch, at least one; a candidate may not touch their files.
-
-    Names are as the runner prints them. Without any patch, at least one of them has to fail. Example:
-    `["tests/test_calc.py::test_add"]`.
-    """
-
-    pass_to_pass: tuple[str, ...] = ()
-    """Tests that pass without the patch and must still pass with it, named as in ``fail_to_pass``."""
-
-    test_command: str = Field(pattern=r"\S")
-    """Shell text that runs the tests, at the root of the tree. Example: `python -m pytest tests/test_calc.py`.
-
-    With ``control`` the name of one more file or module of tests is appended to it.
-    """
-
-    results: Literal["pytest", "unittest", "sympy"] = "pytest"
-    """Format of the test command's output: pytest's summary, unittest's verbose lines, or SymPy's ``bin/test``."""
-
-    control: bool = True
-    """Runs ten tests of Troop's own with random names among the tests; half of them have to fail.
-
-    A run in which they do not end as they must gives no results, so a patch that fakes all results does not pass. It
-    must be false with results ``sympy``, whose runner takes no further file.
-    """
-
-    environment: str | None = None
-    """Prefix of the Python installation or virtual environment that runs the tests on a ``snapshot``.
-
-    A relative path starts at the folder of the problem's file. Default: the environment that Troop runs in. An image
-    has its own.
-    """
-
-    protected: tuple[str, ...] = DECIDES_HOW_TESTS_RUN
-    """Patterns of files that a patch must not touch, because they decide which tests run or how they end.
-
-    A pattern without a slash matches a file or folder of that name anywhere, one with a slash the whole path. Default:
-    ``conftest.py``, ``pyproject.toml``, ``setup.cfg``, ``*.pth`` and their like.
-    """
-
-    repeats: int = Field(default=1, ge=1, le=99)
-    """Runs of the tests for each sample, an odd number; each test has to pass in most of them. Example: `3`.
-
-    Runs stop as soon as the result is certain.
-    """
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "PatchReference":
-        if (self.snapshot is None) == (self.image is None):
-            raise ValueError("exactly one of snapshot, image is needed")
-        if self.repeats % 2 == 0:
-            raise ValueError(f"repeats: {self.repeats} runs can be a tie; an odd number is needed")
-        if self.control and self.results == "sympy":
-            raise ValueError(
-                "control: SymPy's runner takes no further file of tests; with results sympy, set it to false"
-            )
-        return self
-
-
 class JudgeReference(Plain):
     """The right answer, a rubric, or both, by which the sweep's judge (a language model) judges."""
 
@@ -265,10 +200,12 @@ class LeanReference(Limits):
     Example: `theorem sum (a b : ℕ) : a + b = b + a`.
     """
 
-    time_limit_s: float = Field(default=60.0, gt=0)
-    """Seconds of wall time for one proof; slower machines get up to 5 times as much.
+    default_limit_s: ClassVar[float] = 60.0
 
-    Time for which no core was free is given back, as much again at most.
+    time_limit_s: TimeLimit | None = None
+    """Seconds of CPU time for one proof, all threads together. Default: 60.
+
+    Wall time may be 4 times as much. `auto` is 10 times what the gold proof uses, at least 0.5 s.
     """
 
     memory_mb: int = Field(default=4096, ge=16)
@@ -280,14 +217,31 @@ class LeanReference(Limits):
         return read_theorem(text).statement
 
 
-Reference = StdioReference | PythonReference | AnswerReference | LeanReference | JudgeReference | PatchReference
+Reference = (
+    StdioReference
+    | PythonReference
+    | MathReference
+    | ExactReference
+    | ChoiceReference
+    | LeanReference
+    | JudgeReference
+    | PatchReference
+    | CustomReference
+    | RegexReference
+    | JsonReference
+    | IfevalReference
+)
 REFERENCES: dict[str, type[Reference]] = {
     "patch": PatchReference,
     "stdio": StdioReference,
     "python": PythonReference,
-    "math": AnswerReference,
-    "choice": AnswerReference,
-    "exact": AnswerReference,
+    "math": MathReference,
+    "choice": ChoiceReference,
+    "custom": CustomReference,
+    "regex": RegexReference,
+    "json": JsonReference,
+    "ifeval": IfevalReference,
+    "exact": ExactReference,
     "judge": JudgeReference,
     "lean": LeanReference,
 }

@@ -1,4 +1,4 @@
-"""How numbers and foreign text are written for a person."""
+"""Numbers and foreign text as a person reads them."""
 
 
 def many(number: int, thing: str) -> str:

@@ -1,4 +1,4 @@
-"""What the tests share: running the command line in this process, and a small sweep that needs no engine."""
+"""Fixtures of many tests: the command line in this process, and a small sweep that needs no engine."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import yaml
 from jobs.cli.main import main
 from tests.support.ray_ports import take_any_port
 
-pytest_plugins = ["tests.support.store_fixtures"]  # here, before any module imports from it: its asserts are rewritten
+pytest_plugins = ["tests.support.store_fixtures"]  # registered before any import, so that pytest rewrites its asserts
 
 PROBLEMS = [
     {"id": "one", "prompt": "1+1=", "verifier": "exact", "reference": {"answer": "2"}, "solution": "2"},
@@ -22,14 +22,14 @@ PROBLEMS = [
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
 
-LONG = {  # half a minute and more by themselves: begun first, so that no worker of pytest-xdist has one left at the end
+LONG = {  # half a minute or more each: they start first, so that no xdist worker has one left at the end
     "test_audit", "test_chaos", "test_compact", "test_demo", "test_elastic", "test_independence", "test_pipeline",
     "test_run_compacted", "test_submit", "test_twelve_cases", "test_vllm_server",
 }  # fmt: skip
@@ -39,12 +39,12 @@ WriteSweep = Callable[..., Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in LONG)  # which keeps the order of all else
+    items.sort(key=lambda item: item.path.stem not in LONG)  # a stable sort
 
 
 @pytest.fixture(scope="session", autouse=True)
 def rays_of_many_workers() -> None:
-    """Each worker of pytest-xdist may start a Ray."""
+    """Lets each worker of pytest-xdist start its own Ray."""
     take_any_port()
 
 
@@ -80,7 +80,7 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
             "name": "sums",
             "models": [{"name": "gold", "path": "gold", "engine": "replay", "k": 4}],
             "tasks": [{"name": "sums", "kind": "jsonl", "path": "problems.jsonl"}],
-            "verify": {"audit": 0},  # one of the gold solutions is wrong, for a run to have something to count
+            "verify": {"audit": 0},  # one gold solution is wrong, so that a run has failures to count
             **changes,
         }
         path = tmp_path / "sweep.yaml"
@@ -93,7 +93,7 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
 @pytest.fixture(scope="session")
 def reward_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two tiny reward models: ``outcome`` and ``process``."""
-    from tests.support.reward_models import outcome_model, process_model  # which import torch when they are called
+    from tests.support.reward_models import outcome_model, process_model  # they import torch
 
     root = tmp_path_factory.mktemp("reward-models")
     outcome_model(root / "outcome")

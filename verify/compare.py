@@ -1,4 +1,4 @@
-"""Compares actual with expected results: whole outputs by one of four checkers, and plain built-in values.
+"""Compares actual with expected results: whole outputs by one of five checkers, and plain built-in values.
 
 The code runs in the supervisor, over data that a stranger wrote: every comparison is linear in its size.
 """
@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 RELATIVE, ABSOLUTE = 1e-6, 1e-6
-NOISE = 1e-9  # of a float in place of an expected integer
+NOISE_ULPS, NOISE = 8, 1e-9  # rounding of a float in place of an expected integer: units in the last place, and at most
 _MAX_NUMBER = 400  # characters; no float has more, and int() of longer ones is slow
 _INTEGER = re.compile(r"(?P<sign>[-+]?)0*(?P<digits>[0-9]+)", re.ASCII)
 _SEQUENCES = (tuple, deque, array, range, KeysView, ValuesView, ItemsView)  # what JSON writes as a list
@@ -46,6 +46,11 @@ def _tokens(expected: str, actual: str) -> bool:
     return expected.split() == actual.split()
 
 
+def _caseless(expected: str, actual: str) -> bool:
+    """Compares word by word, without upper and lower case."""
+    return expected.casefold().split() == actual.casefold().split()
+
+
 def _float(expected: str, actual: str) -> bool:
     """Compares word by word; decimal numbers may differ by a relative or absolute error of a millionth.
 
@@ -67,7 +72,10 @@ def _same_word(expected: str, actual: str) -> bool:
         return False
     if any(integers) and _is_whole(expected) and _is_whole(actual):
         return Decimal(expected) == Decimal(actual)
-    return close(wanted, given)
+    try:
+        return close(wanted, given)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def _canonical(integer: re.Match[str]) -> tuple[bool, str]:
@@ -83,10 +91,12 @@ def _is_whole(word: str) -> bool:
     return isinstance(exponent, int) and (exponent >= 0 or not any(digits[exponent:]))
 
 
-def _number(word: str) -> float | None:
-    """Returns a decimal number as programs print it; None for other words, ``nan`` and ``1_000``."""
+def _number(word: str) -> int | float | None:
+    """Returns a number as programs print it; None for other words, ``nan`` and ``1_000``."""
     if len(word) > _MAX_NUMBER or "_" in word:
         return None
+    if _INTEGER.fullmatch(word):
+        return int(word)
     try:
         value = float(word)
     except ValueError:
@@ -99,6 +109,7 @@ CHECKERS: dict[str, Callable[[str, str], bool]] = {
     "lines": _lines,
     "tokens": _tokens,
     "float": _float,
+    "caseless": _caseless,
 }
 
 
@@ -137,12 +148,16 @@ def _same_float(expected: Any, actual: Any) -> bool:
         return False
     try:
         if isinstance(expected, int):
-            return bool(expected == actual) or (abs(expected) < 1 << 52 and abs(actual - expected) <= NOISE)
+            return bool(expected == actual) or (abs(expected) < 1 << 52 and _is_noise(expected, actual))
         if isinstance(actual, int) and expected.is_integer():
             return bool(expected == actual)
         return close(expected, float(actual))
     except OverflowError:  # an integer beyond every float
         return bool(expected == actual)
+
+
+def _is_noise(expected: int, actual: float) -> bool:
+    return abs(actual - expected) <= min(NOISE, NOISE_ULPS * math.ulp(max(1.0, abs(expected))))
 
 
 def _same_exact(expected: Any, actual: Fraction | Decimal) -> bool:

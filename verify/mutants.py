@@ -14,25 +14,23 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
+from sampling.checkers import CustomReference
+from sampling.choices import ChoiceReference
+from sampling.formats import JsonReference, RegexReference
+from sampling.instructions import IfevalReference
+from sampling.patches import PatchReference
 from sampling.problems import Problem
-from sampling.references import (
-    AnswerReference,
-    JudgeReference,
-    LeanReference,
-    PatchReference,
-    PythonReference,
-    StdioReference,
-)
+from sampling.references import AnswerReference, JudgeReference, LeanReference, PythonReference, StdioReference
 from sampling.theorems import theorem_name
-from verify.answers import as_number, normalise, number_text
 from verify.compare import same_output
-from verify.extract import candidate_code
+from verify.math.notation import as_number, normalise, number_text
 from verify.patch.diff import extract_diff
+from verify.programs.extract import candidate_code
 from verify.verdict import Status
 
 GOLD = "gold"
 WRONG = frozenset(Status) - {Status.PASS, Status.FAULT}
-LIMIT_S, LIMIT_MB = 1.0, 256  # of programs that run into a limit; small, as they only show that there is a limit
+LIMIT_S, LIMIT_MB = 0.5, 256  # of programs that run into a limit; small, as they only show that there is a limit
 
 _ALWAYS_EQUAL = """
 class _Same:
@@ -96,7 +94,13 @@ def known_completions(problem: Problem) -> Iterator[Known]:
         return
     if problem.solution is None:
         return
-    if isinstance(reference, AnswerReference):
+    if isinstance(reference, ChoiceReference):
+        yield from _wrong_choices(reference)
+    elif isinstance(reference, CustomReference | RegexReference | JsonReference | IfevalReference):
+        yield Known("no answer", "", WRONG)
+        if isinstance(reference, CustomReference | JsonReference):
+            yield Known("no answer in words", "I do not know.", WRONG)
+    elif isinstance(reference, AnswerReference):
         yield from _wrong_answers(problem.verifier, reference.answer)
     elif isinstance(reference, StdioReference):
         yield from _wrong_programs(problem.solution, reference)
@@ -109,10 +113,10 @@ def known_completions(problem: Problem) -> Iterator[Known]:
 def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
     """Yields programs that sleep, eat memory or print without end, each with the problem under limits met soon."""
     reference = problem.reference
-    if isinstance(reference, AnswerReference | LeanReference | JudgeReference | PatchReference):
+    if not isinstance(reference, StdioReference | PythonReference):
         return
     for status, body in _BREAKERS.items():
-        seconds = LIMIT_S if status is Status.TIMEOUT else 10 * LIMIT_S
+        seconds = LIMIT_S if status is Status.TIMEOUT else 20 * LIMIT_S
         limits = {"time_limit_s": seconds, "memory_mb": min(LIMIT_MB, reference.memory_mb)}
         limited = problem.model_copy(update={"reference": reference.model_copy(update=limits)})
         if isinstance(reference, StdioReference):
@@ -143,8 +147,6 @@ def _wrong_answers(verifier: str, answer: str) -> Iterator[Known]:
     yield Known("no answer", "", WRONG)
     if verifier == "math":
         yield Known("changed answer", f"The final answer is \\boxed{{{changed_number(answer)}}}.", WRONG)
-    elif verifier == "choice":
-        yield Known("changed answer", f"The answer is ({next_choice(answer)}).", WRONG)
     else:
         yield Known("changed answer", f"{answer.strip()}!", WRONG)
 
@@ -155,10 +157,28 @@ def changed_number(answer: str) -> str:
     return _STRANGE if number is None else number_text(number + 1)
 
 
-def next_choice(answer: str) -> str:
-    """Returns another letter or digit than the right one."""
-    letter = next((c for c in answer.upper() if c in string.ascii_uppercase + string.digits), "Z")
-    return "A" if letter == "Z" else "0" if letter == "9" else chr(ord(letter) + 1)
+def _wrong_choices(reference: ChoiceReference) -> Iterator[Known]:
+    """Yields no choice, another one, the right one with another left open, one too few or too many; another's text."""
+    yield Known("no answer", "", WRONG)
+    right = reference.right
+    other = next_choice(reference)
+    if not right or other is None:
+        return
+    yield Known("changed answer", f"The answer is ({other}).", WRONG)
+    yield Known("undecided answer", f"The answer is {right[0]} or {other}.", WRONG)
+    yield Known("one too many", f"The answer is {', '.join((*right, other))}.", WRONG)
+    if len(right) > 1:
+        yield Known("one too few", f"The answer is {', '.join(right[1:])}.", WRONG)
+    if reference.options is not None:
+        yield Known("another option's text", f"The answer is {reference.options[other]}", WRONG)
+
+
+def next_choice(reference: ChoiceReference) -> str | None:
+    """Returns a label that is not right: an option's own, else a letter or number; None where all options are right."""
+    right = reference.right
+    numbers = bool(right) and all(label.isdigit() for label in right)
+    known = reference.options or (map(str, range(1, 1000)) if numbers else string.ascii_uppercase)
+    return next((label for label in known if label not in right), None)
 
 
 def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]:
@@ -166,7 +186,9 @@ def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]
     if program is None:
         return
     yield Known("no code", "", WRONG)
-    if not all(same_output(reference.checker, case.stdout, "") for case in reference.cases):
+    if not reference.checker.endswith(".py") and not all(
+        same_output(reference.checker, case.stdout, "") for case in reference.cases
+    ):
         yield Known("empty program", fenced("pass"), WRONG)
         yield Known("early exit", fenced(_EXIT + program), WRONG)
     yield Known("changed output", fenced("print('no such output')\n" + program), WRONG)

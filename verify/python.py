@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from sampling.problems import Problem
 from sampling.references import PythonReference
 from verify.compare import same_value
-from verify.extract import candidate_code
-from verify.prelude import prelude
+from verify.programs.extract import candidate_code
+from verify.programs.prelude import prelude
+from verify.programs.statements import long_integers
+from verify.programs.task_names import missing_imports, wanted_names
 from verify.sandbox import wire
-from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox.sandbox import Code, Raised, Run, Sandbox, compiled, mentions_numpy
+from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
+from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled, mentions_numpy
 from verify.sandbox.warm import Checks
-from verify.statements import long_integers
-from verify.task_names import missing_imports, wanted_names
 from verify.verdict import NO_CODE, SHARED_NOTE, Status, Verdict
 
 _MAX_KEPT = 4096  # problems whose compiled tests are kept
@@ -72,9 +72,9 @@ class PythonVerifier:
             known = self._tests[name] = compile_tests(reference)
         return known
 
-    def _run(self, code: Code, tests: ProblemTests) -> tuple[Run, Status, str]:
+    def _run(self, code: Code, tests: ProblemTests) -> tuple[Execution, Status, str]:
         reference = tests.reference
-        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, tests.output_bytes)
+        quota = Quota.from_cpu(reference.limit_s, reference.memory_mb, tests.output_bytes)
         if reference.cases is not None:
             run = self.sandbox.call_cases(code, reference.entry_point or "", [c.args for c in reference.cases], quota)
             return run, *_compare(reference, run)
@@ -86,12 +86,12 @@ class PythonVerifier:
         return run, *_read_status(run, "")
 
 
-def _read_status(run: Run, note: str) -> tuple[Status, str]:
+def _read_status(run: Execution, note: str) -> tuple[Status, str]:
     assert run.status is not None
     return run.status, note + run.reason
 
 
-def _compare(reference: PythonReference, run: Run) -> tuple[Status, str]:
+def _compare(reference: PythonReference, run: Execution) -> tuple[Status, str]:
     """Status and reason: a pass only where every call was answered and every answer is right."""
     if run.status is not None:
         return run.status, run.reason

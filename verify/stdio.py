@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from sampling.problems import Problem
 from sampling.references import StdioCase, StdioReference
+from verify.checker_call import call_check
 from verify.compare import same_output
-from verify.extract import candidate_code
-from verify.sandbox.limits import DEFAULT_OUTPUT, Quota, time_scale
-from verify.sandbox.sandbox import Code, Run, Sandbox
+from verify.programs.extract import candidate_code
+from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
+from verify.sandbox.sandbox import Code, Execution, Sandbox
 from verify.verdict import NO_CODE, Status, Verdict
 
 
@@ -25,10 +26,10 @@ class StdioVerifier:
         source = candidate_code(reference, completion)
         if source is None:
             return NO_CODE
-        runs: list[Run] = []
+        runs: list[Execution] = []
         for number, case in enumerate(reference.cases, start=1):
             runs.append(self.sandbox.run_stdio(Code(source), case.stdin, _quota(reference, case)))
-            if (wrong := _wrong(reference.checker, case, runs[-1])) is not None:
+            if (wrong := self._wrong(reference, case, runs[-1])) is not None:
                 status, reason = wrong
                 where = f"case {number} of {len(reference.cases)}"
                 return Verdict.on_runs(runs, self.sandbox.tier, status, f"{where}: {reason}")
@@ -37,15 +38,25 @@ class StdioVerifier:
     def close(self) -> None:
         self.sandbox.close()
 
+    def _wrong(self, reference: StdioReference, case: StdioCase, run: Execution) -> tuple[Status, str] | None:
+        """Status and reason of a run that is not right; None where it is right."""
+        if run.status is not None:
+            return run.status, run.reason
+        if reference.checker.endswith(".py"):
+            given = (case.stdin, run.output, case.stdout)
+            quota = _quota(reference, case, least_s=reference.default_limit_s)
+            _, same, trouble = call_check(self.sandbox, reference.checker_source, given, quota)
+            if same is None:
+                return Status.FAULT, f"the checker {reference.checker}: {trouble}"
+        else:
+            same = same_output(reference.checker, case.stdout, run.output)
+        return None if same else (Status.FAIL, "wrong output")
 
-def _quota(reference: StdioReference, case: StdioCase) -> Quota:
-    """Limits of one case; twice the right output is allowed, so that a wrong output is told from an endless one."""
+
+def _quota(reference: StdioReference, case: StdioCase, least_s: float = 0.0) -> Quota:
+    """Limits of one case; twice the right output is allowed, so that a wrong output is told from an endless one.
+
+    A checker is given ``least_s``: a short limit is meant for candidates.
+    """
     output = DEFAULT_OUTPUT + 2 * len(case.stdout.encode("utf-8", "surrogatepass"))
-    return Quota(reference.time_limit_s * time_scale(), reference.memory_mb, output)
-
-
-def _wrong(checker: str, case: StdioCase, run: Run) -> tuple[Status, str] | None:
-    """Status and reason of a run that is not right; None where it is right."""
-    if run.status is not None:
-        return run.status, run.reason
-    return None if same_output(checker, case.stdout, run.output) else (Status.FAIL, "wrong output")
+    return Quota.from_cpu(max(reference.limit_s, least_s), reference.memory_mb, output)

@@ -1,23 +1,31 @@
 """Trials that prove verifiers: completions with a known verdict are verified several times and must come out as known.
 
-This module holds plain data and one function that verifies; its callers choose the machine and the process.
+Trials are plain data and one function that verifies; its callers choose the machine and the process. Gold solutions are
+also timed here, for problems whose time limit is ``auto``: once, on this machine.
 """
 
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from os import cpu_count
 from typing import TypeVar
 
+from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.problems import Problem
-from sampling.references import AnswerReference, JudgeReference
+from sampling.references import StdioReference
 from verify.mutants import GOLD, Known, known_completions, limit_breakers
-from verify.sandbox.limits import time_scale
+from verify.processes import VerifierProcesses
+from verify.sandbox.limits import WALL_FACTOR
 from verify.sandbox.tiers import TierUnavailable
 from verify.verdict import Status
 from verify.verifiers import Verifiers
 
 BATCH = 8  # trials
+AUTO_TIMES, AUTO_LEAST_S = 10, 0.5  # a limit ``auto``: so many times the gold solution's CPU time, at least so much
+FEW = 8  # problems that are measured without other processes
 LATE_S = 5.0  # seconds by which a verdict may come after a limit, on a busy machine
 WAYS = ("cases", "tests", "asserts", "shared")  # fields of a reference that change how a program is verified
 T = TypeVar("T")
@@ -28,7 +36,7 @@ class Trial:
     """One known completion.
 
     ``key`` names its problem in the audit, which may have tighter limits than ``problem`` in the task. ``within_s`` is
-    the limit in seconds that a completion runs into, None for all others.
+    the CPU limit in seconds that a completion runs into, None for all others.
     """
 
     task: str
@@ -96,9 +104,9 @@ def plan_audit(tasks: Mapping[str, Sequence[Problem]], most: int | None) -> Audi
             problems[key := f"{task}/{problem.id}"] = problem
             trials += [Trial(task, problem.id, key, known) for known in known_completions(problem)]
         for limited, known in _breakers(given):
-            assert not isinstance(limited.reference, AnswerReference | JudgeReference)
+            assert isinstance(limited.reference, Limits)
             problems[key := f"{task}/{limited.id}/{known.check}"] = limited
-            trials.append(Trial(task, limited.id, key, known, limited.reference.time_limit_s))
+            trials.append(Trial(task, limited.id, key, known, limited.reference.limit_s))
     return Audit(problems, tuple(trials))
 
 
@@ -128,7 +136,7 @@ def _try(verifiers: Verifiers, problem: Problem, trial: Trial) -> Tried:
     except TierUnavailable as error:
         return failed(str(error))
     seconds = time.monotonic() - started
-    most = None if trial.within_s is None else 2 * trial.within_s * time_scale() + LATE_S
+    most = None if trial.within_s is None else 2 * WALL_FACTOR * trial.within_s + LATE_S
     if most is not None and seconds > most:
         return Tried(Status.FAULT, f"{verdict.status} only after {seconds:.1f} s, at most {most:.1f} s", seconds)
     proven = bool(verdict.passed and known.proof and verifiers.verify(problem, known.proof).passed)
@@ -168,3 +176,73 @@ def _words(known: Known) -> str:
 
 def is_gold(trial: Trial) -> bool:
     return trial.known.check == GOLD
+
+
+# ---------------------------------------------------------------- time limits ``auto``
+
+
+def says_auto(problem: Problem) -> bool:
+    return isinstance(problem.reference, Limits) and problem.reference.time_limit_s == "auto"
+
+
+def with_limits(problems: Mapping[str, Problem], tier: str | None) -> dict[str, Problem]:
+    """Returns the problems, by any key, with measured limits in place of ``auto``; raises as ``measure_limits``."""
+    limits = measure_limits(problems, tier)
+    return {
+        key: problem.with_time_limit(limits[key]) if key in limits else problem for key, problem in problems.items()
+    }
+
+
+def measure_limits(problems: Mapping[str, Problem], tier: str | None) -> dict[str, float]:
+    """Returns the limit in seconds of each problem that says ``auto`` and whose gold solution passes.
+
+    Raises BadInput where this machine cannot measure.
+    """
+    asking = {key: one for key, one in problems.items() if says_auto(one) and one.solution is not None}
+    try:
+        limits = _here(asking, tier) if len(asking) <= FEW else _in_processes(asking, tier)
+    except (TierUnavailable, BrokenProcessPool) as error:
+        raise BadInput(f"time_limit_s: auto: cannot be measured here ({error}); give seconds") from error
+    return {key: limit for key, limit in zip(asking, limits, strict=True) if limit is not None}
+
+
+def _here(problems: Mapping[str, Problem], tier: str | None) -> list[float | None]:
+    with Verifiers(tier, remembered=0) as verifiers:
+        return _limits(verifiers, problems, list(problems))
+
+
+def _in_processes(problems: Mapping[str, Problem], tier: str | None) -> list[float | None]:
+    keys = list(problems)
+    parts = [[keys[at] for at in part] for part in batches(range(len(keys)))]
+    with VerifierProcesses(problems, tier, min(cpu_count() or 1, len(parts)), remembered=0) as processes:
+        waiting = [processes.submit(_limits, part) for part in parts]
+        limits = [limit for future in waiting for limit in future.result()]
+        processes.finish()
+    return limits
+
+
+def _limits(verifiers: Verifiers, problems: Mapping[str, Problem], keys: Sequence[str]) -> list[float | None]:
+    return [_limit(verifiers, problems[key]) for key in keys]
+
+
+def _limit(verifiers: Verifiers, problem: Problem) -> float | None:
+    """Runs the gold solution with room, each case of a program by itself, since limits hold for each.
+
+    Returns None if it does not pass.
+    """
+    reference = problem.reference
+    assert isinstance(reference, Limits) and problem.solution is not None
+    roomy = problem.with_time_limit(AUTO_TIMES * reference.limit_s)
+    runs = [verifiers.verify(one, problem.solution) for one in _single_cases(roomy)]
+    if not all(run.passed for run in runs):
+        return None
+    return max(AUTO_LEAST_S, round(AUTO_TIMES * max(run.cpu_s for run in runs), 2))
+
+
+def _single_cases(problem: Problem) -> Iterator[Problem]:
+    reference = problem.reference
+    if not isinstance(reference, StdioReference):
+        yield problem
+        return
+    for case in reference.cases:
+        yield problem.model_copy(update={"reference": reference.model_copy(update={"cases": (case,)})})

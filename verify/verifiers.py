@@ -1,37 +1,42 @@
 """All verifiers behind one object, which picks the verifier of each problem and verifies no candidate twice.
 
 A ``Verifiers`` belongs to one thread. It owns the processes of its verifiers: the sandbox starts with the first problem
-that runs code, the math worker with the first answer that needs it, Lean with the first theorem. ``close`` ends all.
+that runs code, Lean with the first theorem. ``close`` ends all.
 """
 
 import hashlib
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from sampling.checkers import checker_digests
 from sampling.errors import BadInput, VerifierFault
+from sampling.patches import PatchReference
 from sampling.problems import Problem
-from sampling.references import LeanReference, PatchReference, PythonReference, StdioReference
-from verify import extract
+from sampling.references import LeanReference, PythonReference, StdioReference
 from verify.choice import ChoiceVerifier
+from verify.custom import CustomVerifier
 from verify.exact import ExactVerifier
+from verify.ifeval import IfevalVerifier
+from verify.json_value import JsonVerifier
 from verify.judge import JudgeVerifier
 from verify.judge_settings import JudgeSettings
 from verify.lean.proof import extract_proof
 from verify.lean.verifier import LeanVerifier
-from verify.math import MathVerifier
+from verify.math.verifier import MathVerifier
 from verify.patch.diff import extract_diff
 from verify.patch.verifier import PatchVerifier
+from verify.programs.extract import VERSION as EXTRACT_VERSION
+from verify.programs.extract import candidate_code
 from verify.python import PythonVerifier
+from verify.regex import RegexVerifier
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import AUTO
 from verify.stdio import StdioVerifier
 from verify.verdict import FAULT_TRIES, UNREPEATABLE, Status, Verdict, Verifier
 
-MATH_LIMIT_S = 5.0
-MATH_MEMORY_MB = 2048
 REMEMBERED = 50_000  # verdicts kept across calls
 NO_JUDGE = "verifier judge: no judge is given; name the service to ask under `judge:` in the sweep"
 
@@ -44,12 +49,22 @@ KINDS: Mapping[str, type[Verifier]] = {
     "patch": PatchVerifier,
     "judge": JudgeVerifier,
     "lean": LeanVerifier,
+    "custom": CustomVerifier,
+    "regex": RegexVerifier,
+    "json": JsonVerifier,
+    "ifeval": IfevalVerifier,
 }
-CODE = frozenset({"stdio", "python"})
+IN_SANDBOX: Mapping[str, Callable[[Sandbox], Verifier]] = {
+    "stdio": StdioVerifier,
+    "python": PythonVerifier,
+    "custom": CustomVerifier,
+    "regex": RegexVerifier,
+}
+READS_PROMPT = frozenset({"judge", "custom"})  # an equal candidate for another prompt may get another verdict
 
 
 class _Candidate(NamedTuple):
-    """Digests of all that a verdict depends on: the problem's reference, and the candidate's text."""
+    """Digests of all that a verdict depends on: reference, for some kinds the prompt, and the candidate's text."""
 
     reference: str
     digest: bytes
@@ -66,14 +81,12 @@ class Verifiers:
         self,
         tier: str | None = None,
         *,
-        math_limit_s: float = MATH_LIMIT_S,
-        math_memory_mb: int = MATH_MEMORY_MB,
         remembered: int = REMEMBERED,
         verifiers: Mapping[str, Verifier] | None = None,
         judge: JudgeSettings | None = None,
     ) -> None:
         self.tier, self._judge = tier, judge
-        self._math_limit_s, self._math_memory_mb, self._remembered = math_limit_s, math_memory_mb, remembered
+        self._remembered = remembered
         self._verifiers: dict[str, Verifier] = dict(verifiers or {})
         self._sandbox: Sandbox | None = None
         self._known: OrderedDict[_Candidate, Verdict] = OrderedDict()
@@ -147,11 +160,15 @@ class Verifiers:
 
     def _make(self, kind: str) -> Verifier:
         if kind == "math":
-            return MathVerifier(limit_s=self._math_limit_s, memory_mb=self._math_memory_mb)
+            return MathVerifier()
         if kind == "choice":
             return ChoiceVerifier()
         if kind == "exact":
             return ExactVerifier()
+        if kind == "json":
+            return JsonVerifier()
+        if kind == "ifeval":
+            return IfevalVerifier()
         if kind == "patch":
             return PatchVerifier()
         if kind == "judge":
@@ -161,11 +178,13 @@ class Verifiers:
         if kind == "lean":
             return LeanVerifier(self.tier)
         self._sandbox = self._sandbox or Sandbox(self.tier or AUTO)
-        return StdioVerifier(self._sandbox) if kind == "stdio" else PythonVerifier(self._sandbox)
+        return IN_SANDBOX[kind](self._sandbox)
 
     def _candidate_of(self, problem: Problem, completion: str) -> _Candidate:
         if self._last is None or self._last[0] is not problem:
-            self._last = (problem, problem.reference_digest)
+            asked = problem.prompt_digest if problem.verifier in READS_PROMPT else ""
+            digests = (problem.reference_digest, asked, *checker_digests([problem.reference]))
+            self._last = (problem, " ".join(digests))
         text = candidate_text(problem, completion)
         marked = b"-" if text is None else b"+" + text.encode("utf-8", "surrogatepass")
         return _Candidate(self._last[1], hashlib.blake2b(marked, digest_size=16).digest())
@@ -178,7 +197,7 @@ def candidate_text(problem: Problem, completion: str) -> str | None:
     """
     reference = problem.reference
     if isinstance(reference, PythonReference | StdioReference):
-        return extract.candidate_code(reference, completion)
+        return candidate_code(reference, completion)
     if isinstance(reference, PatchReference):
         return extract_diff(completion)
     if isinstance(reference, LeanReference):
@@ -190,19 +209,18 @@ def verifier_version(
     kinds: Iterable[str],
     judge: JudgeSettings | None = None,
     *,
-    math_limit_s: float = MATH_LIMIT_S,
-    math_memory_mb: int = MATH_MEMORY_MB,
+    checkers: Iterable[str] = (),
 ) -> str:
     """Returns a short hash of all that changes verdicts besides the problems: ``v=`` in the keys of stored verdicts.
 
+    ``checkers`` are hashes of the files of the problems' own checkers.
     Sandbox tiers (each row names its own) and cache sizes are no part of it.
     """
     kinds = sorted(set(kinds))
     parts = [f"{kind} {KINDS[kind].version}" for kind in kinds]
-    if "math" in kinds:
-        parts.append(f"math limits {math_limit_s:g} {math_memory_mb}")
-    if CODE & set(kinds):
-        parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
+    if IN_SANDBOX.keys() & set(kinds):
+        parts.append(f"{EXTRACT_VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
     if judge is not None:
         parts.append(f"judge {judge.identity}")
+    parts += [f"checker {digest}" for digest in sorted(set(checkers))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]

@@ -3,29 +3,28 @@
 import sys
 from pathlib import Path
 
-from docs.pages.blocks import fill
+from docs.pages.blocks import fill, unlink_absent
 from docs.pages.registry import BLOCKS
 
 DOCS = Path(__file__).resolve().parents[1]
 
 
-def stale_pages(write: bool = False) -> list[str]:
-    """Returns the names of the pages whose tables are not what the code says; ``write`` mends them."""
-    stale = []
-    for page in sorted(DOCS.glob("*.md")):
-        text = page.read_text(encoding="utf-8")
-        made = fill(text, BLOCKS, page.name)
-        if made != text:
-            stale.append(page.name)
-            if write:
-                page.write_text(made, encoding="utf-8")
-    return stale
+def made_pages() -> dict[Path, str]:
+    """Returns the text of every page as the code has it."""
+    pages = sorted(DOCS.glob("*.md"))
+    return {page: unlink_absent(fill(page.read_text(encoding="utf-8"), BLOCKS, page.name)) for page in pages}
+
+
+def main() -> int:
+    """Writes what differs, or only names it; returns the exit code."""
+    check = sys.argv[1:] == ["--check"]
+    stale = {page: text for page, text in made_pages().items() if page.read_text(encoding="utf-8") != text}
+    for page, text in {} if check else stale.items():
+        page.write_text(text, encoding="utf-8")
+    names = ", ".join(page.name for page in stale) or "no page"
+    print(f"docs: {names} differed from the code" + ("; run `make docs`" if stale and check else ""))
+    return 1 if stale and check else 0
 
 
 if __name__ == "__main__":
-    check = sys.argv[1:] == ["--check"]
-    differing = stale_pages(write=not check)
-    print(
-        f"docs: {', '.join(differing) or 'every page'} {'differs; run `make docs`' if differing and check else 'made'}"
-    )
-    sys.exit(1 if differing and check else 0)
+    sys.exit(main())

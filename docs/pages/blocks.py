@@ -25,3 +25,9 @@ def fill(text: str, makers: Mapping[str, Maker], page: str) -> str:
 def block_names(text: str) -> list[str]:
     """Returns the names of a page's blocks in their order."""
     return [match["name"] for match in _BLOCK.finditer(text)]
+
+
+def unlink_absent(text: str) -> str:
+    """Returns the page without links to models that have no section on it."""
+    headings = set(re.findall(r"^#+ (\w+)$", text, re.MULTILINE))
+    return re.sub(r"\[([A-Z]\w+)\]\(#\w+\)", lambda match: match[0] if match[1] in headings else match[1], text)

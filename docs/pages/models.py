@@ -1,10 +1,11 @@
 """Tables of pydantic models: one row a field, with its type, its default and its docstring."""
 
+from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 _PLAIN = {
@@ -14,15 +15,18 @@ _PLAIN = {
     str: "text",
     dict: "mapping",
     object: "anything",
+    AwareDatetime: "time with its zone",
+    Path: "text",
     Any: "anything",
 }
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 
 
-def field_table(model: type[BaseModel], *, output: bool = False) -> str:
-    """Returns a Markdown table of the fields that a model itself declares; what Troop writes (``output``) has no defaults."""
+def field_table(model: type[BaseModel], *, output: bool = False, without: type[BaseModel] | None = None) -> str:
+    """Returns a Markdown table of a model's fields, but for those of ``without``; with ``output``, without defaults."""
     head = ["field", "type", "meaning"] if output else ["key", "type", "default", "meaning"]
-    fields = {name: field for name, field in model.model_fields.items() if name in model.__annotations__}
+    left_out = set(without.model_fields) - set(model.__annotations__) if without else set()
+    fields = {name: field for name, field in model.model_fields.items() if name not in left_out}
     rows = [_row(field.alias or name, field, output) for name, field in fields.items()]
     return "\n".join(_line(cells) for cells in (head, ["---"] * len(head), *rows))
 
@@ -39,7 +43,8 @@ def _line(cells: list[str]) -> str:
 
 def escape(text: str) -> str:
     """Returns text as one Markdown table cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("``", "`").replace("<", "&lt;")
+    parts = " ".join(text.split()).replace("|", "\\|").replace("``", "`").split("`")
+    return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))
 
 
 def _kind(annotation: Any) -> str:
@@ -49,18 +54,14 @@ def _kind(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin is tuple:
-        return (
-            f"list of {_kind(arguments[0])}" if arguments[-1] is ... else "list of " + ", ".join(map(_kind, arguments))
-        )
+        return "list of " + ", ".join(_kind(part) for part in arguments if part is not ...)
     if origin is dict:
         return f"mapping of {_kind(arguments[0])} to {_kind(arguments[1])}"
-    if origin is not None and hasattr(annotation, "__metadata__"):
-        return _kind(origin)
+    if origin is Annotated:
+        return _kind(arguments[0])
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    return _PLAIN.get(
-        annotation, str(getattr(annotation, "__name__", annotation)).replace("AwareDatetime", "time with zone")
-    )
+    return _PLAIN.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def _bounds(field: FieldInfo) -> str:
@@ -78,7 +79,7 @@ def _default(field: FieldInfo) -> str:
         return "–"
     if isinstance(value, BaseModel):
         return "its defaults"
-    if value in ((), {}, []):
+    if value in ((), {}, [], ""):
         return "empty"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

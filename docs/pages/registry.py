@@ -1,45 +1,71 @@
 """The blocks that pages may hold: one for each model a user writes or reads, each command, each kind of stored row."""
 
 from collections.abc import Mapping
+from functools import partial
 
-from docs.pages.columns import column_table
 from pydantic import BaseModel
 
 from docs.pages.blocks import Maker
+from docs.pages.columns import COLUMNS, column_table
 from docs.pages.commands import command_section
 from docs.pages.models import field_table
 from jobs.cli.main import cli
+from jobs.numbers.predict import Prediction
 from jobs.report import schema as report
+from jobs.status import SetAsideUnit
 from jobs.store.base import StoreOptions
+from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems
+from jobs.store.predictions import StoredPrediction
+from jobs.store.sessions import Session
 from jobs.sweep import Stop, Sweep, VerifySettings
+from sampling.limits import Limits
+from sampling.policy import MathPolicy
+from sampling.problems import Message, Problem
+from sampling.references import REFERENCES, CallCase, StdioCase
 from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from verify.judge_settings import JudgeSettings
 
-SWEEP_MODELS: tuple[type[BaseModel], ...] = (
-    Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, TaskSampling, VerifySettings, JudgeSettings,
-    Stop, StoreOptions,
-)  # fmt: skip
-REPORT_MODELS: tuple[type[BaseModel], ...] = tuple(
-    kind for kind in vars(report).values()
-    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ == report.__name__
-)  # fmt: skip
+Models = tuple[type[BaseModel], ...]
+SWEEP_MODELS: Models = (
+    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, MathPolicy, TaskSampling),
+    *(VerifySettings, JudgeSettings, Stop, StoreOptions),
+)
+PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))
 
 
-def _models() -> Mapping[str, Maker]:
-    written = {model.__name__: lambda model=model: field_table(model) for model in SWEEP_MODELS}
-    read = {
-        f"report.json {model.__name__}": lambda model=model: field_table(model, output=True) for model in REPORT_MODELS
-    }
-    return written | read
+def models_in(module: object) -> Models:
+    """Returns the pydantic models that a module itself defines, in their order."""
+    found = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return tuple(kind for kind in found if kind.__module__ == getattr(module, "__name__", ""))
+
+
+def report_fields() -> str:
+    """Returns a section for each model of report.json, the whole report first."""
+    parts = (model for model in models_in(report) if model is not report.Report)
+    return sections(report.Report, *parts, Prediction)
+
+
+def stored_objects() -> str:
+    """Returns a section for each JSON object that lies in a run."""
+    return sections(Layer, PlannedModel, PlannedProblems, Block, Session, StoredPrediction, SetAsideUnit)
+
+
+def sections(*models: type[BaseModel]) -> str:
+    """Returns a section of the third level for each model that Troop writes."""
+    return "\n\n".join(f"### {model.__name__}\n\n{field_table(model, output=True)}" for model in models)
+
+
+def commands() -> str:
+    """Returns a section for each command, by name."""
+    return "\n\n".join(command_section(command) for _, command in sorted(cli.commands.items()))
 
 
 BLOCKS: Mapping[str, Maker] = {
-    **_models(),
-    **{f"troop {name}": lambda command=command: command_section(command) for name, command in cli.commands.items()},
-    "commands": lambda: "\n\n".join(command_section(command) for _, command in sorted(cli.commands.items())),
-    **{
-        f"columns of {kind}": lambda kind=kind: column_table(kind)
-        for kind in ("verdicts", "samples", "scores", "problems")
-    },
+    **{model.__name__: partial(field_table, model) for model in (*SWEEP_MODELS, *PROBLEM_MODELS)},
+    "JudgeSettings": partial(field_table, JudgeSettings, without=ModelSpec),
+    **{f"columns of {kind}": partial(column_table, kind) for kind in COLUMNS},
+    "commands": commands,
+    "report.json": report_fields,
+    "stored objects": stored_objects,
 }

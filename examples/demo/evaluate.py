@@ -1,7 +1,7 @@
 """Samples a demo model on the demo's problems and prints coverage: ``python examples/demo/evaluate.py MODEL [-n N]``.
 
-A quick look without the sandbox, for use while training. Completions are model output, so they are never run: they are
-parsed, and a closed list of node types is interpreted on bounded integers.
+This is a quick check during training, without the sandbox. Completions are model output, so they are never executed:
+they are parsed, and a closed list of node types is interpreted on bounded integers.
 """
 
 import argparse
@@ -41,11 +41,11 @@ CALLS: dict[str, tuple[int, Any]] = {"abs": (1, abs), "min": (2, min), "max": (2
 
 
 class Refused(ValueError):
-    """The text is not an expression of the demo's language, or it left the bounds."""
+    """Raised for a text that is not an expression of the demo's language, and for a value out of bounds."""
 
 
 def interpret(node: ast.AST, x: int) -> Any:
-    """An expression's value at ``x``; raises Refused or ZeroDivisionError."""
+    """Returns an expression's value at ``x``; raises Refused or ZeroDivisionError."""
     value = _value(node, x)
     if not isinstance(value, int) or abs(value) > BOUND:
         raise Refused("out of bounds")
@@ -76,7 +76,7 @@ def _binary(op: ast.AST, left: int, right: int) -> Any:
 
 
 def passes(text: str, cases: tuple[CallCase, ...]) -> bool:
-    """Whether an expression of ``x`` gives what every case expects."""
+    """Returns True if an expression of ``x`` has the expected value in every case."""
     try:
         tree = ast.parse(text, mode="eval").body
         return all(interpret(tree, case.args[0]) == case.expected for case in cases)
@@ -85,14 +85,14 @@ def passes(text: str, cases: tuple[CallCase, ...]) -> bool:
 
 
 def cases_of(problem: Problem) -> tuple[CallCase, ...]:
-    """A demo problem's calls."""
+    """Returns the cases of a demo problem."""
     assert isinstance(problem.reference, PythonReference)
     assert problem.reference.cases is not None
     return problem.reference.cases
 
 
 def sample(model: Any, tokenizer: Any, prompt: str, n: int, temperature: float) -> list[str]:
-    """``n`` completions of a prompt."""
+    """Draws ``n`` completions of a prompt."""
     ids = torch.tensor([tokenizer(prompt).input_ids] * n)
     how = {"do_sample": True, "temperature": temperature, "top_k": 0, "max_new_tokens": 24}
     with torch.inference_mode():
@@ -101,12 +101,12 @@ def sample(model: Any, tokenizer: Any, prompt: str, n: int, temperature: float) 
 
 
 def count_passes(texts: list[str], problem: Problem) -> int:
-    """How many completions are right; every distinct one is judged once."""
+    """Counts the completions that pass; equal ones are judged once."""
     return sum(times for text, times in Counter(texts).items() if passes(text, cases_of(problem)))
 
 
 def pass_at(k: int, n: int, right: list[int]) -> float:
-    """Mean over problems of the unbiased pass@k: 1 - C(n-c, k) / C(n, k)."""
+    """Returns the mean over problems of the unbiased pass@k: 1 - C(n-c, k) / C(n, k)."""
     missed = [math.prod(1.0 - k / i for i in range(n - c + 1, n + 1)) if n - c >= k else 0.0 for c in right]
     return 1.0 - sum(missed) / len(missed)
 

@@ -1,8 +1,8 @@
-"""One-line functions of ``x``: where the demo models' training data and the demo's problems come from.
+"""One-line functions of ``x``, the source of the demo models' training data and of the demo's problems.
 
-A level is the number of operators in the shortest expression found for a function. Functions are told apart by their
-values on ``PROBE``, never by their text, and one in sixteen (by a hash of those values) is held out: training never
-sees it in any spelling, and every problem is one of these.
+A level is the number of operators in the shortest expression that was found for a function. Two functions are equal if
+their values on ``PROBE`` are equal, whatever their text. One function in sixteen, chosen by a hash of those values, is
+held out: training never sees it in any spelling, and every problem is one of them.
 """
 
 import re
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
-Drawn = tuple[list[str], NDArray[np.int8], Ints]  # expressions, how tightly each binds, values on PROBE
+Drawn = tuple[list[str], NDArray[np.int8], Ints]  # expressions, binding strength of each, values on PROBE
 
 PROBE = np.arange(-12, 17, dtype=np.int64)  # inputs that tell functions apart
 SHOWN = np.array([-6, -3, -1, 0, 1, 2, 5, 9], dtype=np.int64)  # the inputs of every prompt
 SHOWN_LIMIT = 255  # the largest output that a prompt shows
 VALUE_LIMIT = 10**6
-MAX_TOKENS = 20  # of an expression
+MAX_TOKENS = 20  # tokens of an expression
 SHOWN_PLACES = SHOWN - PROBE[0]
 
 PIECES = r"(?: if | else |abs\(|min\(|max\(|//|==|[x0-9+\-*%&|^()<>,])"
@@ -31,16 +31,17 @@ _MULTIPLIERS = np.random.default_rng(2407).integers(1, 2**63, size=len(PROBE), d
 
 @dataclass(frozen=True)
 class Operator:
-    """How a binary operator is written, how tightly it binds, what it does to columns of values, what it may join.
-
-    ``joins``: two functions of x (also one and a digit), else only a function and a digit. ``digit_first``: 5-x.
-    """
+    """A binary operator."""
 
     text: str
     binds: int
+    """Binding strength."""
     apply: Callable[[Ints, Ints], Ints]
+    """Its effect on columns of values."""
     joins: bool = False
+    """True if both operands may be functions of x; else one must be a digit."""
     digit_first: bool = False
+    """True if the first operand may be a digit: 5-x."""
 
 
 OPERATORS = (
@@ -64,7 +65,7 @@ COMPARISONS: tuple[tuple[str, Callable[[Ints, Ints], NDArray[np.bool_]]], ...] =
 
 @dataclass(frozen=True)
 class Level:
-    """Distinct functions of one level: the text, its outermost binding and the values of each."""
+    """Distinct functions of one level: the text of each, the binding strength of its outermost operator, its values."""
 
     texts: list[str]
     binds: NDArray[np.int8]
@@ -75,44 +76,44 @@ class Level:
 
     @property
     def digits(self) -> NDArray[np.bool_]:
-        """Which of these are constants."""
+        """True for each function that is constant."""
         return np.asarray((self.values == self.values[:, :1]).all(axis=1))
 
     def shown(self) -> Ints:
-        """Values on the inputs that a prompt shows."""
+        """Returns the values on the inputs that a prompt shows."""
         return self.values[:, SHOWN_PLACES]
 
     def take(self, keep: NDArray[np.bool_]) -> "Level":
-        """Only the functions marked."""
+        """Returns only the functions that ``keep`` marks."""
         rows = np.flatnonzero(keep)
         return Level([self.texts[i] for i in rows], self.binds[rows], self.values[rows])
 
 
 def hashes(values: Ints) -> Hashes:
-    """One hash per row of values on PROBE: equal functions, equal hashes."""
+    """Returns one hash per row of values on PROBE; equal functions have equal hashes."""
     mixed = (values.astype(np.uint64) * _MULTIPLIERS).sum(axis=1, dtype=np.uint64)
     mixed ^= mixed >> np.uint64(29)
     return np.asarray(mixed * np.uint64(0xBF58476D1CE4E5B9), dtype=np.uint64)
 
 
 def held_out(values: Ints) -> NDArray[np.bool_]:
-    """Which rows are kept from training, for problems only."""
+    """Returns True for each row that is held out of training and used for problems only."""
     return np.asarray(hashes(values) >> np.uint64(60) == 0)
 
 
 def pieces(text: str) -> list[str]:
-    """An expression's tokens."""
+    """Splits an expression into tokens."""
     return _PIECES.findall(text)
 
 
 def leaves() -> Level:
-    """Level 0: the input and the digits."""
+    """Returns level 0: the input and the digits."""
     values = [PROBE, *(np.full_like(PROBE, digit) for digit in range(10))]
     return Level(["x", *"0123456789"], np.full(11, _ATOM, dtype=np.int8), np.stack(values))
 
 
 def build_levels(sizes: tuple[int, ...], seed: int) -> list[Level]:
-    """Levels 0 to ``len(sizes)``; of each about ``sizes`` spellings are tried for every way to compose it."""
+    """Builds levels 0 to ``len(sizes)``; each way to compose a level gets about as many spellings as its size says."""
     rng = np.random.default_rng(seed)
     levels = [leaves()]
     seen = set(hashes(levels[0].values).tolist())
@@ -122,7 +123,7 @@ def build_levels(sizes: tuple[int, ...], seed: int) -> list[Level]:
 
 
 def _compose(levels: list[Level], size: int, rng: np.random.Generator) -> list[Drawn]:
-    """Spellings one level above those given, with their values: every way to split the operators."""
+    """Draws spellings of the next level with their values, for every way to split the operators."""
     below = len(levels) - 1
     drawn = [_negated(levels[below], size, rng)] if below == 0 else []
     drawn.append(_absolute(levels[below], size, rng))
@@ -135,7 +136,7 @@ def _compose(levels: list[Level], size: int, rng: np.random.Generator) -> list[D
 
 
 def _indices(counts: tuple[int, ...], size: int, rng: np.random.Generator) -> list[Ints]:
-    """All combinations of indices if there are at most ``size``, else that many random ones."""
+    """Returns all combinations of indices if there are at most ``size``, else ``size`` random ones."""
     if np.prod([float(count) for count in counts]) <= size:
         return [grid.ravel() for grid in np.indices(counts, dtype=np.int64)]
     return [rng.integers(0, count, size=size) for count in counts]
@@ -157,7 +158,7 @@ def _binaries(left: Level, right: Level, size: int, rng: np.random.Generator) ->
 
 
 def _binary(operator: Operator, left: Level, right: Level, size: int, rng: np.random.Generator) -> Drawn:
-    """``left operator right``, where the operator may join them and is defined on all of PROBE."""
+    """Composes ``left operator right`` where the operator may join them and is defined on all of PROBE."""
     a, b = _indices((len(left), len(right)), size, rng)
     allowed = ~left.digits[a] & (right.digits[b] | operator.joins) | (left.digits[a] & operator.digit_first)
     if operator.text in ("//", "%"):
@@ -179,7 +180,7 @@ def _conditionals(yes: Level, no: Level, test: Level, size: int, rng: np.random.
 
 
 def _conditional(index: int, yes: Level, no: Level, test: Level, size: int, rng: np.random.Generator) -> Drawn:
-    """``yes if test > digit else no``: two operators, the choice and the comparison."""
+    """Composes ``yes if test > digit else no``, which has two operators: the choice and the comparison."""
     symbol, compare = COMPARISONS[index]
     a, b, c, digit = _indices((len(yes), len(no), len(test), 10), size, rng)
     texts = [
@@ -195,7 +196,7 @@ def _wrap(level: Level, i: int, least: int) -> str:
 
 
 def _distinct(drawn: list[Drawn], seen: set[int]) -> Level:
-    """The shortest spelling of every usable function not seen at a lower level; adds them to ``seen``."""
+    """Returns the shortest spelling of every usable function that no lower level has; adds them to ``seen``."""
     texts = [text for part in drawn for text in part[0]]
     binds = np.concatenate([part[1] for part in drawn])
     values = np.concatenate([part[2] for part in drawn])
@@ -211,12 +212,12 @@ def _distinct(drawn: list[Drawn], seen: set[int]) -> Level:
 
 
 def _plainer(text: str, other: str) -> bool:
-    """Shorter, or as short with the input further to the left."""
+    """Returns True if ``text`` is shorter, or as short with the input further to the left."""
     return (len(text), text.replace("x", "!")) < (len(other), other.replace("x", "!"))
 
 
 def _usable(values: Ints) -> NDArray[np.bool_]:
-    """Bounded, small enough for a prompt, and with at least three different values in it."""
+    """Returns True for functions that are bounded, fit into a prompt, and show at least three different values."""
     shown = values[:, SHOWN_PLACES]
     steps = (np.diff(np.sort(shown, axis=1), axis=1) != 0).sum(axis=1)
     small = (abs(shown) <= SHOWN_LIMIT).all(axis=1)
@@ -224,5 +225,5 @@ def _usable(values: Ints) -> NDArray[np.bool_]:
 
 
 def prompt_text(outputs: Ints) -> str:
-    """``-6=12;-3=0;-1=7 >``, for the outputs on SHOWN."""
+    """Formats the outputs on SHOWN as a prompt: ``-6=12;-3=0;-1=7 >``."""
     return ";".join(f"{a}={b}" for a, b in zip(SHOWN, outputs, strict=True)) + " >"

@@ -1,4 +1,4 @@
-"""Writes problems.jsonl: held-out functions, a fixed number of each level, drawn with a fixed seed."""
+"""Writes problems.jsonl: a fixed number of held-out functions per level, drawn with a fixed seed."""
 
 import json
 import sys
@@ -11,13 +11,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from examples.demo.functions import PROBE, SHOWN_PLACES, Ints, build_levels, held_out, prompt_text
 
-COUNTS = (4, 24, 22, 14)  # problems of level 1, 2, 3, 4
+COUNTS = (4, 24, 22, 14)  # problems of levels 1, 2, 3, 4
 LEVEL_SIZES = (10**6, 10**6, 100_000, 100_000)
-HIDDEN, REPEATED = 12, 4  # cases a prompt does not show, and ones it does
+HIDDEN, REPEATED = 12, 4  # cases that the prompt does not show, and cases that it shows
 
 
 def problem(name: str, text: str, values: Ints, rng: np.random.Generator) -> dict[str, Any]:
-    """One problem in Troop's format, as plain data."""
+    """Returns one problem in Troop's format, as plain data."""
     hidden = rng.choice(np.setdiff1d(np.arange(len(PROBE)), SHOWN_PLACES), size=HIDDEN, replace=False)
     judged = np.sort(np.concatenate([hidden, rng.choice(SHOWN_PLACES, size=REPEATED, replace=False)]))
     cases = [{"args": [int(PROBE[i])], "expected": int(values[i])} for i in judged]
@@ -38,7 +38,7 @@ def problem(name: str, text: str, values: Ints, rng: np.random.Generator) -> dic
 
 
 def make_problems(seed: int) -> list[dict[str, Any]]:
-    """The demo's problems, easiest level first."""
+    """Returns the demo's problems, easiest level first."""
     rng = np.random.default_rng(seed)
     found = []
     for number, level in enumerate(build_levels(LEVEL_SIZES, seed)[1:], start=1):
@@ -52,7 +52,7 @@ def make_problems(seed: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Writes the file beside this one."""
+    """Writes problems.jsonl beside this file."""
     lines = [json.dumps(row) + "\n" for row in make_problems(seed=2026)]
     Path(__file__).resolve().with_name("problems.jsonl").write_text("".join(lines), encoding="utf-8")
 

@@ -1,7 +1,7 @@
-"""The demo models' tokenizer: a number of a prompt is one token, an expression goes piece by piece.
+"""The demo models' tokenizer: each number of a prompt is one token, an expression has one token per piece.
 
-Kept in Hugging Face's format, so that any engine loads it. ``;-3=`` and ``12`` are one token each: eight examples and
-the final `` >`` are seventeen tokens, which is what lets two cores train a model in minutes.
+It is saved in Hugging Face's format, so that any engine loads it. ``;-3=`` and ``12`` are one token each, so a prompt
+(eight examples and the final `` >``) has seventeen tokens. Short prompts let two cores train a model in minutes.
 """
 
 import json
@@ -21,14 +21,14 @@ _WRITTEN = ["x", " if ", " else ", "abs(", "min(", "max(", "//", "==", *"+-*%&^(
 
 
 def vocabulary() -> dict[str, int]:
-    """Every token and its id."""
+    """Returns every token with its id."""
     numbers = [str(n) for n in range(-SHOWN_LIMIT, SHOWN_LIMIT + 1)]
     inputs = [f"{lead}{n}=" for lead in ("", ";") for n in PROBE]
     return {token: i for i, token in enumerate([PAD, END, UNKNOWN, ASK, *_WRITTEN, *inputs, *numbers])}
 
 
 def make_tokenizer() -> Any:
-    """The tokenizer, ready to be saved beside a model."""
+    """Makes the tokenizer."""
     tokenizer = Tokenizer(models.WordLevel(vocabulary(), unk_token=UNKNOWN))
     numbers = r";?-?[0-9]+=(?!=)|-?[0-9]+(?=;| >)| >"
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(f"{numbers}|{PIECES}"), behavior="isolated")
@@ -46,7 +46,7 @@ def make_tokenizer() -> Any:
 
 
 def save_tokenizer(folder: Path) -> None:
-    """tokenizer.json and tokenizer_config.json, naming a class that every version of transformers has."""
+    """Writes tokenizer.json and tokenizer_config.json with a class name that every version of transformers knows."""
     make_tokenizer().save_pretrained(str(folder))
     settings = folder / "tokenizer_config.json"
     kept = {**json.loads(settings.read_text()), "tokenizer_class": "PreTrainedTokenizerFast"}
@@ -54,7 +54,7 @@ def save_tokenizer(folder: Path) -> None:
 
 
 def expression_ids(texts: list[str]) -> tuple[Ints, Ints]:
-    """A padded row of token ids, ended by END, for every expression; and the rows' lengths."""
+    """Returns a padded row of token ids, ended by END, per expression; and the rows' lengths."""
     ids = vocabulary()
     rows = [[ids[piece] for piece in pieces(text)] + [ids[END]] for text in texts]
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
@@ -64,7 +64,7 @@ def expression_ids(texts: list[str]) -> tuple[Ints, Ints]:
 
 
 def prompt_ids(outputs: Ints) -> Ints:
-    """Token ids of prompts, a row each, from rows of outputs on SHOWN."""
+    """Returns the token ids of prompts, one row each, from rows of outputs on SHOWN."""
     ids = vocabulary()
     prompts = np.full((len(outputs), PROMPT_TOKENS), ids[ASK], dtype=np.int64)
     prompts[:, 0:-1:2] = [ids[f"{';' if place else ''}{n}="] for place, n in enumerate(SHOWN)]

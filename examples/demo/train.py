@@ -1,8 +1,8 @@
 """Trains the demo's two models from scratch on a CPU: ``python examples/demo/train.py small|large [--minutes M]``.
 
-Data is drawn afresh for every step (a function, then six of its values), so that nothing is seen twice in the same
-words. Held-out functions are dropped by value before the first step. The schedule follows steps, not the clock, and
-every random choice has a fixed seed: the same steps on the same kind of machine give the same model.
+Training rows are drawn at random for every step. Held-out functions are removed, by their values, before the first
+step. The schedule follows steps, not the clock, and every random choice has a fixed seed: the same steps on the same
+kind of machine give the same model.
 """
 
 import argparse
@@ -34,14 +34,14 @@ from examples.demo.tokens import (
 
 HERE = Path(__file__).resolve().parent
 LEVEL_SIZES = (10**6, 10**6, 300_000, 300_000)
-SHARES_FIRST = np.array([0.20, 0.50, 0.20, 0.10])  # how often each level is drawn: easy ones more at the start,
-SHARES_LAST = np.array([0.05, 0.35, 0.40, 0.20])  # hard ones more at the end
+SHARES_FIRST = np.array([0.20, 0.50, 0.20, 0.10])  # share of each level: easy levels more often at the start,
+SHARES_LAST = np.array([0.05, 0.35, 0.40, 0.20])  # hard levels more often at the end
 IGNORED = -100
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model's shape and how it is trained."""
+    """A model's shape and its training settings."""
 
     hidden: int
     layers: int
@@ -71,7 +71,7 @@ class Data:
         self.ids, self.lengths = expression_ids([text for level in kept for text in level.texts])
 
     def batch(self, size: int, progress: float) -> tuple[Ints, Ints]:
-        """Rows of prompt and completion ids, shortest first, and the completions' lengths."""
+        """Draws rows of prompt and completion ids, shortest first; returns them with the completions' lengths."""
         shares = SHARES_FIRST + (SHARES_LAST - SHARES_FIRST) * progress
         level = self.rng.choice(len(shares), size=size, p=shares / shares.sum())
         rows = self.rng.integers(self.starts[level], self.starts[level + 1])
@@ -80,7 +80,7 @@ class Data:
 
 
 def make_model(recipe: Recipe) -> Any:
-    """A fresh Llama of the recipe's shape."""
+    """Makes an untrained Llama of the recipe's shape."""
     ids = vocabulary()
     config = LlamaConfig(
         vocab_size=len(ids),
@@ -100,7 +100,7 @@ def make_model(recipe: Recipe) -> Any:
 
 
 def optimizers(model: Any, recipe: Recipe) -> list[Any]:
-    """Muon for the layers' matrices, AdamW for embeddings and norms."""
+    """Makes two optimizers: Muon for the layers' matrices, AdamW for embeddings and norms."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [
@@ -110,7 +110,7 @@ def optimizers(model: Any, recipe: Recipe) -> list[Any]:
 
 
 def rate_factor(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine down to nothing."""
+    """Returns the factor of the learning rate: linear warm-up, then a cosine down to zero."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
     progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
@@ -118,7 +118,7 @@ def rate_factor(step: int, recipe: Recipe) -> float:
 
 
 def completion_loss(model: Any, rows: Ints, lengths: Ints) -> Any:
-    """Summed loss over the completions' tokens alone."""
+    """Returns the loss, summed over the completions' tokens alone."""
     width = int(lengths.max())
     ids = torch.from_numpy(rows[:, : PROMPT_TOKENS + width])
     hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state[:, PROMPT_TOKENS - 1 :]
@@ -128,7 +128,7 @@ def completion_loss(model: Any, rows: Ints, lengths: Ints) -> Any:
 
 
 def train_step(model: Any, parts: list[Any], data: Data, recipe: Recipe, step: int) -> float:
-    """One update; the batch goes through in four pieces of like length. Returns the mean loss per token."""
+    """Makes one update, with the batch in four pieces of similar length; returns the mean loss per token."""
     rows, lengths = data.batch(recipe.batch, step / recipe.steps)
     total, tokens = 0.0, int(lengths.sum())
     for piece in np.array_split(np.arange(len(rows)), 4):
@@ -144,7 +144,7 @@ def train_step(model: Any, parts: list[Any], data: Data, recipe: Recipe, step: i
 
 
 def train(recipe: Recipe, data: Data, minutes: float = math.inf, compiled: bool = False) -> tuple[Any, list[float]]:
-    """A trained model and its loss at every step; stops early when ``minutes`` have passed."""
+    """Trains a model; returns it with its loss at every step. Stops early after ``minutes``."""
     torch.manual_seed(1)
     model, losses, began = make_model(recipe), [], time.monotonic()
     parts = optimizers(model, recipe)
@@ -161,7 +161,7 @@ def train(recipe: Recipe, data: Data, minutes: float = math.inf, compiled: bool 
 
 
 def save(model: Any, folder: Path) -> None:
-    """The model in Hugging Face's format, weights in bfloat16."""
+    """Saves the model in Hugging Face's format, weights in bfloat16."""
     folder.mkdir(parents=True, exist_ok=True)
     ids = vocabulary()
     model.generation_config = GenerationConfig(
@@ -175,7 +175,9 @@ def main() -> None:
     """Reads the command line, trains one model and saves it under models/."""
     parser = argparse.ArgumentParser(description="Train one of the demo's models on a CPU.")
     parser.add_argument("model", choices=sorted(RECIPES))
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long, whatever steps are left")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="stop after this many minutes, even with steps left"
+    )
     parser.add_argument("--out", type=Path, help="folder to write (default: models/ beside this file)")
     parser.add_argument("--compile", action="store_true", help="a third faster; needs a C++ compiler")
     parser.add_argument("--threads", type=int, default=2)

@@ -1,1 +1,1 @@
-"""The command line: each command parses its words, calls one function and prints what it returns."""
+"""The command line; see jobs/cli/main.py."""

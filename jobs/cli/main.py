@@ -1,4 +1,4 @@
-"""The command line: each command parses its words, calls one function and prints what it returns.
+"""The command line: each command parses its arguments, calls one function and prints its result.
 
 Heavy packages are imported by the functions that need them, so that ``troop --help`` answers at once.
 """
@@ -8,7 +8,9 @@ import sys
 import click
 
 from jobs.cli import runs as cli_runs
+from jobs.cli import schema as cli_schema
 from jobs.cli import sweeps as cli_sweeps
+from jobs.cli import verdicts as cli_verdicts
 from jobs.cli.options import say
 from sampling.errors import TroopError
 
@@ -26,7 +28,7 @@ def main() -> None:
         print(_one_line(error), file=sys.stderr)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; what was committed stays, the same command continues from there")
+        say("interrupted; committed units are safe, run the same command to continue")
         sys.exit(INTERRUPTED)
     except TroopError as error:
         say(str(error))
@@ -34,17 +36,27 @@ def main() -> None:
 
 
 def _one_line(error: click.ClickException) -> str:
-    """What click says of wrong words, without the usage that it prints above."""
+    """Returns click's message about wrong words in one line, without the usage that click prints above it."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "troop"
     return f"{command}: {error.format_message().rstrip('.')}; `{command} --help` says what is allowed"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="troop")
+@click.version_option(package_name="troop", help="Show the version of Troop and exit.")
 def cli() -> None:
-    """Sample small language models many times, verify every sample, learn what k beats which baseline."""
+    """Sample small language models many times, verify every sample, learn what k beats which baseline.
+
+    SWEEP is a YAML file (docs/sweep.md). RUN is a folder, an s3:// prefix, or a sweep file, which means its run.
+    Results go to standard output, progress and messages to standard error.
+
+    Exit codes: 0 done, 1 an error in Troop itself, 2 wrong input or an unusable store, 3 done in part (the command's
+    own help says which part), 130 interrupted. After 3 and 130, run the same command to continue.
+
+    \b
+    Example: troop demo
+    """
 
 
-for command in (*cli_sweeps.COMMANDS, *cli_runs.COMMANDS):
+for command in (*cli_sweeps.COMMANDS, *cli_verdicts.COMMANDS, *cli_runs.COMMANDS, *cli_schema.COMMANDS):
     cli.add_command(command)

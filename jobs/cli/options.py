@@ -1,4 +1,4 @@
-"""Words that several commands share, and how they speak to a person."""
+"""Options that several commands share, and the line on standard error that every command may print."""
 
 import sys
 from collections.abc import Callable
@@ -10,40 +10,55 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def sweep_command(function: F) -> F:
-    """The words that plan, run and submit share."""
-    function = click.argument("sweep_file", metavar="SWEEP", type=click.Path(path_type=Path))(function)
-    return click.option("--set", "assignments", multiple=True, metavar="A.B=C", help="Set a key of the sweep.")(
-        function
-    )
+def sweep_argument(function: F) -> F:
+    """Adds the argument SWEEP and the option ``--set``."""
+    return click.argument("sweep_file", metavar="SWEEP", type=click.Path(path_type=Path))(set_option(function))
+
+
+def set_option(function: F) -> F:
+    """Adds ``--set``, which overrides keys of the sweep."""
+    text = "Set one key of the sweep to a YAML value; repeatable. Models and tasks go by name or number. "
+    return click.option(
+        "--set", "assignments", multiple=True, metavar="A.B=C", help=f"{text}Example: --set models.small.k=100"
+    )(function)
 
 
 def if_incomplete_option(function: F) -> F:
-    """What makes a scheduled command harmless when there is nothing to do."""
-    text = "End at once with 0 where nothing is left to do: for schedulers."
+    """Adds ``--if-incomplete``, which makes a scheduled command harmless when there is nothing to do."""
+    text = "Exit with 0 at once if the run is complete: for cron and other schedulers. Default: off."
     return click.option("--if-incomplete", is_flag=True, help=text)(function)
 
 
 def cluster_options(function: F) -> F:
-    """Where a run takes place."""
-    function = click.option("--address", help="A Ray cluster; default: the one this job is in, or this machine.")(
-        function
+    """Adds ``--address`` and ``--local``, which name the machines that do the work."""
+    text = (
+        "Ray cluster: host:port, ray://host:port, or auto for the one that runs on this machine. Default: RAY_ADDRESS, "
+        "which Ray sets inside a job; without it, a Ray on this machine that ends with the command."
     )
-    return click.option("--local", is_flag=True, help="In this process, without Ray: for debugging.")(function)
+    function = click.option("--address", metavar="ADDRESS", help=text)(function)
+    return click.option("--local", is_flag=True, help="Work in this process, without Ray: for debugging.")(function)
 
 
 def verifiers_option(function: F) -> F:
-    """Which of several versions of the verdicts a reader takes."""
-    text = "Verdicts of these verifiers; default: the most complete version, the newest of equals."
+    """Adds ``--version``, which chooses between several versions of the verdicts."""
+    text = "Version of the verifiers whose verdicts are read. Default: the most complete version; on a tie, the newest."
     return click.option("--version", "version", metavar="V", help=text)(function)
 
 
 def scores_option(function: F) -> F:
-    """Which of several versions of the scores a reader takes."""
-    text = "Scores of this version, or `verdicts` for those that verdicts carry; default: the most complete one, the "
-    return click.option("--scores", "scores", metavar="S", help=f"{text}newest of equals.")(function)
+    """Adds ``--scores``, which chooses between several versions of the scores."""
+    text = (
+        "Version of the scores that are read, or `verdicts` for the scores in the verdicts themselves. "
+        "Default: the most complete version; on a tie, the newest."
+    )
+    return click.option("--scores", "scores", metavar="S", help=text)(function)
+
+
+def json_option(what: str = "Print JSON instead of text, for scripts. Default: off.") -> Callable[[F], F]:
+    """Returns a decorator that adds ``--json`` with the given help."""
+    return click.option("--json", "as_json", is_flag=True, help=what)
 
 
 def say(line: str) -> None:
-    """A line on standard error: standard output is for what a command returns."""
+    """Prints a line on standard error; standard output is for what a command returns."""
     print(f"troop: {line}", file=sys.stderr, flush=True)

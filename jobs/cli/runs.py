@@ -1,4 +1,4 @@
-"""The commands on a run: what is stored, judged again, read, kept in order."""
+"""The commands on a run: status, report, sql, check, clean, compact."""
 
 import json
 import os
@@ -7,17 +7,24 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.options import cluster_options, say, scores_option, verifiers_option
-from sampling.errors import BadInput
+from jobs.cli.options import json_option, say, scores_option, verifiers_option
 
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
-@click.option("--watch", "follow", is_flag=True, help="Look again and again until the run is complete.")
-@click.option("--json", "as_json", is_flag=True, help="For a script; with --watch, a line at every look.")
+@click.option("--watch", "follow", is_flag=True, help="Read again every few seconds until the run is complete.")
+@json_option("Print JSON instead of text, for scripts; with --watch, one line per look. Default: off.")
 def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> None:
-    """How far a run is, from what is committed; needs no cluster."""
+    """Show the progress of a run, from what is committed.
+
+    Reads the store only: works on any machine that can read it, also while the run goes on, and needs no cluster.
+    Writes nothing. Prints samples committed and passed, problems solved and coverage so far for each model and task,
+    then the units set aside. Exit codes: 0 done, complete or not; 2 no run at RUN.
+
+    \b
+    Example: troop status runs/demo --watch
+    """
     from jobs.status import read_status
 
     if follow:
@@ -30,145 +37,26 @@ def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> No
 
 
 @click.command()
-@click.argument("run_uri", metavar="[RUN]", required=False)
-@click.option("--task", "task", metavar="KIND=PATH", help="Verify samples from anywhere: their problems.")
-@click.option("--samples", type=click.Path(path_type=Path), help='JSONL or Parquet of {"problem", "sample", "text"}.')
-@click.option("--out", type=click.Path(path_type=Path), help="Verdicts as .jsonl or .parquet.")
-@click.option("--tier", type=click.Choice(["isolated", "confined"]), help="Refuse a weaker sandbox.")
-@click.option("--workers", type=click.IntRange(min=1), help="Verifier processes; default: one per core.")
-@click.option("--json", "as_json", is_flag=True, help="The summary of --samples, for a script.")
-def verify(
-    run_uri: str | None,
-    task: str | None,
-    samples: Path | None,
-    out: Path | None,
-    tier: str | None,
-    workers: int | None,
-    as_json: bool,
-) -> None:
-    """Verify again a RUN's samples as a new version, or any samples with --task, --samples and --out."""
-    if run_uri is not None and not (task or samples or out):
-        from jobs.reverify import reverify_run
-
-        click.echo(reverify_run(run_uri, tier=tier, workers=workers))
-        return
-    if run_uri is not None or task is None or samples is None or out is None:
-        raise BadInput("verify: give either RUN, or all of --task KIND=PATH, --samples and --out")
-    from jobs.progress import count_display
-    from jobs.verify_samples import verify_file
-
-    with count_display("samples") as show:
-        summary = verify_file(
-            task, samples, out, tier=tier, workers=workers, progress=lambda now: show(now.done, now.total)
-        )
-    for line in summary.fault_lines():
-        say(line)
-    click.echo(summary.as_json() if as_json else summary.as_text())
-
-
-@click.command()
-@click.argument("run_uri", metavar="RUN")
-@click.option("--model", required=True, metavar="RM", help="The reward model: a folder, a hub id or an s3:// folder.")
-@click.option("--revision", help="Of a model of the hub.")
-@click.option(
-    "--steps", type=click.Choice(["min", "prod", "mean", "last"]), help="How a process model's steps become one score."
-)
-@click.option("--step-separator", default=r"\n\n", show_default=True, help="What parts the steps of a completion.")
-@click.option("--step-token", help="What a process model was trained to see after each step.")
-@click.option(
-    "--template", type=click.Choice(["auto", "chat", "plain"]), default="auto", show_default=True,
-    help="The model's chat template, where it has one, or prompt and completion as one text.",
-)  # fmt: skip
-@click.option("--dtype", help="As in a sweep: auto, float32, bfloat16, …")
-@click.option("--max-model-len", type=int, help="Longest text in tokens; a longer one gets no score.")
-@click.option("--gpus", type=float, help="GPUs of one engine: 0.25, 1, 2, …")
-@cluster_options
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
-def score(
-    run_uri: str,
-    model: str,
-    revision: str | None,
-    steps: str | None,
-    step_separator: str,
-    step_token: str | None,
-    template: str,
-    dtype: str | None,
-    max_model_len: int | None,
-    gpus: float | None,
-    address: str | None,
-    local: bool,
-    as_json: bool,
-) -> None:
-    """Score a RUN's samples with a reward model: best-of-N and weighted votes of the report then use the scores."""
-    from jobs.score import score_run
-    from sampling.engines.reward import RewardSettings, reward_spec
-    from sampling.validate import parse
-
-    spec = reward_spec(model, revision=revision, dtype=dtype, max_model_len=max_model_len, gpus=gpus)
-    given = {"steps": steps, "step_separator": _unescaped(step_separator), "template": template}
-    settings = parse(RewardSettings, {**given, "step_token": step_token and _unescaped(step_token)}, "score")
-    done = score_run(run_uri, spec, settings, address=address, local=local, say=say)
-    click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
-    sys.exit(3 if done.set_aside else 0)
-
-
-@click.command("import")
-@click.argument("run_uri", metavar="RUN")
-@click.option(
-    "--outcomes", type=click.Path(path_type=Path), help="One row a sample: problem, sample, passed or status."
-)
-@click.option("--counts", type=click.Path(path_type=Path), help="One row a problem: problem, n, c.")
-@click.option("--samples", type=click.Path(path_type=Path), help="One row a sample with its text, to be verified.")
-@click.option(
-    "--columns", default="", metavar="NAME=COLUMN,…", help="What the file calls our columns, where it differs."
-)
-@click.option("--model", help="The model that all rows are of, where no column says so.")
-@click.option("--task", help="The task that all rows are of; KIND=PATH if its problems are to be kept too.")
-@click.option(
-    "--baseline", "baselines", multiple=True, metavar="MODEL", help="A model whose single try is to be reached."
-)
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
-def import_(
-    run_uri: str,
-    outcomes: Path | None,
-    counts: Path | None,
-    samples: Path | None,
-    columns: str,
-    model: str | None,
-    task: str | None,
-    baselines: tuple[str, ...],
-    as_json: bool,
-) -> None:
-    """Bring verdicts, counts or samples made elsewhere into a run, from Parquet, CSV or JSONL."""
-    from jobs.imports import import_table
-    from jobs.progress import count_display
-    from jobs.tables import COUNTS, OUTCOMES, SAMPLES, Table, parse_columns
-    from jobs.verify_samples import task_option
-
-    given = [(kind, path) for kind, path in ((OUTCOMES, outcomes), (COUNTS, counts), (SAMPLES, samples)) if path]
-    if len(given) != 1:
-        raise BadInput("import: give one of --outcomes FILE, --counts FILE, --samples FILE")
-    kind, path = given[0]
-    spec = task_option(task) if task and "=" in task else None
-    named = {"model": model, "task": spec.title if spec else task}
-    table = Table(kind, path, parse_columns(columns, kind), {name: value for name, value in named.items() if value})
-    say(f"reading {path}")
-    with count_display("samples imported") as show:
-        done = import_table(run_uri, table, task=spec, baselines=baselines, show=show)
-    click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
-
-
-@click.command()
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
 @scores_option
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: report/ in the run.")
+@click.option(
+    "--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write to. Default: report/ in the run."
+)
 def report(run_uri: str, version: str | None, scores: str | None, out: Path | None) -> None:
-    """Write report.html, report.json, report.md and charts."""
-    # Its matrices are small: BLAS's further threads would only wait for work, and that on a core each.
+    """Write the report of a RUN: HTML, JSON, Markdown, charts.
+
+    Reads what is committed, also of a run that is not complete. Writes report.html, report.json, report.md and every
+    chart as PNG and SVG. Prints coverage with its intervals, best-of-N,
+    crossovers and the place of the page, on standard error. Exit codes: 0 done, 2 no run or nothing to report.
+
+    \b
+    Example: troop report runs/demo --out /tmp/report
+    """
+    # The matrices are small: more BLAS threads would only wait for work, each on a core of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from jobs.reporting import report_run
-    from jobs.runs import open_run
+    from jobs.sweep import open_run
 
     say(report_run(open_run(run_uri, version, scores), out))
 
@@ -178,11 +66,19 @@ def report(run_uri: str, version: str | None, scores: str | None, out: Path | No
 @click.argument("query")
 @verifiers_option
 @scores_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
+@json_option("Print one JSON object per row instead of a table. Default: off.")
 def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_json: bool) -> None:
-    """DuckDB over a run's views samples, verdicts, scores and problems."""
-    from jobs.runs import open_run
+    """Query a RUN with SQL, through DuckDB.
+
+    The views are samples, verdicts, scores and problems. Reads what is committed, in place from a folder, through a
+    temporary copy from S3; writes nothing. Prints a table. docs/results.md lists the columns. Exit codes: 0 done, 2
+    no run or a wrong query.
+
+    \b
+    Example: troop sql runs/demo "SELECT model, avg(passed::INT) FROM verdicts GROUP BY model"
+    """
     from jobs.store.database import run_query
+    from jobs.sweep import open_run
 
     columns, rows = run_query(open_run(run_uri, version, scores), query)
     if as_json:
@@ -196,27 +92,48 @@ def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_js
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
-@click.option("--quarantine", is_flag=True, help="Set damaged files aside: their units are then made again.")
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@click.option(
+    "--quarantine", is_flag=True, help="Move damaged files to quarantine/ in the run; `troop run` then draws their "
+    "units again. Only for a run at rest. Default: off, nothing is written.",
+)  # fmt: skip
+@json_option()
 def check(run_uri: str, quarantine: bool, as_json: bool) -> None:
-    """Read every file of a run and compare it with what was written. Exit code 3: something is damaged."""
-    from jobs.runs import open_run
-    from jobs.store.check import check as check_files
+    """Check every file of a RUN against what was written.
 
-    found = check_files(open_run(run_uri).store, quarantine=quarantine)
+    Reads all samples, verdicts and scores with their checksums. Prints each damaged or missing file. Exit codes: 0 all
+    files are whole, 2 no run, 3 something is damaged, quarantined or not.
+
+    \b
+    Example: troop check runs/demo --quarantine
+    """
+    from jobs.store.check import check_run
+    from jobs.sweep import open_run
+
+    found = check_run(open_run(run_uri).store, quarantine=quarantine)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
     sys.exit(3 if found.damage else 0)
 
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
-@click.option("--grace", default="24h", show_default=True, help="Keep what is younger, as 90s, 30m, 24h or 7d.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@click.option(
+    "--grace", default="24h", show_default=True, help="Keep files younger than this: a number with s, m, h or d. "
+    "Examples: 90s, 30m, 7d",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing. Default: off.")
+@json_option()
 def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
-    """Delete the samples of attempts that lost: of units that another attempt has committed."""
-    from jobs.runs import open_run
+    """Delete samples that lost attempts have left in a RUN.
+
+    An attempt has lost when another attempt has committed its unit. Reads listings and verdict files of RUN; deletes
+    only samples that can never be committed. Prints the deleted files, and how many orphans were kept. Exit codes: 0
+    done, 2 no run.
+
+    \b
+    Example: troop clean runs/demo --grace 7d --dry-run
+    """
     from jobs.store.clean import clean_run, parse_duration
+    from jobs.sweep import open_run
 
     found = clean_run(open_run(run_uri).store, parse_duration(grace), dry_run=dry_run)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
@@ -224,20 +141,23 @@ def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@json_option()
 def compact(run_uri: str, as_json: bool) -> None:
-    """Make one file of each full shard's many. `troop run` does so itself; this finishes what was killed."""
-    from jobs.runs import open_run
+    """Merge the files of each full shard (256 units) of a RUN into one.
+
+    `troop run` does the same as it goes; this command finishes what a killed run left. Reads a shard's files, writes
+    one for all, then deletes the single ones. Prints the shards compacted. Exit codes: 0 done, 2 no run, or a shard
+    could not be compacted.
+
+    \b
+    Example: troop compact runs/demo
+    """
     from jobs.store.compact import compact_run
+    from jobs.sweep import open_run
 
     done = compact_run(open_run(run_uri).store)
     click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
     sys.exit(2 if done.failed else 0)
 
 
-def _unescaped(text: str) -> str:
-    r"""A shell can hardly write a line break: ``\n`` stands for it, ``\t`` for a tab."""
-    return text.replace(r"\n", "\n").replace(r"\t", "\t")
-
-
-COMMANDS = (status, verify, score, import_, report, sql, check, clean, compact)
+COMMANDS = (status, report, sql, check, clean, compact)

@@ -1,4 +1,4 @@
-"""The commands on a sweep: what would run, what runs, and whether machine and verifiers are fit for it."""
+"""The commands on a sweep, and the check of this machine: demo, plan, run, submit, audit, doctor."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobs.cli.options import cluster_options, if_incomplete_option, say, sweep_command
+from jobs.cli.options import cluster_options, if_incomplete_option, json_option, say, set_option, sweep_argument
 from sampling.errors import BadInput
 from sampling.words import many
 
@@ -14,15 +14,23 @@ if TYPE_CHECKING:
     from jobs.run import Outcome
     from jobs.sweep import Sweep
 
-LISTED = 10  # units that were set aside, in so many words
+LISTED = 10  # lines about units set aside that a run prints at most
 
 
 @click.command()
 @cluster_options
-@click.option("--set", "assignments", multiple=True, metavar="A.B=C", help="Set a key of the demo's sweep.")
+@set_option
 def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None:
-    """The whole chain on this machine in about two minutes, ending with a report."""
-    from jobs.demo import demo_sweep
+    """Run the demo, which ends with a report, in two minutes.
+
+    Reads examples/demo of this checkout: two small models and held-out problems. Writes the run to runs/demo in the
+    current folder and its page to runs/demo/report/report.html. Prints coverage and crossovers on standard error.
+    Exit codes: 0 done, 2 not in a checkout, 3 units were set aside.
+
+    \b
+    Example: troop demo
+    """
+    from jobs.sweep import demo_sweep
 
     sweep = demo_sweep(assignments)
     outcome = _run(sweep, address, local)
@@ -32,16 +40,25 @@ def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None
 
 
 @click.command()
-@sweep_command
+@sweep_argument
 @cluster_options
 @click.option(
-    "--calibrate", is_flag=True, help="Draw a few of the samples, keep them, and predict what the rest takes."
-)
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+    "--calibrate", is_flag=True, help="Draw a few of the samples, keep them, and predict from them hours, dollars, "
+    "bytes and verifier cores of the rest. Default: off, nothing is drawn.",
+)  # fmt: skip
+@json_option()
 def plan(
     sweep_file: Path, assignments: tuple[str, ...], address: str | None, local: bool, calibrate: bool, as_json: bool
 ) -> None:
-    """Dry run: what would be sampled, the first prompt of each task, what it takes. Writes nothing but to calibrate."""
+    """Show what a run would do, without running it.
+
+    Reads the sweep, its models and problems, and the run if there is one. Writes nothing; with --calibrate, commits a
+    few samples and the prediction to the run. Prints samples and units to do, settings, an upper bound of tokens and
+    bytes, and the first prompt of each task. Exit codes: 0 done, 2 the sweep cannot run, 3 calibration drew no sample.
+
+    \b
+    Example: troop plan sweep.yaml --set k=1000
+    """
     from jobs.describe import calibrate as calibrate_sweep
     from jobs.describe import describe_plan
     from jobs.sweep import load_sweep
@@ -52,14 +69,18 @@ def plan(
 
 
 @click.command()
-@sweep_command
+@sweep_argument
 @cluster_options
-@click.option("--report/--no-report", default=True, help="Write the report when done.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write the report when the run ends.")
 @if_incomplete_option
-@click.option("--no-audit", is_flag=True, help="Start engines without trying gold solutions; as verify.audit=0.")
 @click.option(
-    "--allow-weak-store", is_flag=True, help="Accept a store without create-only writes; run only one writer."
-)
+    "--no-audit", is_flag=True, help="Start engines without trying gold solutions, as --set verify.audit=0. "
+    "Default: 8 of each task must pass.",
+)  # fmt: skip
+@click.option(
+    "--allow-weak-store", is_flag=True, help="Accept a store that ignores create-only writes, as --set "
+    "store_options.allow_weak_store=true. Only one run may then write at a time. Default: such a store is refused.",
+)  # fmt: skip
 def run(
     sweep_file: Path,
     assignments: tuple[str, ...],
@@ -70,7 +91,16 @@ def run(
     no_audit: bool,
     allow_weak_store: bool,
 ) -> None:
-    """Run a sweep, or continue it: what is committed is never sampled again."""
+    """Run a sweep, or continue it.
+
+    Reads the sweep and what its run holds; committed samples are never drawn again. Writes samples and verdicts to
+    STORE/NAME of the sweep, unit by unit, then the report. Prints progress on standard error: a live table in a
+    terminal, lines in a log. Exit codes: 0 done or stopped by a limit of the sweep, 2 the sweep cannot run, 3 units
+    were set aside. The same command continues.
+
+    \b
+    Example: troop run sweep.yaml --address auto
+    """
     from jobs.run import is_complete
     from jobs.sweep import load_sweep
 
@@ -87,19 +117,35 @@ def run(
 
 
 @click.command()
-@sweep_command
-@click.option("--address", required=True, help="The cluster's dashboard, as http://127.0.0.1:8265.")
-@click.option("--wait/--no-wait", default=True, help="Follow the job's log and end with its exit code.")
+@sweep_argument
+@click.option(
+    "--address", required=True, metavar="URL",
+    help="Address of the cluster's dashboard. Example: --address http://127.0.0.1:8265",
+)  # fmt: skip
+@click.option(
+    "--wait/--no-wait", default=True, show_default=True,
+    help="Print the job's log and exit with its code, or exit with 0 once it is submitted.",
+)  # fmt: skip
 @if_incomplete_option
 def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: bool, if_incomplete: bool) -> None:
-    """Run a sweep on a cluster through Ray Jobs, with this folder as its working directory."""
+    """Run a sweep on a cluster as a Ray job.
+
+    Sends the current folder to the cluster and runs `troop run SWEEP` there, so the sweep and its problems must lie in
+    this folder; `store` must be an s3:// prefix or an absolute path. With --if-incomplete, submits nothing while
+    another job works on the run. Prints the job's log. Exit codes: the job's own, or 2 if it cannot be submitted.
+
+    \b
+    Example: troop submit sweep.yaml --address http://127.0.0.1:8265 --no-wait
+    """
     from cluster.submit import submit_job
     from jobs.run import known_complete
     from jobs.sweep import load_sweep
 
-    sweep = load_sweep(sweep_file, assignments)  # a mistake is told here, not in a log on the cluster
+    sweep = load_sweep(sweep_file, assignments)  # reports a mistake here, not in a log on the cluster
     if "://" not in sweep.store and not Path(sweep.store).is_absolute():
-        raise BadInput(f"submit: store {sweep.store!r} would be lost with the job's folder; give s3://… or a full path")
+        raise BadInput(
+            f"submit: store {sweep.store!r} would be lost with the job's folder; give s3://… or an absolute path"
+        )
     if if_incomplete and known_complete(sweep):
         say(f"{sweep.run_uri}: complete; nothing submitted")
         return
@@ -109,14 +155,16 @@ def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: b
 
 
 @click.command()
-@sweep_command
+@sweep_argument
 @cluster_options
-@click.option("--problems", type=click.IntRange(min=1), default=32, show_default=True, help="At most, of each task.")
-@click.option("--all", "every", is_flag=True, help="All problems that have a gold solution.")
 @click.option(
-    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Verdicts of each completion."
+    "--problems", type=click.IntRange(min=1), default=32, show_default=True, help="Most problems tried of each task."
 )
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@click.option("--all", "every", is_flag=True, help="Try all problems that have a gold solution. Default: --problems.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Verdicts on each completion."
+)
+@json_option()
 def audit(
     sweep_file: Path,
     assignments: tuple[str, ...],
@@ -127,9 +175,14 @@ def audit(
     repeats: int,
     as_json: bool,
 ) -> None:
-    """Prove the verifiers, on every node of a cluster or here: gold passes, mutants fail, limits hold, repeats agree.
+    """Test the verifiers of a sweep on every node.
 
-    Needs no engine and no GPU. Ends with 2 where anything is not as it has to be.
+    Gold solutions must pass, mutants fail, limits hold and repeats agree. Reads the sweep and its problems; needs no
+    engine and no GPU, and writes nothing. Prints what was tried on each node and every verdict that differs from the
+    expected one. Exit codes: 0 all as expected, 2 a finding or bad input.
+
+    \b
+    Example: troop audit sweep.yaml --local --all
     """
     from jobs.audit import audit_sweep
     from jobs.progress import count_display
@@ -143,9 +196,16 @@ def audit(
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For a script.")
+@json_option()
 def doctor(as_json: bool) -> None:
-    """What this machine can do: engines, sandbox tier, Ray, store."""
+    """Show what this machine can do, and what is missing.
+
+    Looks at GPUs, engines, sandbox tiers, Lean, containers, Ray and the store. Starts no engine and no Ray, and
+    writes nothing. Prints one line per part: `ok` or `--`, and what was found or is missing. Exit codes: 0 always.
+
+    \b
+    Example: troop doctor
+    """
     from jobs.doctor import examine
 
     found = examine()
@@ -161,9 +221,9 @@ def _run(sweep: "Sweep", address: str | None, local: bool) -> "Outcome":
 def _report_sweep(sweep: "Sweep") -> None:
     from jobs.reporting import report_run
     from jobs.store.open import open_store
-    from jobs.store.stored_run import stored_run
+    from jobs.store.stored_run import read_run
 
-    say(report_run(stored_run(open_store(sweep.run_uri, sweep.store_options)), None))
+    say(report_run(read_run(open_store(sweep.run_uri, sweep.store_options)), None))
 
 
 def _list_set_aside(outcome: "Outcome") -> None:

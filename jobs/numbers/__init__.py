@@ -1,1 +1,1 @@
-"""Estimators: coverage, intervals, fits, crossovers, costs, selection. Pure NumPy, no I/O."""
+"""Estimators: coverage, intervals, fits, crossovers, costs, selection, predictions. Pure functions, no I/O."""

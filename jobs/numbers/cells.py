@@ -1,4 +1,4 @@
-"""What the numbers are made of: per-problem counts of one model on one task, read by the estimators."""
+"""The input of every estimator: per-problem counts of one model on one task, and what the model's samples cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,103 +7,117 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
-OWN_SCORES = "verdicts"  # as a version of scores: those that the verdicts carry
+OWN_SCORES = "verdicts"  # the version of scores that the verdicts themselves carry
 
 
 @dataclass(frozen=True)
 class AnswerCounts:
-    """One problem's distinct extracted answers: how often each was given, and whether it is right (both shape (A,))."""
+    """The distinct answers that were extracted from one problem's samples, arrays of shape (A,)."""
 
     count: Counts
+    """Samples that gave this answer."""
     right: NDArray[np.bool_]
+    """True where the answer is right."""
 
 
 @dataclass(frozen=True)
 class ScoredSamples:
-    """One problem's scored samples, equal ones counted together; all of shape (S,).
-
-    ``answer`` numbers the problem's distinct answers, -1 where there is none; of ``count`` samples ``right`` passed.
-    """
+    """The scored samples of one problem, one entry per distinct (score, answer), arrays of shape (S,)."""
 
     score: NDArray[np.float64]
     answer: Counts
+    """Number of the answer among the problem's distinct answers; -1 for no answer."""
     count: Counts
+    """Samples with this score and answer."""
     right: Counts
+    """Samples among them that passed."""
 
     def with_answer(self) -> "ScoredSamples":
+        """Returns the entries that have an answer."""
         kept = self.answer >= 0
         return ScoredSamples(self.score[kept], self.answer[kept], self.count[kept], self.right[kept])
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Ordered pairs of samples of one problem, all and those with the same text: near each other, and farther apart.
-
-    Equal pairs are those of the texts whose hashes are ``kept``, a share of all texts.
-    """
+    """Ordered pairs of samples of one problem, summed over problems: near ones (one engine drew both) and far ones."""
 
     near_equal: int
+    """Near pairs with the same text, among texts whose hash is kept."""
     near_pairs: int
     far_equal: int
+    """Far pairs with the same text, among texts whose hash is kept."""
     far_pairs: int
     kept: float = 1.0
+    """Share of texts whose hash is kept."""
 
     @property
     def near(self) -> float:
-        """The chance that two samples near each other have the same text."""
+        """The chance that two near samples have the same text."""
         return self.near_equal / self.near_pairs / self.kept if self.near_pairs else 0.0
 
     @property
     def far(self) -> float:
+        """The chance that two far samples have the same text."""
         return self.far_equal / self.far_pairs / self.kept if self.far_pairs else 0.0
 
 
 @dataclass(frozen=True)
 class CellCounts:
-    """One (model, task) of a run. All arrays have shape (P,), one entry per problem, in problem_idx order.
-
-    ``n`` counts decided verdicts, ``c`` passes among them, ``faults`` verdicts our side failed to give (in neither),
-    ``timeouts`` the decided ones that ran out of time. ``tokens`` and ``prompt_tokens`` are totals (a prompt is counted
-    once per problem; in ``billed_prompt_tokens`` once per request), ``engine_s`` seconds of one engine,
-    ``judge_usd`` the dollars of a judge that is paid.
-    ``duplicate_rate`` is the share of samples whose text equals an earlier sample of the same problem. ``answers`` is
-    empty, or holds one entry per problem. ``version`` names the verifiers, ``scores`` what ``scored`` comes from.
-    ``copies`` is None where no texts can be compared.
-    """
+    """Counts of one (model, task) of a run. All arrays have shape (P,): one entry per problem, in problem_idx order."""
 
     model: str
     task: str
     problem_ids: tuple[str, ...]
     n: Counts
+    """Decided verdicts: every status but fault."""
     c: Counts
+    """Passes among the decided verdicts."""
     faults: Counts
+    """Verdicts that Troop failed to give; counted neither in n nor in c."""
     timeouts: Counts
+    """Decided verdicts with status timeout."""
     status_counts: Mapping[str, int]
     tokens: int = 0
+    """Completion tokens of all samples; 0 where unknown (imported counts)."""
     prompt_tokens: int = 0
+    """Prompt tokens, each problem's prompt counted once."""
     engine_s: float = 0.0
+    """Seconds of one engine, summed over all samples."""
     judge_usd: float = 0.0
+    """Dollars that a paid judge cost."""
     billed_prompt_tokens: int = 0
+    """Prompt tokens that a service billed, once per request; 0 for engines of our own."""
     duplicate_rate: float | None = None
+    """Share of samples whose text equals an earlier sample of the same problem."""
     answers: tuple[AnswerCounts, ...] = ()
+    """One entry per problem, or empty where the verifier extracts no answers."""
     tiers: Mapping[str, int] = field(default_factory=dict)
+    """Verdicts by sandbox tier."""
     version: str = ""
+    """Version of the verifiers."""
     scored: tuple[ScoredSamples, ...] = ()
+    """One entry per problem, or empty where samples have no scores."""
     scores: str = ""
+    """Version of the scores in ``scored``."""
     unscorable: str = ""
+    """What the scores lack, as a sentence without its full stop; empty where they lack nothing."""
     copies: Copies | None = None
+    """Pairs with the same text; None where no texts can be compared."""
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model's samples cost: shape for FLOPs (None where unknown), prices in dollars (None where not given)."""
+    """A model's shape and its prices in dollars, from which costs follow; None where unknown."""
 
     name: str
     parameters: int | None = None
     layers: int | None = None
     hidden: int | None = None
     gpus: float = 0.0
+    """GPUs of one engine; 0 on a CPU or at a service."""
     usd_per_engine_hour: float | None = None
     usd_per_million_prompt_tokens: float | None = None
     usd_per_million_tokens: float | None = None
     baseline: bool = False
+    """True for a model whose single try the others are compared with."""

@@ -1,8 +1,8 @@
-"""What samples cost: tokens, floating-point operations, GPU hours and dollars, each None where it is not known.
+"""Cost of samples in tokens, floating-point operations, GPU hours and dollars; each is None where it is not known.
 
-A cost has two parts, since k samples of a problem share one prompt: what the prompt costs once, and what each further
-sample costs. A service bills a prompt with every request, so its dollars are the samples' own, by the tokens that it
-counted. Both are means over what was really drawn: a cost at any k comes from measured lengths and throughput.
+The k samples of a problem share one prompt, so a cost has two parts: what the prompt costs once, and what each sample
+costs. A service bills the prompt with every request; there the prompt's dollars belong to the sample. Both parts are
+means over the samples that were drawn, so a cost at any k comes from measured lengths and throughput.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Spend:
-    """An amount of everything that is paid for; None where it is not known."""
+    """Amounts of the four things that are paid for; None where an amount is not known."""
 
     tokens: float | None = None
     flops: float | None = None
@@ -26,24 +26,24 @@ class Spend:
 
 @dataclass(frozen=True)
 class Rates:
-    """What one problem's prompt costs once, and what each sample of it costs."""
+    """Mean cost of one problem's prompt, paid once, and mean cost of one sample."""
 
     prompt: Spend
     sample: Spend
 
     def at(self, k: float) -> Spend:
-        """The mean cost of k samples of one problem."""
+        """Returns the mean cost of k samples of one problem."""
         return _combined(self, 1, k)
 
     def total(self, problems: int, samples: int) -> Spend:
-        """The cost of a whole cell."""
+        """Returns the cost of a whole cell."""
         return _combined(self, problems, samples)
 
 
 def rates(cell: CellCounts, facts: ModelFacts) -> Rates:
-    """Mean costs a problem and a sample. All of the engine's time is charged to the samples, which share it."""
+    """Returns the mean cost per prompt and per sample. The engine's time is charged to the samples, in equal parts."""
     problems, samples = len(cell.problem_ids), samples_drawn(cell)
-    if not problems or not samples or not cell.tokens:  # imported counts carry no tokens: nothing is known
+    if not problems or not samples or not cell.tokens:  # imported counts carry no tokens: no cost is known
         return Rates(Spend(), Spend())
     prompt, tokens, seconds = cell.prompt_tokens / problems, cell.tokens / samples, cell.engine_s / samples
     billed = cell.billed_prompt_tokens / samples
@@ -55,26 +55,26 @@ def rates(cell: CellCounts, facts: ModelFacts) -> Rates:
 
 
 def samples_drawn(cell: CellCounts) -> int:
-    """Samples that were paid for: those decided and those our side failed to judge."""
+    """Counts the samples that were paid for: with a decided verdict, or with a fault."""
     return int(cell.n.sum() + cell.faults.sum())
 
 
 def prompt_flops(facts: ModelFacts, tokens: float) -> float | None:
-    """Operations to read a prompt, once for all of its samples."""
+    """Returns the operations to read a prompt, once for all of its samples."""
     return _flops(facts, tokens, before=0.0)
 
 
 def sample_flops(facts: ModelFacts, prompt_tokens: float, tokens: float) -> float | None:
-    """Operations to write one sample behind a prompt."""
+    """Returns the operations to generate one sample after its prompt."""
     return _flops(facts, tokens, before=prompt_tokens)
 
 
 def _flops(facts: ModelFacts, tokens: float, before: float) -> float | None:
-    """The sum over tokens of 2 (N + 2 L d t), t the context so far (arXiv 2407.21787, section 2.3).
+    """Sums 2 (N + 2 L d t) over tokens, with t the context so far (arXiv 2407.21787, section 2.3).
 
-    2N is a multiply and an add for each parameter (Kaplan et al. 2020, arXiv 2001.08361, section 2.1); the second
-    term is attention over t tokens, left out where the model's shape is unknown. Lengths are means, and attention is
-    convex in them: the true sum is never less than this.
+    2N is one multiplication and one addition per parameter (Kaplan et al. 2020, arXiv 2001.08361, section 2.1). The
+    second term is attention over t tokens; it is left out where the model's shape is unknown. Lengths are means and
+    attention is convex in them, so the true sum is never smaller.
     """
     if facts.parameters is None:
         return None
@@ -92,7 +92,7 @@ def _prompt_usd(facts: ModelFacts, tokens: float) -> float:
 
 
 def _sample_usd(facts: ModelFacts, billed: float, tokens: float, seconds: float) -> float | None:
-    """Dollars by the hour, by the token, or both; None without a price, or with hours that nobody measured."""
+    """Returns dollars by time, by tokens, or both; None without a price, or with a price per hour but no time."""
     by_hour, by_token = facts.usd_per_engine_hour, facts.usd_per_million_tokens
     if (by_hour is None and by_token is None) or (by_hour is not None and not seconds):
         return None
@@ -101,7 +101,7 @@ def _sample_usd(facts: ModelFacts, billed: float, tokens: float, seconds: float)
 
 
 def _with_judge(usd: float | None, judge_usd: float) -> float | None:
-    """A judge's dollars are known even where those of an engine are not."""
+    """Adds the judge's dollars, which are known even where the engine's are not."""
     return (usd or 0.0) + judge_usd if judge_usd else usd
 
 
@@ -119,7 +119,7 @@ def _combined(parts: Rates, prompts: float, samples: float) -> Spend:
 
 
 def check_prices(facts: ModelFacts) -> None:
-    """Refuses negative prices and sizes; raises BadInput."""
+    """Raises BadInput for a negative price or size."""
     for name in ("parameters", "layers", "hidden", "gpus", "usd_per_engine_hour", "usd_per_million_prompt_tokens",
                  "usd_per_million_tokens"):  # fmt: skip
         value = getattr(facts, name)

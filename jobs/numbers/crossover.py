@@ -1,8 +1,8 @@
-"""Where a small model's many samples reach what a large one gets in a single try.
+"""The crossover: how many samples of a small model reach what a large one gets in a single try.
 
-The crossover is the smallest k at which coverage(k) of the model is at least pass@1 of the baseline, over the problems
-that both have met (the comparison of Brown et al. 2024, arXiv 2407.21787, section 2). Beyond the samples that were
-drawn nothing is extrapolated: the crossover is then censored at n.
+It is the smallest k at which the model's coverage(k) is at least the baseline's pass@1, over the problems that both
+have decided samples of (the comparison of Brown et al. 2024, arXiv 2407.21787, section 2). Nothing is extrapolated: a
+crossover beyond the samples that were drawn is censored at n.
 """
 
 from dataclasses import dataclass
@@ -32,19 +32,20 @@ _TOLERANCE = 1e-12
 
 @dataclass(frozen=True)
 class Crossover:
-    """``k``, ``low`` and ``high`` are None where they lie beyond ``n``, the samples there are (censored).
-
-    ``target`` is the baseline's single try, ``reached`` the model's coverage at k (at n where censored), and
-    ``one_try`` the paired difference of both models' single tries, all over ``problems`` common problems.
-    """
+    """The crossover of one model against one baseline, over their common problems."""
 
     k: int | None
+    """None where it lies beyond n (censored); so for both bounds."""
     low: int | None
     high: int | None
     n: int
+    """Samples per problem: the fewest of any common problem."""
     target: Interval
+    """The baseline's single try."""
     reached: float
+    """The model's coverage at k, or at n where k is censored."""
     one_try: Interval
+    """The model's single try minus the baseline's, paired by problem."""
     problems: int
 
     @property
@@ -54,7 +55,7 @@ class Crossover:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Counts of both models on their common problems."""
+    """Both models on their common problems, arrays of shape (P,): the model's n and c, the baseline's pass rate."""
 
     n: Ints
     c: Ints
@@ -62,14 +63,17 @@ class _Pair:
 
 
 def common_problems(model: CellCounts, baseline: CellCounts) -> tuple[Ints, Ints]:
-    """Where the problems that both have decided samples of are, in the one and in the other."""
+    """Returns the indices of the problems that both have decided samples of: in the model, and in the baseline."""
     there = {name: i for i, name in enumerate(baseline.problem_ids) if baseline.n[i] > 0}
     here = [i for i, name in enumerate(model.problem_ids) if name in there and model.n[i] > 0]
     return np.array(here, dtype=np.int64), np.array([there[model.problem_ids[i]] for i in here], dtype=np.int64)
 
 
 def find_crossover(model: CellCounts, baseline: CellCounts, resamples: int = RESAMPLES, seed: int = 0) -> Crossover:
-    """The crossover with a bootstrap interval over problems, model and baseline resampled together."""
+    """Finds the crossover with a bootstrap interval over problems; model and baseline are resampled together.
+
+    Raises BadInput where they have no problem in common.
+    """
     here, there = common_problems(model, baseline)
     if not len(here):
         raise BadInput(f"{model.model} and {baseline.model} have no problem of {model.task} in common")
@@ -86,7 +90,7 @@ def find_crossover(model: CellCounts, baseline: CellCounts, resamples: int = RES
 
 
 def smallest_k(n: Ints, c: Ints, target: float) -> int | None:
-    """The smallest k with coverage(k) >= target, by bisection (coverage never falls as k grows); None if none is."""
+    """Returns the smallest k with coverage(k) >= target, or None. Bisection: coverage never falls as k grows."""
     reached, beyond = 0, int(n.min())
     if coverage(n, c, [beyond])[0] < target - _TOLERANCE:
         return None
@@ -100,7 +104,7 @@ def smallest_k(n: Ints, c: Ints, target: float) -> int | None:
 
 
 def search_grid(largest: int) -> Ints:
-    """Every k up to 256, then in steps of one per cent: what an interval's ends are read from."""
+    """Returns the k at which the interval's ends are searched: each up to 256, then steps of one per cent."""
     dense = np.arange(1, min(largest, _EVERY_K_UP_TO) + 1)
     steps = int(np.log(max(largest / _EVERY_K_UP_TO, 1)) / _STEP) + 2
     sparse = np.geomspace(min(largest, _EVERY_K_UP_TO), largest, steps).round().astype(np.int64)
@@ -108,7 +112,7 @@ def search_grid(largest: int) -> Ints:
 
 
 def _bounds(pair: _Pair, weights: Floats, level: float = LEVEL) -> tuple[int | None, int | None]:
-    """The percentile interval of the crossover; a resample that never crosses counts as beyond every k."""
+    """Returns the percentile interval of the crossover; a resample without a crossover counts as beyond every k."""
     grid = search_grid(int(pair.n.min()))
     curves = bootstrap(pass_at_k(pair.n, pair.c, grid), weights)
     reached = curves >= (weights @ pair.single)[:, None] - _TOLERANCE

@@ -1,8 +1,8 @@
-"""Coverage and its uncertainty, from nothing but per-problem counts.
+"""Coverage and its uncertainty, from per-problem counts alone.
 
-All functions are pure, over arrays of shape (P,), one entry per problem: ``n`` samples of which ``c`` passed.
-Intervals resample *problems*, since problems are what a benchmark drew from the world; two models that met the same
-problems are resampled together, which is what makes a small difference between them visible.
+Arrays have shape (P,), one entry per problem: ``n`` samples, of which ``c`` passed. (P, K) adds one column per k, (R,
+…) one row per bootstrap resample. Intervals resample *problems*, because a benchmark is a sample of problems. Two
+models with the same problems are resampled together, which makes a small difference between them visible.
 """
 
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ class Interval:
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, ks: ArrayLike) -> Floats:
-    """The chance that k of a problem's n samples, drawn without replacement, hold a passing one; shape (P, K).
+    """Returns the chance that k of a problem's n samples, drawn without replacement, hold a pass; shape (P, K).
 
     The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. 2021 (arXiv 2107.03374, eq. 1), by log-gamma so that
-    no binomial overflows (the error is about 1e-11 at n=10,000). Exactly 1 where fewer than k samples failed, exactly
-    0 where none passed. The n of problems may differ; any k beyond the smallest of them is refused, because nothing
-    unbiased exists there.
+    no binomial overflows (the error is about 1e-11 at n=10,000). It is exactly 1 where fewer than k samples failed and
+    exactly 0 where none passed. The problems' n may differ. Raises BadInput for a k beyond the smallest n, where no
+    unbiased estimator exists.
     """
     samples, passed, draws = _counts(n, c), _counts(c, c), _whole(ks)
     _check(samples, passed, draws)
@@ -51,34 +51,34 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, ks: ArrayLike) -> Floats:
 
 
 def coverage(n: ArrayLike, c: ArrayLike, ks: ArrayLike) -> Floats:
-    """The mean of ``pass_at_k`` over problems, shape (K,)."""
+    """Returns the mean of ``pass_at_k`` over problems, shape (K,)."""
     return _mean_over_problems(pass_at_k(n, c, ks))
 
 
 def k_grid(largest: int, series: Sequence[float] = RENARD) -> Ints:
-    """Round whole numbers from 1 to ``largest``, about evenly spaced in the logarithm; both ends are among them."""
+    """Returns round whole numbers from 1 to ``largest``, both included, about evenly spaced in the logarithm."""
     decades = range(len(str(max(largest, 1))))
     spaced = {int(step * 10**decade) for decade in decades for step in series}
     return np.array(sorted(k for k in spaced | {largest} if 1 <= k <= largest), dtype=np.int64)
 
 
 def resample_weights(problems: int, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
-    """How often each problem occurs in each bootstrap resample, divided by the number of problems; shape (R, P).
+    """Draws how often each problem occurs in each bootstrap resample, divided by P; shape (R, P).
 
-    The bootstrap of Efron 1979 as a matrix: a resample's mean is its row times the values, so that a whole curve is
-    one matrix product. Equal arguments give equal weights: that is what pairs two models.
+    The bootstrap of Efron 1979 as a matrix: a resample's mean is its row times the values, so a whole curve is one
+    matrix product. Equal arguments give equal weights, which pairs two models.
     """
     drawn = np.random.default_rng(seed).multinomial(problems, np.full(problems, 1 / problems), size=resamples)
     return drawn / problems
 
 
 def bootstrap(values: Floats, weights: Floats) -> Floats:
-    """The mean of ``values`` (P, K) over problems in every resample, shape (R, K)."""
+    """Returns the mean of ``values`` (P, K) over the problems of every resample, shape (R, K)."""
     return weights @ values
 
 
 def percentile_bounds(draws: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
-    """The percentile interval (Efron 1981) of ``draws`` (R, K) along the resamples: (low, high), each of shape (K,)."""
+    """Returns the percentile interval (Efron 1981) of ``draws`` (R, K) over resamples: (low, high), shape (K,) each."""
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     return low, high
@@ -86,7 +86,7 @@ def percentile_bounds(draws: Floats, level: float = LEVEL) -> tuple[Floats, Floa
 
 @dataclass(frozen=True)
 class Curve:
-    """A quantity as a function of k, with its interval; all of shape (K,)."""
+    """A quantity as a function of k, with its interval; arrays of shape (K,)."""
 
     ks: Ints
     value: Floats
@@ -94,15 +94,15 @@ class Curve:
     high: Floats
 
     def at(self, k: int) -> Interval:
-        """The interval at a k that is on the curve."""
-        place = int(np.searchsorted(self.ks, k))
-        if place == len(self.ks) or self.ks[place] != k:
+        """Returns the interval at ``k``; raises BadInput where the curve does not have that k."""
+        index = int(np.searchsorted(self.ks, k))
+        if index == len(self.ks) or self.ks[index] != k:
             raise BadInput(f"k={k} is not on this curve; it has {self.ks.tolist()}")
-        return Interval(float(self.value[place]), float(self.low[place]), float(self.high[place]))
+        return Interval(float(self.value[index]), float(self.low[index]), float(self.high[index]))
 
 
 def curve_over_problems(ks: Ints, values: Floats, resamples: int = RESAMPLES, seed: int = 0) -> Curve:
-    """The mean over problems of any per-problem ``values`` (P, K), with its bootstrap interval."""
+    """Returns the mean over problems of any per-problem ``values`` (P, K), with its bootstrap interval."""
     low, high = percentile_bounds(bootstrap(values, resample_weights(len(values), resamples, seed)))
     return Curve(ks=ks, value=_mean_over_problems(values), low=low, high=high)
 
@@ -110,27 +110,27 @@ def curve_over_problems(ks: Ints, values: Floats, resamples: int = RESAMPLES, se
 def coverage_curve(
     n: ArrayLike, c: ArrayLike, ks: ArrayLike | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> Curve:
-    """Coverage with its interval over ``ks``, or over a log-spaced grid up to the smallest n."""
+    """Returns coverage with its interval at ``ks``; default: a log-spaced grid up to the smallest n."""
     grid = k_grid(int(_counts(n, c).min())) if ks is None else _whole(ks)
     return curve_over_problems(grid, pass_at_k(n, c, grid), resamples, seed)
 
 
 def paired_difference(first: Floats, second: Floats, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """mean(first) - mean(second) over the same problems, (P,) each, resampled together.
+    """Returns mean(first) - mean(second) over the same problems, shape (P,) each, resampled together.
 
     The paired bootstrap (Efron & Tibshirani 1993, chapter 8; Koehn 2004, W04-3250, for two systems on one test set).
     """
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise BadInput(f"a paired difference needs two values a problem, got shapes {first.shape} and {second.shape}")
+        raise BadInput(f"a paired difference needs two values per problem, got shapes {first.shape} and {second.shape}")
     curve = curve_over_problems(np.ones(1, dtype=np.int64), (first - second)[:, None], resamples, seed)
     return curve.at(1)
 
 
 def coverage_bounds(n: ArrayLike, c: ArrayLike, faults: ArrayLike, timeouts: ArrayLike, ks: ArrayLike) -> Curve:
-    """Where coverage can lie if nothing is assumed of the samples that were not judged to the end.
+    """Returns the bounds of coverage when nothing is assumed about faults and timeouts.
 
     The bounds of Manski 1989: at worst every fault hides a failure, at best every fault and every timeout hides a
-    pass. ``value`` is the estimate from decided samples, which a k beyond their number does not have (NaN).
+    pass. ``value`` is the estimate from decided samples; NaN at a k beyond their number.
     """
     decided, passed, missing, late = _counts(n, c), _counts(c, c), _counts(faults, c), _counts(timeouts, c)
     draws = _whole(ks)
@@ -145,17 +145,18 @@ def coverage_bounds(n: ArrayLike, c: ArrayLike, faults: ArrayLike, timeouts: Arr
 
 
 def highest_after_none(problems: int, level: float = LEVEL) -> float:
-    """The upper end of the exact binomial interval (Clopper & Pearson 1934) after no success in ``problems``.
+    """Returns the upper end of the exact binomial interval (Clopper & Pearson 1934) after no success in ``problems``.
 
-    A bootstrap of nothing but zeros is a point at zero, which claims far too much.
+    A bootstrap of zeros alone gives the interval [0, 0], which claims far too much.
     """
     return float(1 - ((1 - level) / 2) ** (1 / problems))
 
 
 def stopped_at(n: ArrayLike, c: ArrayLike) -> int | None:
-    """The number of successes at which sampling seems to have been stopped, or None.
+    """Returns the number of successes at which sampling seems to have stopped, or None.
 
-    Its mark: all problems with fewer samples than the most have equally many passes, and no problem has more.
+    Evidence for a stop: all problems that have fewer samples than the most have equally many passes, and no problem
+    has more.
     """
     samples, passed = _counts(n, c), _counts(c, c)
     short = samples < samples.max(initial=0)
@@ -166,10 +167,11 @@ def stopped_at(n: ArrayLike, c: ArrayLike) -> int | None:
 
 
 def first_try_when_stopped(n: ArrayLike, c: ArrayLike, successes: int) -> Floats:
-    """The unbiased estimate of each problem's pass@1 where sampling ended at that many successes; shape (P,).
+    """Returns the unbiased pass@1 of each problem whose sampling stopped at that many successes; shape (P,).
 
     (successes - 1) / (n - 1) where they were reached, c / n where the samples ran out before (Girshick, Mosteller &
-    Savage 1946). c / n is too large everywhere else: after one success its mean is p log(1/p) / (1 - p), not p.
+    Savage 1946). The usual c / n is too large: when sampling stops at one success, its mean is p log(1/p) / (1 - p),
+    not p.
     """
     samples, passed = _counts(n, c), _counts(c, c)
     reached = np.where(samples > 1, (successes - 1) / np.maximum(samples - 1, 1), 1.0)
@@ -183,7 +185,7 @@ def _mean_over_problems(values: Floats) -> Floats:
 
 
 def _counts(values: ArrayLike, like: ArrayLike) -> Ints:
-    """Whole numbers of shape (P,); a single number stands for every problem."""
+    """Returns whole numbers of shape (P,); a single number stands for every problem."""
     shape = np.broadcast_shapes(np.shape(values), np.shape(like), (1,))
     return np.broadcast_to(_whole(values), shape)
 
@@ -199,7 +201,7 @@ def _check(n: Ints, c: Ints, ks: Ints) -> None:
     if not len(n):
         raise BadInput("no problems: pass@k needs at least one")
     if n.shape != c.shape:
-        raise BadInput(f"{len(n)} sample counts but {len(c)} pass counts; one of each a problem is needed")
+        raise BadInput(f"{len(n)} sample counts but {len(c)} pass counts; each problem needs one of each")
     wrong = np.flatnonzero((c < 0) | (c > n))
     if len(wrong):
         raise BadInput(f"problem {wrong[0]}: c={c[wrong[0]]} of n={n[wrong[0]]} passed; 0 <= c <= n is needed")
@@ -207,7 +209,7 @@ def _check(n: Ints, c: Ints, ks: Ints) -> None:
 
 
 def require_ks(ks: Ints | Sequence[int], largest: int) -> None:
-    """Refuses any k that is not between 1 and ``largest``; raises BadInput."""
+    """Raises BadInput for a k that is not between 1 and ``largest``."""
     outside = [int(k) for k in ks if not 1 <= k <= largest]
     if outside:
         raise BadInput(f"k={outside[0]}: pass@k is defined for 1 <= k <= {largest}, the fewest samples of a problem")

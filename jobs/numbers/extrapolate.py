@@ -1,8 +1,8 @@
-"""Beyond the samples that were drawn: what the fitted curves say of ten times as many, and how far to believe them.
+"""Extrapolation: coverage at ten times the samples that were drawn, by both fitted curves, each with its error.
 
-How far is tried on the data itself: both curves are fitted to a tenth of each problem's samples, drawn at random, and
-their coverage at all of the samples is held against what was measured there. An extrapolation by the same factor
-cannot be trusted further than that (Kazdan et al. 2025, arXiv 2510.05197, predict large k from few samples likewise).
+The error is measured on the data itself. Both curves are fitted to a tenth of each problem's samples, drawn at random;
+their coverage at all samples is compared with the measured one. An extrapolation by the same factor cannot be trusted
+further than that (Kazdan et al. 2025, arXiv 2510.05197, predict large k from few samples in the same way).
 """
 
 from dataclasses import dataclass
@@ -20,22 +20,21 @@ POWER_LAW = "exponentiated power law"
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """One curve's coverage at ``k``, FACTOR times the samples there are.
-
-    ``error`` is the mean of |predicted - measured| at ``measured_k``, fitted to ``prefix`` samples a problem; None
-    where such a prefix has no fit.
-    """
+    """One curve's coverage at FACTOR times the samples per problem that were drawn."""
 
     kind: str
     k: int
     value: float
     prefix: int
+    """Samples per problem of the fits that ``error`` is measured with."""
     measured_k: int
+    """The k at which those fits are compared with measured coverage."""
     error: float | None
+    """Mean of |predicted - measured| at measured_k; None where a prefix has no fit."""
 
 
 def extrapolations(n: Ints, c: Ints, seed: int = 0) -> tuple[Extrapolation, ...]:
-    """Both curves, FACTOR times further than the data; empty where there is no fit."""
+    """Returns one extrapolation per curve, FACTOR times beyond the data; empty where there is no fit."""
     if why_no_fit(n, c):
         return ()
     most = int(n.min())
@@ -48,7 +47,7 @@ def extrapolations(n: Ints, c: Ints, seed: int = 0) -> tuple[Extrapolation, ...]
 
 
 def backtest(n: Ints, c: Ints, prefix: int, seed: int = 0) -> dict[str, float | None]:
-    """By curve: the mean error at the smallest n of fits to ``prefix`` samples of each problem."""
+    """Returns, by curve, the mean error at the smallest n of fits to ``prefix`` samples of each problem."""
     most, rng = int(n.min()), np.random.default_rng(seed)
     measured = float(coverage(n, c, [most])[0])
     tried = [prefix_counts(n, c, prefix, rng) for _ in range(PREFIXES)] if prefix else []
@@ -61,7 +60,10 @@ def backtest(n: Ints, c: Ints, prefix: int, seed: int = 0) -> dict[str, float | 
 
 
 def prefix_counts(n: Ints, c: Ints, prefix: int, rng: np.random.Generator) -> Ints:
-    """Passes among ``prefix`` of each problem's samples, drawn without replacement: samples have no order."""
+    """Draws the passes among ``prefix`` of each problem's samples, without replacement; shape (P,).
+
+    Samples are independent, so a random part of them is as good as their first ones.
+    """
     drawn: Ints = rng.hypergeometric(c, n - c, prefix)
     return drawn
 

@@ -1,8 +1,8 @@
-"""The curve that coverage follows as samples grow: c = exp(a * k^b), an exponentiated power law.
+"""The curve of coverage over k: c = exp(a * k^b), an exponentiated power law.
 
-Fitted as "Large Language Monkeys" printed it (Brown et al. 2024, arXiv 2407.21787, section 3.1): least squares on the
+The fit is the one of "Large Language Monkeys" (Brown et al. 2024, arXiv 2407.21787, section 3.1): least squares on the
 natural logarithm of coverage, at the distinct whole k of a grid over four decades. For any b the best a is known in
-closed form (variable projection, Golub & Pereyra 1973), so only b is searched, for every bootstrap resample at once.
+closed form (variable projection, Golub & Pereyra 1973), so only b is searched, for all bootstrap resamples at once.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ _ZOOMS, _ZOOM_POINTS = 4, 21
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """a and b of c = exp(a * k^b), their bootstrap bounds, and how far the curve lies from what was measured.
+    """A fit c = exp(a * k^b) with bootstrap bounds.
 
-    ``error_mean`` and ``error_sd`` are of |exp(a k^b) - c| over ``error_ks``; ``largest_k`` is where the data ended.
+    ``error_mean`` and ``error_sd`` are the mean and standard deviation of |exp(a k^b) - c| over ``error_ks``.
     """
 
     a: float
@@ -34,47 +34,43 @@ class PowerLaw:
     b_high: float
     error_mean: float
     error_sd: float
-    largest_k: int
     loss: str = LOSS
-
-    def __call__(self, k: ArrayLike) -> Floats:
-        return exponentiated_power_law(self.a, self.b, k)
 
 
 def exponentiated_power_law(a: float, b: float, k: ArrayLike) -> Floats:
-    """exp(a * k^b)."""
+    """Returns exp(a * k^b)."""
     value: Floats = np.exp(a * np.asarray(k, dtype=np.float64) ** b)
     return value
 
 
 def fit_ks(largest: int) -> Ints:
-    """The k that are fitted: unique(int(logspace(0, 4, 20))), as far as there are samples."""
+    """Returns the k of the fit: unique(int(logspace(0, 4, 20))) up to ``largest``."""
     ks = np.unique(np.logspace(0, 4, 20).astype(np.int64))
     return ks[ks <= largest]
 
 
 def error_ks(largest: int) -> Ints:
-    """The k over which the fit's error is averaged: int(logspace(0, 4, 100)), duplicates kept."""
+    """Returns the k of the fit's error: int(logspace(0, 4, 100)) up to ``largest``, duplicates kept."""
     ks = np.logspace(0, 4, 100).astype(np.int64)
     return ks[ks <= largest]
 
 
 def why_no_fit(n: ArrayLike, c: ArrayLike) -> str | None:
-    """The reason why these counts get no fit, or None where they do."""
+    """Returns the reason why these counts have no fit, or None where they have one."""
     solved, largest = int(np.count_nonzero(np.asarray(c))), int(np.min(n))
     if solved < FEWEST_SOLVED:
         return f"no fit: {solved} problems have a passing sample, at least {FEWEST_SOLVED} are needed"
     if len(fit_ks(largest)) < FEWEST_KS:
-        return f"no fit: n={largest} samples a problem are too few for a curve"
+        return f"no fit: n={largest} samples per problem are too few for a curve"
     if np.all(np.asarray(c) == np.asarray(n)):
         return "no fit: every sample passed, there is no curve"
     return None
 
 
 def fit_power_law(n: ArrayLike, c: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> PowerLaw | None:
-    """The fit to the coverage of these counts, or None where ``why_no_fit`` has a reason.
+    """Fits the coverage of these counts; None where ``why_no_fit`` gives a reason.
 
-    Resamples of problems in which none was solved have no logarithm and are left out of the interval.
+    A resample without a solved problem has no logarithm; the interval leaves it out.
     """
     if why_no_fit(n, c):
         return None
@@ -87,12 +83,12 @@ def fit_power_law(n: ArrayLike, c: ArrayLike, resamples: int = RESAMPLES, seed: 
     mean, sd = fit_error(float(a[0]), float(b[0]), n, c)
     return PowerLaw(
         a=float(a[0]), b=float(b[0]), a_low=float(a_low), a_high=float(a_high), b_low=float(b_low),
-        b_high=float(b_high), error_mean=mean, error_sd=sd, largest_k=int(np.min(n)),
+        b_high=float(b_high), error_mean=mean, error_sd=sd,
     )  # fmt: skip
 
 
 def fit_curves(ks: Ints, curves: Floats) -> tuple[Floats, Floats]:
-    """(a, b) of the least-squares fit to log of each row of ``curves`` (R, K), all of which are positive."""
+    """Fits each row of ``curves`` (R, K), all positive, by least squares on logarithms; returns (a, b), (R,) each."""
     logs = np.log(curves)
     grid = np.arange(_B_FROM, _B_TO + _B_STEP / 2, _B_STEP)
     powers = ks[:, None].astype(np.float64) ** grid
@@ -106,7 +102,7 @@ def fit_curves(ks: Ints, curves: Floats) -> tuple[Floats, Floats]:
 
 
 def _zoom(ks: Ints, logs: Floats, b: Floats, reach: float) -> Floats:
-    """Each row's best b within ``reach`` of where it was, on a grid."""
+    """Returns each row's best b on a grid within ``reach`` of the one given."""
     tried = b[:, None] + np.linspace(-reach, reach, _ZOOM_POINTS)
     powers = np.exp(tried[:, :, None] * np.log(ks))
     explained = np.einsum("rk,rbk->rb", logs, powers) ** 2 / np.einsum("rbk,rbk->rb", powers, powers)
@@ -115,9 +111,9 @@ def _zoom(ks: Ints, logs: Floats, b: Floats, reach: float) -> Floats:
 
 
 def fit_error(a: float, b: float, n: ArrayLike, c: ArrayLike) -> tuple[float, float]:
-    """Mean and standard deviation of |exp(a k^b) - coverage| over ``error_ks``."""
+    """Returns mean and standard deviation of |exp(a k^b) - coverage| over ``error_ks``."""
     ks = error_ks(int(np.min(n)))
-    distinct, place = np.unique(ks, return_inverse=True)
-    measured = pass_at_k(n, c, distinct).mean(axis=0)[place]
+    distinct, index = np.unique(ks, return_inverse=True)
+    measured = pass_at_k(n, c, distinct).mean(axis=0)[index]
     error = np.abs(exponentiated_power_law(a, b, ks) - measured)
     return float(error.mean()), float(error.std())

@@ -1,7 +1,7 @@
-"""What a run will take, from a few of its samples: arithmetic over plain arrays.
+"""Prediction of what the rest of a run will take, from the samples that it already has.
 
-A total is the number of samples still to draw times what one costs, measured; its interval resamples the problems that
-were measured, as every interval here does. It covers which problems were met, not a machine whose load changes.
+A total is the number of samples still to draw times the measured cost of one. Its interval resamples the problems that
+were measured, as every interval here does. It covers the choice of problems, not a machine whose load changes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,67 +9,94 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jobs.numbers.costs import SECONDS_AN_HOUR
 from jobs.numbers.estimators import RESAMPLES, Floats, percentile_bounds, resample_weights
-from jobs.report.schema import Prediction
+from sampling.validate import Plain
 
-SECONDS_AN_HOUR, BYTES_A_MEGABYTE = 3600, 1_000_000
+BYTES_A_MEGABYTE = 1_000_000
+
+
+class Prediction(Plain):
+    """One quantity that the plan predicted, and what it came to."""
+
+    what: str
+    """Name of the quantity: `tokens`, `hours`, `dollars`, `stored`, `busy verifiers` or `verifiers that keep up`.
+
+    `busy verifiers` are the cores of the verifiers' pool in use while engines sample; `verifiers that keep up` are the
+    cores that would verify as fast as the engines sample. `dollars` is missing where a model has no price.
+    """
+    unit: str = ""
+    """Unit of the numbers: `h`, `$`, `MB` (a million bytes) or `cores`; empty for tokens."""
+    predicted: float
+    """Predicted total for the samples that were still to draw."""
+    low: float | None = None
+    """Lower end of the 95 % interval over problems; None where one problem alone was measured."""
+    high: float | None = None
+    """Upper end of the 95 % interval over problems; None where one problem alone was measured."""
+    actual: float | None = None
+    """Measured total of the same samples; None before they are drawn, and where it cannot be measured."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Totals by problem of one model on one task, each of shape (P,): samples that were drawn, completion tokens,
-    seconds of one engine, dollars (None without a price). ``stored_bytes`` is what one sample takes in the store."""
+class MeasuredCell:
+    """Totals of the samples that one (model, task) already has; arrays of shape (P,), one entry per problem."""
 
     model: str
     task: str
     samples: Floats
     tokens: Floats
+    """Completion tokens."""
     engine_s: Floats
+    """Seconds of one engine."""
     usd: Floats | None
+    """Dollars; None without a price."""
     stored_bytes: float
+    """Bytes in the store per sample."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the rest will run: engines by model, seconds until they are up, the size of the verifier pool, and seconds
-    of one verifier for a sample."""
+class Capacity:
+    """The engines and verifiers that will draw and verify the rest of the run."""
 
     engines: Mapping[str, int]
+    """Engines by model."""
     ready_s: float
+    """Seconds until the engines are ready."""
     verifiers: int
+    """Verifiers in the pool."""
     verify_s: float
+    """Seconds of one verifier per sample."""
 
 
 def predict(
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredCell],
     to_do: Mapping[tuple[str, str], int],
-    place: Place,
+    capacity: Capacity,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Prediction, ...]:
-    """Tokens, hours, dollars, megabytes and verifier cores of ``to_do`` samples by (model, task).
+    """Predicts tokens, hours, dollars, megabytes and verifier cores of ``to_do``, samples by (model, task).
 
-    Each with a 95 % interval, but where a single problem was measured. Hours are the start of the engines, and then
-    whatever takes longest: the engine seconds of a model shared by its engines, or the verifiers' by the pool. Cores
-    are those that are busy then, and those that would keep up with the engines. Copies of a program are judged once
-    and their part grows with k, so verifiers are rather over- than underestimated. Every (model, task) of ``to_do``
-    with samples must be measured.
+    Each has a 95 % interval, except where one problem alone was measured. Hours are the start of the engines plus the
+    slowest part: a model's engine seconds divided by its engines, or the verifiers' seconds divided by the pool. A
+    candidate that repeats is verified once, and the share of repeats grows with k, so verifiers are rather over- than
+    underestimated. Every (model, task) that has samples in ``to_do`` must be in ``measured``.
     """
     rest = {cell: count for cell, count in to_do.items() if count}
     cells = {(cell.model, cell.task): cell for cell in measured}
     assert rest.keys() <= cells.keys(), f"not measured: {sorted(rest.keys() - cells.keys())}"
     totals = [_draws(cells[cell], count, resamples, seed) for cell, count in rest.items()]
     models = {cell.model for cell in totals}
-    lanes = [_lane(totals, model, place.engines.get(model, 1)) for model in models]
-    engines_s = np.max(lanes, axis=0) if lanes else np.zeros(1)
-    verify_s = sum(rest.values()) * place.verify_s
-    sampling_s = np.maximum(engines_s, verify_s / place.verifiers)
+    each_model_s = [_model_s(totals, model, capacity.engines.get(model, 1)) for model in models]
+    engines_s = np.max(each_model_s, axis=0) if each_model_s else np.zeros(1)
+    verify_s = sum(rest.values()) * capacity.verify_s
+    sampling_s = np.maximum(engines_s, verify_s / capacity.verifiers)
     alone = any(len(cells[cell].samples) == 1 for cell in rest)
     rows = [
-        ("tokens", "", _sum(cell.tokens for cell in totals)),
-        ("hours", "h", (sampling_s + (place.ready_s if rest else 0.0)) / SECONDS_AN_HOUR),
-        ("dollars", "$", _sum(cell.usd for cell in totals)),
-        ("stored", "MB", _sum(cell.stored_bytes / BYTES_A_MEGABYTE for cell in totals)),
+        ("tokens", "", _sum_if_known(cell.tokens for cell in totals)),
+        ("hours", "h", (sampling_s + (capacity.ready_s if rest else 0.0)) / SECONDS_AN_HOUR),
+        ("dollars", "$", _sum_if_known(cell.usd for cell in totals)),
+        ("stored", "MB", _sum_if_known(cell.stored_bytes / BYTES_A_MEGABYTE for cell in totals)),
         ("busy verifiers", "cores", verify_s / np.maximum(sampling_s, 1e-9)),
         ("verifiers that keep up", "cores", verify_s / np.maximum(engines_s, 1e-9)),
     ]
@@ -78,7 +105,7 @@ def predict(
 
 @dataclass(frozen=True)
 class _Draws:
-    """Totals of a cell, each of shape (1 + R,): the estimate, and then one for every resample of the problems."""
+    """Predicted totals of a cell, arrays of shape (1 + R,): the estimate, then one entry per resample of problems."""
 
     model: str
     tokens: Floats
@@ -87,12 +114,12 @@ class _Draws:
     stored_bytes: Floats
 
 
-def _draws(cell: Measured, samples: int, resamples: int, seed: int) -> _Draws:
+def _draws(cell: MeasuredCell, samples: int, resamples: int, seed: int) -> _Draws:
     problems = len(cell.samples)
     weights = np.vstack([np.full(problems, 1 / problems), resample_weights(problems, resamples, seed)])
 
     def total(values: Floats) -> Floats:
-        """The ratio estimate (Cochran 1977, chapter 6): problems may have been given different numbers of samples."""
+        """Returns the ratio estimate (Cochran 1977, chapter 6): problems may have different numbers of samples."""
         return np.asarray(samples * (weights @ values) / (weights @ cell.samples))
 
     tokens = total(cell.tokens)
@@ -105,13 +132,13 @@ def _draws(cell: Measured, samples: int, resamples: int, seed: int) -> _Draws:
     )
 
 
-def _lane(totals: Sequence[_Draws], model: str, engines: int) -> Floats:
-    """Seconds in which the engines of a model do all its work."""
+def _model_s(totals: Sequence[_Draws], model: str, engines: int) -> Floats:
+    """Returns the seconds in which a model's engines do all of its work."""
     return np.asarray(sum(cell.engine_s for cell in totals if cell.model == model)) / max(1, engines)
 
 
-def _sum(parts: Iterable[Floats | None]) -> Floats | None:
-    """None where a part is not known."""
+def _sum_if_known(parts: Iterable[Floats | None]) -> Floats | None:
+    """Returns the sum of all parts, or None where one of them is None."""
     known = list(parts)
     if any(part is None for part in known):
         return None

@@ -1,4 +1,4 @@
-"""The frame of a chart and the marks in it: scales, colours, bands, lines, and where words find room."""
+"""The frame of a chart and the marks in it: scales, colours, bands, lines, and labels that do not overlap."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from jobs.report.chart_theme import INK, REST, Row, Size, Spec, Theme, finish
 
-TOPS = (0.1, 0.25, 0.5, 1.0)  # a model that covers little gets an axis that shows it
+TOPS = (0.1, 0.25, 0.5, 1.0)  # ends of the coverage axis: low coverage gets an axis that shows it
 MOST_LABELLED = 3
 _TOP, _BOTTOM, _LEFT, _CAPTION = 36, 58, 46, 22
 _LONGEST_NAME = 230
@@ -15,45 +15,48 @@ _LINE, _LEADER = 18, 13
 
 @dataclass(frozen=True)
 class Frame:
-    """What all layers of a chart share.
-
-    ``domain`` is of x; ``top`` is the largest coverage on the axis; ``paint`` names each model's colour; ``height``
-    is the title of y.
-    """
+    """The part that all layers of a chart share; its methods make the layers and collect their rows."""
 
     title: str
+    """Title of x."""
     form: str
+    """Number format of x's labels."""
     label_width: int
+    """Room for one label of x in pixels."""
     domain: tuple[float, float]
+    """Ends of x."""
     top: float
+    """Largest coverage on y."""
     paint: dict[str, str]
+    """Name of each model's colour."""
     size: Size
     theme: Theme
     caption: str = ""
-    height: str = "coverage: share of problems with a passing sample"
+    y_title: str = "coverage: share of problems with a passing sample"
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    """Rows by name; every layer adds its own."""
 
     @property
     def floor(self) -> int:
-        """The height of the plot itself."""
+        """The height of the plot itself in pixels."""
         return self.size.height - _TOP - _BOTTOM - (_CAPTION if self.size.caption else 0)
 
     def pixel(self, share: float) -> float:
-        """How far below the top of the plot a coverage lies."""
+        """Returns how many pixels below the top of the plot a coverage lies."""
         return self.floor * (1 - share / self.top)
 
     def coverage(self, pixel: float) -> float:
-        """Which coverage lies so far below the top of the plot."""
+        """Returns the coverage that lies so many pixels below the top of the plot."""
         return self.top * (1 - pixel / self.floor)
 
     def bands(self, rows: Sequence[Row]) -> Spec:
-        """The interval around each curve; models in grey have none, nor do all of a crowd."""
+        """Describes the interval around each curve. Grey models have none; with many models, bands are fainter."""
         held = [row for row in rows if row["low"] is not None and self.paint[row["model"]] != REST]
         mark = {"type": "area", "opacity": 0.16 if len({row["model"] for row in held}) <= MOST_LABELLED else 0.08}
         return self._layer(held, mark, x="x", y="low", y2="high")
 
     def lines(self, rows: Sequence[Row], width: float = 2.5, dash: Sequence[float] = ()) -> list[Spec]:
-        """One line a model, those in grey thinner and below the others."""
+        """Describes one line per model; grey ones are thinner and lie below the others."""
         grey = [row for row in rows if self.paint[row["model"]] == REST]
         rest = [row for row in rows if self.paint[row["model"]] != REST]
         mark: Spec = {"type": "line", "strokeCap": "round", "strokeJoin": "round"}
@@ -63,7 +66,7 @@ class Frame:
         return [self._layer(part, mark | {"strokeWidth": wide}, x="x", y="y") for part, wide in drawn if part]
 
     def targets(self, rows: Sequence[Row]) -> list[Spec]:
-        """A line across the chart at each baseline's single try, its name at the end, and the try itself."""
+        """Describes a line across the chart at each baseline's single try, with a point and its name."""
         ink, paper = self.theme[INK], self.theme["paper"]
         rule = {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 1.25, "color": ink}
         point = {"type": "point", "size": 60, "fill": paper, "stroke": ink, "opacity": 1}
@@ -73,7 +76,7 @@ class Frame:
                 *self._words(words, "right")]  # fmt: skip
 
     def crossings(self, rows: Sequence[Row]) -> list[Spec]:
-        """Where a curve crosses: the point, its interval along the baseline's line, and what k that is."""
+        """Describes each crossover: its point, its interval along the baseline's line, and its k in words."""
         down = {"type": "rule", "strokeDash": [2, 3]}
         bar = {"type": "rule", "strokeWidth": 7, "opacity": 0.4, "strokeCap": "round"}
         dot = {"type": "circle", "size": 130, "opacity": 1, "stroke": self.theme["paper"], "strokeWidth": 2}
@@ -87,9 +90,9 @@ class Frame:
         ]
 
     def names(self, ends: Sequence[Row]) -> list[Spec]:
-        """The name of each curve where it ends; moved apart, with a line to its curve, where two would touch.
+        """Describes the name at the end of each curve. Names that would touch are moved apart, with a line to it.
 
-        Where there is no room for all, models in grey go without.
+        Without room for all names, grey models have none.
         """
         if (len(ends) - 1) * self._gap > self.floor:
             ends = [row for row in ends if self.paint[row["model"]] != REST]
@@ -108,6 +111,7 @@ class Frame:
         ]
 
     def finish(self, layers: Sequence[Spec], names: Sequence[str]) -> Spec:
+        """Returns the chart of these layers; the longest of ``names`` sets the margin for labels."""
         letters = max((len(name) for name in names), default=0)
         width = min(_LONGEST_NAME, round(0.68 * self.size.font * letters)) + _LEADER + 6
         right = width if self.size.labels else 18
@@ -120,7 +124,7 @@ class Frame:
         return 1.3 * self.size.font
 
     def _layer(self, rows: Sequence[Row], mark: Spec, paint: bool = True, **channels: str) -> Spec:
-        """A mark over rows, with the fields that its channels read; in the colours of the models with ``paint``."""
+        """Describes a mark over ``rows``; ``channels`` name the fields to read, ``paint`` colours it by model."""
         name = f"rows{len(self.rows)}"
         self.rows[name] = list(rows)
         encoding = {channel: self._channel(channel, field) for channel, field in channels.items()}
@@ -147,7 +151,7 @@ class Frame:
         }  # fmt: skip
 
     def _y(self) -> Spec:
-        axis: Spec = {"title": self.height, "format": "~g", "titleAngle": 0,
+        axis: Spec = {"title": self.y_title, "format": "~g", "titleAngle": 0,
                       "titleAlign": "left", "titleBaseline": "bottom", "titleX": 4 - _LEFT, "titleY": -16,
                       "values": [self.top * i / 5 for i in range(6)]}  # fmt: skip
         return {"axis": axis, "scale": {"domain": [0, self.top]}}
@@ -158,7 +162,7 @@ class Frame:
                 "scale": {"domain": list(self.paint), "range": colours}}  # fmt: skip
 
     def _words(self, rows: Sequence[Row], align: str, style: Spec | None = None) -> list[Spec]:
-        """Words in a model's colour over a halo of paper, so that a line behind them does not strike them out."""
+        """Describes words in a model's colour, over a halo of paper that keeps lines from crossing them."""
         if not rows:
             return []
         mark: Spec = {"type": "text", "align": align, "baseline": "middle", "dx": 7 if align == "left" else -4,
@@ -168,18 +172,18 @@ class Frame:
         return [under, self._layer(rows, mark, x="x", y="y", text="name")]
 
     def _beside(self, share: float) -> float:
-        """Below the line of a coverage, or above it where the axis is too close."""
+        """Returns the y of words below the line of a coverage, or above it where the axis is too close."""
         below = self.pixel(share) + 13
         return self.coverage(below if below < self.floor - 8 else self.pixel(share) - 13)
 
     def _above_floor(self, share: float, line: int, lines: int) -> float:
-        """Just above the axis, or above the line of a coverage that is itself just above the axis."""
+        """Returns the y of words just above the axis, or above the line where that lies just above the axis."""
         room = self.floor - self.pixel(share)
         base = self.floor if room > (lines + 1) * _LINE else self.pixel(share) - 8
         return self.coverage(base - 14 - line * _LINE)
 
     def _apart(self, ends: Sequence[Row]) -> list[Row]:
-        """The rows with ``y`` moved so that no name touches another; ``end`` is where it was."""
+        """Moves ``y`` of each row so that no name touches another; ``end`` keeps the old value."""
         placed: list[Row] = []
         for column in self._columns(ends):
             pixels = spread([self.pixel(row["y"]) for row in column], self._gap, self.floor)
@@ -187,7 +191,7 @@ class Frame:
         return placed
 
     def _columns(self, ends: Sequence[Row]) -> list[list[Row]]:
-        """Rows that end so near each other that their names could touch."""
+        """Groups rows whose ends are so close that their names could touch."""
         low, high = (math.log(end) for end in self.domain)
         near = (high - low) * _LONGEST_NAME / (self.size.width - _LEFT - _LONGEST_NAME)
         columns: list[list[Row]] = []
@@ -199,41 +203,41 @@ class Frame:
         return columns
 
 
-def spread(places: Sequence[float], gap: float, end: float) -> list[float]:
-    """The places moved as little as it takes to lie ``gap`` apart, in their order, within [0, end] if that is possible.
+def spread(positions: Sequence[float], gap: float, end: float) -> list[float]:
+    """Moves positions as little as needed to lie ``gap`` apart, in their order, and within [0, end] if possible.
 
     Neighbours that touch become one block around their mean, which may then touch the next (pool adjacent violators).
     """
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    blocks: list[tuple[list[int], float]] = []  # members, and where the first of them lies
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    blocks: list[tuple[list[int], float]] = []  # members, and the position of the first
     for i in order:
-        members, start = [i], places[i]
+        members, start = [i], positions[i]
         while True:
             start = max(0.0, min(start, end - gap * (len(members) - 1)))
             if not blocks or blocks[-1][1] + gap * len(blocks[-1][0]) <= start:
                 break
             members = blocks.pop()[0] + members
-            start = sum(places[m] - gap * at for at, m in enumerate(members)) / len(members)
+            start = sum(positions[m] - gap * at for at, m in enumerate(members)) / len(members)
         blocks.append((members, start))
     found = {m: start + gap * at for members, start in blocks for at, m in enumerate(members)}
-    return [found[i] for i in range(len(places))]
+    return [found[i] for i in range(len(positions))]
 
 
 def top_of(rows: Sequence[Row]) -> float:
-    """The smallest round top that holds every curve and band."""
+    """Returns the smallest of TOPS that holds every curve and band."""
     highest = max((row.get("high") or row["y"] for row in rows), default=1.0)
     return next(top for top in TOPS if highest <= top or top == TOPS[-1])
 
 
 def extent(rows: Sequence[Row]) -> tuple[float, float]:
-    """The ends of an axis; a single value gets a decade, since a scale needs two."""
+    """Returns the ends of x; a single value gets a decade, since a scale needs two ends."""
     xs = [row["x"] for row in rows]
     low, high = (min(xs), max(xs)) if xs else (1.0, 10.0)
     return (low, high) if high > low else (low, 10 * low)
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Round values of a logarithmic axis, about as many as there is room for."""
+    """Returns round values of a logarithmic axis, at most about ``most``."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = [(step, float(f"{step}e{decade}")) for decade in decades for step in (1, 2, 5)]
     inside = [(step, value) for step, value in fine if low * 0.999 <= value <= high * 1.001]

@@ -1,12 +1,12 @@
-"""Colours and sizes of charts, and what all of them have in common.
+"""Colours and sizes of charts, and the parts that all charts share.
 
-Charts are described in Vega-Lite as it is written down, JSON: a library between would take a second to import and
-validate every layer again. A chart is drawn once per width rather than scaled, so that its letters stay readable on a
-phone. Its colours are CSS variables, which is how one picture serves light and dark; files beside the page are the wide
-pictures with the light colours put in.
+Charts are described in Vega-Lite's own JSON: a library would take a second to import and would validate every layer
+again. A chart is drawn once per width instead of scaled, so that its letters stay readable on a phone. Its colours are
+CSS variables, so that one picture serves light and dark; the files beside the page are the wide pictures in light
+colours.
 
-Few colours, so that they stay apart: five for models, ink for baselines, one grey for whatever models are left. Any
-two of them differ also for the colour-blind, in light and in dark (tests/jobs/report/test_charts.py measures that).
+There are few colours, so that they stay distinct: five for models, ink for baselines, one grey for all other models.
+Any two differ for colour-blind readers too, in light and in dark (tests/jobs/report/test_chart_theme.py measures it).
 """
 
 import re
@@ -23,12 +23,12 @@ FONT = "Roboto, DejaVu Sans, sans-serif"
 
 _SERIES_NAMES = tuple(f"s{i}" for i in range(SERIES))
 _HEAT_NAMES = tuple(f"h{i}" for i in range(HEAT_COLOURS))
-NAMES = (INK, "muted", "grid", "paper", REST, *_SERIES_NAMES, *_HEAT_NAMES)  # as the page's CSS variables are called
+NAMES = (INK, "muted", "grid", "paper", REST, *_SERIES_NAMES, *_HEAT_NAMES)  # names of the page's CSS variables
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours by name: one for each series, and for heat from nothing to most."""
+    """Colours by name."""
 
     colours: Mapping[str, str]
     background: str = "transparent"
@@ -38,6 +38,7 @@ class Theme:
 
     @property
     def heat(self) -> list[str]:
+        """The colours of heat, from no passes to most."""
         return [self[name] for name in _HEAT_NAMES]
 
 
@@ -50,7 +51,7 @@ LIGHT = Theme(
     background="#ffffff",
 )  # fmt: skip
 
-# Colours that no one would pick stand for the page's CSS variables until the picture is drawn.
+# The converter knows no CSS variables: unusual colours stand for them until the picture is drawn.
 _VARIABLE = {f"#fe01{i:02x}": f"var(--{name})" for i, name in enumerate(NAMES)}
 _STAND_INS = dict(zip(NAMES, _VARIABLE, strict=True))
 VARIABLES = Theme(_STAND_INS, background=_STAND_INS["paper"])
@@ -58,13 +59,18 @@ VARIABLES = Theme(_STAND_INS, background=_STAND_INS["paper"])
 
 @dataclass(frozen=True)
 class Size:
-    """Of a whole picture in pixels; ``labels`` are written at the ends of lines where there is room for them."""
+    """The size of a whole picture."""
 
     width: int
+    """Pixels."""
     height: int
+    """Pixels."""
     labels: bool = True
+    """True where lines are labelled at their ends."""
     font: int = 13
+    """Letter size in pixels."""
     caption: bool = False
+    """True where the explanation of the marks is part of the picture."""
 
 
 WIDE, NARROW = Size(880, 455, caption=True), Size(350, 310, labels=False, font=12)
@@ -79,10 +85,10 @@ def finish(
     margins: tuple[int, int, int, int],
     caption: tuple[str, int, int] | None = None,
 ) -> Spec:
-    """The layers over named ``rows`` as one Vega-Lite chart in exactly ``size``.
+    """Returns one Vega-Lite chart of exactly ``size``, made of layers over named ``rows``.
 
-    ``margins`` are left, right, above and below the plot; ``caption`` has its words, and how far to the right of the
-    plot and below its axis they begin.
+    ``margins`` are the pixels left, right, above and below the plot. ``caption`` is (words, dx, dy): the caption
+    starts dx pixels right of the plot and dy pixels below its axis.
     """
     left, right, top, bottom = margins
     below = _caption(*caption, size, theme) if caption and caption[0] else {}
@@ -116,10 +122,10 @@ def _axis(size: Size, theme: Theme) -> Spec:
 
 
 def in_variables(drawn: str) -> str:
-    """A drawn SVG with the page's CSS variables in place of what stands for them."""
+    """Replaces the stand-in colours of a drawn SVG by the page's CSS variables."""
     return re.sub("#fe01[0-9a-f]{2}", lambda found: _VARIABLE[found[0]], drawn)
 
 
 def in_light(drawn: str) -> str:
-    """An SVG of the page with the light colours in place of variables, for a file of its own."""
+    """Replaces the CSS variables of an SVG by the light colours, for a file of its own."""
     return re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], drawn)

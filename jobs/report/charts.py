@@ -1,4 +1,4 @@
-"""The charts of a report, described in Vega-Lite: coverage against samples or cost, and selection against coverage."""
+"""The charts of a report in Vega-Lite: coverage against samples or cost, and selection against coverage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -12,16 +12,16 @@ from jobs.report.schema import Cell, CrossoverReport
 from jobs.report.text import METHODS, amount, ks, methods_of, share, short_name
 
 Axis = Literal["samples", "tokens", "flops", "dollars"]
-Paint = Mapping[str, str]  # the name of each model's colour
+Paint = Mapping[str, str]  # name of the colour, by model
 
-# Which field of a cost an axis reads, its title, how its labels are written, and how wide they get in pixels.
+# By axis: the field of Cost that it reads, its title, the format of its labels, and their width in pixels.
 AXES: dict[Axis, tuple[str, str, str, int]] = {
     "samples": ("", "samples per problem, k", "~s", 45),
     "tokens": ("tokens", "tokens per problem", "~s", 45),
     "flops": ("flops", "FLOPs per problem", "~e", 60),
     "dollars": ("usd", "dollars per problem", "$~g", 85),
 }
-# Width and dash of the line of each way to pick one of k samples.
+# By way of selection: width and dash of its line.
 STYLES: dict[str, tuple[float, tuple[float, ...]]] = {
     "coverage": (1.25, ()),
     "majority": (2.5, ()),
@@ -29,16 +29,16 @@ STYLES: dict[str, tuple[float, tuple[float, ...]]] = {
     "weighted": (2.5, (2, 5)),
 }
 SOLVED = "share of problems answered right"
-MOST_BY_METHOD = 2  # models of which every line is named; of more only the main one
+MOST_BY_METHOD = 2  # models; with more, only the main line of each has a name
 
 
 def axes_of(cells: Sequence[Cell]) -> list[Axis]:
-    """The axes along which every curve can be drawn, because all costs are known and more than nothing."""
+    """Returns the axes on which every curve can be drawn: its cost is known and above zero for every model."""
     return [axis for axis in AXES if all(cost_at(cell, axis, 1) for cell in cells if cell.coverage)]
 
 
 def cost_at(cell: Cell, axis: Axis, k: int) -> float | None:
-    """Where k samples of a problem lie on an axis; None where that cost is unknown."""
+    """Returns the position of k samples of a problem on an axis; None where that cost is unknown."""
     field = AXES[axis][0]
     if not field:
         return float(k)
@@ -47,9 +47,9 @@ def cost_at(cell: Cell, axis: Axis, k: int) -> float | None:
 
 
 def paints(cells: Sequence[Cell]) -> dict[str, str]:
-    """The name of each model's colour: ink for baselines, five colours for models, grey for the rest.
+    """Names each model's colour: ink for baselines, five colours for models, grey for the rest.
 
-    Where there are more models, those that get a colour are spread evenly from the least coverage to the most.
+    With more than five models, the coloured ones are spread evenly from the lowest coverage to the highest.
     """
     ends = {cell.model: [each.coverage[-1].value for each in cells if each.model == cell.model and each.coverage]
             for cell in cells if not cell.baseline}  # fmt: skip
@@ -68,7 +68,7 @@ def coverage_chart(
     theme: Theme = VARIABLES,
     paint: Paint | None = None,
 ) -> Spec:
-    """One task's curves with bands, fits, the baselines' single tries and the crossovers."""
+    """Describes one task's curves with bands, fits, the baselines' single tries and the crossovers."""
     drawn = [cell for cell in cells if cell.coverage]
     curves = {cell.model: _curve(cell, axis) for cell in drawn}
     rows = [row for curve in curves.values() for row in curve]
@@ -88,7 +88,7 @@ def coverage_chart(
 def selection_chart(
     cells: Sequence[Cell], size: Size = WIDE, theme: Theme = VARIABLES, paint: Paint | None = None
 ) -> Spec:
-    """What selection without an oracle gets out of k samples, against coverage as a thin line."""
+    """Describes the results of selection without an oracle, with coverage as a thin line."""
     drawn = [cell for cell in cells if methods_of(cell)]
     paint = {model: name for model, name in (paint or paints(cells)).items() if model in {c.model for c in drawn}}
     coverage = [row for cell in drawn for row in _points(cell, "coverage")]
@@ -105,29 +105,29 @@ def selection_chart(
 
 
 def how_to_read(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport]) -> str:
-    """What the marks of a coverage chart mean, of those that it has."""
-    said = {
+    """Explains the marks that a coverage chart has."""
+    lines = {
         "Shaded: 95% interval over problems.": any(at.low is not None for c in cells for at in c.coverage),
         "Dotted: fit c = exp(a·kᵇ).": any(cell.fit for cell in cells),
         "Dashed: the baseline’s single try.": any(cell.baseline for cell in cells),
-        "Bar on it: interval of the crossover.": any(cross.k is not None for cross in crossovers),
+        "Bar on it: 95% interval of the crossover.": any(cross.k is not None for cross in crossovers),
     }
-    return " ".join(words for words, there in said.items() if there)
+    return " ".join(line for line, shown in lines.items() if shown)
 
 
 def how_to_select(cells: Sequence[Cell]) -> str:
-    """What the lines of a selection chart mean, of those that it has."""
-    said = {
+    """Explains the lines that a selection chart has."""
+    lines = {
         "majority": "Thick: majority, the most frequent answer.",
         "best_of": "Dashed: the best score.",
         "weighted": "Dotted: the largest sum of weights.",
     }
     found = {method for cell in cells for method in methods_of(cell)}
-    return " ".join(["Thin: coverage, an oracle’s pick.", *(said[method] for method in METHODS if method in found)])
+    return " ".join(["Thin: coverage, an oracle’s pick.", *(lines[method] for method in METHODS if method in found)])
 
 
 def _named_ends(cells: Sequence[Cell]) -> list[Row]:
-    """The last point of every line with its method's name, or of each model's main line with the model's name."""
+    """Returns the labelled ends: of every line, or with many models only of each model's main line."""
     if len(cells) > MOST_BY_METHOD:
         return [_points(cell, methods_of(cell)[0])[-1] | {"name": short_name(cell.model)} for cell in cells]
     alone = len(cells) == 1
@@ -164,7 +164,7 @@ def _target(cell: Cell, axis: Axis, size: Size) -> Row:
 
 
 def _crossing(cross: CrossoverReport, cells: Sequence[Cell], axis: Axis) -> list[Row]:
-    """The row of a crossover, or none where it is censored; an interval's open end is drawn to the last sample."""
+    """Returns the row of a crossover, or no row where it is censored. An open interval is drawn to the last sample."""
     cell = next(cell for cell in cells if cell.model == cross.model)
     if cross.k is None:
         return []
@@ -175,6 +175,6 @@ def _crossing(cross: CrossoverReport, cells: Sequence[Cell], axis: Axis) -> list
 
 
 def _times(cross: CrossoverReport, axis: Axis) -> str:
-    """What a crossover costs over the baseline's single try, on the axis of that cost."""
+    """Formats the cost of a crossover relative to the baseline's single try, on the axis of that cost."""
     ratio = {"dollars": cross.usd_ratio, "flops": cross.flops_ratio}.get(axis)
     return "" if ratio is None else f", {amount(ratio)}× the cost"

@@ -1,5 +1,5 @@
 "use strict";
-// Model text reaches the page only through textContent: nothing here builds HTML from strings.
+// Model text reaches the page only through textContent: no code here builds HTML from strings.
 (() => {
   const PAGE = 20;
   const byId = (id) => document.getElementById(id);
@@ -23,7 +23,7 @@
 
   let browser = null;
   if (byId("samples")) unpack("sample-data").then((data) => { browser = startBrowser(data); }, () => {
-    byId("found").textContent = "This browser cannot unpack the samples; a newer one can.";
+    byId("found").textContent = "This browser cannot unpack the samples. Use a newer one.";
   });
   const strips = json("strip-data");
   for (const figure of document.querySelectorAll("[data-strip]")) startStrip(figure, strips[figure.dataset.strip]);
@@ -33,7 +33,7 @@
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   }
 
-  // A slider over the problems, so that arrow keys do what a pointer does.
+  // A slider over the problems: arrow keys do the same as a pointer.
   function startStrip(figure, strip) {
     const output = figure.querySelector("output"), body = figure.querySelector(".heat-strip"), mark = figure.querySelector(".mark");
     const last = strip.problems.length - 1;
@@ -160,7 +160,7 @@
       return true;
     }
 
-    // One stop of the Tab key for the whole list; arrow keys move in it, and from page to page.
+    // The Tab key stops once for the whole list; arrow keys move inside it, and from page to page.
     function focus(place) {
       const entries = [...list.querySelectorAll("summary")];
       const at = Math.max(0, Math.min(entries.length - 1, place));
@@ -191,7 +191,7 @@
     for (const control of [problem, model, status]) control.addEventListener("change", search);
     query.addEventListener("input", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(search, 100); // what is typed in one go is searched for once
+      waiting = setTimeout(search, 100); // one search after fast typing, not one per letter
     });
     byId("back").addEventListener("click", () => turn(-PAGE));
     byId("next").addEventListener("click", () => turn(PAGE));

@@ -1,8 +1,8 @@
-"""The report as files: one page that opens offline, the numbers for machines, pictures, and a summary in Markdown.
+"""Writes the report: one page that opens offline, report.json, the charts as files, and a summary in Markdown.
 
-The page carries all it needs and may load nothing: its policy allows only the one script and the one style sheet
-whose hashes it names, so that a model's text could not run even if it got past the escaping. Charts are drawn here
-rather than by a chart library in the page, which would weigh a megabyte and evaluate code.
+The page contains everything that it needs and loads nothing. Its content security policy allows only the one script
+and the one style sheet whose hashes it names, so a model's text could not run even if it got past the escaping. Charts
+are drawn here: a chart library in the page would weigh a megabyte and evaluate code.
 """
 
 import base64
@@ -18,7 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from jobs.report import text
-from jobs.report.artist import Artist
+from jobs.report.chart_process import ChartProcess
 from jobs.report.chart_theme import NARROW, NARROW_LOW, REST, WIDE, WIDE_LOW, Size, Spec, in_light
 from jobs.report.charts import (
     AXES,
@@ -38,14 +38,12 @@ from jobs.report.strip import HEAT_LABELS, Strip, make_strip, strip_chart, strip
 from sampling.errors import BadInput
 
 _HERE = Path(__file__).parent
-
-
-MOST_ROWS = 2_000  # of the table behind a strip of problems
+MOST_ROWS = 2_000  # rows of the table below a strip of problems
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart for wide and for narrow screens, as it is drawn, and what it says in words."""
+    """A chart for wide and for narrow screens, and its text alternative."""
 
     drawn: Future[str]
     drawn_narrow: Future[str]
@@ -62,7 +60,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class TaskView:
-    """What the page shows of one task."""
+    """Everything that the page shows of one task."""
 
     name: str
     cells: tuple[Cell, ...]
@@ -80,12 +78,12 @@ class TaskView:
 
     @property
     def greys(self) -> list[str]:
-        """Models that share the one colour of the many."""
+        """The models that share the one grey."""
         return [model for model, name in self.colours.items() if name == REST]
 
     @property
     def selected(self) -> list[tuple[Cell, str, tuple[SelectionPoint, ...]]]:
-        """Each model's values by each way of selection."""
+        """The points of each model by each way of selection."""
         return [
             (cell, text.METHODS[name], getattr(cell, name)) for cell in self.cells for name in text.methods_of(cell)
         ]
@@ -95,18 +93,19 @@ def write_report(
     report: Report,
     samples: Iterable[BrowserSample],
     out_dir: Path,
-    artist: Artist,
+    process: ChartProcess,
     prompts: Mapping[tuple[str, str], str] | None = None,
 ) -> Path:
-    """Writes report.html, report.json, report.md and every chart as PNG and SVG. Returns the page's path.
+    """Writes report.html, report.json, report.md and every chart as PNG and SVG; returns the page's path.
 
-    ``samples`` are gone through while charts are drawn. Those are called coverage (coverage-tokens and so on against
-    a cost), selection and problems; of a second task they end in -2 and so on.
+    ``samples`` are read while charts are drawn. ``prompts`` is by (task, problem). The charts' files are coverage (and
+    coverage-tokens, …, against a cost), selection and problems; those of a second task end in -2, and so on. Raises
+    BadInput where the folder cannot be written.
     """
-    _make(out_dir)
-    tasks = [_task(name, report, artist) for name in dict.fromkeys(cell.task for cell in report.cells)]
-    files = _files(tasks, artist)
-    pictures = {name: artist.png(drawn) for name, drawn in files.items()}
+    _make_folder(out_dir)
+    tasks = [_task_view(name, report, process) for name in dict.fromkeys(cell.task for cell in report.cells)]
+    files = _request_files(tasks, process)
+    pictures = {name: process.png(drawn) for name, drawn in files.items()}
     page = out_dir / "report.html"
     page.write_text(_page(report, tasks, for_page(samples), prompts or {}), encoding="utf-8")
     (out_dir / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -124,12 +123,15 @@ def _page(
     prompts: Mapping[tuple[str, str], str],
 ) -> str:
     script, style = (_HERE / name for name in ("page.js", "page.css"))
-    sources = Markup(script.read_text("utf-8")), Markup(style.read_text("utf-8"))  # our own files, never a model's text
+    sources = (
+        Markup(script.read_text("utf-8")),
+        Markup(style.read_text("utf-8")),
+    )  # these are our own files, never a model's text
     return _environment().get_template("page.html.j2").render(
         report=report, tasks=tasks, axes=AXES, heat_labels=HEAT_LABELS, headline=text.headline(report), text=text,
         script=sources[0], style=sources[1], policy=_policy(*sources), samples=len(samples), most_rows=MOST_ROWS,
         drawn=sum(sum(cell.status_counts.values()) for cell in report.cells),
-        data=Markup(embed(samples, prompts)), strips=Markup(script_json([_hover(task) for task in tasks])),
+        data=Markup(embed(samples, prompts)), strips=Markup(script_json([_strip_data(task) for task in tasks])),
     )  # fmt: skip
 
 
@@ -153,34 +155,34 @@ def _digest(source: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 
-def _task(name: str, report: Report, artist: Artist) -> TaskView:
+def _task_view(name: str, report: Report, process: ChartProcess) -> TaskView:
     cells, crossovers, paint = _part(name, report)
     strip = make_strip(cells)
     selection = None
     if any(text.methods_of(cell) for cell in cells):
         draw = partial(selection_chart, cells, paint=paint)
-        selection = _picture(artist, draw, text.selection_in_words(cells), (WIDE_LOW, NARROW_LOW))
+        selection = _request_picture(process, draw, text.selection_in_words(cells), (WIDE_LOW, NARROW_LOW))
     return TaskView(
         name=name,
         cells=cells,
         crossovers=crossovers,
         colours=paint,
         charts={
-            axis: _picture(
-                artist, partial(coverage_chart, cells, crossovers, axis, paint=paint), _words(cells, crossovers, axis)
+            axis: _request_picture(
+                process, partial(coverage_chart, cells, crossovers, axis, paint=paint), _words(cells, crossovers, axis)
             )
             for axis in _drawn_axes(cells)
         },
         caption=how_to_read(cells, crossovers),
         selection_caption=how_to_select(cells),
         strip=strip,
-        heat=_picture(artist, lambda size: strip_chart(strip, size.width), text.strip_in_words(cells)),
+        heat=_request_picture(process, lambda size: strip_chart(strip, size.width), text.strip_in_words(cells)),
         selection=selection,
     )
 
 
 def _part(name: str, report: Report) -> tuple[tuple[Cell, ...], tuple[CrossoverReport, ...], Paint]:
-    """What belongs to one task, and the colours, which a model keeps from task to task."""
+    """Returns the cells and crossovers of one task, and the colours, which a model keeps from task to task."""
     cells = tuple(cell for cell in report.cells if cell.task == name)
     return cells, tuple(cross for cross in report.crossovers if cross.task == name), paints(report.cells)
 
@@ -190,29 +192,29 @@ def _drawn_axes(cells: Sequence[Cell]) -> list[Axis]:
 
 
 def _words(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport], axis: Axis) -> str:
-    def place(cell: Cell, k: int) -> str:
+    def at(cell: Cell, k: int) -> str:
         return f"k={k:,}" if axis == "samples" else f"{text.compact(cost_at(cell, axis, k))} {axis} (k={k:,})"
 
-    return text.coverage_in_words(cells, crossovers, axis, place)
+    return text.coverage_in_words(cells, crossovers, axis, at)
 
 
-def _picture(
-    artist: Artist, describe: Callable[[Size], Spec], words: str, sizes: tuple[Size, Size] = (WIDE, NARROW)
+def _request_picture(
+    process: ChartProcess, describe: Callable[[Size], Spec], words: str, sizes: tuple[Size, Size] = (WIDE, NARROW)
 ) -> Picture:
-    wide, narrow = (artist.svg(describe(size)) for size in sizes)
+    wide, narrow = (process.svg(describe(size)) for size in sizes)
     return Picture(wide, narrow, words)
 
 
-def _hover(task: TaskView) -> dict[str, Any]:
-    """What the page says of a problem under the pointer."""
+def _strip_data(task: TaskView) -> dict[str, Any]:
+    """Returns the counts that the page shows for the problem under the pointer."""
     strip = task.strip
     counts = [[None if one is None else [one.c, one.n] for one in row] for row in strip.counts]
     names = [text.short_name(model) for model in strip.models]
     return {"task": task.name, "problems": strip.problems, "models": names, "counts": counts}
 
 
-def _files(tasks: Sequence[TaskView], artist: Artist) -> dict[str, Future[str]]:
-    """Every chart by file name, of the tasks that have a curve."""
+def _request_files(tasks: Sequence[TaskView], process: ChartProcess) -> dict[str, Future[str]]:
+    """Returns every chart by file name, for the tasks that have a curve; requests those that the page does not show."""
     drawn: dict[str, Future[str]] = {}
     for i, task in enumerate(task for task in tasks if task.charts):
         end = f"-{i + 1}" if i else ""
@@ -221,11 +223,11 @@ def _files(tasks: Sequence[TaskView], artist: Artist) -> dict[str, Future[str]]:
             drawn[kind + end] = picture.drawn
         if task.selection:
             drawn[f"selection{end}"] = task.selection.drawn
-        drawn[f"problems{end}"] = artist.svg(strip_picture(task.strip))
+        drawn[f"problems{end}"] = process.svg(strip_picture(task.strip))
     return drawn
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

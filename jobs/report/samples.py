@@ -1,4 +1,4 @@
-"""The samples that a report shows: few enough for one page, from every problem, and safe to put into it.
+"""The samples that the page shows: few enough for one page, from every problem, and safely encoded.
 
 A completion is hostile text. It enters the page only as data, compressed and in base64, in a script element that never
 runs; the page's own script unpacks it and shows it through ``textContent``.
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_SAMPLES = 100_000
-MOST_CHARACTERS = 12_000_000  # of all samples together; a third of that or less once packed
+MOST_CHARACTERS = 12_000_000  # of all samples together; packed, they take at most a third of it
 LONGEST_TEXT = 6_000
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserSample:
-    """One sample with its verdict, for a person to read."""
+    """One sample with its verdict, as the page shows it."""
 
     model: str
     task: str
@@ -34,9 +34,9 @@ class BrowserSample:
 
 
 def most_of_each(counts: Sequence[int]) -> int:
-    """The largest number that may be read of every problem of every model, so that a page's share is not exceeded.
+    """Returns how many samples of each (problem, model) may be read, so that all together fit into one page.
 
-    ``counts`` are their samples; problems with few leave more room to the others.
+    ``counts`` are the samples that each has; those with few leave more room to the others.
     """
     room, waiting = MOST_SAMPLES, len(counts)
     for count in sorted(counts):
@@ -47,28 +47,28 @@ def most_of_each(counts: Sequence[int]) -> int:
 
 
 def for_page(samples: Iterable[BrowserSample]) -> list[BrowserSample]:
-    """As many samples as a page carries, in turns from every problem of every model, one of each verdict first."""
+    """Chooses as many samples as fit into the page: in turns from every (problem, model), one of each status first."""
     everything = list(samples)
     if len(everything) <= MOST_SAMPLES and sum(map(_size, everything)) <= MOST_CHARACTERS:
         return everything
     groups: dict[tuple[str, str, str], list[BrowserSample]] = defaultdict(list)
     for each in everything:
         groups[each.task, each.problem, each.model].append(each)
-    queues = [iter(_each_verdict_first(group)) for group in groups.values()]
+    queues = [iter(_each_status_first(group)) for group in groups.values()]
     taken = _within_room(_in_turns(queues))
-    place = {key: i for i, key in enumerate(groups)}
-    return sorted(taken, key=lambda s: (place[s.task, s.problem, s.model], s.sample))
+    order = {key: i for i, key in enumerate(groups)}
+    return sorted(taken, key=lambda s: (order[s.task, s.problem, s.model], s.sample))
 
 
 def embed(samples: Sequence[BrowserSample], prompts: Mapping[tuple[str, str], str]) -> str:
-    """The page's data, packed; names that repeat are written once. ``prompts`` is by (task, problem)."""
+    """Packs the samples as the page's data; names that repeat are stored once. ``prompts`` is by (task, problem)."""
     models, tasks = (list(dict.fromkeys(values)) for values in ([s.model for s in samples], [s.task for s in samples]))
     problems = list(dict.fromkeys((s.task, s.problem) for s in samples))
-    place = {key: i for i, key in enumerate(problems)}
-    position = {model: i for i, model in enumerate(models)}
+    problem_index = {key: i for i, key in enumerate(problems)}
+    model_index = {model: i for i, model in enumerate(models)}
     rows = [
-        [position[s.model], place[s.task, s.problem], s.sample, s.status, _clip(s.text), _clip(s.reason), s.answer,
-         s.tokens, s.finish_reason]
+        [model_index[s.model], problem_index[s.task, s.problem], s.sample, s.status, _clip(s.text), _clip(s.reason),
+         s.answer, s.tokens, s.finish_reason]
         for s in samples
     ]  # fmt: skip
     return packed({
@@ -80,19 +80,19 @@ def embed(samples: Sequence[BrowserSample], prompts: Mapping[tuple[str, str], st
 
 
 def packed(data: object) -> str:
-    """JSON, compressed, in base64: letters, digits, + / and = alone."""
+    """Encodes data as JSON, compressed, in base64: letters, digits, + / and = alone."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 
 def script_json(data: object) -> str:
-    """JSON that cannot end the script element around it, nor start a comment or another element."""
+    """Encodes data as JSON that can neither end its script element nor start a comment or another element."""
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _each_verdict_first(group: Sequence[BrowserSample]) -> list[BrowserSample]:
-    """A pass, then the first of every other verdict, which may be rare and looked for, then the rest."""
+def _each_status_first(group: Sequence[BrowserSample]) -> list[BrowserSample]:
+    """Returns a pass, then the first sample of every other status, which may be rare, then the rest."""
     first: dict[str, int] = {}
     for i, each in enumerate(group):
         first.setdefault(each.status, i)
@@ -125,7 +125,7 @@ def _within_room(samples: Iterable[BrowserSample]) -> list[BrowserSample]:
 
 
 def _size(sample: BrowserSample) -> int:
-    """The characters of a text as it is shown, and about as many as the rest of a row has."""
+    """Returns the characters of the text as shown, plus about as many as the rest of a row has."""
     return min(len(sample.text), LONGEST_TEXT) + 40
 
 

@@ -1,207 +1,295 @@
-"""The shape of report.json: what machines read, and all that the page and the charts are drawn from.
+"""The shape of report.json: what scripts read, and all that the page and the charts are drawn from.
 
-Fields are only ever added, with a default, so that older reports stay readable.
+Shares, rates and coverages are numbers from 0 to 1. Intervals are two-sided, at the 95 % level, over problems. Fields
+are only ever added, with a default, so that older reports stay readable.
 """
 
 from pydantic import Field
 
 from jobs.numbers.fits import LOSS
+from jobs.numbers.predict import Prediction
 from sampling.validate import Plain
 
 
 class CoveragePoint(Plain):
-    """Coverage at k with its interval, which one problem alone does not have."""
+    """Coverage at one k: the unbiased pass@k, averaged over problems."""
 
     k: int
+    """Samples per problem, from 1 to the fewest decided samples of a problem."""
     value: float
+    """Coverage at k, 0 to 1."""
     low: float | None
+    """Lower end of its bootstrap interval; None where there is only one problem."""
     high: float | None
+    """Upper end of its bootstrap interval; None where there is only one problem."""
 
 
 class SelectionPoint(Plain):
-    """What a selection method gets out of k samples."""
+    """Share of problems that one way of selection answers right with k samples."""
 
     k: int
+    """Samples per problem that the selection picks from."""
     value: float
+    """Share of problems answered right, 0 to 1, in expectation over the draw of the k samples."""
 
 
 class Fit(Plain):
-    """c = exp(a * k^b)."""
+    """The power law c = exp(a * k^b), fitted to coverage."""
 
     kind: str = "exponentiated power law"
+    """Name of the curve."""
     a: float
+    """Parameter a, the logarithm of coverage at k=1; negative."""
     b: float
+    """Parameter b; the more negative, the faster coverage rises."""
     loss: str = LOSS
+    """Name of what the fit minimises."""
     a_low: float
+    """Lower end of the bootstrap interval of a."""
     a_high: float
+    """Upper end of the bootstrap interval of a."""
     b_low: float
+    """Lower end of the bootstrap interval of b."""
     b_high: float
+    """Upper end of the bootstrap interval of b."""
     error_mean: float
+    """Mean of |fitted - measured coverage| over 100 k, evenly spaced in the logarithm."""
     error_sd: float
+    """Standard deviation of |fitted - measured coverage| over the same k."""
 
 
 class BetaFit(Plain):
-    """Pass rates of problems drawn from Beta(alpha, beta), fitted by maximum likelihood; errors as in ``Fit``."""
+    """The beta-binomial model: pass rates of problems follow Beta(alpha, beta)."""
 
     kind: str = "beta-binomial"
+    """Name of the model."""
     alpha: float
+    """First parameter of the beta distribution, above 0."""
     beta: float
+    """Second parameter of the beta distribution, above 0."""
     loss: str
+    """Name of what the fit optimises."""
     error_mean: float
+    """Mean of |fitted - measured coverage|, as in `Fit`."""
     error_sd: float
+    """Standard deviation of |fitted - measured coverage|, as in `Fit`."""
 
 
 class ExtrapolationPoint(Plain):
-    """A fit's coverage at ``k``, beyond the samples there are.
-
-    ``error`` is the mean of |predicted - measured| at ``measured_k`` of fits to ``prefix`` samples a problem.
-    """
+    """Coverage that one curve predicts beyond the samples that were drawn."""
 
     kind: str
+    """Name of the curve, as in `Fit` or `BetaFit`."""
     k: int
+    """Samples per problem of the prediction: ten times the fewest decided samples of a problem."""
     value: float
+    """Predicted coverage at k, 0 to 1."""
     prefix: int
+    """Samples per problem, drawn at random from the existing ones, that the back-test fits the curve to."""
     measured_k: int
+    """Samples per problem at which the back-test compares the curve with measured coverage."""
     error: float | None
+    """Mean of |predicted - measured coverage| of the back-test; None where so few samples have no fit."""
 
 
 class FlawPoint(Plain):
-    """What the first accepted sample's accuracy tends to, if that share of wrong samples were accepted.
-
-    ``value`` counts a problem in which no sample was accepted as wrong; it is held against ``coverage`` at the same k.
-    """
+    """Accuracy of the first accepted sample, if the verifier accepted a share of the wrong samples."""
 
     false_positive_rate: float
+    """Assumed share of wrong samples that the verifier accepts, 0 to 1."""
     k: int
+    """Samples per problem: the fewest decided samples of a problem."""
     value: float
+    """Share of problems whose first accepted sample is right; without an accepted sample a problem counts as wrong."""
     coverage: float
+    """Measured coverage at the same k, which takes every accepted sample for right."""
 
 
 class Stopped(Plain):
-    """Sampling seems to have ended at that many successes: the unbiased pass@1, and the usual, biased one."""
+    """Signs that sampling stopped when a problem had enough passes, which biases pass@1."""
 
     successes: int
+    """Passes at which sampling seems to have stopped."""
     one_try: float
+    """Unbiased estimate of pass@1."""
     biased: float
+    """The usual estimate of pass@1, which is too large."""
 
 
 class Cost(Plain):
-    """Amounts of everything that is paid for; None where unknown."""
+    """Amounts of the four things that are paid for."""
 
     tokens: float | None = None
+    """Tokens; None for imported counts."""
     flops: float | None = None
+    """Floating-point operations; None where the model's size is unknown."""
     gpu_hours: float | None = None
+    """GPU hours; None where no engine time was measured."""
     usd: float | None = None
+    """Dollars; None without a price."""
 
 
 class Bounds(Plain):
-    """Where coverage at k lies whatever faults and timeouts hide."""
+    """Bounds of coverage when nothing is assumed about what faults and timeouts hide."""
 
     k: int
+    """Samples per problem: the fewest decided samples of a problem."""
     low: float
+    """Coverage at k if every fault hides a failure."""
     high: float
+    """Coverage at k if every fault and every timeout hides a pass."""
 
 
 class ProblemCounts(Plain):
-    """One problem: n decided samples, c of them passed; faults and timeouts."""
+    """Counts of one problem."""
 
     id: str
+    """Identifier of the problem in its task."""
     n: int
+    """Samples with a decided verdict: every status but `fault`."""
     c: int
+    """Samples among them that passed."""
     faults: int
+    """Samples with status `fault`: Troop failed to verify them."""
     timeouts: int
+    """Samples among n with status `timeout`."""
 
 
 class CopyRates(Plain):
-    """Of pairs of samples of one problem, the share with the same text: near each other, and farther apart."""
+    """Chance that two samples of one problem have the same text."""
 
     near: float
+    """Chance for two samples with neighbouring indices, which one engine drew; the temperature explains it."""
     far: float
+    """Chance for two samples far apart; independent ones repeat as often as near ones, copies more often."""
 
 
 class Cell(Plain):
-    """One model on one task. ``scores`` names what ``best_of`` and ``weighted`` select by: a version of the scores."""
+    """Results of one model on one task."""
 
     model: str
+    """Name of the model."""
     task: str
+    """Name of the task."""
     problems: int
+    """Problems of the task in this run."""
     samples: int
+    """Samples with a verdict, faults included."""
     coverage: tuple[CoveragePoint, ...] = ()
+    """Coverage from k=1 to the fewest decided samples of a problem; empty where no sample is decided."""
     fit: Fit | None = None
+    """Power law of coverage; None where fewer than five problems have a pass, or `limits` gives another reason."""
     majority: tuple[SelectionPoint, ...] = ()
+    """Majority vote: the most frequent answer among k; empty where the verifier extracts no answers."""
     best_of: tuple[SelectionPoint, ...] = ()
+    """Best of k by score; empty where samples have no scores."""
     weighted: tuple[SelectionPoint, ...] = ()
+    """Vote weighted by scores; empty where samples have no scores or no answers."""
     duplicate_rate: float | None = None
+    """Share of samples whose text equals an earlier sample of the same problem; None where texts are missing."""
     status_counts: dict[str, int] = Field(default_factory=dict)
+    """Samples by status of their verdict."""
     tokens: int | None = None
+    """Completion tokens, plus each problem's prompt tokens once; None for imported counts."""
     flops: float | None = None
+    """Floating-point operations of all samples; None where the model's size is unknown."""
     gpu_hours: float | None = None
+    """GPU hours of all samples, 0 for an engine without a GPU; None where no engine time was measured."""
     usd: float | None = None
+    """Dollars of all samples, a paid judge included; None without a price."""
     baseline: bool = False
+    """True for a model whose single try the others are compared with."""
     bounds: Bounds | None = None
+    """Bounds of coverage; None where no fault and no timeout can hide a pass, or a problem has no sample."""
     prompt_cost: Cost = Cost()
+    """Mean cost of one problem's prompt, paid once; k samples of it cost prompt_cost + k * sample_cost."""
     sample_cost: Cost = Cost()
+    """Mean cost of one sample."""
     tiers: dict[str, int] = Field(default_factory=dict)
+    """Samples by sandbox tier that verified them; the empty name stands for verifiers that run no code."""
     version: str = ""
+    """Version of the verifiers; empty where it is unknown."""
     copies: CopyRates | None = None
+    """How often samples have the same text; None where texts are missing."""
     per_problem: tuple[ProblemCounts, ...] = ()
+    """Counts of every problem, in the task's order."""
     beta_binomial: BetaFit | None = None
+    """Beta-binomial model of coverage; None where `fit` is None."""
     extrapolation: tuple[ExtrapolationPoint, ...] = ()
+    """Coverage that each curve predicts at ten times the samples; empty where `fit` is None."""
     weighted_by: str | None = None
+    """Weight of a vote in `weighted`: `score`, or `exp(score)` for scores outside 0 to 1; None without `weighted`."""
     verifier_flaw: tuple[FlawPoint, ...] = ()
+    """One entry per assumed rate of false positives; empty where no sample passed."""
     stopped: Stopped | None = None
+    """Signs that sampling stopped at a number of passes; None where there are none."""
     scores: str | None = None
+    """Version of the scores that `best_of` and `weighted` use; `verdicts` for the verdicts' own; None without any."""
 
 
 class CrossoverReport(Plain):
-    """The smallest k at which ``model`` reaches ``baseline``'s single try; None beyond the ``n`` samples there are.
-
-    ``usd`` is what k samples of a problem cost, from ``usd_low`` to ``usd_high`` over the interval of k, and
-    ``baseline_usd`` one try of the baseline. ``one_try`` is the difference of both single tries, paired by problem.
-    """
+    """The crossover of one model against one baseline: the k at which coverage reaches the baseline's single try."""
 
     model: str
+    """Name of the model."""
     baseline: str
+    """Name of the baseline."""
     task: str
+    """Name of the task."""
     k: int | None
+    """Smallest k at which the model's coverage is at least `target`; None where it lies beyond n."""
     low: int | None
+    """Lower end of the interval of k; None where it lies beyond n, or where there is only one problem."""
     high: int | None
+    """Upper end of the interval of k; None where it lies beyond n, or where there is only one problem."""
     censored: bool
+    """True where k lies beyond n."""
     usd_ratio: float | None
+    """Dollars of k samples of the model divided by dollars of one try of the baseline; None where unknown or free."""
     flops_ratio: float | None = None
+    """Operations of k samples of the model divided by operations of one try of the baseline; None where unknown."""
     n: int
+    """Fewest decided samples of the model on a common problem: the largest k that was tried."""
     problems: int
+    """Problems that both models have decided samples of; all numbers of this entry are over these."""
     target: float
+    """The baseline's single try, 0 to 1."""
     target_low: float | None
+    """Lower end of its interval; None where there is only one problem."""
     target_high: float | None
+    """Upper end of its interval; None where there is only one problem."""
     reached: float
+    """The model's coverage at k, or at n where k is None."""
     usd: float | None = None
+    """Dollars of k samples of one problem; None where k is None, or without a price."""
     usd_low: float | None = None
+    """Dollars at the lower end of k; None where that end or the price is missing."""
     usd_high: float | None = None
+    """Dollars at the upper end of k; None where that end or the price is missing."""
     baseline_usd: float | None = None
+    """Dollars of one try of the baseline; None without a price."""
     one_try: float | None = None
+    """The model's single try minus the baseline's, paired by problem, -1 to 1."""
     one_try_low: float | None = None
+    """Lower end of its interval; None where there is only one problem."""
     one_try_high: float | None = None
-
-
-class Prediction(Plain):
-    """What the plan expected, with a 95 % interval where there is one, and what it was."""
-
-    what: str
-    unit: str = ""
-    predicted: float
-    low: float | None = None
-    high: float | None = None
-    actual: float | None = None
+    """Upper end of its interval; None where there is only one problem."""
 
 
 class Report(Plain):
-    """All of report.json."""
+    """The whole of report.json."""
 
     run: str = ""
+    """Path or URI of the run."""
     cells: tuple[Cell, ...] = ()
+    """One entry per (model, task)."""
     crossovers: tuple[CrossoverReport, ...] = ()
+    """One entry per model and baseline of the same task; empty without a baseline."""
     limits: tuple[str, ...] = ()
+    """What these numbers do not say: one sentence for every number that is missing or needs care."""
     warnings: tuple[str, ...] = ()
+    """Reasons to doubt the numbers; the page shows them first."""
     provenance: dict[str, str] = Field(default_factory=dict)
+    """Where the numbers come from, by name: code, engines, models, sampling, verifiers, scores."""
     predicted: tuple[Prediction, ...] = ()
+    """Newest prediction of the run and what it came to; empty where `troop plan --calibrate` was never used."""

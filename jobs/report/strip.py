@@ -1,4 +1,4 @@
-"""The strip of problems: one row a model, one column a problem, the hardest first. It shows what a mean hides."""
+"""The strip of problems: one row per model, one column per problem, hardest first. It shows what a mean hides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,18 @@ from jobs.report.chart_theme import HEAT_COLOURS, INK, LIGHT, VARIABLES, WIDE, R
 from jobs.report.schema import Cell, ProblemCounts
 from jobs.report.text import short_name
 
-HEAT_EDGES = (0.001, 0.01, 0.03, 0.1, 0.3)  # nearly logarithmic: among thousands of samples rare passes matter
+HEAT_EDGES = (0.001, 0.01, 0.03, 0.1, 0.3)  # nearly logarithmic: with thousands of samples, rare passes matter
 HEAT_LABELS = ("none", "≤ .001", "≤ .01", "≤ .03", "≤ .1", "≤ .3", "> .3")
 assert len(HEAT_EDGES) + 2 == len(HEAT_LABELS) == HEAT_COLOURS
-GAP, MOST_TALL = 4, 8  # rows of more models are lower
-_LEFT, _RIGHT, _TOP, _KEY = 200, 16, 40, 56  # around the strip in a picture of its own
+GAP = 4  # pixels between rows
+MOST_TALL = 8  # models; with more, rows are lower
+_LEFT, _RIGHT, _TOP, _KEY = 200, 16, 40, 56  # pixels around the strip in its own picture
 _SWATCH = 78
 
 
 @dataclass(frozen=True)
 class Strip:
-    """The problems of a task in the order in which they are drawn, and each model's counts for them."""
+    """The problems of a task in drawing order, and each model's counts for them; None for a problem it has not met."""
 
     problems: tuple[str, ...]
     models: tuple[str, ...]
@@ -32,43 +33,44 @@ class Strip:
 
     @property
     def height(self) -> int:
+        """The height of all rows in pixels."""
         return len(self.models) * (self.row + GAP) - GAP
 
-    def top(self, place: int) -> int:
-        """Where the row of a model begins, from the top."""
-        return place * (self.row + GAP)
+    def top(self, index: int) -> int:
+        """Returns the distance in pixels from the top to a model's row."""
+        return index * (self.row + GAP)
 
 
 def make_strip(cells: Sequence[Cell]) -> Strip:
-    """Problems from the lowest mean pass rate to the highest, whichever models met them."""
+    """Sorts problems by their mean pass rate over the models that met them, lowest first."""
     tables = [{row.id: row for row in cell.per_problem} for cell in cells]
     problems = list(dict.fromkeys(name for table in tables for name in table))
-    rates = {name: float(np.mean([rate(table[name]) for table in tables if name in table])) for name in problems}
+    rates = {name: float(np.mean([_pass_rate(table[name]) for table in tables if name in table])) for name in problems}
     ordered = tuple(sorted(problems, key=lambda name: rates[name]))
     counts = tuple(tuple(table.get(name) for name in ordered) for table in tables)
     return Strip(ordered, tuple(cell.model for cell in cells), counts)
 
 
-def rate(counts: ProblemCounts) -> float:
+def _pass_rate(counts: ProblemCounts) -> float:
     return counts.c / counts.n if counts.n else 0.0
 
 
 def heat(passed: int, n: int) -> int:
-    """The place of a pass rate among the colours; 0 is for problems that no sample solved."""
+    """Returns the number of a pass rate's colour; 0 is for problems that no sample solved."""
     return 0 if not passed else 1 + sum(passed / n > edge for edge in HEAT_EDGES)
 
 
 def strip_chart(strip: Strip, width: int, theme: Theme = VARIABLES) -> Spec:
-    """The strip edge to edge: a place on the picture is a problem, which the page makes use of.
+    """Describes the strip without margins, so that the page can compute the problem under the pointer.
 
-    Where problems would be narrower than two pixels, neighbours share a column.
+    Neighbouring problems share a column where one would be narrower than two pixels.
     """
     size = Size(width, strip.height, labels=False)
     return finish([_blocks("rows", size, theme)], {"rows": _rows(strip, width)}, size, theme, (0, 0, 0, 0))
 
 
 def strip_picture(strip: Strip, theme: Theme = LIGHT) -> Spec:
-    """The strip as a picture of its own, with its models' names and what the colours mean."""
+    """Describes the strip as a picture of its own, with the models' names and a key of the colours."""
     plot = Size(WIDE.width - _LEFT - _RIGHT, strip.height)
     whole = Size(WIDE.width, strip.height + _TOP + _KEY, font=WIDE.font)
     below, steps = strip.height + 26, [i * _SWATCH for i in range(HEAT_COLOURS)]
@@ -79,7 +81,7 @@ def strip_picture(strip: Strip, theme: Theme = LIGHT) -> Spec:
         ],
         "swatches": [{"x": x, "x2": x + 14, "y": below, "y2": below + 14, "heat": str(i)} for i, x in enumerate(steps)],
         "labels": [{"x": x + 20, "y": below + 7, "name": name} for x, name in zip(steps, HEAT_LABELS, strict=True)],
-        "title": [{"x": 0, "y": -20, "name": "share of samples that passed; one column a problem, the hardest first"}],
+        "title": [{"x": 0, "y": -20, "name": "share of samples that passed; one column per problem, hardest first"}],
     }
     layers = [
         _blocks("rows", plot, theme),
@@ -91,22 +93,22 @@ def strip_picture(strip: Strip, theme: Theme = LIGHT) -> Spec:
 
 
 def _blocks(name: str, plot: Size, theme: Theme) -> Spec:
-    """Rectangles from (x, y) to (x2, y2) in the colours of heat."""
+    """Describes rectangles from (x, y) to (x2, y2) in the colours of heat."""
     mark = {"type": "rect", "strokeWidth": 0.5, "stroke": theme["paper"]}
     paint = {"domain": [str(i) for i in range(HEAT_COLOURS)], "range": theme.heat}
     colour = {"field": "heat", "type": "nominal", "scale": paint, "legend": None}
     ends = {"x2": {"field": "x2"}, "y2": {"field": "y2"}}
-    return {"data": {"name": name}, "mark": mark, "encoding": {**_place(plot), **ends, "color": colour}}
+    return {"data": {"name": name}, "mark": mark, "encoding": {**_pixel_scales(plot), **ends, "color": colour}}
 
 
 def _text(name: str, plot: Size, colour: str, style: Spec) -> Spec:
     mark = {"type": "text", "baseline": "middle", "fontSize": WIDE.font - 1, "color": colour, **style}
     words = {"text": {"field": "name", "type": "nominal"}}
-    return {"data": {"name": name}, "mark": mark, "encoding": {**_place(plot), **words}}
+    return {"data": {"name": name}, "mark": mark, "encoding": {**_pixel_scales(plot), **words}}
 
 
-def _place(plot: Size) -> Spec:
-    """Pixels from the left and the top of the plot."""
+def _pixel_scales(plot: Size) -> Spec:
+    """Returns scales that read pixels from the left and the top of the plot."""
     ends = (("x", plot.width, False), ("y", plot.height, True))
     return {
         axis: {"field": axis, "type": "quantitative", "axis": None,
@@ -127,7 +129,7 @@ def _rows(strip: Strip, width: int) -> list[Row]:
 
 
 def _pooled(row: Sequence[ProblemCounts | None], columns: int) -> dict[int, tuple[int, int]]:
-    """(passes, samples) of each column that has any samples."""
+    """Returns (passes, samples) of each column that has samples."""
     pooled: dict[int, tuple[int, int]] = {}
     for i, counts in enumerate(row):
         if counts is not None:

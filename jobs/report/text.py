@@ -1,4 +1,4 @@
-"""The report in words: how numbers are written, the headline sentence, and the Markdown summary for a pull request."""
+"""The report in words: formatted numbers, the headline, text alternatives of charts, and the Markdown summary."""
 
 import math
 import re
@@ -13,7 +13,7 @@ METHODS = {"coverage": "coverage", "majority": "majority vote", "best_of": "best
 
 
 def share(value: float | None) -> str:
-    """A share as the field prints it: .41, and two significant digits where it is small: .0027."""
+    """Formats a share as papers print it: .41, with two significant digits where it is small: .0027."""
     if value is None or math.isnan(value):
         return NONE
     if value <= 0 or value >= 1:
@@ -23,12 +23,12 @@ def share(value: float | None) -> str:
 
 
 def shares(low: float | None, high: float | None) -> str:
-    """An interval of shares, or nothing where there is none."""
+    """Formats an interval of shares; an empty string where there is none."""
     return "" if low is None or high is None else f"[{share(low)}, {share(high)}]"
 
 
 def amount(value: float | None, unit: str = "") -> str:
-    """Any other quantity with three significant digits and a thousands mark: 1,230 or 0.00412 or 3.1e+18."""
+    """Formats any other quantity with three significant digits and thousands marks: 1,230 or 0.00412 or 3.1e+18."""
     if value is None:
         return NONE
     if unit == "$" and 0.1 <= value < 1e9:
@@ -43,12 +43,12 @@ def amount(value: float | None, unit: str = "") -> str:
 
 
 def between(low: float | None, high: float | None) -> str:
-    """An interval of quantities."""
+    """Formats an interval of quantities."""
     return NONE if low is None or high is None else f"[{amount(low)}, {amount(high)}]"
 
 
 def compact(value: float | None) -> str:
-    """A large quantity where room is short: 11.5 M, 3.26 k; in powers of ten from a million millions on."""
+    """Formats a large quantity where room is short: 11.5 M, 3.26 k; as a power of ten from a million millions on."""
     if value is None or abs(value) < 1e4 or abs(value) >= 1e12:
         return amount(value)
     size, unit = next((size, unit) for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(value) >= size)
@@ -56,12 +56,12 @@ def compact(value: float | None) -> str:
 
 
 def short_name(model: str) -> str:
-    """A model's name without the organisation it is published under."""
+    """Returns a model's name without the organisation in front of it."""
     return model.rsplit("/", 1)[-1] or model
 
 
 def ks(cross: CrossoverReport) -> str:
-    """The crossover with its interval: 12 [9, 17], or >1,000 where it is censored."""
+    """Formats the crossover with its interval: 12 [9, 17], or >1,000 where it is censored."""
     beyond = f">{cross.n:,}"
     value = beyond if cross.k is None else f"{cross.k:,}"
     if cross.problems == 1 or (cross.low is None and cross.high is None):
@@ -71,31 +71,32 @@ def ks(cross: CrossoverReport) -> str:
 
 
 def ratio(cross: CrossoverReport) -> str:
-    """What the crossover costs against one try of the baseline, in dollars, else in FLOPs."""
+    """Formats the cost of the crossover relative to one try of the baseline: in dollars, else in FLOPs."""
     if cross.usd_ratio is not None:
         return f"{amount(cross.usd_ratio)}× the dollars"
     return NONE if cross.flops_ratio is None else f"{amount(cross.flops_ratio)}× the FLOPs"
 
 
 def crossing(cross: CrossoverReport) -> str:
-    """One crossover as a sentence."""
+    """Returns one crossover as a sentence."""
     model, baseline = short_name(cross.model), short_name(cross.baseline)
     target = f"{share(cross.target)} {shares(cross.target_low, cross.target_high)}".strip()
     if cross.k is None:
-        return f"{model} gets {share(cross.reached)} with n={cross.n:,}: short of {baseline}'s single try, {target}."
+        covered = f"{share(cross.reached)} with n={cross.n:,}"
+        return f"{model} covers {covered}: less than one try of {baseline}, {target}."
     cost = ratio(cross)
     tail = "" if cost == NONE else f", for {cost}"
-    return f"{model} at k={ks(cross)} reaches what {baseline} gets in one try: {target}{tail}."
+    return f"{model} at k={ks(cross)} matches one try of {baseline}: {target}{tail}."
 
 
 def headline(report: Report) -> str:
-    """The sentence that a reader should take away."""
+    """Returns the main result as a sentence: a crossover if there is one, else the best coverage."""
     reached = [cross for cross in report.crossovers if cross.k is not None]
     if report.crossovers:
         return crossing((reached or list(report.crossovers))[0])
     curves = [cell for cell in report.cells if cell.coverage]
     if not curves:
-        return "Nothing to report yet: no sample has been decided."
+        return "Nothing to report yet: no sample has a decided verdict."
     best = max(curves, key=lambda cell: cell.coverage[-1].value)
     first, last = best.coverage[0], best.coverage[-1]
     if last.value == 0:
@@ -105,7 +106,7 @@ def headline(report: Report) -> str:
 
 
 def point(at: CoveragePoint) -> str:
-    """A coverage with its interval."""
+    """Formats a coverage with its interval."""
     return f"{share(at.value)} {shares(at.low, at.high)}".strip()
 
 
@@ -113,12 +114,12 @@ def coverage_in_words(
     cells: Sequence[Cell],
     crossovers: Sequence[CrossoverReport],
     axis: str = "samples",
-    place: Callable[[Cell, int], str] = lambda _, k: f"k={k:,}",
+    at: Callable[[Cell, int], str] = lambda _, k: f"k={k:,}",
 ) -> str:
-    """The text alternative of a coverage chart; ``place`` says where k samples of a model lie on its axis."""
+    """Returns the text alternative of a coverage chart; ``at`` formats the position of k samples on its axis."""
     curves = [
-        f"{short_name(cell.model)} rises from {point(cell.coverage[0])} at {place(cell, 1)}"
-        f" to {point(cell.coverage[-1])} at {place(cell, cell.coverage[-1].k)}"
+        f"{short_name(cell.model)} rises from {point(cell.coverage[0])} at {at(cell, 1)}"
+        f" to {point(cell.coverage[-1])} at {at(cell, cell.coverage[-1].k)}"
         for cell in cells
         if cell.coverage
     ]
@@ -126,12 +127,12 @@ def coverage_in_words(
 
 
 def duplicates_in_words(cell: Cell) -> str:
-    """How many samples repeat an earlier one word for word."""
+    """Formats the share of samples that repeat an earlier one word for word."""
     return NONE if cell.duplicate_rate is None else f"{100 * cell.duplicate_rate:.2g}%"
 
 
 def strip_in_words(cells: Sequence[Cell]) -> str:
-    """The text alternative of the strip of problems."""
+    """Returns the text alternative of the strip of problems."""
     return "; ".join(
         f"{short_name(cell.model)} solved {sum(row.c > 0 for row in cell.per_problem):,} of {cell.problems:,} problems"
         for cell in cells
@@ -139,72 +140,72 @@ def strip_in_words(cells: Sequence[Cell]) -> str:
 
 
 def selection_in_words(cells: Sequence[Cell]) -> str:
-    """The text alternative of a selection chart."""
-    said = []
+    """Returns the text alternative of a selection chart."""
+    lines = []
     for cell in cells:
         found = [(METHODS[method], getattr(cell, method)) for method in methods_of(cell)]
         if found:
             spans = [f"{name} goes from {share(p[0].value)} to {share(p[-1].value)}" for name, p in found]
             last = found[0][1][-1].k
             end = f"from k=1 to k={last:,}, coverage to {share(cell.coverage[-1].value)}"
-            said.append(f"{short_name(cell.model)}: {', '.join(spans)} {end}.")
-    return " ".join(said)
+            lines.append(f"{short_name(cell.model)}: {', '.join(spans)} {end}.")
+    return " ".join(lines)
 
 
 def at_last(cell: Cell, method: str) -> float | None:
-    """What a way of selection gets at the largest k that all of the cell's have."""
+    """Returns the value of one way of selection at its largest k; None where the cell does not have it."""
     points = getattr(cell, method)
     return points[-1].value if points else None
 
 
-def selected(cell: Cell) -> str:
-    """What selection by scores gets, in a line."""
+def selection_line(cell: Cell) -> str:
+    """Returns the results of selection at the largest k as one line."""
     found = [f"{METHODS[name]} {share(at_last(cell, name))}" for name in METHODS if getattr(cell, name)]
     last = cell.coverage[-1].k if cell.coverage else 0
     return f"{short_name(cell.model)} on {cell.task}, k={last:,}: {', '.join(found)}; scores {scores_in_words(cell)}"
 
 
 def scores_in_words(cell: Cell) -> str:
-    """Which scores a cell's selection goes by, and how they become the weights of votes."""
+    """Returns the version of the scores that selection uses, and how they become the weights of votes."""
     if not cell.scores:
         return NONE
     return f"{cell.scores}, votes by {cell.weighted_by}" if cell.weighted_by else cell.scores
 
 
 def scores_of(cells: Sequence[Cell]) -> list[str]:
-    """A sentence for each version of the scores that selection goes by."""
+    """Returns one sentence per version of the scores that selection uses."""
     models: dict[tuple[str, str | None], list[str]] = {}
     for cell in cells:
         if cell.scores:
             models.setdefault((cell.scores, cell.weighted_by), []).append(short_name(cell.model))
     lines = []
     for (scores, weight), names in models.items():
-        by = "the scores that its verdicts carry" if scores == OWN_SCORES else f"the scores {scores}"
+        by = "the scores in its verdicts" if scores == OWN_SCORES else f"the scores {scores}"
         votes = f"; votes are weighted by {weight}" if weight else ""
-        lines.append(f"Selection of {', '.join(names)} goes by {by}{votes}.")
+        lines.append(f"Selection of {', '.join(names)} uses {by}{votes}.")
     return lines
 
 
 def methods_in(cells: Iterable[Cell]) -> dict[str, str]:
-    """The ways of selection that any of the cells has, coverage first, with their names."""
+    """Returns the ways of selection that any of the cells has, coverage first, with their names."""
     found = {method for cell in cells for method in methods_of(cell)}
     return {method: name for method, name in METHODS.items() if method in found or method == "coverage"}
 
 
 def methods_of(cell: Cell) -> list[str]:
-    """The ways of selection whose value is known for a cell, the main one first."""
+    """Returns the ways of selection that the cell has, the main one first."""
     return [method for method in METHODS if method != "coverage" and getattr(cell, method)]
 
 
 def statuses(cells: Sequence[Cell]) -> list[str]:
-    """Every status that occurs, from pass to fault; others follow by name."""
+    """Returns every status that occurs, from pass to fault; unknown ones follow by name."""
     found = {status for cell in cells for status in cell.status_counts}
     known = [status.value for status in Status]
     return [status for status in known if status in found] + sorted(found.difference(known))
 
 
 def summary_markdown(report: Report) -> str:
-    """The report for a pull request: headline, one table of cells, one of crossovers, and the limits."""
+    """Returns the report for a pull request: headline, warnings, tables of cells and crossovers, limits."""
     parts = [f"### {_plain(headline(report))}"]
     if report.cells:
         parts.append(_table(_CELL_HEADS, map(_cell_row, report.cells)))
@@ -261,5 +262,5 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: names come from outside and must not become links or tags."""
+    """Escapes text so that Markdown shows it unchanged: names come from outside and must not become links or tags."""
     return re.sub(r"([\\`*_{}\[\]<>#|!~&@])", r"\\\1", " ".join(text.split()))

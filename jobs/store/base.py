@@ -1,7 +1,7 @@
 """The protocol of a store: a flat space of keys whose only strong promise is create-only writes.
 
-Everything Troop promises about doing a unit exactly once rests on ``put_new``: of all callers that write one key, one
-wins, and each learns whether it won. A folder keeps this promise with a temporary file, fsync and ``link()``
+Troop commits each unit exactly once, and this rests on ``put_new`` alone: of all callers that write one key, one wins,
+and each learns whether it won. A folder keeps this promise with a temporary file, fsync and ``link()``
 (jobs/store/folder.py), S3 with ``If-None-Match: *`` (jobs/store/s3.py).
 """
 
@@ -17,56 +17,77 @@ NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One object as a listing or a HEAD shows it; ``modified`` is in seconds of the store's clock.
-
-    ``metadata`` is filled by ``head`` on S3 only: a listing does not carry it, and a folder does not keep it.
-    """
+    """One object as a listing or a HEAD request describes it."""
 
     key: str
+    """Key of the object within its store."""
+
     size: int
+    """Length in bytes."""
+
     modified: float
+    """Seconds since the epoch at which the object was last written, by the store's clock."""
+
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Metadata of an S3 object, filled by ``head`` alone: listings do not carry it, and folders do not keep it."""
 
 
 class Store(Protocol):
-    """A flat space of keys. Picklable: it travels to the tasks that write. Every method raises StoreError."""
+    """A flat space of keys. Picklable, since it travels to the tasks that write. Every method raises StoreError."""
 
     def __hash__(self) -> int:
-        """Stores are values: equal ones reach the same place."""
+        """Returns the hash of the place: stores are values, and equal stores reach the same place."""
 
     @property
     def uri(self) -> str:
-        """What a person would give to open this store again."""
+        """Path or URI that opens this store again."""
 
     def check(self) -> None:
         """Raises StoreError, within seconds, if the place cannot be reached or does not exist."""
 
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
-        """Creates an object. True: this call created it. False: it is there already and somebody else's."""
+        """Creates an object. Returns True if this call created it, False if another writer's object is at the key."""
 
     def put(self, key: str, data: bytes) -> None:
-        """Writes an object over whatever was there: for reports, never for results."""
+        """Writes an object and replaces any that is at the key. Used for reports, never for results."""
 
     def get(self, key: str) -> bytes:
-        """An object's content."""
+        """Returns the content of an object; raises NoSuchObject where there is none."""
 
     def head(self, key: str) -> ObjectInfo | None:
-        """What is known of an object, or None if there is none."""
+        """Returns what is known of an object, or None if there is none."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """The objects whose keys start with ``prefix``, sorted by key."""
+        """Yields the objects whose keys start with ``prefix``, sorted by key."""
 
     def delete(self, key: str) -> None:
-        """Removes an object; one that is not there is no error."""
+        """Removes an object; a key that holds none is no error."""
 
 
 class StoreOptions(Plain):
-    """How to reach a store. Credentials come from the standard AWS chain, never from a file of Troop's."""
+    """Options to reach a store. Credentials come from the standard AWS chain, never from a file of Troop's."""
 
     endpoint_url: str | None = None
+    """URL of an S3 server that is not Amazon's, as ``http://minio:9000``. Default: the AWS environment variables, else
+    Amazon's endpoint for the region."""
+
     region: str | None = None
+    """Region of the bucket, as ``eu-west-1``. Default: the AWS configuration, else us-east-1."""
+
     profile: str | None = None
+    """Profile of the AWS configuration files that has the credentials. Default: the standard AWS chain."""
+
     addressing_style: Literal["path", "virtual", "auto"] | None = None
+    """Place of the bucket's name in URLs: in the path or in the host name. Default: path for an endpoint of your own,
+    auto for Amazon's."""
+
     request_checksum_calculation: Literal["when_supported", "when_required"] | None = None
+    """Checksums to send with requests. Set ``when_required`` for servers that refuse the newer checksums. Default:
+    boto3's own rule."""
+
     verify_tls: bool = True
+    """Verify the server's TLS certificate. False accepts any certificate, as of a test server."""
+
     allow_weak_store: bool = False
+    """Accept a store that ignores create-only writes (``If-None-Match``). Two runs that write to it at once may
+    overwrite each other's units; see ``--allow-weak-store``."""

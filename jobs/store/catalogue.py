@@ -1,8 +1,8 @@
-"""What a run holds, known from listing it: its verdict files, the versions of its verifiers, its problems.
+"""Catalogue of a run, known from listing it: its result files, the versions of its verdicts, its problems.
 
 Verifying again puts a second version of the verdicts beside the first. A reader takes one version per model and task:
-the one given, or else the one that covers most units, the newer of equals. So a re-verification that is half done
-changes no number, and takes over when it is complete.
+the version asked for, or else the one that covers most units, the newest on a tie. So a re-verification that is half
+done changes no number, and takes over when it is complete.
 """
 
 import hashlib
@@ -23,22 +23,22 @@ from jobs.store.layout import (
     parse_problems_key,
     problems_key,
 )
-from jobs.store.schema import PROBLEMS as PROBLEMS_SCHEMA
-from jobs.store.schema import Footer, read_footer
-from jobs.store.whole import read_table
+from jobs.store.schema import PROBLEMS_SCHEMA
+from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import BadInput
 from sampling.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictFile:
-    """One committed verdicts file: of a unit, or of a compacted shard. Scores of a unit come as one, too."""
+class ResultFile:
+    """One file of samples, verdicts or scores: of a unit, or of a compacted shard."""
 
     info: ObjectInfo
     key: ResultKey
 
     @property
     def version(self) -> str:
+        """Version of the verifiers, or of the scores."""
         assert self.key.version is not None
         return self.key.version
 
@@ -48,53 +48,55 @@ class VerdictFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """All verdicts of one model on one task under one version of the verifier. ``modified``: when the last came."""
+class CellFiles:
+    """All files with verdicts, or with scores, of one version on one model and task."""
 
     model: str
     task: str
     version: str
-    files: tuple[VerdictFile, ...]
+    files: tuple[ResultFile, ...]
 
     @property
     def units(self) -> int:
+        """Number of units that the files hold."""
         return sum(len(file.key.units) for file in self.files)
 
     @property
     def modified(self) -> float:
+        """Time of the newest file, in seconds since the epoch."""
         return max(file.info.modified for file in self.files)
 
 
-def result_files(store: Store, start: str) -> Iterator[tuple[ObjectInfo, ResultKey]]:
-    """The results below ``start`` with what their keys say; raises BadInput for any other Parquet file there.
+def result_files(store: Store, start: str) -> Iterator[ResultFile]:
+    """Yields the results below the prefix ``start``; raises BadInput for any other Parquet file there.
 
-    Whoever reads a run with a glob would count its rows too.
+    Tools that read a run with a glob would count the rows of such a file too.
     """
     for info in store.list(start):
         key = parse_key(info.key)
         if key is not None:
-            yield info, key
+            yield ResultFile(info, key)
         elif info.key.endswith(".parquet"):
             raise BadInput(f"{store.uri}: {info.key} is no file of Troop's; move it away, a run holds nothing else")
 
 
-def read_versions(store: Store) -> list[Cell]:
-    """Every version of every model's verdicts on every task, sorted by model, task and age."""
-    return cells_of(_current_files(store))
+def read_versions(store: Store) -> list[CellFiles]:
+    """Lists every version of every model's verdicts on every task, sorted by model, task and age."""
+    return group_by_cell(_current_files(store))
 
 
-def cells_of(found: Iterable[VerdictFile]) -> list[Cell]:
-    """The same files by cell."""
-    cells: defaultdict[tuple[str, str, str], list[VerdictFile]] = defaultdict(list)
-    for file in found:
+def group_by_cell(files: Iterable[ResultFile]) -> list[CellFiles]:
+    """Returns the files by model, task and version, sorted by model, task and age."""
+    cells: defaultdict[tuple[str, str, str], list[ResultFile]] = defaultdict(list)
+    for file in files:
         cells[file.key.model, file.key.task, file.version].append(file)
-    made = [Cell(*names, files=tuple(files)) for names, files in cells.items()]
-    return sorted(made, key=lambda cell: (cell.model, cell.task, cell.modified, cell.version))
+    grouped = [CellFiles(*names, files=tuple(members)) for names, members in cells.items()]
+    return sorted(grouped, key=lambda cell: (cell.model, cell.task, cell.modified, cell.version))
 
 
-def choose_cells(cells: Iterable[Cell], version: str | None = None) -> list[Cell]:
-    """One cell per model and task: of the version asked for, or the most complete one, the newest of equals."""
-    versions: defaultdict[tuple[str, str], list[Cell]] = defaultdict(list)
+def choose_cells(cells: Iterable[CellFiles], version: str | None = None) -> list[CellFiles]:
+    """Returns one version per model and task: ``version``, or else the most complete one, the newest on a tie."""
+    versions: defaultdict[tuple[str, str], list[CellFiles]] = defaultdict(list)
     known = list(cells)
     for cell in known:
         if version in (None, cell.version):
@@ -105,16 +107,16 @@ def choose_cells(cells: Iterable[Cell], version: str | None = None) -> list[Cell
     return [max(group, key=lambda cell: (cell.units, cell.modified, cell.version)) for group in versions.values()]
 
 
-def _current_files(store: Store) -> list[VerdictFile]:
-    """All verdicts once: a compacted shard is read in place of its units, which may lie there for a while yet."""
-    units = [VerdictFile(*found) for found in result_files(store, VERDICTS)]
-    final = [VerdictFile(*found) for found in result_files(store, FINAL + VERDICTS)]
+def _current_files(store: Store) -> list[ResultFile]:
+    """Lists all verdicts once: a compacted shard replaces its units, whose files may lie there for a while yet."""
+    units = list(result_files(store, VERDICTS))
+    final = list(result_files(store, FINAL + VERDICTS))
     compacted = {(file.version, file.key.in_shard) for file in final}
     return final + [file for file in units if (file.version, file.key.in_shard) not in compacted]
 
 
-def merged_samples(store: Store, files: Iterable[VerdictFile]) -> dict[str, Footer]:
-    """By attempt: what the compacted verdicts among ``files`` say of the samples file that took the attempt's in.
+def read_merged_footers(store: Store, files: Iterable[ResultFile]) -> dict[str, Footer]:
+    """Returns the footers of the compacted verdicts among ``files``, by each attempt whose samples they took in.
 
     Verdicts of another version may still name the attempt's own samples file, which compaction deletes.
     """
@@ -122,15 +124,15 @@ def merged_samples(store: Store, files: Iterable[VerdictFile]) -> dict[str, Foot
     return {attempt: footer for footer in footers for attempt in footer.merged}
 
 
-def with_merged(footer: Footer, merged: Mapping[str, Footer]) -> Footer:
-    """The footer of a verdicts file, naming the samples that stand in for its own where those were merged."""
+def follow_merge(footer: Footer, merged: Mapping[str, Footer]) -> Footer:
+    """Returns the footer, naming the shard's samples in place of its own where ``merged`` says that they went there."""
     key = parse_key(footer.samples)
-    taken = merged.get(key.attempt) if key and key.attempt else None
-    return replace(footer, samples=taken.samples, samples_sha256=taken.samples_sha256) if taken else footer
+    shard = merged.get(key.attempt) if key and key.attempt else None
+    return replace(footer, samples=shard.samples, samples_sha256=shard.samples_sha256) if shard else footer
 
 
 def write_problems(store: Store, task: str, first_idx: int, problems: Sequence[Problem]) -> str:
-    """Keeps the problems of a task beside its results: ``problems[i]`` has index ``first_idx + i``. Returns the key.
+    """Stores problems of a task, ``problems[i]`` with index ``first_idx + i``, and returns their key.
 
     The key names the content, so that every driver of a run may write them again. Where a reference was changed, the
     newest file that holds a problem counts.
@@ -143,7 +145,7 @@ def write_problems(store: Store, task: str, first_idx: int, problems: Sequence[P
 
 
 def write_problem_ids(store: Store, task: str, first_idx: int, ids: Sequence[str]) -> str:
-    """The same for problems of which nothing but the ids is known. Returns the key."""
+    """Stores problems of which nothing but the ids is known, as ``write_problems`` does, and returns their key."""
     digest = hashlib.sha256("\n".join(ids).encode("utf-8", "replace")).hexdigest()[:16]
     key = problems_key(task, first_idx, digest)
     store.put_new(key, encode_problem_ids(task, first_idx, ids))
@@ -151,7 +153,7 @@ def write_problem_ids(store: Store, task: str, first_idx: int, ids: Sequence[str
 
 
 def read_problems(store: Store) -> pa.Table:
-    """The problems of a run, each once, sorted by task and index; columns as in ``schema.PROBLEMS``."""
+    """Returns the problems of a run, each once, sorted by task and index, with the columns of ``PROBLEMS_SCHEMA``."""
     listed = store.list(PROBLEMS)
     infos = [info for info in listed if parse_problems_key(info.key) is not None]
     infos.sort(key=lambda info: (info.modified, info.key))

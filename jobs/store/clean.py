@@ -1,10 +1,10 @@
 """Orphan clean-up: deletes the samples of attempts that lost, but none that an attempt could still commit.
 
-A frozen attempt may wake up days later and commit the samples it had put before. What keeps verdicts and samples
-together is not the grace period but the commit itself: samples are deleted only while the key of their unit's verdicts
-is held by another attempt's, in every version of the verifiers that the model and task have; the store then refuses the
-late one. So the samples of a unit that nobody has committed stay, whatever their age, until somebody has. The grace
-period is for stores whose create is not atomic, where a put that is under way may still land on a key that is held.
+A frozen attempt may wake up days later and commit the samples that it has put before. What keeps verdicts and samples
+together is not the grace period but the commit itself. Samples are deleted only while another attempt's verdicts hold
+their unit's key, in every version of the verifiers that the model and task have; then the store refuses the late
+commit. So the samples of a unit that nobody has committed stay, whatever their age. The grace period is for stores
+whose create is not atomic: there a put that is under way may still land on a key that is held.
 """
 
 import re
@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jobs.store.base import ObjectInfo, Store
-from jobs.store.catalogue import result_files
+from jobs.store.catalogue import ResultFile, result_files
 from jobs.store.folder import DirectoryStore
-from jobs.store.layout import FINAL, PROBE, SAMPLES, VERDICTS, ResultKey
-from jobs.store.schema import read_footer
+from jobs.store.layout import FINAL, PROBE, SAMPLES, VERDICTS
+from jobs.store.sealed_parquet import read_footer
 from sampling.errors import BadInput, NoSuchObject
 from sampling.validate import Plain
 from sampling.words import many
@@ -27,21 +27,35 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Samples that no verdicts name: ``lost`` can never be committed any more, ``uncommitted`` still might."""
+    """Samples that no verdicts name."""
 
     lost: tuple[ObjectInfo, ...]
+    """Samples that can never be committed any more."""
+
     uncommitted: tuple[ObjectInfo, ...]
+    """Samples that an attempt could still commit."""
 
 
 class CleanReport(Plain):
-    """What ``troop clean`` prints. ``too_young`` and ``uncommitted`` count orphans that were kept."""
+    """Result of ``troop clean``; ``--json`` prints it."""
 
     run: str
+    """Path or URI of the run."""
+
     dry_run: bool
+    """True where nothing was deleted, only listed."""
+
     deleted: tuple[str, ...]
+    """Keys of the objects that were deleted, or with ``--dry-run`` would be."""
+
     freed_bytes: int
+    """Bytes of those objects."""
+
     too_young: int
+    """Number of orphans that were kept because they are younger than the grace period."""
+
     uncommitted: int
+    """Number of orphans that were kept because nobody has committed their unit."""
 
     def as_text(self) -> str:
         done = "would delete" if self.dry_run else "deleted"
@@ -53,7 +67,7 @@ class CleanReport(Plain):
 def clean_run(store: Store, grace_s: float, *, dry_run: bool) -> CleanReport:
     """Deletes what lost more than ``grace_s`` seconds ago, by the store's clock; raises StoreError."""
     orphans, before = find_orphans(store), time.time() - grace_s
-    probes = store.list(PROBE)  # of starts that were killed
+    probes = store.list(PROBE)  # left by starts of a run that were killed
     old = [info for info in (*orphans.lost, *probes) if info.modified < before]
     for info in () if dry_run else old:
         store.delete(info.key)
@@ -70,26 +84,26 @@ def clean_run(store: Store, grace_s: float, *, dry_run: bool) -> CleanReport:
 
 
 def find_orphans(store: Store) -> Orphans:
-    """Costs a listing, and reads the verdicts of those units alone that have samples to spare.
+    """Lists the run, and reads the verdicts of units with samples to spare alone.
 
-    Samples are listed before verdicts: whoever committed in between is seen.
+    Samples are listed before verdicts, so that a commit in between is seen.
     """
-    shelves = _Shelves()
+    listing = _Listing()
     for start in (SAMPLES, VERDICTS, FINAL):
-        for info, key in result_files(store, start):
-            shelves.add(info, key)
+        for file in result_files(store, start):
+            listing.add(file)
     lost: list[ObjectInfo] = []
     uncommitted: list[ObjectInfo] = []
-    for place, samples in shelves.samples.items():
-        if len(samples) > 1 or place not in shelves.verdicts:
-            left = _not_named(samples, _named(store, shelves, place), shelves)
-            (lost if shelves.is_held(place) else uncommitted).extend(left)
+    for slot, samples in listing.samples.items():
+        if len(samples) > 1 or slot not in listing.verdicts:
+            left = _unnamed(samples, _read_named(store, listing, slot), listing)
+            (lost if listing.is_held(slot) else uncommitted).extend(left)
     return Orphans(_sorted(lost), _sorted(uncommitted))
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Place:
-    """A unit, or a compacted shard (``number`` is -1): what one samples file and the verdicts on it share."""
+class _Slot:
+    """A unit, or a compacted shard (``number`` is -1): its samples and the verdicts on them."""
 
     model: str
     task: str
@@ -97,52 +111,54 @@ class _Place:
     number: int
 
     @property
-    def compacted(self) -> "_Place":
-        return _Place(self.model, self.task, self.shard, -1)
+    def of_shard(self) -> "_Slot":
+        return _Slot(self.model, self.task, self.shard, -1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelves:
-    """A listing, by place."""
+class _Listing:
+    """The result files of a run, by slot; verdicts as (version, key)."""
 
-    samples: defaultdict[_Place, list[ObjectInfo]] = field(default_factory=lambda: defaultdict(list))
-    verdicts: defaultdict[_Place, list[tuple[str | None, str]]] = field(default_factory=lambda: defaultdict(list))
+    samples: defaultdict[_Slot, list[ObjectInfo]] = field(default_factory=lambda: defaultdict(list))
+    verdicts: defaultdict[_Slot, list[tuple[str | None, str]]] = field(default_factory=lambda: defaultdict(list))
     versions: defaultdict[tuple[str, str], set[str | None]] = field(default_factory=lambda: defaultdict(set))
     keys: set[str] = field(default_factory=set)
 
-    def add(self, info: ObjectInfo, key: ResultKey) -> None:
-        place = _Place(key.model, key.task, key.shard, -1 if key.number is None else key.number)
+    def add(self, file: ResultFile) -> None:
+        key = file.key
+        slot = _Slot(key.model, key.task, key.shard, -1 if key.number is None else key.number)
         if key.kind == "samples":
-            self.samples[place].append(info)
-            self.keys.add(info.key)
+            self.samples[slot].append(file.info)
+            self.keys.add(file.info.key)
         else:
-            self.verdicts[place].append((key.version, info.key))
+            self.verdicts[slot].append((key.version, file.info.key))
             self.versions[key.model, key.task].add(key.version)
 
-    def holders(self, place: _Place) -> Iterator[tuple[str | None, str]]:
-        """(version, key) of the verdicts that a late commit of this place would meet, its shard's included."""
-        for at in dict.fromkeys((place, place.compacted)):
+    def holders(self, slot: _Slot) -> Iterator[tuple[str | None, str]]:
+        """Yields (version, key) of the verdicts that a late commit of this slot would meet, its shard's included."""
+        for at in dict.fromkeys((slot, slot.of_shard)):
             yield from self.verdicts.get(at, ())
 
-    def is_held(self, place: _Place) -> bool:
-        versions = self.versions.get((place.model, place.task), set())
-        return bool(versions) and {version for version, _ in self.holders(place)} == versions
+    def is_held(self, slot: _Slot) -> bool:
+        """Returns whether verdicts hold the slot in every version of the verifiers."""
+        versions = self.versions.get((slot.model, slot.task), set())
+        return bool(versions) and {version for version, _ in self.holders(slot)} == versions
 
 
-def _named(store: Store, shelves: _Shelves, place: _Place) -> set[str]:
-    """The samples that the verdicts of a place were made from."""
+def _read_named(store: Store, listing: _Listing, slot: _Slot) -> set[str]:
+    """Returns the keys of the samples that the verdicts of a slot were made from."""
     named = set()
-    for _, key in shelves.holders(place):
+    for _, key in listing.holders(slot):
         try:
             named.add(read_footer(store.get(key), key).samples)
         except NoSuchObject:  # compacted or quarantined since it was listed: then nothing here is sure
-            named |= {info.key for info in shelves.samples[place]}
+            named |= {info.key for info in listing.samples[slot]}
     return named
 
 
-def _not_named(samples: list[ObjectInfo], named: set[str], shelves: _Shelves) -> list[ObjectInfo]:
-    """Nothing, where the samples that are named are gone: what is left may be needed to find out what happened."""
-    return [info for info in samples if info.key not in named] if named <= shelves.keys else []
+def _unnamed(samples: list[ObjectInfo], named: set[str], listing: _Listing) -> list[ObjectInfo]:
+    """Returns the samples that nothing names; none where named ones are gone, since the rest may explain why."""
+    return [info for info in samples if info.key not in named] if named <= listing.keys else []
 
 
 def _sorted(infos: list[ObjectInfo]) -> tuple[ObjectInfo, ...]:
@@ -150,7 +166,7 @@ def _sorted(infos: list[ObjectInfo]) -> tuple[ObjectInfo, ...]:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from ``90s``, ``30m``, ``24h`` or ``7d``; raises BadInput."""
+    """Returns the seconds of ``90s``, ``30m``, ``24h`` or ``7d``; raises BadInput."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
     if match is None:
         raise BadInput(f"--grace {text!r}: not a duration; allowed: a number with s, m, h or d, as 24h")

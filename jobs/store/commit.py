@@ -1,12 +1,12 @@
-"""The commit: a unit is done when its verdicts file exists, and only one attempt can create it.
+"""The commit: a unit is done when its verdicts file exists, and only one attempt can create that file.
 
-An attempt first puts the samples at a key of its own, then creates the verdicts at the key all attempts share. Whoever
-dies in between has changed nothing that counts; whoever comes second is told so and leaves its samples behind as an
-orphan. Orphans are never deleted here: where a request may arrive late or twice, a loser cannot be sure that it lost;
-jobs/store/clean.py says when it is safe.
+An attempt first puts the samples at a key of its own, then creates the verdicts at the key that all attempts share. An
+attempt that dies in between has changed nothing that counts. The one that comes second is told so, and leaves its
+samples behind as an orphan. Orphans are never deleted here: where a request may arrive late or twice, a loser cannot be
+sure that it lost; jobs/store/clean.py says when deleting is safe.
 
-An attempt that was frozen between the two puts may find its samples gone when it wakes: by a bucket's own rules, or by
-hand. It looks after it has won, not before, since it could be frozen again in between; and puts them again.
+An attempt that was frozen between the two puts may find its samples gone when it wakes, by a bucket's own rules or by
+hand. It looks after it has won, not before, since it could be frozen again in between, and puts them again.
 """
 
 import hashlib
@@ -21,18 +21,15 @@ from cluster.sink import Receipt
 from jobs.store.base import Store
 from jobs.store.compact import compact_shard
 from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
-from jobs.store.layout import (
-    samples_key,
-    verdicts_key,
-)
-from jobs.store.schema import Footer
+from jobs.store.layout import samples_key, verdicts_key
+from jobs.store.sealed_parquet import Footer
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class RunSink:
-    """Commits units of one run under one version of the verifier; see cluster.sink.Sink."""
+    """Commits units of one run under one version of the verifiers; implements cluster.sink.Sink."""
 
     store: Store
     version: str
@@ -40,37 +37,42 @@ class RunSink:
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
     ) -> Receipt:
-        """Writes one whole unit: samples first, then the verdicts, which is the commit."""
+        """Commits one whole unit: writes the samples, then the verdicts."""
         assert len(samples) == unit.rows, f"{unit}: {len(samples)} samples, but a unit is committed whole"
         attempt = uuid.uuid4().hex
         data, key = encode_samples(samples, provenance), samples_key(unit, attempt)
         self.store.put_new(key, data, {"attempt": attempt})
         engine_s, judge_usd = sum(sample.engine_s for sample in samples), sum(verdict.usd for verdict in verdicts)
         footer = Footer(attempt, key, hashlib.sha256(data).hexdigest(), engine_s, judge_usd=judge_usd)
-        receipt = self._judged(unit, samples, verdicts, footer, len(data))
+        receipt = self._commit(unit, samples, verdicts, footer, len(data))
         if receipt.won and self.store.head(key) is None:
             self.store.put_new(key, data, {"attempt": attempt})
         return receipt
 
-    def judge(self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], judged: Footer) -> Receipt:
-        """Writes new verdicts on samples that are committed already: ``judged`` is the footer of their verdicts."""
-        engine_s = sum(sample.engine_s for sample in samples)  # not the footer's: it may be a whole shard's
+    def commit_verdicts(
+        self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], earlier: Footer
+    ) -> Receipt:
+        """Commits new verdicts on stored samples; ``earlier`` is the footer of their verdicts of another version."""
+        engine_s = sum(sample.engine_s for sample in samples)  # not the footer's, which may be a whole shard's
         judge_usd = sum(verdict.usd for verdict in verdicts)
-        footer = Footer(uuid.uuid4().hex, judged.samples, judged.samples_sha256, engine_s, judge_usd=judge_usd)
-        return self._judged(unit, samples, verdicts, footer, 0)
+        footer = Footer(uuid.uuid4().hex, earlier.samples, earlier.samples_sha256, engine_s, judge_usd=judge_usd)
+        return self._commit(unit, samples, verdicts, footer, 0)
 
     def compact(self, shard: Shard) -> None:
-        """Makes one file of a full shard's verdicts and one of its samples; see jobs.store.compact."""
+        """Merges a full shard's verdicts into one file, and its samples into another; see jobs.store.compact."""
         compact_shard(self.store, self.version, shard)
 
     def put_verdicts(self, unit: Unit, table: pa.Table, footer: Footer) -> tuple[bool, int]:
-        """Creates a unit's verdicts file: whether this call did, and its size. Imports without text end here too."""
+        """Creates a unit's verdicts file; returns whether this call created it, and its size in bytes.
+
+        An import of outcomes without text calls this directly.
+        """
         data = encode_verdicts(table, footer)
         key = verdicts_key(self.version, unit)
         return self.store.put_new(key, data, footer.metadata), len(data)
 
-    def _judged(
-        self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], footer: Footer, stored: int
+    def _commit(
+        self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], footer: Footer, samples_bytes: int
     ) -> Receipt:
         won, size = self.put_verdicts(unit, verdict_table(samples, verdicts), footer)
         return Receipt(
@@ -78,16 +80,16 @@ class RunSink:
             won=won,
             rows=len(samples),
             tokens=sum(sample.tokens for sample in samples),
-            stored_bytes=stored + size,
-            passed=_passed(samples, verdicts),
+            stored_bytes=samples_bytes + size,
+            passed=_count_passes(samples, verdicts),
             status_counts=tuple(sorted(Counter(verdict.status.value for verdict in verdicts).items())),
             usd=sum(sample.usd for sample in samples),
             judge_usd=footer.judge_usd,
         )
 
 
-def _passed(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tuple[int, int, int], ...]:
-    """(problem_idx, decided, passed) of every problem of a unit."""
+def _count_passes(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tuple[int, int, int], ...]:
+    """Returns (problem_idx, decided verdicts, passes) of every problem of a unit."""
     decided, passed = Counter[int](), Counter[int]()
     for sample, verdict in zip(samples, verdicts, strict=True):
         decided[sample.problem_idx] += verdict.status is not Status.FAULT

@@ -1,7 +1,6 @@
-"""Per-problem counts of a run, for the estimators: DuckDB counts, Python sees one row per problem."""
+"""Counts of a run per problem, for the estimators: DuckDB counts, and Python sees one row per problem."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -12,15 +11,15 @@ from jobs.numbers.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredS
 from jobs.numbers.doubts import NEAR
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
-from jobs.store.opened import OpenCell, open_cells, undisturbed
+from jobs.store.open_cells import OpenCell, open_cells, retry_on_compaction
 from jobs.store.schema import HASH_STRIDE
-from jobs.store.scores import scored_samples, why_unscored
+from jobs.store.scores import ints, read_scored_samples, why_unscored
 
 
 def read_cells(store: Store, version: str | None = None, scores: str | None = None) -> list[CellCounts]:
-    """The counts of every model on every task, of the problems that have at least one verdict.
+    """Returns the counts of every model on every task, for the problems that have at least one verdict.
 
-    ``version`` is of the verifiers, ``scores`` of the scores; without them the rules of jobs.store.catalogue and
+    ``version`` is one of the verifiers, ``scores`` one of the scores. Default: the rules of jobs.store.catalogue and
     jobs.store.scores choose.
     """
 
@@ -29,23 +28,23 @@ def read_cells(store: Store, version: str | None = None, scores: str | None = No
             ids = _problem_ids(read_problems(store))
             return [_read_cell(db, cell, ids) for cell in cells]
 
-    return undisturbed(read)
+    return retry_on_compaction(read)
 
 
 def _read_cell(db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple[str, int], str]) -> CellCounts:
-    counts, statuses, tiers = _counted(db, cell)
+    counts, statuses, tiers = _count_rows(db, cell)
     idx = counts["problem_idx"]
     task = cell.cell.task
-    scored, unscorable = _scored(db, cell, counts)
+    scored, unscorable = _read_scored(db, cell, counts)
     exact, hashed = not counts["unhashed"].any(), counts["unhashed"].sum() < (counts["n"] + counts["faults"]).sum()
     return CellCounts(
         model=cell.cell.model,
         task=task,
         problem_ids=tuple(ids.get((task, int(i)), str(i)) for i in idx),
-        n=_ints(counts["n"]),
-        c=_ints(counts["c"]),
-        faults=_ints(counts["faults"]),
-        timeouts=_ints(counts["timeouts"]),
+        n=ints(counts["n"]),
+        c=ints(counts["c"]),
+        faults=ints(counts["faults"]),
+        timeouts=ints(counts["timeouts"]),
         status_counts=statuses,
         tokens=int(counts["tokens"].sum()),
         prompt_tokens=int(counts["prompt_tokens"].sum()),
@@ -63,21 +62,23 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple
     )
 
 
-def _scored(
+def _read_scored(
     db: duckdb.DuckDBPyConnection, cell: OpenCell, counts: Mapping[str, Counts]
 ) -> tuple[tuple[ScoredSamples, ...], str]:
-    """The scored samples of each problem, where there are scores, and what they lack."""
+    """Returns the scored samples of each problem, and a sentence on the samples that have no score."""
     rows = cell.score_rows
     if rows is None or (rows.scores is None and not counts["scores"].any()):
         return (), ""
-    scored, too_many = scored_samples(db, rows, counts["problem_idx"])
+    scored, too_many = read_scored_samples(db, rows, counts["problem_idx"])
     return scored, too_many or why_unscored(db, rows, int(counts["all"].sum()))
 
 
-def _counted(db: duckdb.DuckDBPyConnection, cell: OpenCell) -> tuple[dict[str, Counts], dict[str, int], dict[str, int]]:
-    """What is counted by problem, in the order of problem_idx, and how often each status and each tier occurs.
+def _count_rows(
+    db: duckdb.DuckDBPyConnection, cell: OpenCell
+) -> tuple[dict[str, Counts], dict[str, int], dict[str, int]]:
+    """Returns counts by problem, in the order of problem_idx, and the number of rows of each status and each tier.
 
-    One pass over the rows for all of it, by problem, status and tier; the few rows that gives are added up here.
+    DuckDB makes one pass over the rows and groups by problem, status and tier; the few groups are added up here.
     """
     parts = db.sql(f"""
         SELECT problem_idx, status, tier, count(*) AS "all", count(*) FILTER (passed) AS c,
@@ -87,25 +88,25 @@ def _counted(db: duckdb.DuckDBPyConnection, cell: OpenCell) -> tuple[dict[str, C
         FROM {cell.verdicts} GROUP BY problem_idx, status, tier ORDER BY problem_idx""").to_arrow_table()
     for name, wanted in (("faults", pc.equal), ("n", pc.not_equal)):
         parts = parts.append_column(name, pc.if_else(wanted(parts["status"], "fault"), parts["all"], 0))
-    late = pc.if_else(pc.equal(parts["status"], "timeout"), parts["all"], 0)
-    parts = parts.append_column("timeouts", late)
+    timeouts = pc.if_else(pc.equal(parts["status"], "timeout"), parts["all"], 0)
+    parts = parts.append_column("timeouts", timeouts)
     sums = [name for name in parts.column_names if name not in ("problem_idx", "status", "tier", "prompt_tokens")]
     whole = parts.group_by("problem_idx", use_threads=False).aggregate(
         [("prompt_tokens", "max"), *((name, "sum") for name in sums)]
     )
-    counts = {name.removesuffix("_sum").removesuffix("_max"): _ints(whole[name]) for name in whole.column_names}
-    return counts, _shares(parts, "status"), _shares(parts, "tier")
+    counts = {name.removesuffix("_sum").removesuffix("_max"): ints(whole[name]) for name in whole.column_names}
+    return counts, _rows_by(parts, "status"), _rows_by(parts, "tier")
 
 
-def _shares(parts: pa.Table, name: str) -> dict[str, int]:
-    """How many rows have each value of a column; those without one are not counted."""
+def _rows_by(parts: pa.Table, name: str) -> dict[str, int]:
+    """Returns the number of rows with each value of a column; nulls are not counted."""
     whole = parts.group_by(name, use_threads=False).aggregate([("all", "sum")]).sort_by(name)
     pairs = zip(whole[name].to_pylist(), whole["all_sum"].to_pylist(), strict=True)
     return {value: count for value, count in pairs if value is not None}
 
 
 def _duplicate_rate(db: duckdb.DuckDBPyConnection, cell: OpenCell, exact: bool) -> float | None:
-    """The share of texts that occurred before in their problem; where not all hashes are kept, among those that are."""
+    """Returns the share of texts that occurred before in their problem, among the hashes that are kept."""
     kept = "text_hash IS NOT NULL" if exact else f"text_hash % {HASH_STRIDE} = 0"
     rows = f"SELECT count(*) AS n FROM {cell.verdicts} WHERE {kept} GROUP BY problem_idx, text_hash"
     texts, distinct = db.execute(f"SELECT coalesce(sum(n), 0), count(*) FROM ({rows})").fetchall()[0]
@@ -113,7 +114,7 @@ def _duplicate_rate(db: duckdb.DuckDBPyConnection, cell: OpenCell, exact: bool) 
 
 
 def _copies(db: duckdb.DuckDBPyConnection, cell: OpenCell, exact: bool) -> Copies | None:
-    """How many pairs of a problem's samples have the same text; near ones share a block of ``NEAR`` indices."""
+    """Counts pairs of samples of one problem with equal texts; near pairs share a block of ``NEAR`` indices."""
     kept = "text_hash IS NOT NULL" if exact else f"text_hash % {HASH_STRIDE} = 0"
     found = db.execute(f"""
         WITH parts AS (SELECT problem_idx, text_hash, count(*) AS n FROM {cell.verdicts} WHERE {kept}
@@ -128,20 +129,19 @@ def _copies(db: duckdb.DuckDBPyConnection, cell: OpenCell, exact: bool) -> Copie
 
 
 def _answers(db: duckdb.DuckDBPyConnection, cell: OpenCell, idx: Counts) -> tuple[AnswerCounts, ...]:
-    """The distinct answers of each problem in ``idx``, most frequent first; right if most of its verdicts say so."""
+    """Returns the distinct answers of each problem in ``idx``, most frequent first.
+
+    An answer is right if most verdicts on it are passes.
+    """
     found = db.execute(f"""
         SELECT problem_idx, count(*) AS n, 2 * count(*) FILTER (passed) > count(*) AS is_right
         FROM {cell.verdicts} WHERE answer IS NOT NULL AND status <> 'fault'
         GROUP BY problem_idx, answer ORDER BY problem_idx, n DESC, answer""").fetchnumpy()
     starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
-    n, right = _ints(found["n"]), np.asarray(found["is_right"], dtype=np.bool_)
+    n, right = ints(found["n"]), np.asarray(found["is_right"], dtype=np.bool_)
     return tuple(AnswerCounts(n[a:b], right[a:b]) for a, b in zip(starts, ends, strict=True))
 
 
 def _problem_ids(problems: pa.Table) -> dict[tuple[str, int], str]:
     columns = [problems[name].to_pylist() for name in ("task", "problem_idx", "problem_id")]
     return {(task, idx): name for task, idx, name in zip(*columns, strict=True)}
-
-
-def _ints(column: Any) -> Counts:
-    return np.asarray(column, dtype=np.int64)

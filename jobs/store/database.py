@@ -1,4 +1,9 @@
-"""A DuckDB database over a run, with the views ``verdicts``, ``samples``, ``scores`` and ``problems``."""
+"""A DuckDB database over a run, with the views ``verdicts``, ``samples``, ``scores`` and ``problems``.
+
+Samples are wide, so they stay where they are, and a query fetches only the files that it needs. DuckDB reads a folder
+itself. It would read S3 with an extension that it downloads first, which a cluster may not allow; instead it reads any
+other store through Arrow and our own store, with the endpoint and credentials that the run was written with.
+"""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -6,35 +11,38 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.fs as fs
 
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.folder import DirectoryStore
-from jobs.store.opened import UNREADABLE, OpenCell, open_cells, read_footers, sql_list, sql_text, undisturbed
-from jobs.store.remote import dataset_of
-from jobs.store.schema import SAMPLES, VERDICTS
-from jobs.store.scores import VIEW
+from jobs.store.open_cells import (
+    UNREADABLE,
+    OpenCell,
+    open_cells,
+    read_footers,
+    retry_on_compaction,
+    sql_list,
+    sql_text,
+)
+from jobs.store.schema import SAMPLES_SCHEMA, VIEWS, arrow_schema
+from jobs.store.sealed_parquet import check_kind, check_seal
 from jobs.store.stored_run import StoredRun
-from jobs.store.whole import check_schema, check_whole
-from sampling.errors import BadInput, DamagedFile, NoSuchObject
+from sampling.errors import BadInput, DamagedFile, NoSuchObject, StoreError
 
 _QUERY_IS_WRONG = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException,
 )  # fmt: skip
-_NAMES = [pa.field("model", pa.string()), pa.field("task", pa.string())]
-_VERDICT_COLUMNS = pa.schema([*_NAMES, pa.field("version", pa.string()), *VERDICTS])
-_SAMPLE_COLUMNS = pa.schema([_NAMES[1], *SAMPLES])
-
 
 Row = tuple[Any, ...]
 
 
 def run_query(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
     """Returns column names and rows; raises BadInput for SQL that DuckDB refuses."""
-    return undisturbed(lambda: _answer(stored, query))
+    return retry_on_compaction(lambda: _run_once(stored, query))
 
 
-def _answer(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
+def _run_once(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
     try:
         with open_database(stored.store, stored.version, stored.scores) as db:
             result = db.sql(query)
@@ -43,52 +51,47 @@ def _answer(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
         raise
     except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
         first = str(error).splitlines()[0]
-        raise BadInput(f"sql: {first}; views: samples, verdicts, scores, problems") from error
+        raise BadInput(f"sql: {first}; views: {', '.join(VIEWS)}") from error
 
 
 @contextlib.contextmanager
 def open_database(
     store: Store, version: str | None = None, scores: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the views ``verdicts``, ``samples``, ``scores`` and ``problems``, good inside the ``with``.
+    """Opens a connection with the four views, good inside the ``with``.
 
-    Files are read when a query asks for them; whoever queries a run that is still compacted does so ``undisturbed``.
-    ``samples`` has the samples of committed units alone: what a lost attempt left behind is not seen.
+    Files are read when a query asks for them; wrap queries in ``retry_on_compaction`` while the run may be compacted.
+    ``samples`` has the samples of committed units alone: those that a lost attempt left behind are not seen.
     """
-    with open_cells(store, version, scores) as (db, cells), _explained(store, cells):
+    with open_cells(store, version, scores) as (db, cells), _damage_named(store, cells):
         db.register("problems", read_problems(store))
-        _union(db, "verdicts", _VERDICT_COLUMNS, [_verdict_rows(cell) for cell in cells])
-        found = [select for i, cell in enumerate(cells) for select in _samples(db, store, cell, i)]
-        _union(db, "samples", _SAMPLE_COLUMNS, found)
+        _create_view(db, "verdicts", [f"SELECT {_constants(c, c.cell.version)}, * FROM {c.verdicts}" for c in cells])
+        _create_view(db, "samples", [rows for i, cell in enumerate(cells) for rows in _samples(db, store, cell, i)])
         read = ((cell, rows) for cell in cells if (rows := cell.score_rows))
-        _union(db, "scores", VIEW, [rows.view(_constants(cell, cell.scores.version)) for cell, rows in read])
+        _create_view(db, "scores", [rows.view(_constants(cell, cell.scores.version)) for cell, rows in read])
         yield db
 
 
 @contextlib.contextmanager
-def _explained(store: Store, cells: Sequence[OpenCell]) -> Iterator[None]:
-    """Where DuckDB or Arrow stumbled over samples: raises DamagedFile that names the file, if one is to blame."""
+def _damage_named(store: Store, cells: Sequence[OpenCell]) -> Iterator[None]:
+    """Raises DamagedFile with the file's name where DuckDB or Arrow failed on samples that are damaged or gone."""
     try:
         yield
     except _QUERY_IS_WRONG:
         raise
     except (duckdb.Error, pa.ArrowException, NoSuchObject):
         names = {footer.samples for cell in cells for footer in cell.footers if footer.samples}
-        for key in (name for name in sorted(names)):
+        for key in sorted(names):
             if store.head(key) is None:
                 raise DamagedFile(f"{store.uri}: {key}: no such object, but verdicts were made from it") from None
-            check_schema(check_whole(store.get(key), "samples", key), "samples", key)
+            check_kind(check_seal(store.get(key), "samples", key), "samples", key)
         raise
 
 
-def _union(db: duckdb.DuckDBPyConnection, view: str, schema: pa.Schema, selects: Sequence[str]) -> None:
-    """A view that always has the columns of ``schema``, also where there are no rows or older files lack some."""
-    db.register(f"no_{view}", schema.empty_table())
+def _create_view(db: duckdb.DuckDBPyConnection, view: str, selects: Sequence[str]) -> None:
+    """Creates a view that has all its columns even where there are no rows or older files lack some."""
+    db.register(f"no_{view}", arrow_schema(VIEWS[view]).empty_table())
     db.execute(f"CREATE VIEW {view} AS " + " UNION ALL BY NAME ".join([f"SELECT * FROM no_{view}", *selects]))
-
-
-def _verdict_rows(cell: OpenCell) -> str:
-    return f"SELECT {_constants(cell, cell.cell.version)}, * FROM {cell.verdicts}"
 
 
 def _constants(cell: OpenCell, version: str) -> str:
@@ -97,17 +100,60 @@ def _constants(cell: OpenCell, version: str) -> str:
 
 
 def _samples(db: duckdb.DuckDBPyConnection, store: Store, cell: OpenCell, number: int) -> list[str]:
-    """SQL for the samples that the cell's verdicts name, if there are any."""
+    """Returns SQL for the samples that the cell's verdicts name, if there are any."""
     keys = sorted({footer.samples for footer in cell.footers if footer.samples})
     if not keys:
         return []
     if isinstance(store, DirectoryStore):
         paths = [str(store.root / key) for key in keys]
-        for path, said in read_footers(db, paths).items():
-            check_schema(said, "samples", path)
+        for path, metadata in read_footers(db, paths).items():
+            check_kind(metadata, "samples", path)
         source = f"read_parquet({sql_list(paths)}, union_by_name=true, hive_partitioning=false)"
     else:
         source = f"samples_of_cell_{number}"
-        db.register(source, dataset_of(store, keys, "samples", SAMPLES))
-    judged = f" AS held SEMI JOIN {cell.verdicts} USING (problem_idx, sample_idx)" if cell.names_others else ""
-    return [f"SELECT {sql_text(cell.cell.task)} AS task, * FROM {source}{judged}"]
+        db.register(source, _dataset(store, keys))
+    with_verdict = f" AS held SEMI JOIN {cell.verdicts} USING (problem_idx, sample_idx)" if cell.names_others else ""
+    return [f"SELECT {sql_text(cell.cell.task)} AS task, * FROM {source}{with_verdict}"]
+
+
+def _dataset(store: Store, keys: Sequence[str]) -> Any:
+    """Returns the samples at ``keys`` as an Arrow dataset, with null for columns that an older file lacks."""
+    import pyarrow.dataset as ds  # it imports pandas, where that is installed: a second
+
+    files = fs.PyFileSystem(_SamplesFiles(store))
+    return ds.dataset(list(keys), schema=SAMPLES_SCHEMA, format="parquet", filesystem=files)
+
+
+class _SamplesFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no types
+    """A store as an Arrow file system of samples, with the few methods that reading a list of files needs."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def get_type_name(self) -> str:
+        return "troop"
+
+    def normalize_path(self, path: str) -> str:
+        return path
+
+    def get_file_info(self, paths: Sequence[str]) -> list[Any]:
+        return [fs.FileInfo(path, fs.FileType.File) for path in paths]
+
+    def open_input_file(self, path: str) -> Any:
+        """Returns an empty file for one that is damaged or gone: an exception here would hang DuckDB's scan."""
+        with contextlib.suppress(StoreError):
+            data = self.store.get(path)
+            check_kind(check_seal(data, "samples", path), "samples", path)
+            return pa.PythonFile(pa.BufferReader(data), mode="r")
+        return pa.PythonFile(pa.BufferReader(b""), mode="r")
+
+    open_input_stream = open_input_file
+
+    def get_file_info_selector(self, _: Any) -> list[Any]:
+        raise NotImplementedError("files are listed by the store")
+
+    def _refuse_write(self, *_: Any) -> None:
+        raise NotImplementedError("results are written through the store alone")
+
+    create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = _refuse_write
+    move = copy_file = open_output_stream = open_append_stream = _refuse_write

@@ -1,4 +1,4 @@
-"""Encoding records to files of ours, and decoding them: Parquet with a footer that names kind and version, sealed."""
+"""Encodes records as sealed Parquet files, whose footer names their kind and schema version; decodes samples."""
 
 import contextlib
 import io
@@ -14,21 +14,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jobs.store.schema import (
-    ADDED,
     DICTIONARIES,
     ENCODINGS,
     HASH_STRIDE,
     KEYS,
-    PROBLEMS,
-    PROVENANCE,
-    SAMPLES,
-    SCORES,
-    VERDICTS,
-    Footer,
+    PROBLEMS_SCHEMA,
+    SAMPLES_SCHEMA,
+    SCHEMA_VERSION,
+    SCORES_SCHEMA,
+    VERDICTS_SCHEMA,
     conform,
 )
 from jobs.store.seal import BLANK, seal
-from jobs.store.whole import SCHEMA_VERSION, read_table
+from jobs.store.sealed_parquet import Footer
 from sampling.engines.reward import Prompt, Score
 from sampling.problems import Message, Problem
 from sampling.samples import Provenance, Sample
@@ -36,43 +34,34 @@ from verify.verdict import Verdict
 
 REASON_CHARACTERS = 200
 HASH_ALL_BELOW = 1024  # rows in a unit
-NO_VERIFIER = "none"
+NO_VERIFIER = "none"  # as the verifier of a problem that only outcomes were imported of
 _SAMPLE_GROUP_ROWS = 8192
 _VERDICT_GROUP_ROWS = 1 << 20
 
 
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
-    """A samples file: one row per sample, sorted by (problem, sample)."""
+    """Returns a samples file: one row per sample, sorted by (problem, sample)."""
     rows = sorted(samples, key=_key)
-    columns = {name: [getattr(row, name) for row in rows] for name in SAMPLES.names[:10]}
+    columns = {name: [getattr(row, name) for row in rows] for name in SAMPLES_SCHEMA.names[:10]}
     columns["text"] = [_clean(text) for text in columns["text"]]
     constant = {name: pa.repeat(pa.scalar(value, pa.string()), len(rows)) for name, value in asdict(provenance).items()}
-    return write_table(pa.table(columns | constant, schema=SAMPLES), "samples", {}, _SAMPLE_GROUP_ROWS)
+    return write_table(pa.table(columns | constant, schema=SAMPLES_SCHEMA), "samples", {}, _SAMPLE_GROUP_ROWS)
 
 
-def decode_samples(data: bytes, where: str = "samples") -> tuple[list[Sample], Provenance]:
-    """The samples and the provenance of a file that ``encode_samples`` made; raises StoreError."""
-    table = read_table(data, "samples", where)
-    known = [name for name in PROVENANCE if name in table.column_names]
-    first = table.select(known).slice(0, 1).to_pylist()
-    unknown = {name: None if name in ADDED else "" for name in PROVENANCE}
-    return samples_of(table), Provenance(**unknown | (first[0] if first else {}))
-
-
-def samples_of(table: pa.Table) -> list[Sample]:
-    """The rows of a samples file; a column that an older file lacks has its default."""
+def decode_samples(table: pa.Table) -> list[Sample]:
+    """Returns the rows of a samples file; a column that an older file lacks has its default."""
     names = [field.name for field in fields(Sample) if field.name in table.column_names]
     columns = [table.column(name).to_pylist() for name in names]
     return [Sample(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
 def merge_samples(tables: Iterable[pa.Table]) -> bytes:
-    """A samples file from rows in key order that come a part at a time."""
-    return _write(tables, SAMPLES, "samples", {}, _SAMPLE_GROUP_ROWS)
+    """Returns a samples file; ``tables`` yields its rows in key order, a part at a time."""
+    return _write(tables, SAMPLES_SCHEMA, "samples", {}, _SAMPLE_GROUP_ROWS)
 
 
 def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.Table:
-    """One row per sample with its verdict (``verdicts[i]`` judges ``samples[i]``), sorted by (problem, sample)."""
+    """Returns one row per sample with its verdict (``verdicts[i]``), sorted by (problem, sample)."""
     pairs = sorted(zip(samples, verdicts, strict=True), key=lambda pair: _key(pair[0]))
     s, v = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return pa.table(
@@ -94,27 +83,27 @@ def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.
             "shared": [x.shared for x in v],
             "toolchain": [x.toolchain or None for x in v],
         },
-        schema=VERDICTS,
+        schema=VERDICTS_SCHEMA,
     )
 
 
 def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
-    """A verdicts file from a table with the columns of ``VERDICTS``; those it lacks are filled with nulls.
+    """Returns a verdicts file from a table with columns of ``VERDICTS_SCHEMA``; missing ones are filled with nulls.
 
-    A ``toolchain`` that no row has is left out: even of nulls a column costs a unit's file 0.1 bytes a row.
+    A ``toolchain`` of nulls alone is left out: even such a column costs a unit's file 0.1 bytes a row.
     """
-    whole = conform(table, VERDICTS, "verdicts")
+    whole = conform(table, VERDICTS_SCHEMA, "verdicts")
     if whole["toolchain"].null_count == len(whole):
         whole = whole.drop_columns("toolchain")
-    return write_table(whole, "verdicts", _said(footer), _VERDICT_GROUP_ROWS)
+    return write_table(whole, "verdicts", _footer_fields(footer), _VERDICT_GROUP_ROWS)
 
 
-def _said(footer: Footer) -> dict[str, Any]:
+def _footer_fields(footer: Footer) -> dict[str, Any]:
     return {name: value for name, value in asdict(footer).items() if value not in ((), 0.0)}
 
 
 def encode_scores(samples: Sequence[Sample], scores: Sequence[Score], footer: Footer) -> bytes:
-    """A scores file: ``scores[i]`` is that of ``samples[i]``, which are in key order."""
+    """Returns a scores file; ``scores[i]`` is the score of ``samples[i]``, and the samples are in key order."""
     table = pa.table(
         {
             "problem_idx": [x.problem_idx for x in samples],
@@ -123,13 +112,13 @@ def encode_scores(samples: Sequence[Sample], scores: Sequence[Score], footer: Fo
             "reason": [_short(x.reason) if x.value is None else None for x in scores],
             "tokens": [x.tokens for x in scores],
         },
-        schema=SCORES,
+        schema=SCORES_SCHEMA,
     )
-    return write_table(table, "scores", _said(footer), _VERDICT_GROUP_ROWS)
+    return write_table(table, "scores", _footer_fields(footer), _VERDICT_GROUP_ROWS)
 
 
 def encode_problems(task: str, first_idx: int, problems: Sequence[Problem]) -> bytes:
-    """A problems file: ``problems[i]`` has the index ``first_idx + i``."""
+    """Returns a problems file; ``problems[i]`` has the index ``first_idx + i``."""
     rows = [
         {
             "task": task,
@@ -142,25 +131,25 @@ def encode_problems(task: str, first_idx: int, problems: Sequence[Problem]) -> b
         }
         for i, problem in enumerate(problems)
     ]
-    return write_table(pa.Table.from_pylist(rows, schema=PROBLEMS), "problems", {}, _SAMPLE_GROUP_ROWS)
+    return write_table(pa.Table.from_pylist(rows, schema=PROBLEMS_SCHEMA), "problems", {}, _SAMPLE_GROUP_ROWS)
 
 
 def encode_problem_ids(task: str, first_idx: int, ids: Sequence[str]) -> bytes:
-    """A problems file of an import, which knows neither prompts nor references: no verifier of ours is named."""
-    said = {"task": task, "prompt": "", "verifier": NO_VERIFIER, "reference": "{}"}
-    rows = [{**said, "problem_idx": first_idx + i, "problem_id": _clean(name)} for i, name in enumerate(ids)]
-    return write_table(pa.Table.from_pylist(rows, schema=PROBLEMS), "problems", {}, _SAMPLE_GROUP_ROWS)
+    """Returns the problems file of an import, which knows neither prompts nor references nor a verifier of ours."""
+    constant = {"task": task, "prompt": "", "verifier": NO_VERIFIER, "reference": "{}"}
+    rows = [{**constant, "problem_idx": first_idx + i, "problem_id": _clean(name)} for i, name in enumerate(ids)]
+    return write_table(pa.Table.from_pylist(rows, schema=PROBLEMS_SCHEMA), "problems", {}, _SAMPLE_GROUP_ROWS)
 
 
 def prompt_text(problem: Problem) -> str:
-    """The prompt as a person reads it: a chat becomes its JSON."""
+    """Returns the prompt as text; a chat becomes the JSON of its messages."""
     if problem.messages is None:
         return problem.prompt or ""
     return json.dumps([m.model_dump() for m in problem.messages], ensure_ascii=False)
 
 
-def prompt_of(text: str) -> Prompt:
-    """The reverse of ``prompt_text``."""
+def parse_prompt(text: str) -> Prompt:
+    """Returns the prompt that ``prompt_text`` made this text from."""
     if text.startswith('[{"role": '):
         with contextlib.suppress(ValueError):
             return tuple(Message.model_validate(turn) for turn in json.loads(text))
@@ -168,14 +157,14 @@ def prompt_of(text: str) -> Prompt:
 
 
 def write_table(table: pa.Table, kind: str, footer: Mapping[str, Any], group_rows: int) -> bytes:
-    """Parquet bytes with a footer that names kind and version. No Arrow schema inside: it would cost 2 kB a file."""
+    """Returns Parquet bytes, sealed. They hold no Arrow schema, which would cost 2 kB a file."""
     return _write([table], table.schema, kind, footer, group_rows)
 
 
 def _write(
     tables: Iterable[pa.Table], schema: pa.Schema, kind: str, footer: Mapping[str, Any], group_rows: int
 ) -> bytes:
-    said = {"kind": kind, "schema": SCHEMA_VERSION, **footer, "sha256": BLANK}
+    whole_footer = {"kind": kind, "schema": SCHEMA_VERSION, **footer, "sha256": BLANK}
     order = [(name, "ascending") for name in KEYS if name in schema.names]
     out = io.BytesIO()
     writer = pq.ParquetWriter(
@@ -193,12 +182,12 @@ def _write(
     with writer:
         for group in _groups(tables, group_rows):
             writer.write_table(group, row_group_size=group_rows)
-        writer.add_key_value_metadata({"troop": json.dumps(said)})
+        writer.add_key_value_metadata({"troop": json.dumps(whole_footer)})
     return seal(out.getvalue())
 
 
 def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of a whole number of row groups each, but for the last."""
+    """Yields the same rows in tables that hold whole row groups; the last may end with a shorter group."""
     held: list[pa.Table] = []
     for table in tables:
         held.append(table)
@@ -223,7 +212,7 @@ def _text_hashes(samples: Sequence[Sample]) -> list[int | None]:
 
 
 def _two_digits(values: Sequence[float]) -> NDArray[np.int32]:
-    """Rounded to integers of two significant digits; what is too large for a column is cut to what it can hold."""
+    """Rounds to integers of two significant digits, at most 2 billion, the most that a column can hold."""
     capped = np.clip(np.asarray(values, dtype=np.float64), 0, 2e9)
     step = 10.0 ** np.maximum(0, np.floor(np.log10(np.maximum(capped, 1))) - 1)
     rounded: NDArray[np.int32] = (np.rint(capped / step) * step).astype(np.int32)
@@ -236,5 +225,5 @@ def _short(reason: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Text that can be stored: a lone surrogate, which JSON may carry but UTF-8 cannot, becomes a question mark."""
+    """Returns text that UTF-8 can hold: a lone surrogate, which JSON may carry, becomes a question mark."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,6 +1,6 @@
 """A folder as a store: create-only writes by a temporary file, fsync and ``link()``.
 
-A kill at any instant leaves a write either undone or done.
+A write that is killed at any instant is either undone or done.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES,
 
 @dataclass(frozen=True, slots=True)
 class DirectoryStore:
-    """A folder on a file system with hard links. Folders are made when first written to."""
+    """A folder on a file system with hard links, created by the first write."""
 
     root: Path
 
@@ -29,14 +29,14 @@ class DirectoryStore:
         return str(self.root)
 
     def check(self) -> None:
-        """A folder is made when first written to; what is there already has to be one that can be read."""
-        with _translated(self.uri):
+        """Raises StoreError where the path exists but is no folder that can be read."""
+        with _translate_errors(self.uri):
             if self.root.exists():
                 next(self.root.iterdir(), None)
 
     def clear_temporary(self, before: float) -> None:
-        """Removes what writers that were killed left behind before ``before``, in seconds since the epoch."""
-        with _translated(self.uri):
+        """Removes temporary files that killed writers left before ``before``, in seconds since the epoch."""
+        with _translate_errors(self.uri):
             left = (self.root / _TMP).iterdir() if (self.root / _TMP).is_dir() else iter(())
             for path in left:
                 with contextlib.suppress(FileNotFoundError):
@@ -45,12 +45,12 @@ class DirectoryStore:
 
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         path = self._path(key)
-        with _translated(f"{self.uri}: {key}"), self._written(data) as tmp:
+        with _translate_errors(f"{self.uri}: {key}"), self._temporary(data) as tmp:
             _make_folders(path.parent)
             try:
                 os.link(tmp, path)
             except FileExistsError:
-                # On NFS a reply may be lost and the call repeated: then it was us, and the file has both names.
+                # NFS may lose a reply and repeat the call: then this call made the link, and the file has both names.
                 if tmp.stat().st_nlink == 1:
                     return False
             _sync_folder(path.parent)
@@ -58,28 +58,28 @@ class DirectoryStore:
 
     def put(self, key: str, data: bytes) -> None:
         path = self._path(key)
-        with _translated(f"{self.uri}: {key}"), self._written(data) as tmp:
+        with _translate_errors(f"{self.uri}: {key}"), self._temporary(data) as tmp:
             _make_folders(path.parent)
             tmp.replace(path)
             _sync_folder(path.parent)
 
     def get(self, key: str) -> bytes:
-        with _translated(f"{self.uri}: {key}"):
+        with _translate_errors(f"{self.uri}: {key}"):
             return self._path(key).read_bytes()
 
     def head(self, key: str) -> ObjectInfo | None:
         path = self._path(key)
-        with _translated(f"{self.uri}: {key}"):
+        with _translate_errors(f"{self.uri}: {key}"):
             return _info(path, key) if path.is_file() else None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = prefix.rpartition("/")[0]
-        with _translated(f"{self.uri}: {prefix}"):
+        with _translate_errors(f"{self.uri}: {prefix}"):
             start = self._path(folder) if folder else self.root
             yield from _walk(start, folder + "/" if folder else "", prefix)
 
     def delete(self, key: str) -> None:
-        with _translated(f"{self.uri}: {key}"):
+        with _translate_errors(f"{self.uri}: {key}"):
             self._path(key).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
@@ -88,8 +88,8 @@ class DirectoryStore:
         return self.root.joinpath(*parts)
 
     @contextlib.contextmanager
-    def _written(self, data: bytes) -> Iterator[Path]:
-        """A temporary file on the same file system with ``data`` safely on disk; its name is gone afterwards."""
+    def _temporary(self, data: bytes) -> Iterator[Path]:
+        """Writes ``data`` to a temporary file on the same file system, safely on disk; removes its name at the end."""
         tmp = self.root / _TMP / uuid.uuid4().hex
         _make_folders(tmp.parent)
         try:
@@ -103,7 +103,7 @@ class DirectoryStore:
 
 
 def _walk(folder: Path, base: str, prefix: str) -> Iterator[ObjectInfo]:
-    """Files below ``folder`` in the order of their whole keys, which a slash takes part in."""
+    """Yields files below ``folder`` in the order of their whole keys, slashes included."""
     if not folder.is_dir():
         return
     with os.scandir(folder) as entries:
@@ -123,7 +123,7 @@ def _info(path: Path, key: str) -> ObjectInfo:
 
 
 def _make_folders(folder: Path) -> None:
-    """``mkdir -p`` that survives a power cut: each new folder's name is synced in its parent."""
+    """Creates a folder and its parents so that they survive a power cut: syncs each new name in its parent."""
     if not folder.is_dir():
         _make_folders(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -139,7 +139,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _translated(where: str) -> Iterator[None]:
+def _translate_errors(where: str) -> Iterator[None]:
+    """Raises StoreError, with the cause chained, for every OSError inside."""
     try:
         yield
     except FileNotFoundError as error:

@@ -1,6 +1,6 @@
 """The stored plan of a run: an append-only list of layers, each of them one create-only object.
 
-The first layer is what the sweep asked for at first; each later one adds exactly the missing rectangles of samples
+The first layer holds what the sweep asked for at first. Each later one adds exactly the missing rectangles of samples
 (jobs/planning.py makes them). Units are named by number and never change.
 """
 
@@ -19,42 +19,88 @@ from sampling.validate import Plain, parse
 
 
 class PlannedProblems(Plain):
-    """The problems that a layer adds to a task; their positions count on from those of earlier layers."""
+    """The problems that a layer adds to a task; their positions continue those of earlier layers."""
 
     task: str
+    """Name of the task."""
+
     ids: tuple[str, ...]
+    """Ids of the problems, in the order of their positions."""
+
     prompt_digests: tuple[str, ...]
+    """Digest of each prompt; a changed one is refused, since it changes the samples."""
+
     reference_digests: tuple[str, ...]
+    """Digest of each reference; a changed one is refused, since it changes the verdicts."""
+
+    time_limits_s: tuple[float | None, ...] | None = None
+    """Time limit of each problem in seconds, as it was given, measured, or the default of its kind at the time.
+
+    None for a problem that has none, and in plans made before this field: there a limit that was not given is 5 s, 60 s
+    for a proof and 600 s for a patch.
+    """
 
 
 class PlannedModel(Plain):
-    """A model as it was when it was first planned; ``distribution`` must never change within a run."""
+    """A model as it was when it was first planned."""
 
     name: str
+    """Name of the model in the sweep."""
+
     distribution: dict[str, Any]
+    """Keys of the model's spec that decide the distribution of its samples; they must never change within a run."""
+
     sampling: dict[str, Any]
+    """Resolved sampling settings; they must never change within a run."""
+
     revision: str
+    """Revision of the weights."""
+
     sampling_hash: str
+    """Hash of the three fields above, stored with every sample."""
+
     parameters: int | None = None
+    """Number of the model's parameters. None where it is not known, as for a service."""
+
     layers: int | None = None
+    """Number of transformer layers. None where it is not known."""
+
     hidden: int | None = None
+    """Width of the hidden state. None where it is not known."""
 
 
 class Block(Plain):
-    """A rectangle of samples cut into units, numbered row by row from ``first_unit``. Ranges are half-open."""
+    """A rectangle of samples, cut into units that are numbered row by row."""
 
     model: str
+    """Name of the model."""
+
     task: str
+    """Name of the task."""
+
     first_unit: int
+    """Number of the first unit."""
+
     first_problem: int
+    """First problem_idx of the rectangle."""
+
     last_problem: int
+    """First problem_idx after the rectangle."""
+
     first_sample: int
+    """First sample_idx of the rectangle."""
+
     last_sample: int
+    """First sample_idx after the rectangle."""
+
     problems_per_unit: int = Field(ge=1)
+    """Problems of a unit; a unit in the last row may have fewer."""
+
     samples_per_unit: int = Field(ge=1)
+    """Samples per problem of a unit; a unit in the last column may have fewer."""
 
     def unit(self, number: int) -> Unit:
-        """The unit of that number, one of ``numbers``."""
+        """Returns the unit with a number that is one of ``numbers``."""
         row, column = divmod(number - self.first_unit, self._units_per_row)
         problem = self.first_problem + row * self.problems_per_unit
         sample = self.first_sample + column * self.samples_per_unit
@@ -83,22 +129,39 @@ class Layer(Plain):
     """One step of a run's plan, stored as plan.json, plan.0001.json, …"""
 
     format: Literal[1] = 1
+    """Version of this format."""
+
     number: int
+    """Position in the plan, from 0."""
+
     created: str
+    """Time at which the layer was written, in UTC, as ISO 8601."""
+
     code_version: str
+    """Version of Troop that wrote the layer."""
+
     sweep: dict[str, Any]
+    """The sweep that asked for the layer, with all defaults filled in."""
+
     models: tuple[PlannedModel, ...]
+    """Models that the layer adds to the run."""
+
     problems: tuple[PlannedProblems, ...]
+    """Problems that the layer adds to the run."""
+
     blocks: tuple[Block, ...]
-    sha256: str = BLANK  # last: see jobs.store.seal
+    """Samples that the layer adds to the run."""
+
+    sha256: str = BLANK
+    """Seal of the object, the last key in it; see jobs/store/seal.py."""
 
     def encode(self) -> bytes:
-        """What is stored: sealed, for a flipped digit in a plan would be a different plan."""
+        """Returns the sealed bytes to store; without the seal a flipped digit would pass as another plan."""
         return seal(self.model_dump_json(indent=1).encode())
 
 
 def decode_layer(data: bytes, where: str) -> Layer:
-    """A stored layer; raises BadInput where it is not one, or not what was written. No file of a run replaces it."""
+    """Parses a stored layer; raises BadInput where it is damaged, since no other file of a run replaces it."""
     try:
         layer = parse(Layer, json.loads(data), where)
     except ValueError as error:
@@ -113,14 +176,22 @@ def layer_key(number: int) -> str:
 
 
 def problem_ids(layers: Sequence[Layer], task: str) -> list[str]:
-    """The ids of a task's problems, by problem_idx."""
+    """Returns the ids of a task's problems, by problem_idx."""
     return [name for layer in layers for part in layer.problems if part.task == task for name in part.ids]
+
+
+def time_limits(layers: Sequence[Layer], task: str) -> list[float | None]:
+    """Returns the time limits of a task's problems by problem_idx; None where the plan holds none."""
+    parts = [part for layer in layers for part in layer.problems if part.task == task]
+    return [limit for part in parts for limit in part.time_limits_s or [None] * len(part.ids)]
 
 
 @dataclass(frozen=True, slots=True)
 class Units(Collection[Unit]):
-    """Some units of a plan, in planned order: blocks, and which of their numbers. A million of them are a few bytes,
-    as each is made when it is asked for."""
+    """Some units of a plan, in planned order: blocks, each with some of its numbers.
+
+    A million units take a few bytes, since each is made when it is asked for.
+    """
 
     parts: tuple[tuple[Block, Sequence[int]], ...]
 
@@ -141,11 +212,11 @@ class Units(Collection[Unit]):
         )
 
     def of(self, model: str, task: str | None = None) -> "Units":
-        """Those of a model, on one task or on all."""
+        """Returns the units of a model, on one task or on all."""
         return Units(tuple(part for part in self.parts if part[0].model == model and task in (None, part[0].task)))
 
     def without(self, done: Mapping[tuple[str, str], Set[int]]) -> "Units":
-        """Those whose numbers are not ``done``, by model and task."""
+        """Returns the units whose numbers are not in ``done``, which has them by model and task."""
         parts = []
         for block, numbers in self.parts:
             gone = done.get((block.model, block.task))
@@ -153,7 +224,7 @@ class Units(Collection[Unit]):
         return Units(tuple(parts))
 
     def among(self, models: Set[str], problems: Mapping[str, set[int]]) -> "Units":
-        """Those whose model is named, and all of whose problems are."""
+        """Returns the units whose model is in ``models`` and whose problems are all in ``problems[task]``."""
         parts = []
         for block, numbers in self.parts:
             named = problems.get(block.task, set[int]()) if block.model in models else set()
@@ -165,12 +236,15 @@ class Units(Collection[Unit]):
 
 
 def planned_units(layers: Sequence[Layer]) -> Units:
-    """Every unit of the run, in the order in which it was planned."""
+    """Returns every unit of the run, in the order in which they were planned."""
     return Units(tuple((block, block.numbers) for layer in layers for block in layer.blocks))
 
 
 def open_shards(layers: Sequence[Layer], missing: Units) -> dict[Shard, int]:
-    """How many units each shard lacks, of those that the plan fills: the last one of a model and task rarely is."""
+    """Returns the number of missing units of each shard that the plan fills.
+
+    The last shard of a model and task is rarely full, and then is left out.
+    """
     planned: Counter[tuple[str, str]] = Counter()
     for block in (block for layer in layers for block in layer.blocks):
         planned[block.model, block.task] += block.unit_count

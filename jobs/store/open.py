@@ -1,4 +1,4 @@
-"""Opening a store by its URI, and proving before a run that it keeps its promise."""
+"""Opens a store by its URI, and proves before a run that the store keeps its promise."""
 
 import contextlib
 import uuid
@@ -12,7 +12,7 @@ from sampling.errors import BadInput, StoreError
 
 
 def open_store(uri: str, options: StoreOptions | None = None) -> Store:
-    """The store at a path, a ``file://`` or an ``s3://bucket/prefix`` URI; nothing is contacted or written yet."""
+    """Returns the store at a path, a ``file://`` or an ``s3://bucket/prefix`` URI; contacts and writes nothing yet."""
     parts = urlsplit(uri)
     if parts.scheme == "s3":
         from jobs.store.s3 import S3Store  # boto3 takes a third of a second to import
@@ -32,15 +32,15 @@ def open_store(uri: str, options: StoreOptions | None = None) -> Store:
 def probe_store(store: Store) -> None:
     """Proves before a run that the store is there, can be written, and refuses a second create of one key.
 
-    Raises StoreError in one line. A store that breaks the promise only when creates race is not found out here; the
-    results stay right even there, since every verdict file names the samples it was made from.
+    Raises StoreError in one line. A store that breaks the promise only when creates race is not found out here. Results
+    stay right even there, since every verdict file names the samples it was made from.
     """
     store.check()
     key = f"{PROBE}{uuid.uuid4().hex}"
     first, second = store.put_new(key, b"first"), store.put_new(key, b"second")
     kept = store.get(key)
     listed = [info.key for info in store.list(key)]
-    with contextlib.suppress(StoreError):  # who may not delete may still run: Troop deletes nothing it needs to
+    with contextlib.suppress(StoreError):  # a user who may not delete may still run: Troop needs no deletion
         store.delete(key)
     if not first or second or kept != b"first":
         raise StoreError(

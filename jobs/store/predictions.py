@@ -1,36 +1,46 @@
-"""What was predicted of a run, kept in it, and afterwards what it took.
+"""Predictions of what a run will take, stored in the run and compared later with what it took.
 
-Apart from jobs/calibrate.py, which makes predictions: a report reads them, and has no use for what can run a sweep.
+jobs/calibrate.py makes predictions. This module is apart from it, so that a report loads nothing that runs a sweep.
 """
 
 from collections.abc import Sequence
 
 from jobs.numbers.costs import SECONDS_AN_HOUR
-from jobs.report.schema import Prediction
+from jobs.numbers.predict import Prediction
 from jobs.store.base import Store
-from jobs.store.sessions import Session, now, read_sessions
+from jobs.store.sessions import Session, read_sessions, timestamp
 from sampling.validate import Plain, parse_json
 
 PREDICTIONS = "predictions/"
 
 
 class StoredPrediction(Plain):
-    """What was expected of the ``samples`` that were missing at ``created``; ``usd_before`` is what the others cost."""
+    """One prediction, stored as ``predictions/TIME.json``."""
 
     created: str
+    """Time of the prediction, in UTC, as 20260131T235959.000000Z."""
+
     samples: int
+    """Number of samples that were missing then, which the prediction is about."""
+
     usd_before: float | None
+    """Dollars that the run had cost until then. None without prices."""
+
     rows: tuple[Prediction, ...]
+    """Predicted quantities, each with its unit and interval."""
 
 
-def keep_prediction(store: Store, samples: int, usd_before: float | None, rows: Sequence[Prediction]) -> None:
-    """One object of its own for every prediction, never changed."""
-    kept = StoredPrediction(created=now(), samples=samples, usd_before=usd_before, rows=tuple(rows))
+def store_prediction(store: Store, samples: int, usd_before: float | None, rows: Sequence[Prediction]) -> None:
+    """Stores a prediction as an object of its own, which never changes."""
+    kept = StoredPrediction(created=timestamp(), samples=samples, usd_before=usd_before, rows=tuple(rows))
     store.put_new(f"{PREDICTIONS}{kept.created}.json", kept.model_dump_json(indent=1).encode())
 
 
-def predicted_and_actual(store: Store, usd: float | None) -> tuple[tuple[Prediction, ...], str | None]:
-    """The newest prediction with what it came to, and what cannot be said of it. ``usd`` is what the run has cost."""
+def read_prediction(store: Store, usd: float | None) -> tuple[tuple[Prediction, ...], str | None]:
+    """Returns the newest prediction with the actual values, and a sentence if these cannot be compared.
+
+    ``usd`` is the cost of the run in dollars so far, or None without prices.
+    """
     keys = sorted(info.key for info in store.list(PREDICTIONS))
     if not keys:
         return (), None
@@ -38,8 +48,10 @@ def predicted_and_actual(store: Store, usd: float | None) -> tuple[tuple[Predict
     later = [session for session in read_sessions(store) if session.started > kept.created]
     drawn = sum(session.samples for session in later)
     if drawn != kept.samples or not all(session.ended for session in later):
-        said = f"{drawn:,} of the {kept.samples:,} predicted samples were drawn by calls of `troop run` that ended"
-        return kept.rows, f"Predicted and actual cannot be compared: {said} since."
+        drawn_since = (
+            f"{drawn:,} of the {kept.samples:,} predicted samples were drawn by calls of `troop run` that ended"
+        )
+        return kept.rows, f"Predicted and actual cannot be compared: {drawn_since} since."
     actual = _actual(later)
     if usd is not None and kept.usd_before is not None:
         actual["dollars"] = usd - kept.usd_before

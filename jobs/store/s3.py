@@ -1,12 +1,12 @@
-"""S3 as a store: create-only writes by ``If-None-Match: *``, and an answer to the reply that never came.
+"""S3 as a store: create-only writes by ``If-None-Match: *``, and a rule for replies that are lost.
 
-A put may reach the server while its reply is lost; boto3 then sends it again and is told 412, as if somebody else had
-been first. So every object carries in its metadata the id of the attempt that wrote it, and a 412 is settled by a HEAD:
-mine means won. Nothing is ever uploaded in parts: some servers ignore the condition there, and no upload that a killed
-writer left unfinished has to be aborted.
+A put may reach the server while its reply is lost. Then boto3 sends it again and gets 412, as if another writer had
+been first. So every object carries in its metadata the id of the attempt that wrote it, and a HEAD request settles a
+412: this attempt's own id means that it won. Nothing is ever uploaded in parts: some servers ignore the condition
+there, and a killed writer would leave an upload that somebody must abort.
 
-Credentials that expire are renewed by boto3 where it knows how (roles, web identity, ``credential_process``, SSO). Keys
-in a file or the environment it reads once, so when a store says that they have expired, the client is made anew.
+boto3 renews credentials that expire where it can (roles, web identity, ``credential_process``, SSO). Keys in a file or
+in the environment it reads once, so when a store says that they have expired, a new client is built.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ATTEMPT = "attempt"
-_TRIES = 6  # of ours, each of them several of boto3's, which gives up early once many requests have failed
+_TRIES = 6  # each is several tries of boto3, which gives up early once many requests have failed
 _MISSING = {"404", "NoSuchKey"}
 _CONTESTED = {"409", "ConditionalRequestConflict", "412", "PreconditionFailed"}
 _EXPIRED = {
@@ -51,7 +51,7 @@ _EXPIRED = {
     "SignatureDoesNotMatch",
 }  # fmt: skip
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "301"}
-_EXPIRED_HEAD = {"400", "403"}  # what the same looks like where an answer has no body
+_EXPIRED_HEAD = {"400", "403"}  # the same in an answer without a body
 _REFUSED = {"AccessDenied", "403", "NoSuchBucket", "QuotaExceeded", "507"} | _EXPIRED
 _BROKEN = (
     ConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError, ResponseParserError,
@@ -63,7 +63,7 @@ _BUILDING = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class S3Store:
-    """A prefix of a bucket. Holds no connection itself, so that it can be pickled; each process makes its own."""
+    """A prefix of a bucket. Holds no connection, so that it can be pickled; each process makes its own."""
 
     bucket: str
     prefix: str
@@ -74,46 +74,46 @@ class S3Store:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     def check(self) -> None:
-        with _translated(self):
+        with _translate_errors(self):
             quick = _client(self.options, _Patience(connect_s=3, read_s=3, attempts=2))
             if self.options.region:
                 quick.meta.events.register_first("needs-retry.s3", _stay_in_region, unique_id="troop-region")
-            look = partial(quick.list_objects_v2, Bucket=self.bucket, Prefix=self._name("probe"), MaxKeys=1)
-            if "Name" not in _patiently(look, _is_busy):
-                raise StoreError(f"{self.uri}: this is no S3 service, though it answers{_at(self.options)}")
+            look = partial(quick.list_objects_v2, Bucket=self.bucket, Prefix=self._object_key("probe"), MaxKeys=1)
+            if "Name" not in _retry(look, _is_busy):
+                raise StoreError(f"{self.uri}: this is no S3 service, though it answers{_endpoint_words(self.options)}")
 
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         mine = {ATTEMPT: uuid.uuid4().hex, **metadata}
-        with _translated(self, key):
+        with _translate_errors(self, key):
             if self.options.allow_weak_store and (there := self._attempt_at(key)) is not None:
                 return there == mine[ATTEMPT]
-            return _patiently(lambda: self._create(key, data, mine))
+            return _retry(lambda: self._create(key, data, mine))
 
     def _create(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
-        """One conditional put, settled by what is there wherever the answer leaves open who wrote it."""
+        """Makes one conditional put; where the answer leaves open who wrote the object, its metadata decides."""
         try:
             self._client.put_object(
-                Bucket=self.bucket, Key=self._name(key), Body=data, Metadata=dict(metadata), IfNoneMatch="*"
+                Bucket=self.bucket, Key=self._object_key(key), Body=data, Metadata=dict(metadata), IfNoneMatch="*"
             )
         except _ERRORS as error:
-            there = self._attempt_at(key) if _may_pass(error) else None
+            there = self._attempt_at(key) if _is_transient(error) else None
             if there is None:
                 raise
             return there == metadata[ATTEMPT]
         return True
 
     def put(self, key: str, data: bytes) -> None:
-        with _translated(self, key):
-            _patiently(lambda: self._client.put_object(Bucket=self.bucket, Key=self._name(key), Body=data))
+        with _translate_errors(self, key):
+            _retry(lambda: self._client.put_object(Bucket=self.bucket, Key=self._object_key(key), Body=data))
 
     def get(self, key: str) -> bytes:
-        with _translated(self, key):
-            return _patiently(lambda: self._client.get_object(Bucket=self.bucket, Key=self._name(key))["Body"].read())
+        with _translate_errors(self, key):
+            return _retry(lambda: self._client.get_object(Bucket=self.bucket, Key=self._object_key(key))["Body"].read())
 
     def head(self, key: str) -> ObjectInfo | None:
-        with _translated(self, key):
+        with _translate_errors(self, key):
             try:
-                found = _patiently(lambda: self._client.head_object(Bucket=self.bucket, Key=self._name(key)))
+                found = _retry(lambda: self._client.head_object(Bucket=self.bucket, Key=self._object_key(key)))
             except ClientError as error:
                 if _code(error) in _MISSING:
                     return None
@@ -123,49 +123,51 @@ class S3Store:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         token: str | None = ""
         while token is not None:
-            with _translated(self, prefix):
-                page = _patiently(partial(self._page, prefix, token))
+            with _translate_errors(self, prefix):
+                page = _retry(partial(self._page, prefix, token))
             for found in page.get("Contents", []):
-                key = found["Key"].removeprefix(self._name(""))
+                key = found["Key"].removeprefix(self._object_key(""))
                 yield ObjectInfo(key, found["Size"], found["LastModified"].timestamp())
             token = page.get("NextContinuationToken") if page["IsTruncated"] else None
 
     def delete(self, key: str) -> None:
-        with _translated(self, key):
-            _patiently(lambda: self._client.delete_object(Bucket=self.bucket, Key=self._name(key)))
+        with _translate_errors(self, key):
+            _retry(lambda: self._client.delete_object(Bucket=self.bucket, Key=self._object_key(key)))
 
     @property
     def _client(self) -> "S3Client":
         return _client(self.options, _Patience(connect_s=5, read_s=60, attempts=8))
 
     def _page(self, prefix: str, token: str) -> "ListObjectsV2OutputTypeDef":
-        look = partial(self._client.list_objects_v2, Bucket=self.bucket, Prefix=self._name(prefix))
+        look = partial(self._client.list_objects_v2, Bucket=self.bucket, Prefix=self._object_key(prefix))
         return look(ContinuationToken=token) if token else look()
 
-    def _name(self, key: str) -> str:
+    def _object_key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def _attempt_at(self, key: str) -> str | None:
-        """The attempt that wrote what is there, "" if it does not say, None if nothing is there."""
+        """Returns the attempt that wrote the object, "" if it does not say, None if there is no object."""
         there = self.head(key)
         return None if there is None else there.metadata.get(ATTEMPT, "")
 
 
 @dataclass(frozen=True, slots=True)
 class _Patience:
+    """Timeouts and tries of a client's requests."""
+
     connect_s: int
     read_s: int
     attempts: int
 
 
 def _client(options: StoreOptions, patience: _Patience) -> "S3Client":
-    with _BUILDING:  # building a client is not thread-safe, using it is
-        return _built(options, _elsewhere(options), patience, os.getpid())
+    with _BUILDING:  # building a client is not thread-safe; using it is
+        return _build_client(options, _endpoint(options), patience, os.getpid())
 
 
 @lru_cache(maxsize=8)
-def _built(options: StoreOptions, endpoint: str | None, patience: _Patience, _pid: int) -> "S3Client":
-    """A client per process: one that was inherited by a fork would share its connections with the parent."""
+def _build_client(options: StoreOptions, endpoint: str | None, patience: _Patience, _pid: int) -> "S3Client":
+    """Builds a client for this process; one inherited through a fork would share connections with the parent."""
     given: dict[str, Any] = {
         "connect_timeout": patience.connect_s,
         "read_timeout": patience.read_s,
@@ -185,33 +187,33 @@ def _built(options: StoreOptions, endpoint: str | None, patience: _Patience, _pi
 
 
 def _stay_in_region(response: tuple[Any, Any] | None, **_: object) -> None:
-    """boto3 follows in silence to the region that a server names; where the spec names another, the spec is wrong."""
+    """Raises where a server names another region than the spec, since boto3 would follow it in silence."""
     if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
         raise ClientError(response[1], "ListObjectsV2")
 
 
-def _elsewhere(options: StoreOptions) -> str | None:
-    """The endpoint, if it is not Amazon's own for the region."""
+def _endpoint(options: StoreOptions) -> str | None:
+    """Returns the endpoint, or None for Amazon's own."""
     return options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
-def _patiently(request: Callable[[], T], may_pass: Callable[[Exception], bool] | None = None) -> T:
-    """The answer to a request, tried again after a while where it failed for a reason that may pass."""
+def _retry(request: Callable[[], T], is_transient: Callable[[Exception], bool] | None = None) -> T:
+    """Returns the answer to a request; after a failure that may pass, waits a random time and tries again."""
     for number in range(_TRIES - 1):
         try:
             return request()
         except _ERRORS as error:
-            if not (may_pass or _may_pass)(error):
+            if not (is_transient or _is_transient)(error):
                 raise
             if _has_expired(error):
                 with _BUILDING:
-                    _built.cache_clear()
+                    _build_client.cache_clear()
             time.sleep(random.uniform(0, 0.1 * 2**number))
     return request()
 
 
-def _may_pass(error: Exception) -> bool:
-    """A busy server, a broken connection, a create in conflict with another or a delete, keys that somebody renews."""
+def _is_transient(error: Exception) -> bool:
+    """Returns True for a busy server, a broken connection, a create in conflict, and keys that may be renewed."""
     if isinstance(error, ClientError):
         return _is_busy(error) or _has_expired(error) or _code(error) in _CONTESTED
     return True
@@ -231,17 +233,17 @@ def _code(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _translated(store: S3Store, key: str = "") -> Iterator[None]:
+def _translate_errors(store: S3Store, key: str = "") -> Iterator[None]:
     where = f"{store.uri}: {key}".removesuffix(": ")
     try:
         yield
     except ClientError as error:
-        raise _told(error, where, key, _at(store.options)) from error
+        raise _store_error(error, where, key, _endpoint_words(store.options)) from error
     except (BotoCoreError, ResponseParserError, ValueError) as error:  # ValueError: an endpoint that is no URL
-        raise StoreError(f"{where}: {_one_line(error)}{_at(store.options)}") from error
+        raise StoreError(f"{where}: {_one_line(error)}{_endpoint_words(store.options)}") from error
 
 
-def _told(error: ClientError, where: str, key: str, at: str) -> StoreError:
+def _store_error(error: ClientError, where: str, key: str, at: str) -> StoreError:
     code, said = _code(error), error.response.get("Error", {}).get("Message") or "refused"
     if code in _MISSING and key:
         return NoSuchObject(f"{where}: {code}: no such object{at}")
@@ -251,8 +253,8 @@ def _told(error: ClientError, where: str, key: str, at: str) -> StoreError:
     return kind(f"{where}: {code}: {said}{at}")
 
 
-def _at(options: StoreOptions) -> str:
-    endpoint = _elsewhere(options)
+def _endpoint_words(options: StoreOptions) -> str:
+    endpoint = _endpoint(options)
     return f" (endpoint {endpoint})" if endpoint else ""
 
 

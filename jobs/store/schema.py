@@ -1,91 +1,174 @@
-"""The record schemas: narrow verdicts, which every report reads, and wide samples, which only people read.
+"""The columns of stored files and of the views of ``troop sql``: one declaration each, with its description.
 
-What is kept where:
+Verdicts are narrow, and every report reads them. Samples are wide, and only people read them. What is kept where:
 
 - **Verdicts** hold all that a verifier said, ``answer`` and ``reason`` too, because verifying again must replace them
   without touching a sample. Both are dictionary columns: rows without them cost nothing, and majority votes group by
   ``answer``. A reason is cut to 200 characters.
-- Verdicts repeat from the samples only what reports add up: ``tokens``, ``prompt_tokens`` and ``text_hash`` by row,
-  ``engine_s`` once per file, in its footer, for a row's share is as good as random and would cost 4 bytes.
-- ``text_hash`` (CRC-32 of the completion) finds equal texts of one problem across units. In a unit of 1,024 rows or
-  more it is kept only where it is divisible by 32: all copies of a text share that fate, so the share of duplicates
-  among the kept rows estimates the share among all, for 0.2 bytes a row instead of 4.
-- ``toolchain`` names what a machine's own software judged with (Lean and mathlib); files without one lack the column.
+- Verdicts repeat from the samples only what reports add up: ``tokens``, ``prompt_tokens`` and ``text_hash`` by row.
+  ``engine_s`` is kept once per file, in its footer: the values of single rows look random and would cost 4 bytes each.
+- ``text_hash`` (CRC-32 of the completion) finds equal texts of one problem across units. A unit of 1,024 rows or more
+  keeps it only where it is divisible by 32. All copies of a text are then kept or dropped together, so the share of
+  duplicates among the kept rows estimates the share among all, for 0.2 bytes a row instead of 4.
+- ``toolchain`` names a machine's own software that took part in a verdict (Lean and mathlib); files without one lack
+  the column.
 - **Scores** of a reward model lie beside the verdicts, by sample, in files of their own: another reward model replaces
   neither a verdict nor a text.
 - Times and memory are rounded to two significant digits: more is noise, and noise does not compress.
 
-Columns are only ever added, nullable. A file says its kind and schema version in its footer; a version newer than this
-code knows is refused by name.
+Columns are only ever added, nullable. Each file names its kind and schema version in its footer; a version newer than
+this code knows is refused by name (jobs/store/sealed_parquet.py).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import pyarrow as pa
 
-from jobs.store.whole import check_schema, check_whole
 from sampling.errors import StoreError
 from sampling.samples import Provenance
 
+SCHEMA_VERSION = 2  # files are sealed since 2
 HASH_STRIDE = 32
+REQUIRED, NULLABLE = False, True
 
-VERDICTS = pa.schema(
-    [
-        pa.field("problem_idx", pa.int32(), nullable=False),
-        pa.field("sample_idx", pa.int32(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("passed", pa.bool_()),
-        pa.field("score", pa.float32()),
-        pa.field("tokens", pa.int32()),
-        pa.field("prompt_tokens", pa.int32()),
-        pa.field("text_hash", pa.uint32()),
-        pa.field("answer", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("verify_ms", pa.int32()),
-        pa.field("cpu_ms", pa.int32()),
-        pa.field("max_rss_mb", pa.int32()),
-        pa.field("tier", pa.string()),
-        pa.field("shared", pa.bool_()),
-        pa.field("toolchain", pa.string()),
-    ]
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a stored file or of a view. docs/results.md is made from these."""
+
+    name: str
+    type: pa.DataType
+    nullable: bool
+    about: str
+    """Meaning, with its unit, and what null stands for."""
+
+
+def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
+    """Returns the Arrow schema of these columns; descriptions stay out of it, since they would change the files."""
+    return pa.schema([pa.field(column.name, column.type, nullable=column.nullable) for column in columns])
+
+
+_PROBLEM_IDX = Column("problem_idx", pa.int32(), REQUIRED, "Position of the problem in its task's plan, from 0.")
+_SAMPLE_IDX = Column("sample_idx", pa.int32(), REQUIRED, "Index of the sample among those of its problem, from 0.")
+_PROMPT_TOKENS = "Tokens of the prompt. Where a service draws several samples by one request, only the first counts it."
+VERDICT_COLUMNS = (
+    _PROBLEM_IDX,
+    _SAMPLE_IDX,
+    Column(
+        "status", pa.string(), REQUIRED,
+        "Verdict of the verifier: pass, fail, timeout, memory, output, crash, invalid or fault. Only pass is right; "
+        "fault is a failure on Troop's side and is neither right nor wrong.",
+    ),
+    Column("passed", pa.bool_(), NULLABLE, "True for pass, false for every other verdict, null for fault."),
+    Column(
+        "score", pa.float32(), NULLABLE,
+        "Score that came with an imported verdict. Null elsewhere: scores of reward models are in the view scores.",
+    ),
+    Column("tokens", pa.int32(), NULLABLE, "Tokens of the completion. Null for imported verdicts without samples."),
+    Column("prompt_tokens", pa.int32(), NULLABLE, f"{_PROMPT_TOKENS} Null for imported verdicts without samples."),
+    Column(
+        "text_hash", pa.uint32(), NULLABLE,
+        f"CRC-32 of the completion. Units of 1,024 samples or more keep only values divisible by {HASH_STRIDE}, and "
+        "null for the others.",
+    ),
+    Column(
+        "answer", pa.string(), NULLABLE,
+        "Answer that the verifier extracted, normalised; majority votes count it. Null where there is none.",
+    ),
+    Column("reason", pa.string(), NULLABLE, "Reason of the verdict in a few words, cut to 200 characters."),
+    Column("verify_ms", pa.int32(), NULLABLE, "Wall time of the verification in milliseconds, to two digits."),
+    Column("cpu_ms", pa.int32(), NULLABLE, "CPU time of the candidate in milliseconds, to two digits."),
+    Column("max_rss_mb", pa.int32(), NULLABLE, "Peak memory of the candidate in megabytes, to two digits."),
+    Column(
+        "tier", pa.string(), NULLABLE,
+        "Sandbox tier that ran the candidate: isolated, confined or none. Empty where nothing was run.",
+    ),
+    Column(
+        "shared", pa.bool_(), NULLABLE,
+        "True where the verdict was copied from an equal candidate of the same problem instead of run again.",
+    ),
+    Column(
+        "toolchain", pa.string(), NULLABLE,
+        "Versions of a machine's own software that took part in the verdict, as Lean and mathlib. Null elsewhere.",
+    ),
+)  # fmt: skip
+PROVENANCE_COLUMNS = (
+    Column("model", pa.string(), REQUIRED, "Name of the model in the sweep."),
+    Column("revision", pa.string(), REQUIRED, "Revision of the model's weights."),
+    Column("engine", pa.string(), REQUIRED, "Kind of engine that drew the sample: vllm, openai or replay."),
+    Column("engine_version", pa.string(), REQUIRED, "Version of that engine."),
+    Column("sampling_hash", pa.string(), REQUIRED, "Hash of all settings that change the distribution of samples."),
+    Column("code_version", pa.string(), REQUIRED, "Version of Troop, with its git commit where there is one."),
+    Column("node", pa.string(), REQUIRED, "Host name and process of the engine, as host/process."),
+    Column("device", pa.string(), REQUIRED, "Name of the GPU or CPU that the engine ran on."),
+    Column("node_id", pa.string(), NULLABLE, "Ray's id of the node. Null outside Ray, and in files of older versions."),
+    Column("gpus", pa.string(), NULLABLE, "Number of GPUs of the engine, or its share of one, as 0.5. Null without."),
+    Column("gpu_ids", pa.string(), NULLABLE, "Ids of those GPUs on their node, separated by commas. Null without."),
+    Column("gpu_uuids", pa.string(), NULLABLE, "UUIDs of those GPUs, separated by commas. Null without."),
+    Column("gpu_memory", pa.string(), NULLABLE, "Memory of the smallest of those GPUs, as 139.8 GiB. Null without."),
 )
-PROVENANCE = tuple(field.name for field in fields(Provenance))
-ADDED = {field.name for field in fields(Provenance) if field.default is None}
-SAMPLES = pa.schema(
-    [
-        pa.field("problem_idx", pa.int32(), nullable=False),
-        pa.field("sample_idx", pa.int32(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("finish_reason", pa.string(), nullable=False),
-        pa.field("prompt_tokens", pa.int32(), nullable=False),
-        pa.field("tokens", pa.int32(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("gen_s", pa.float32(), nullable=False),
-        pa.field("engine_s", pa.float32(), nullable=False),
-        pa.field("logprob", pa.float32()),
-        *(pa.field(name, pa.string(), nullable=name in ADDED) for name in PROVENANCE),
-    ]
+SAMPLE_COLUMNS = (
+    _PROBLEM_IDX,
+    _SAMPLE_IDX,
+    Column("text", pa.string(), REQUIRED, "The completion, without its prompt."),
+    Column(
+        "finish_reason", pa.string(), REQUIRED,
+        "Why the completion ended: stop, length (the token limit), prompt_too_long (nothing was drawn) or error.",
+    ),
+    Column("prompt_tokens", pa.int32(), REQUIRED, _PROMPT_TOKENS),
+    Column("tokens", pa.int32(), REQUIRED, "Tokens of the completion."),
+    Column("seed", pa.int64(), REQUIRED, "Seed of the engine, or of this sample with ``seed: per_sample``."),
+    Column("gen_s", pa.float32(), REQUIRED, "Seconds from the sample's submission to its last token."),
+    Column(
+        "engine_s", pa.float32(), REQUIRED,
+        "Seconds of one engine that the sample cost: its share, by tokens, of the engine's busy time.",
+    ),
+    Column(
+        "logprob", pa.float32(), NULLABLE,
+        "Sum of the log-probabilities of the completion's tokens. Null where the engine was not asked for it.",
+    ),
+    *PROVENANCE_COLUMNS,
+)  # fmt: skip
+SCORE_COLUMNS = (
+    _PROBLEM_IDX,
+    _SAMPLE_IDX,
+    Column("score", pa.float32(), NULLABLE, "Score that the reward model gave the sample. Null where there is none."),
+    Column("reason", pa.string(), NULLABLE, "Why there is no score. Null where there is one."),
+    Column("tokens", pa.int32(), NULLABLE, "Tokens that the reward model read. Null for scores of imported verdicts."),
 )
-SCORES = pa.schema(
-    [
-        pa.field("problem_idx", pa.int32(), nullable=False),
-        pa.field("sample_idx", pa.int32(), nullable=False),
-        pa.field("score", pa.float32()),
-        pa.field("reason", pa.string()),  # why there is no score
-        pa.field("tokens", pa.int32()),  # that the reward model read
-    ]
+PROBLEM_COLUMNS = (
+    Column("task", pa.string(), REQUIRED, "Name of the task in the sweep."),
+    _PROBLEM_IDX,
+    Column("problem_id", pa.string(), REQUIRED, "Id of the problem in its task's data."),
+    Column("prompt", pa.string(), REQUIRED, "Prompt as text; a chat is the JSON of its messages. Empty for imports."),
+    Column("verifier", pa.string(), REQUIRED, "Kind of verifier, as math or python; none for imported problems."),
+    Column("reference", pa.string(), REQUIRED, "What the verifier compares with, as JSON; {} for imported problems."),
+    Column("solution", pa.string(), NULLABLE, "Gold solution. Null where the data has none."),
 )
-PROBLEMS = pa.schema(
-    [
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("problem_idx", pa.int32(), nullable=False),
-        pa.field("problem_id", pa.string(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        pa.field("verifier", pa.string(), nullable=False),
-        pa.field("reference", pa.string(), nullable=False),
-        pa.field("solution", pa.string()),
-    ]
-)
+_MODEL, _TASK = (Column(n, pa.string(), NULLABLE, f"Name of the {n} in the sweep.") for n in ("model", "task"))
+VIEWS = {
+    "samples": (_TASK, *SAMPLE_COLUMNS),
+    "verdicts": (
+        _MODEL, _TASK,
+        Column("version", pa.string(), NULLABLE, "Version of the verifiers; imported for imported verdicts."),
+        *VERDICT_COLUMNS,
+    ),
+    "scores": (
+        _MODEL, _TASK,
+        Column("version", pa.string(), NULLABLE, "Version of the scores; verdicts for scores that an import brought."),
+        *SCORE_COLUMNS,
+    ),
+    "problems": PROBLEM_COLUMNS,
+}  # fmt: skip
+
+VERDICTS_SCHEMA = arrow_schema(VERDICT_COLUMNS)
+SAMPLES_SCHEMA = arrow_schema(SAMPLE_COLUMNS)
+SCORES_SCHEMA = arrow_schema(SCORE_COLUMNS)
+PROBLEMS_SCHEMA = arrow_schema(PROBLEM_COLUMNS)
+PROVENANCE = tuple(column.name for column in PROVENANCE_COLUMNS)
+assert tuple(field.name for field in fields(Provenance)) == PROVENANCE
+
 _DELTA, _SPLIT = "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"
 KEYS = {"problem_idx": _DELTA, "sample_idx": _DELTA}
 ENCODINGS = {
@@ -102,33 +185,10 @@ DICTIONARIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Footer:
-    """What a verdicts or scores file says of itself: which attempt wrote it, from which samples, and what it cost an
-    engine: to make those samples, or to score them. ``judge_usd`` is what a judge that is paid asked for the verdicts.
-
-    ``samples`` is the key of the samples file inside the run and ``samples_sha256`` its hash; both are "" where there
-    is no text, as for outcomes imported from elsewhere. Of a compacted shard ``merged`` names the attempts whose
-    samples files went into that one: it stands in for them, whoever else still names them.
-    """
-
-    attempt: str
-    samples: str = ""
-    samples_sha256: str = ""
-    engine_s: float = 0.0
-    merged: tuple[str, ...] = ()
-    judge_usd: float = 0.0
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What a store that keeps metadata says of a verdicts file without reading it."""
-        return {"attempt": self.attempt, "samples": self.samples, "samples-sha256": self.samples_sha256}
-
-
 def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
-    """The table with exactly the columns of ``schema``, null where it lacks one.
+    """Returns the table with exactly the columns of ``schema``, null where it lacks one.
 
-    Raises StoreError where it has others: what a newer Troop has added must not be lost by an older one.
+    Raises StoreError where it has others: an older Troop must not drop what a newer one has added.
     """
     unknown = sorted(set(table.column_names) - set(schema.names))
     if unknown:
@@ -137,15 +197,3 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
     return table.select(schema.names).cast(schema)
-
-
-def read_footer(data: bytes, where: str = "verdicts", kind: str = "verdicts") -> Footer:
-    """What a verdicts or scores file says of itself; raises StoreError, DamagedFile where a bit of it has changed."""
-    return parse_footer(check_whole(data, kind, where), where, kind)
-
-
-def parse_footer(metadata: dict[bytes, bytes], where: str, kind: str = "verdicts") -> Footer:
-    """The same from a file's key-value pairs, which DuckDB can read of many files at once."""
-    said = check_schema(metadata, kind, where)
-    known = {field.name: said[field.name] for field in fields(Footer) if field.name in said}
-    return Footer(**known | {"merged": tuple(said.get("merged", ()))})

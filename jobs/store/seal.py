@@ -1,25 +1,25 @@
-"""A seal: the SHA-256 of an object, kept inside it, so that whoever has the bytes finds one flipped bit anywhere.
+"""A seal: the SHA-256 of an object, kept inside the object, so that one flipped bit anywhere in it is found.
 
-Page checksums guard the pages of a Parquet file, but not its footer, which says what the columns mean. The digest is
-taken over the whole object with zeros where it will stand; put there, it has their length, so nothing moves.
+Page checksums guard the pages of a Parquet file but not its footer, which says what the columns mean. The digest is
+taken over the whole object with zeros in the digest's place. It has the length of those zeros, so nothing moves.
 """
 
 import hashlib
 import re
 
-BLANK = "0" * 64  # stands where the digest will: as the value of a key "sha256", the last of its kind in the object
+BLANK = "0" * 64  # stands in the digest's place: the value of the last key "sha256" in the object
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"')
 
 
 def seal(data: bytes) -> bytes:
-    """``data`` with its digest in place of the last BLANK in it."""
+    """Returns ``data`` with its digest in place of the last BLANK in it."""
     at = data.rfind(BLANK.encode())
     assert at >= 0, "nothing to seal: the object has no BLANK"
     return data[:at] + hashlib.sha256(data).hexdigest().encode() + data[at + len(BLANK) :]
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether every bit of a sealed object is as it was; False also where there is no seal."""
+    """Returns whether every bit of a sealed object is as it was written; False if there is no seal."""
     at = data.rfind(b'"sha256": "')
     found = _SEAL.match(data, at) if at >= 0 else None
     if found is None:

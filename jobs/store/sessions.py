@@ -1,6 +1,6 @@
-"""What each call of `troop run` did and spent: one small object per call, written by that call alone.
+"""Sessions: what each call of `troop run` did and spent, in one small object that this call alone writes.
 
-The results say what was sampled; they cannot say how long it took, nor what was paid for answers that never became a
+The results say what was sampled. They cannot say how long it took, nor what was paid for answers that never became a
 committed unit. A spending cap and a prediction need both.
 """
 
@@ -19,47 +19,63 @@ SESSIONS = "sessions/"
 
 
 class Session(Plain):
-    """Totals of one call. ``usd`` is by model, for services; units in flight count at their worst until they end.
-
-    ``verify_s`` are seconds of one verifier, ``ready_s`` those of ``elapsed_s`` before the first engine was up.
-    ``engines`` is how many served each model, ``verifiers`` the size of the pool. Not ``ended``: it was killed, or
-    still runs.
-    """
+    """Totals of one call, stored as ``sessions/TIME-ID.json``."""
 
     started: str
+    """Start of the call, in UTC, as 20260131T235959.000000Z."""
+
     ended: bool = False
+    """True once the call has ended, done or interrupted. False while it runs, and for ever if it was killed."""
+
     elapsed_s: float = 0.0
+    """Seconds that the call took."""
+
     ready_s: float = 0.0
+    """Seconds before the first engine was up."""
+
     samples: int = 0
+    """Samples that the call committed."""
+
     tokens: int = 0
+    """Completion tokens of those samples."""
+
     stored_bytes: int = 0
+    """Bytes that the call committed."""
+
     verify_s: float = 0.0
+    """Busy seconds, summed over all verifiers."""
+
     verifiers: int = 1
+    """Size of the verifier pool."""
+
     engines: dict[str, int] = Field(default_factory=dict)
+    """Number of engines that served each model."""
+
     usd: dict[str, float] = Field(default_factory=dict)
+    """Dollars by model, for services. Units in flight count with the most that they may cost, until they end."""
 
 
 @dataclass
 class SessionLog:
-    """The object of one call."""
+    """Writes the session of one call."""
 
     store: Store
     session: Session
     key: str
 
-    def spent(self, usd: Mapping[str, float]) -> None:
-        """Keeps what is spent or reserved so far."""
+    def record_spending(self, usd: Mapping[str, float]) -> None:
+        """Stores the dollars that are spent or reserved so far, by model."""
         self._put(self.session.model_copy(update={"usd": dict(usd)}))
 
     def end(self, tally: Tally, samples: int) -> None:
-        """Keeps the totals of a call that ends, done or interrupted."""
+        """Stores the totals of a call that ends, done or interrupted."""
         engines: dict[str, int] = {}
         for engine in tally.engines:
             model = engine.name.rpartition("/")[0]
             engines[model] = engines.get(model, 0) + 1
         update = {
             "ended": True,
-            "elapsed_s": tally.snapshot(engines_wait=False).elapsed_s,
+            "elapsed_s": tally.elapsed_s,
             "ready_s": tally.ready_s,
             "samples": samples,
             "tokens": tally.tokens,
@@ -76,20 +92,20 @@ class SessionLog:
 
 
 def new_session(store: Store) -> SessionLog:
-    """A log that writes nothing yet."""
-    started = now()
+    """Returns a log that has written nothing yet."""
+    started = timestamp()
     return SessionLog(store, Session(started=started), f"{SESSIONS}{started}-{uuid.uuid4().hex[:8]}.json")
 
 
 def read_sessions(store: Store) -> tuple[Session, ...]:
-    """All sessions of a run, by their start; raises BadInput for an object that is none."""
+    """Returns all sessions of a run, sorted by start; raises BadInput for an object that is no session."""
     keys = [info.key for info in store.list(SESSIONS)]
     found = (parse_json(Session, store.get(key), f"{store.uri}/{key}") for key in keys)
     return tuple(sorted(found, key=lambda session: session.started))
 
 
 def spent_before(sessions: Sequence[Session]) -> dict[str, float]:
-    """Dollars by model."""
+    """Returns the dollars of all sessions, by model."""
     total: dict[str, float] = {}
     for session in sessions:
         for model, usd in session.usd.items():
@@ -97,6 +113,6 @@ def spent_before(sessions: Sequence[Session]) -> dict[str, float]:
     return total
 
 
-def now() -> str:
-    """The time as part of a key: sorts, and holds nothing that a file name could not."""
+def timestamp() -> str:
+    """Returns the time in UTC in a form that sorts and that a file name may hold."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

@@ -1,4 +1,4 @@
-"""A stored run: its layers, its units, and which of them are done."""
+"""A stored run: its plan, and which of its units are committed."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from jobs.store.layers import Layer, decode_layer, layer_key
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
 from sampling.errors import BadInput
 
-SET_ASIDE = "set_aside.json"
-IMPORTED = "imported"  # as the version of verdicts: not our verifiers said so
-Committed = dict[tuple[str, str], set[int]]
+SET_ASIDE = "set_aside.json"  # units that the last `troop run` gave up on
+IMPORTED = "imported"  # version of verdicts that none of our verifiers gave
+Committed = dict[tuple[str, str], set[int]]  # numbers of units by (model, task)
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,19 @@ class StoredRun:
     """A run that has at least its first layer."""
 
     store: Store
+
     layers: tuple[Layer, ...]
-    version: str | None = None  # of the verdicts to read; None: the most complete one, the newest of equals
-    scores: str | None = None  # of the scores to read; None: see jobs.store.scores
+    """Plan of the run, in order."""
+
+    version: str | None = None
+    """Version of the verdicts to read. None: the most complete version, the newest on a tie."""
+
+    scores: str | None = None
+    """Version of the scores to read. None: the rule of jobs/store/scores.py."""
 
 
-def stored_run(store: Store) -> StoredRun:
-    """The run in a store; raises BadInput where there is none."""
+def read_run(store: Store) -> StoredRun:
+    """Returns the run in a store; raises BadInput where there is none."""
     layers = read_layers(store)
     if not layers:
         raise BadInput(
@@ -36,14 +42,14 @@ def stored_run(store: Store) -> StoredRun:
 
 
 def read_layers(store: Store) -> tuple[Layer, ...]:
-    """The plan of a run in order; empty where there is none."""
+    """Returns the plan of a run in order; empty where there is none."""
     keys = [info.key for info in store.list("plan.")]
     layers = [decode_layer(store.get(key), f"{store.uri}/{key}") for key in keys]
     return tuple(sorted(layers, key=lambda layer: layer.number))
 
 
-def layers_to_extend(store: Store) -> tuple[Layer, ...]:
-    """The plan that a sweep is about to continue; raises BadInput where there are results, but no plan of theirs."""
+def read_layers_to_extend(store: Store) -> tuple[Layer, ...]:
+    """Returns the plan that a sweep continues; raises BadInput where there are results but no plan."""
     layers = read_layers(store)
     if not layers and any(True for start in (VERDICTS, FINAL, SAMPLES) for _ in store.list(start)):
         raise BadInput(f"{store.uri}: holds results, but no plan.json; give the sweep another name or store")
@@ -55,7 +61,10 @@ def extend_plan(
     read: Callable[[Store], tuple[Layer, ...]],
     next_layer: Callable[[tuple[Layer, ...]], Layer | None],
 ) -> tuple[Layer, ...]:
-    """Adds what is missing to the plan; of two drivers that do so at once, the second goes by the first one's layer."""
+    """Adds missing layers to the plan and returns it.
+
+    Where two drivers do so at once, the second continues from the layer that the first has written.
+    """
     while True:
         layers = read(store)
         layer = next_layer(layers)
@@ -65,38 +74,42 @@ def extend_plan(
             return (*layers, layer)
 
 
-def committed_numbers(store: Store, version: str) -> Committed:
-    """The numbers of the committed units, by model and task, from listings alone: each page is read once.
+def list_committed(store: Store, version: str) -> Committed:
+    """Lists the numbers of the committed units, by model and task; reads each page of the listing once.
 
-    Raises BadInput where units are committed under other versions of the verifiers only: their samples must be neither
-    drawn again nor counted together with verdicts of another kind. What was imported is done under any version.
+    Raises BadInput where units are committed under other versions of the verifiers alone: their samples must be neither
+    drawn again nor counted together with verdicts of another kind. Imported units are done under any version.
     """
-    found = _numbers_by_version(store)
-    done = _of_versions(found, version, IMPORTED)
+    found = _list_by_version(store)
+    done = _with_versions(found, version, IMPORTED)
     for (model, task, other), units in sorted(found.items()):
         left = units - done.get((model, task), set())
         if left:
             raise BadInput(
                 f"{store.uri}: {len(left)} units of {model} on {task} were judged by verifiers of version {other}, "
-                f"these are {version}; `troop verify {store.uri}` judges them again (of the sweep, if `judge` is new)"
+                f"these are {version}; `troop verify {store.uri}` judges them again "
+                "(of the sweep, if its judge or a checker is new)"
             )
     return done
 
 
-def imported_numbers(store: Store) -> Committed:
-    """The numbers of the units that imports have committed."""
-    return _of_versions(_numbers_by_version(store), IMPORTED)
+def list_imported(store: Store) -> Committed:
+    """Lists the numbers of the units that imports have committed, by model and task."""
+    return _with_versions(_list_by_version(store), IMPORTED)
 
 
-def _numbers_by_version(store: Store) -> dict[tuple[str, str, str], set[int]]:
+def _list_by_version(store: Store) -> dict[tuple[str, str, str], set[int]]:
     found: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
-    for start in (VERDICTS, FINAL + VERDICTS):  # in this order: what is compacted in between is seen twice, not never
-        for _, key in result_files(store, start):
-            found[key.model, key.task, key.version or ""].update(key.units)
+    for start in (
+        VERDICTS,
+        FINAL + VERDICTS,
+    ):  # in this order: a unit that is compacted meanwhile is seen twice, not missed
+        for file in result_files(store, start):
+            found[file.key.model, file.key.task, file.version].update(file.key.units)
     return found
 
 
-def _of_versions(found: dict[tuple[str, str, str], set[int]], *versions: str) -> Committed:
+def _with_versions(found: dict[tuple[str, str, str], set[int]], *versions: str) -> Committed:
     done: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     for (model, task, version), units in found.items():
         if version in versions:

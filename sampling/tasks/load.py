@@ -4,15 +4,20 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
+from sampling.limits import Limits
+from sampling.patches import PatchReference
+from sampling.policy import MathPolicy, TextPolicy
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import AnswerReference, Extraction, JudgeReference, Limits, PatchReference, Reference
+from sampling.references import REFERENCES, Extraction, Reference
+from sampling.tasks.checkers import with_checkers
+from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question
 from sampling.tasks.recipes import KINDS, RECIPES, Recipe
 from sampling.tasks.rows import read_rows
@@ -55,7 +60,9 @@ def load_task(
     prompt: Path | None = None,
     limits: Limits | None = None,
     extraction: Extraction | None = None,
+    policy: MathPolicy | None = None,
     which: Which = ALL,
+    shuffle_options: int | None = None,
 ) -> tuple[Problem, ...]:
     """Returns the problems of one file; raises BadInput with one line that names the file and what is allowed."""
     if kind not in KINDS:
@@ -63,8 +70,10 @@ def load_task(
     place = str(path)
     if kind == "jsonl":
         _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits, extraction=extraction)
-        problems = _slice(which.choose(_unique(_read_own_problems(place, style)), only), skip, limit)
+        problems = _slice(which.choose(_unique(_read_own_problems(place, style, shuffle_options)), only), skip, limit)
     else:
+        if shuffle_options is not None:
+            raise BadInput(f"shuffle_options: not for tasks of kind {kind!r}; allowed for jsonl")
         recipe = RECIPES[kind]
         if not recipe.few_shot:
             _refuse(kind, few_shot=few_shot, shots=shots)
@@ -76,9 +85,11 @@ def load_task(
         asked = _slice(which.choose(free, only), skip, limit)
         asked = [replace(row, reference=_with_extraction(kind, row.reference, extraction)) for row in asked]
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    return check_problems(
+    problems = with_checkers(problems, place)
+    checked = check_problems(
         (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
     )
+    return with_policy(checked, policy, place) if policy else checked
 
 
 class _Examples:
@@ -133,9 +144,9 @@ def _read_questions(recipe: Recipe, place: str) -> list[Question]:
     return _unique((where, recipe.read(data, where, index)) for index, (where, data) in rows)
 
 
-def _read_own_problems(place: str, style: Style) -> Iterator[tuple[str, Problem]]:
+def _read_own_problems(place: str, style: Style, seed: int | None) -> Iterator[tuple[str, Problem]]:
     for where, data in read_rows(place):
-        problem = parse(Problem, data, where)
+        problem = show_options(parse(Problem, data, where), seed, where)
         if style == "chat" and problem.prompt is not None:
             turn = Message(role="user", content=problem.prompt)
             problem = problem.model_copy(update={"prompt": None, "messages": (turn,)})
@@ -172,8 +183,10 @@ def _refuse(kind: str, **given: object) -> None:
 
 def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     """Returns the reference with the limits that a task gives; references by answer have none."""
-    if limits is None or isinstance(reference, AnswerReference | JudgeReference):
+    if limits is None or not isinstance(reference, Limits):
         return reference
+    if limits.time_limit_s == "auto" and isinstance(reference, PatchReference):
+        raise BadInput("limits.time_limit_s: 'auto' is not for tasks of kind 'swebench'; give seconds of wall time")
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
 
 
@@ -184,6 +197,28 @@ def _with_extraction(kind: str, reference: Reference, extraction: Extraction | N
     if "extraction" not in type(reference).model_fields:
         raise BadInput(f"extraction: not for tasks of kind {kind!r}; allowed for {', '.join(PUBLISHED)}")
     return reference.model_copy(update={"extraction": extraction})
+
+
+def with_policy(problems: Sequence[Problem], policy: MathPolicy, where: str) -> tuple[Problem, ...]:
+    """Returns the problems with the keys of a task's policy; raises BadInput for a key that fits none of them."""
+    given = policy.model_dump(exclude_unset=True)
+    for key in given:
+        if not any(_has_policy(type(problem.reference), key) for problem in problems):
+            kinds = ", ".join(kind for kind, model in REFERENCES.items() if _has_policy(model, key))
+            raise BadInput(f"{where}: policy.{key}: no problem of this task has a verifier that it fits ({kinds})")
+    return tuple(problem.model_copy(update={"reference": _by(problem, given, where)}) for problem in problems)
+
+
+def _has_policy(model: type[Reference], key: str) -> bool:
+    return issubclass(model, TextPolicy) and key in model.model_fields
+
+
+def _by(problem: Problem, given: Mapping[str, Any], where: str) -> Reference:
+    reference = problem.reference
+    values = {key: value for key, value in given.items() if _has_policy(type(reference), key)}
+    if not values:
+        return reference
+    return parse(type(reference), {**reference.model_dump(exclude_unset=True), **values}, f"{where}: policy")
 
 
 def _with_absolute_paths(problem: Problem, place: str) -> Problem:

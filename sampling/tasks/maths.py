@@ -6,7 +6,7 @@ from pydantic import Field
 
 from sampling.boxed import boxed_answer
 from sampling.errors import BadInput
-from sampling.references import AnswerReference, LeanReference
+from sampling.references import LeanReference, MathReference
 from sampling.tasks.questions import Question, Row
 from sampling.theorems import read_theorem
 from sampling.validate import parse
@@ -20,7 +20,7 @@ class Gsm8kRow(Row):
 class MathRow(Row):
     problem: str
     solution: str
-    answer: str | None = None  # a column of PRM800K's 500 problems alone; elsewhere it is boxed in the solution
+    answer: str | int | None = None  # a column of PRM800K and AIME; elsewhere it is boxed in the solution
     unique_id: str | None = None
 
 
@@ -38,17 +38,17 @@ class MiniF2FRow(Row):
 def read_gsm8k(data: Any, where: str, index: int) -> Question:
     row = parse(Gsm8kRow, data, where)
     gold = row.answer.rpartition("####")[2].strip().replace(",", "")
-    reference = AnswerReference(answer=gold)
+    reference = MathReference(answer=gold)
     return Question(f"gsm8k/{index}", {"question": row.question}, row.answer, "math", reference, row.answer)
 
 
 def read_math(data: Any, where: str, index: int) -> Question:
     row = parse(MathRow, data, where)
-    answer = row.answer or boxed_answer(row.solution)
+    answer = boxed_answer(row.solution) if row.answer in (None, "") else str(row.answer)
     if answer is None:
         raise BadInput(f"{where}: answer: Field required, or a solution with a \\boxed answer")
     shown = f"{row.solution}\nFinal Answer: The final answer is ${answer}$. I hope it is correct."
-    reference = AnswerReference(answer=answer)
+    reference = MathReference(answer=answer)
     return Question(row.unique_id or f"math/{index}", {"question": row.problem}, shown, "math", reference, row.solution)
 
 

@@ -1,13 +1,14 @@
 """Data sets of programming: HumanEval and MBPP, judged by calls, and CodeContests, judged by a program's output."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field
 
 from sampling.errors import BadInput
+from sampling.limits import Limits
 from sampling.problems import load_json
-from sampling.references import Limits, PythonReference, StdioReference
+from sampling.references import PythonReference, StdioReference
 from sampling.tasks.questions import Question, Row
 from sampling.validate import parse
 
@@ -84,9 +85,15 @@ class _Cases(Row):
     test: tuple[_Case, ...] = Field(min_length=1)
 
 
+class PublishedFunction(PythonReference):
+    """A function of HumanEval or MBPP, with the time limit of their own harnesses."""
+
+    default_limit_s: ClassVar[float] = 3.0
+
+
 def read_humaneval(data: Any, where: str, index: int) -> Question:
     row = parse(HumanEvalRow, data, where)
-    reference = PythonReference(entry_point=row.entry_point, tests=row.test, prefix=row.prompt)
+    reference = PublishedFunction(entry_point=row.entry_point, tests=row.test, prefix=row.prompt)
     solution = row.canonical_solution
     return Question(row.task_id, {"question": row.prompt}, solution, "python", reference, solution)
 
@@ -102,10 +109,10 @@ def read_mbpp(data: Any, where: str, index: int) -> Question:
     setup = "\n".join([*row.test_imports, row.test_setup_code]).replace("\r\n", "\n")
     fields = {"question": row.text.strip(), "tests": "\n".join(row.test_list)}
     if row.task_id in _MBPP_SHARED:  # the set-up needs the candidate's classes: it is the test's first step
-        reference = PythonReference(asserts=(*filter(None, [setup]), *row.test_list), shared=True)
+        reference = PublishedFunction(asserts=(*filter(None, [setup]), *row.test_list), shared=True)
     else:
         name = _tested_function(code, row.test_list[0])
-        reference = PythonReference(entry_point=name, setup=setup, asserts=row.test_list)
+        reference = PublishedFunction(entry_point=name, setup=setup, asserts=row.test_list)
     return Question(f"mbpp/{row.task_id}", fields, code, "python", reference, code)
 
 
@@ -135,7 +142,7 @@ def _contest(data: Any, where: str) -> Question:
         "cases": [
             case for tests in ("public", "private", "generated") for case in _cases(row, f"{tests}_tests", where)
         ],
-        "time_limit_s": seconds or CONTEST_LIMITS.time_limit_s,
+        "time_limit_s": seconds or None,
         "memory_mb": max(memory, CONTEST_LIMITS.memory_mb),
     }
     program = _python_solution(row.solutions)

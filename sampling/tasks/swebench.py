@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from sampling.references import PatchReference
+from sampling.patches import PatchReference
 from sampling.tasks.questions import Question, Row
 from sampling.validate import parse
 

@@ -5,8 +5,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from sampling.limits import Limits
+from sampling.policy import MathPolicy
 from sampling.problems import Problem
-from sampling.references import Extraction, Limits
+from sampling.references import Extraction
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -112,6 +114,13 @@ class TaskSpec(Plain):
     and style in sampling/tasks/prompts. Not for jsonl. Example: `prompts/mine.txt`.
     """
 
+    shuffle_options: int | None = None
+    """Seed of a random order of the options of every ``choice`` problem; only for jsonl. Example: `7`.
+
+    The order depends on the seed and the problem's id alone, and is kept in the problem's reference as ``order``.
+    Default: the order in the file.
+    """
+
     extraction: Extraction | None = None
     """Way to find the answer in a completion: ``kind`` is the rules of docs/problems.md, ``published`` the benchmark's.
 
@@ -124,7 +133,13 @@ class TaskSpec(Plain):
     """Time and memory of a candidate, in place of what each problem says; a key that is not given stays as it is.
 
     Kinds that compare answers (gsm8k, math) have no candidate and ignore it. Not for jsonl, whose lines have their own
-    limits. Example: `{time_limit_s: 10}`.
+    limits. Example: `{time_limit_s: auto}`, which is 10 times the gold solution's CPU time.
+    """
+
+    policy: MathPolicy | None = None
+    """What counts as the answer and as equal to it, for ``math`` and ``exact``, in place of what each problem says.
+
+    A key that is not given stays as it is. Default: the problems' own. Example: `{percent: strict, which: boxed}`.
     """
 
     @model_validator(mode="after")
@@ -168,7 +183,9 @@ class TaskSpec(Plain):
             prompt=task.prompt,
             limits=task.limits,
             extraction=task.extraction,
+            policy=task.policy,
             which=Which(task.without or (), bool(task.shuffle)),
+            shuffle_options=task.shuffle_options,
         )
         return (
             tuple(problem.model_copy(update={"sampling": sampling}) for problem in problems) if sampling else problems

@@ -1,8 +1,8 @@
-"""What one attack is, and short ways to write one down.
+"""One attack as data, and short functions to write one down.
 
-Tokens in programs are replaced before they run: @CANARY@ (a folder that anybody may write), @SECRET_FILE@ (readable by
-anybody; its content is also in the environment of the harness), @PORT@ (a listener on the loopback) and @ABSTRACT@ (the
-name of a listening abstract socket).
+Tokens in programs are replaced before they run: @CANARY@ (a folder that anybody may write to), @SECRET_FILE@ (anybody
+may read it; its content is also in the environment of the harness), @PORT@ (a listener on the loopback) and @ABSTRACT@
+(the name of a listening abstract socket).
 """
 
 from dataclasses import dataclass, replace
@@ -10,8 +10,8 @@ from textwrap import dedent, indent
 from typing import Any
 
 PASS, REJECT = "pass", "reject"
-WRONG = (([3], 1003), ([8], 1008))  # what a forger has to return without computing it
-# Raw messages on the descriptor that answers go to.
+WRONG = (([3], 1003), ([8], 1008))  # a forger has to return these without computing them
+# Sends raw messages on the descriptor for answers.
 SEND = """
 import os, struct
 def send(body, fd=3):
@@ -23,11 +23,11 @@ def send(body, fd=3):
 
 @dataclass(frozen=True)
 class Case:
-    """A program, the calls, test or output that judge it, and what has to come of it.
+    """A program, the calls, test or output that judge it, and the verdict that it must get.
 
     ``must`` is ``pass``, ``reject`` (decided, but not passed) or the exact status. ``excused`` says why the tier
-    ``confined`` need not stop this (see the promises in ``verify/sandbox/sandbox.py``). ``test_too``: judged by a test
-    as well as by calls, for what depends on who is at the other end.
+    ``confined`` need not stop this (``docs/sandbox.md``). ``test_too``: a test judges it as well as calls, since the
+    process at the other end matters.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """How it is judged: each way in which it makes sense."""
+        """Lists the ways in which it is judged: all that make sense for it."""
         if self.stdout is not None:
             return ("stdio",)
         if not self.calls:
@@ -59,37 +59,37 @@ class Case:
 
 
 def forger(name: str, code: str, **more: Any) -> Case:
-    """A program that does not compute what it is asked for."""
+    """Describes a program that does not compute what it is asked for."""
     return Case(name, dedent(code), calls=WRONG, **more)
 
 
 def attempt(name: str, body: str, *, test_too: bool = False, **more: Any) -> Case:
-    """A program that gives the right answer only if what it tries has worked."""
+    """Describes a program that gives the right answer only if its attempt has worked."""
     source = f"def go():\n{indent(dedent(body).strip(), '    ')}\n"
     source += "def f(x):\n    try:\n        return bool(go())\n    except Exception:\n        return False\n"
     return Case(name, source, calls=(([0], True),), test_too=test_too, **more)
 
 
 def either_way(name: str, body: str, **more: Any) -> Case:
-    """An attempt on what differs between being called and being tested: descriptors, the peer, memory."""
+    """Describes an attempt that is judged by calls and by a test, which differ in descriptors, peer and memory."""
     return attempt(name, body, test_too=True, **more)
 
 
 def expression(name: str, tried: str, modules: str = "os", **more: Any) -> Case:
-    """An attempt that has worked as soon as the expression has a value, whatever it is."""
+    """Describes an attempt that has worked as soon as the expression has any value."""
     return attempt(name, f"import {modules}\n{tried}\nreturn True", **more)
 
 
 def program(name: str, code: str, stdout: str = "ok\n", **more: Any) -> Case:
-    """A whole program."""
+    """Describes a whole program, judged by its output."""
     return Case(name, dedent(code), stdout=stdout, **more)
 
 
 def tested(name: str, code: str, tests: str, **more: Any) -> Case:
-    """A program judged by test source only: ``tests`` is the body of ``check``."""
+    """Describes a program that is judged by test source only: ``tests`` is the body of ``check``."""
     return Case(name, dedent(code), tests=f"def check(candidate):\n{indent(dedent(tests).strip(), '    ')}\n", **more)
 
 
 def control(case: Case) -> Case:
-    """The same, but honest: it has to pass."""
+    """Returns the same case as an honest program: it has to pass."""
     return replace(case, must=PASS)

@@ -1,4 +1,4 @@
-"""Honest programs: whatever is forbidden to attackers, these have to pass."""
+"""Honest programs, which have to pass, whatever is forbidden to attackers."""
 
 # ruff: noqa: E501 (programs stand as they are)
 

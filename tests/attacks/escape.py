@@ -1,4 +1,4 @@
-"""Changing what lies outside: files, limits, other processes."""
+"""Attempts to change files, limits and processes outside."""
 
 from tests.attacks.case import attempt, either_way, expression, program
 

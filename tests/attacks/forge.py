@@ -6,7 +6,7 @@ from tests.attacks.case import SEND, Case, forger, program, tested
 
 
 def _liar(base: str, made: str, extra: str = "") -> Case:
-    """An instance of ``base`` that is equal to everything."""
+    """Describes a forger that returns an instance of ``base`` that is equal to everything."""
     lies = "".join(
         f"    def __{name}__(self, *o):\n        return True\n" for name in ("eq", "ge", "le", "gt", "lt", "contains")
     )

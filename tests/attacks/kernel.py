@@ -1,4 +1,4 @@
-"""Doors of the kernel that no candidate needs. Numbers are those of x86-64; elsewhere they miss, which is no success."""
+"""System calls that no candidate needs, by their numbers on x86-64. Elsewhere the numbers miss, which is no success."""
 
 # ruff: noqa: E501 (programs stand as they are)
 

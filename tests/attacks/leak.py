@@ -1,4 +1,4 @@
-"""Reading what is none of a candidate's business: secrets, tests, other samples, the machine."""
+"""Attempts to read what a candidate must not know: secrets, tests, other samples, the machine."""
 
 # ruff: noqa: E501 (programs stand as they are)
 

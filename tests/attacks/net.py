@@ -1,4 +1,4 @@
-"""Reaching anybody: loopback, abstract names, other families, and what a stream pair could be abused for."""
+"""Attempts to reach anybody: loopback, abstract names, other families, abuse of a stream pair."""
 
 from tests.attacks.case import either_way, expression
 

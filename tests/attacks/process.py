@@ -1,10 +1,10 @@
-"""Starting processes, and outliving the verdict."""
+"""Attempts to start processes, and to outlive the verdict."""
 
 from tests.attacks.case import Case, attempt, either_way, expression, forger, program
 
 
 def _raw(name: str, call: str) -> Case:
-    """A system call that would start a process; the new one leaves a trace and ends."""
+    """Describes a system call that would start a process, which ends at once."""
     return attempt(
         name,
         f"""

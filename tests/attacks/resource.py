@@ -1,4 +1,4 @@
-"""Using up time, memory, output, descriptors, disk and threads, and crashing in all the ways there are."""
+"""Programs that use up time, memory, output, descriptors, disk or threads, or that crash."""
 
 # ruff: noqa: E501 (programs stand as they are)
 
@@ -12,7 +12,7 @@ def _endless(name: str, code: str, must: str = "timeout", test_too: bool = False
 
 
 def _hog(name: str, body: str, must: str = "reject") -> Case:
-    """Tries to have far more memory than it may: success is the right answer."""
+    """Describes an attempt to have far more memory than allowed; it would answer right if it had it."""
     return attempt(name, f"{body}\nreturn True", must=must, wall_s=1.0, memory_mb=64)
 
 

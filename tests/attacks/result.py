@@ -1,4 +1,4 @@
-"""Answers made to break whoever decodes and compares them."""
+"""Answers made to break the code that decodes and compares them."""
 
 # ruff: noqa: E501 (programs stand as they are)
 
@@ -8,12 +8,12 @@ from tests.attacks.case import SEND, Case, forger, tested
 
 
 def _raw(name: str, body: str) -> Case:
-    """A message instead of an answer, then an end as if nothing were wrong."""
+    """Describes a program that sends a message in place of its answer and exits with status 0."""
     return forger(name, f"{SEND}def f(x):\n    send({body})\n    os._exit(0)\n", test_too=False)
 
 
 def _bytes(name: str, data: str) -> Case:
-    """Bytes that are no message."""
+    """Describes a program that sends bytes that are no message."""
     return forger(name, f"import os, struct\ndef f(x):\n    os.write(3, {data})\n    os._exit(0)\n", test_too=False)
 
 
@@ -22,7 +22,7 @@ def _value(name: str, made: str, **more: Any) -> Case:
 
 
 def _not(name: str, expected: object, given: str) -> Case:
-    """A value that is near what is expected, but another one."""
+    """Describes a program whose value is near the expected one, but another."""
     return Case(f"not-{name}", f"def f():\n    return {given}\n", calls=(([], expected),), tests=f"def check(candidate):\n    assert candidate() == {expected!r}\n")  # fmt: skip
 
 

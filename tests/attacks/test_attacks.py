@@ -1,4 +1,4 @@
-"""Every attack in every tier, through the real verifiers: refused, without a trace; the next sample is judged well."""
+"""All attacks in all tiers, through the real verifiers: refused, without a trace, and the next honest sample passes."""
 
 import os
 import secrets
@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from sampling.checkers import CustomReference
 from sampling.problems import Problem
 from sampling.references import CallCase, PythonReference, StdioCase, StdioReference
-from tests.attacks import control, escape, forge, kernel, leak, net, process, resource, result
+from tests.attacks import checkers, control, escape, forge, kernel, leak, net, process, resource, result
 from tests.attacks.case import PASS, REJECT, Case
+from verify.custom import CustomVerifier
 from verify.python import PythonVerifier
 from verify.sandbox import namespaces, supervisor
-from verify.sandbox.limits import time_scale
+from verify.sandbox.limits import WALL_FACTOR
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import SAFE_TIERS, TierUnavailable
 from verify.stdio import StdioVerifier
@@ -47,7 +49,7 @@ def f(x):
 
 @dataclass
 class Trap:
-    """What must not be touched: a folder, listeners, and a secret in a file and in the environment."""
+    """Things that must not be touched: a folder, listeners, and a secret in a file and in the environment."""
 
     folder: Path
     secret_file: Path
@@ -83,7 +85,7 @@ class Trap:
         return code
 
     def state(self) -> list[tuple[object, ...]]:
-        """Names, contents, modes, owners, times and attributes of all that is in the folder."""
+        """Lists names, contents, modes, owners, times and attributes of all that is in the folder."""
         found: list[tuple[object, ...]] = []
         for path in sorted([self.folder, *self.folder.rglob("*")]):
             about = path.lstat()
@@ -94,7 +96,7 @@ class Trap:
         return found
 
     def touched(self) -> list[str]:
-        """What somebody did here; empty if nobody was."""
+        """Lists what somebody did here; empty if nobody was here."""
         seen = [] if self.state() == self.before else ["the folder changed"]
         for listener in self.listeners:
             try:
@@ -167,7 +169,7 @@ def as_demanded(verdict: Verdict, must: str) -> bool:
 
 
 def survivors(sandbox: Sandbox) -> list[int]:
-    """Processes below a fork server, which has none while it waits, but for the test process that meets the next one.
+    """Returns processes below the fork servers, except test processes, which wait for the next candidate.
 
     In ``isolated`` the server is its starter's only child.
     """
@@ -192,7 +194,7 @@ def test_attack(sandbox: Sandbox, trap: Trap, case: Case, mode: str) -> None:
     assert trap.touched() == []
     assert survivors(sandbox) == []
     assert verdict.max_rss_mb < case.memory_mb + SLACK_MB
-    assert took < 2 * case.wall_s * time_scale() + PATIENCE_S
+    assert took < 2 * WALL_FACTOR * case.wall_s + PATIENCE_S
     assert len(verdict.reason) < 2000
     assert set(servers) <= {entry._process.pid for entry in sandbox._supervisors.values()}, "a fork server died"
     honest = Case("honest", HONEST, PASS, calls=(([1], 2), ([5], 6)))
@@ -215,7 +217,7 @@ LIVE = (
 
 @pytest.mark.parametrize("name", LIVE)
 def test_attacks_are_real(name: str, trap: Trap) -> None:
-    """Where nothing is forbidden, these work, and the alarms of this file ring."""
+    """Checks that these work where nothing is forbidden, and that the alarms of this file ring."""
     module, _, rest = name.partition("-")
     (case,) = [
         case for entry in CLASSES if entry.__name__.endswith(f".{module}") for case in entry.CASES if case.name == rest
@@ -223,3 +225,16 @@ def test_attacks_are_real(name: str, trap: Trap) -> None:
     with Sandbox("none") as unsafe:
         verdict = judge(unsafe, case, "calls", trap)
     assert verdict.status is Status.PASS
+
+
+@pytest.mark.parametrize("attack", checkers.CASES, ids=lambda attack: attack.name)
+def test_no_text_makes_a_checker_pass_or_gets_out_of_it(sandbox: Sandbox, trap: Trap, attack: checkers.Attack) -> None:
+    verifier, limits = CustomVerifier(sandbox), {"time_limit_s": 0.5, "memory_mb": 128}
+    reference = CustomReference(path="reward.py", source=attack.checker, ground_truth="18", **limits)
+    attacked = Problem(id=attack.name, prompt="x", verifier="custom", reference=reference)
+    verdict = verifier.verify(attacked, trap.fill_in(attack.text))
+    assert verdict.status in attack.ends, verdict.reason
+    assert trap.secret_file.read_text() not in verdict.reason
+    assert trap.touched() == []
+    honest = CustomReference(path="reward.py", source=checkers.LAST, ground_truth="18")
+    assert verifier.verify(Problem(id="next", prompt="x", verifier="custom", reference=honest), "it is 18").passed

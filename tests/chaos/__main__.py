@@ -1,4 +1,4 @@
-"""``python -m tests.chaos --kills 500 --faults 500 --seed 1``: prints what was done and what came of it."""
+"""Command line: ``python -m tests.chaos --kills 500 --faults 500 --seed 1`` prints what was done and what was found."""
 
 import argparse
 import contextlib
@@ -11,11 +11,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.chaos.injector import Injector, strikes
 from tests.chaos.places import Place, bad_bucket
 from tests.chaos.rounds import Arena, Failed, Round
 from tests.chaos.session import ROLES, become_subreaper
 from tests.chaos.sweep import Size, write_inputs
-from tests.chaos.tormentor import Tormentor, strokes
 from tests.support.s3_server import CannotStart
 
 EXIT_NO_SERVER = 77
@@ -23,7 +23,7 @@ EXIT_NO_SERVER = 77
 
 @dataclass(frozen=True)
 class Figures:
-    """All that is printed; ``unlike`` counts rounds whose coverage table is not that of the undisturbed run."""
+    """Everything that is printed; ``unlike`` counts rounds whose coverage table differs from the undisturbed run's."""
 
     seed: int
     rounds: list[Round]
@@ -37,7 +37,7 @@ class Figures:
         return not self.unlike and not any(sum(r.findings.faults.values()) for r in self.rounds)
 
     def as_rows(self) -> dict[str, object]:
-        """Name and value, in the order in which a person reads them."""
+        """Returns name and value of each figure, in the order of the table."""
         exits = sum((r.exits for r in self.rounds), Counter[int]())
         wrong = sum((Counter(r.findings.faults) for r in self.rounds), Counter[str]())
         stores = Counter(r.store for r in self.rounds)
@@ -64,7 +64,7 @@ class Figures:
 
 
 def main() -> int:
-    """0 where nothing was lost, doubled or wrong, 1 where something was."""
+    """Returns 0 where nothing was lost, doubled or wrong, else 1."""
     given = _arguments()
     become_subreaper()
     size = Size(given.problems, given.k)
@@ -77,12 +77,12 @@ def main() -> int:
             _say(f"no real S3 server: {error}")
             return EXIT_NO_SERVER
         try:
-            figures = _chaos(given, Arena(folder, size), places)
+            figures = _run_rounds(given, Arena(folder, size), places)
         except Failed as error:
             _say(str(error))
             return 1
         except KeyboardInterrupt:
-            _say("interrupted; all that it had started is gone")
+            _say("interrupted; all processes that it started have ended")
             return 130
     rows = figures.as_rows()
     print("\n".join(["| | |", "|---|---:|", *(f"| {name} | {_number(value)} |" for name, value in rows.items())]))
@@ -91,27 +91,27 @@ def main() -> int:
     return 0 if figures.clean else 1
 
 
-def _chaos(given: argparse.Namespace, arena: Arena, places: dict[str, Place]) -> Figures:
-    """Rounds in turn in each place until there were enough strokes and, where there is a network, enough faults."""
+def _run_rounds(given: argparse.Namespace, arena: Arena, places: dict[str, Place]) -> Figures:
+    """Runs rounds in each place in turn until there were enough strikes and, with a network, enough faults."""
     network = next((place.network for place in places.values() if place.network), None)
-    peace, unlike = arena.undisturbed(), 0
-    _say(f"undisturbed: {peace.rows:,} rows")
-    tormentor, deadline = Tormentor(strokes(given.seed, given.pause)), time.monotonic() + 60 * given.minutes
+    reference, unlike = arena.run_undisturbed(), 0
+    _say(f"undisturbed: {reference.rows:,} rows")
+    injector, deadline = Injector(strikes(given.seed, given.pause)), time.monotonic() + 60 * given.minutes
     for kind, place in itertools.cycle(places.items()):
-        left = given.kills - tormentor.struck
+        left = given.kills - injector.struck
         faults_left = given.faults - network.counts.total() if network else 0
         enough = (left <= 0 and faults_left <= 0) or time.monotonic() > deadline
         if enough and len(arena.rounds) >= len(places):
             break
         if left <= 0 < faults_left and place.network is None:
             continue
-        tormentor.left = min(left, given.strokes)
-        done = arena.tormented(kind, place, tormentor)
-        unlike += done.findings.coverage != peace.coverage
+        injector.left = min(left, given.strikes)
+        done = arena.run_disturbed(kind, place, injector)
+        unlike += done.findings.coverage != reference.coverage
         _say(f"{kind}, {done.seconds:.0f} s: drivers ended {dict(done.exits)}, {done.findings.faults}")
-        _say(f"{tormentor.struck} kills and freezes, {network.counts.total() if network else 0} network faults so far")
+        _say(f"{injector.struck} kills and freezes, {network.counts.total() if network else 0} network faults so far")
     counts = network.counts if network else Counter[str]()
-    return Figures(given.seed, arena.rounds, tormentor.kills, tormentor.freezes, counts, unlike)
+    return Figures(given.seed, arena.rounds, injector.kills, injector.freezes, counts, unlike)
 
 
 def _places(given: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -> dict[str, Place]:
@@ -128,13 +128,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", choices=("directory", "s3", "both"), default="both")
     parser.add_argument("--kills", type=int, default=500, help="kills and freezes in all")
     parser.add_argument("--faults", type=int, default=500, help="network faults at least")
-    parser.add_argument("--seed", type=int, default=1, help="of all choices")
-    parser.add_argument("--strokes", type=int, default=60, help="kills and freezes in one round at most")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all choices")
+    parser.add_argument("--strikes", type=int, default=60, help="kills and freezes in one round at most")
     parser.add_argument("--pause", type=float, default=0.3, help="mean seconds between two of them")
     parser.add_argument("--rate", type=float, default=0.15, help="share of requests that go wrong")
-    parser.add_argument("--problems", type=int, default=20, help="of the sweep; each is k / 64 units")
+    parser.add_argument("--problems", type=int, default=20, help="problems of the sweep; each is k / 64 units")
     parser.add_argument("--k", type=int, default=1024, help="samples per problem")
-    parser.add_argument("--minutes", type=float, default=24 * 60, help="no new round after that time")
+    parser.add_argument("--minutes", type=float, default=24 * 60, help="start no new round after that time")
     parser.add_argument("--json", type=Path, help="the same figures, for a script")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""What a run holds, read by pyarrow and DuckDB alone, against what it must hold: no reader of Troop's has a say."""
+"""Compares what a run holds with what it must hold, read by pyarrow and DuckDB alone, with no reader of Troop's."""
 
 import hashlib
 import json
@@ -18,8 +18,11 @@ _KEY = "model, task, problem_idx, sample_idx"
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """``lost`` rows were asked for and are not there; ``foreign`` ones are there and were not; ``wrong`` ones have
-    another text or verdict than they must. ``orphans`` are samples files that no verdicts name: of lost attempts."""
+    """Counts of what is wrong in a run.
+
+    ``lost`` rows are expected and absent; ``foreign`` rows are present and not expected; ``wrong`` rows have another
+    text or verdict than expected. ``orphans`` are samples files that no verdicts name; lost attempts leave them.
+    """
 
     rows: int
     lost: int
@@ -33,13 +36,13 @@ class Findings:
 
     @property
     def faults(self) -> dict[str, int]:
-        """What must be zero."""
+        """Counts that must be zero."""
         names = ("lost", "duplicates", "foreign", "wrong", "without_samples", "damaged")
         return {name: getattr(self, name) for name in names}
 
 
 def examine(run: Path, size: Size) -> Findings:
-    """The run in a folder: its committed verdicts, and the samples that these name."""
+    """Examines the run in a folder: its committed verdicts, and the samples that these name."""
     files = _committed(run)
     named = [_named(path) for path in files]
     damaged = [key for key, digest in named if not _is_whole(run / key, digest)]
@@ -75,7 +78,7 @@ def examine(run: Path, size: Size) -> Findings:
 
 
 def _committed(run: Path) -> list[Path]:
-    """Verdict files; a compacted shard is read in place of its units."""
+    """Returns the verdict files that count; a compacted shard is read in place of its units."""
     final = sorted(run.glob("final/verdicts/*/*/*/s*.parquet"))
     shards = {path.relative_to(run / "final").with_suffix("") for path in final}
     units = sorted(run.glob("verdicts/*/*/*/*/u*.parquet"))
@@ -83,12 +86,12 @@ def _committed(run: Path) -> list[Path]:
 
 
 def _shard(unit: Path) -> Path:
-    """verdicts/…/s=00012/u0003072.parquet → verdicts/…/s00012"""
+    """Returns a unit's shard: verdicts/…/s=00012/u0003072.parquet → verdicts/…/s00012."""
     return unit.parent.with_name(unit.parent.name.replace("=", ""))
 
 
 def _named(path: Path) -> tuple[str, str]:
-    """The key and SHA-256 of the samples that a verdicts file was made from."""
+    """Returns the key and SHA-256 of the samples that a verdicts file was made from."""
     said = json.loads(pq.read_metadata(path).metadata[b"troop"])
     return said["samples"], said["samples_sha256"]
 
@@ -102,9 +105,9 @@ def _table(size: Size) -> pa.Table:
 
 
 def _read(paths: Sequence[Path]) -> str:
-    """Names of model and task come from the folders, as for every reader of ``name=value`` folders.
+    """Returns SQL for the rows of the files, with model and task from their ``name=value`` folders.
 
-    Those of compacted shards have one folder less, which DuckDB takes in one call only where all have.
+    Compacted shards have one folder less than units, and DuckDB needs a separate call for each depth.
     """
     kinds = [[path for path in paths if ("/final/" in str(path)) is final] for final in (True, False)]
     calls = [f"FROM read_parquet({[str(path) for path in kind]}, hive_partitioning=true)" for kind in kinds if kind]

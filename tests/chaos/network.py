@@ -1,4 +1,4 @@
-"""A network that breaks a share of all requests, each by a draw from a seed."""
+"""A network that breaks a share of all requests, chosen by a seeded random generator."""
 
 import random
 import threading
@@ -13,7 +13,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {"PUT": (*ANY, "cut body"), "GET": (*ANY,
 
 @dataclass
 class BadNetwork(FaultyProxy):
-    """``rate`` of all requests go wrong; ``counts`` says how often, by kind."""
+    """Breaks a share ``rate`` of all requests; ``counts`` has the number of faults by kind."""
 
     rate: float = 0.0
     seed: int = 0

@@ -1,4 +1,4 @@
-"""Where the runs lie: a folder, or a bucket of a real S3 server behind a bad network."""
+"""Places of the runs: a folder, or a bucket of a real S3 server behind a bad network."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from tests.support.s3_server import S3Server, swift_server
 
 @dataclass(frozen=True)
 class Place:
-    """``store`` and ``options`` are what the sweep says; ``network`` breaks what it is told to, if there is one."""
+    """A place that stores runs: ``store`` and ``options`` for the sweep, and the network that breaks requests."""
 
     store: str
     options: StoreOptions = field(default_factory=StoreOptions)
@@ -27,7 +27,7 @@ class Place:
     server: S3Server | None = None
 
     def local_copy(self, run: str, folder: Path) -> Path:
-        """A folder with the run's objects as they are; those in a bucket are fetched past the bad network."""
+        """Returns a folder with the run's objects; fetches objects of a bucket past the bad network."""
         if self.server is None:
             return Path(self.store) / run
         client = _client(self.server)
@@ -47,7 +47,7 @@ class Place:
 
 @contextlib.contextmanager
 def bad_bucket(folder: Path, rate: float, seed: int) -> Iterator[Place]:
-    """A fresh bucket; raises CannotStart where no server can be had."""
+    """Creates a fresh bucket; raises CannotStart where no server can be started."""
     network = BadNetwork("", rate=rate, seed=seed)
     with swift_server(folder) as server, faulty_proxy(server.endpoint, network):
         os.environ |= server.environment()

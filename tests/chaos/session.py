@@ -1,7 +1,7 @@
-"""One command and all that descends from it, by role: whom the tormentor may touch, and nobody else.
+"""One command and all its descendants, by role: the processes that the injector may touch, and no others.
 
-The driver's Ray outlives a killed driver for a moment, and a frozen worker for as long as it is frozen. This process is
-their subreaper: what loses its parent becomes its child, so that the tree stays whole and nothing is left behind.
+The driver's Ray outlives a killed driver for a moment, and a frozen worker outlives it until it is thawed. This process
+is their subreaper: a process that loses its parent becomes its child, so that the tree stays whole and nothing is left.
 """
 
 import contextlib
@@ -15,25 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DRIVER = "driver"
-TITLES = {  # how Ray names the processes of each role
+TITLES = {  # titles that Ray gives to the processes of each role
     "sampler": ("ray::Sampler",),
     "verifier": ("ray::VerifierWorker",),
     "committer": ("ray::commit_unit", "ray::compact_shard"),
 }
 ROLES = (*TITLES, DRIVER)
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
-_REFRESH_S = 0.3  # a look at all processes costs milliseconds, one at those known nearly nothing
+_REFRESH_S = 0.3  # listing all processes costs milliseconds, checking known ones nearly nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Victim:
-    """A process held by its descriptor: a number that is used again by another process is never hit."""
+class Target:
+    """A process held by its descriptor, so that another process with a reused number is never hit."""
 
     pid: int
     fd: int
 
     def send(self, number: signal.Signals) -> bool:
-        """Whether it was still there to be hit."""
+        """Sends a signal; returns False if the process has ended."""
         try:
             signal.pidfd_send_signal(self.fd, number)
         except ProcessLookupError:
@@ -57,37 +57,37 @@ class Session:
 
     @property
     def exit_code(self) -> int | None:
-        """As of subprocess: negative where a signal ended it, None while it runs."""
+        """Exit code as in subprocess: negative where a signal ended it, None while it runs."""
         return self._process.poll()
 
     def find(self, role: str) -> list[int]:
-        """The living processes of a role, the eldest first."""
+        """Returns the living processes of a role, oldest first."""
         if role == DRIVER:
             return [self._process.pid] if self.exit_code is None else []
         if time.monotonic() - self._looked > _REFRESH_S:
             self._known, self._looked = descendants(self._process.pid), time.monotonic()
         return [pid for pid in self._known if _title(pid).startswith(TITLES[role])]
 
-    def hold(self, pid: int, role: str) -> Victim | None:
-        """The process, if it still is what it was found as."""
+    def hold(self, pid: int, role: str) -> Target | None:
+        """Opens the process, or returns None if it no longer has this role."""
         try:
-            victim = Victim(pid, os.pidfd_open(pid))
+            target = Target(pid, os.pidfd_open(pid))
         except ProcessLookupError:
             return None
         if pid in self.find(role):
-            return victim
-        victim.forget()
+            return target
+        target.forget()
         return None
 
 
 def become_subreaper() -> None:
-    """From here on, descendants whose parent has died are children of this process."""
+    """Makes this process the parent of all descendants whose own parent dies."""
     if ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below one, by number."""
+    """Returns all descendants of a process, sorted by number."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)
@@ -100,7 +100,7 @@ def descendants(pid: int) -> list[int]:
 
 @contextlib.contextmanager
 def nothing_left_behind(patience_s: float) -> Iterator[None]:
-    """Waits at the end until all that was started inside has gone, and kills what has not after ``patience_s``."""
+    """Waits at the end for all processes started inside; kills those that remain after ``patience_s`` seconds."""
     before = set(descendants(os.getpid()))
     try:
         yield
@@ -128,7 +128,7 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def _title(pid: int) -> str:
-    """ "" for a process that is gone or only waits to be reaped."""
+    """Returns a process's command line, "" where it has ended."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     return ""

@@ -1,4 +1,4 @@
-"""The sweep that is tormented. Every row of it is known beforehand: which text, and whether that is right."""
+"""The sweep of all rounds. Every row of it is known beforehand: its text, and whether that is right."""
 
 import json
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from jobs.store.base import StoreOptions
 from sampling.seeds import derive_seed
 
 TASKS = ("sums", "functions")
-FUNCTIONS = 3  # problems of the task whose candidates are programs, each run in the sandbox
-CANDIDATES, IN_A_ROW = 4, 16  # of such a problem: few, as each costs a process
+FUNCTIONS = 3  # problems whose candidates are programs, each run in the sandbox
+CANDIDATES, IN_A_ROW = 4, 16  # programs of such a problem; few, since each costs a process
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """``sums`` problems of the cheap task; ``k`` samples of each problem by one model, a sixteenth by the other."""
+    """Size of the sweep: ``sums`` problems of the cheap task; ``k`` samples by one model, a sixteenth by the other."""
 
     sums: int
     k: int
@@ -37,7 +37,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one row of the result has to say."""
+    """One expected row of the result."""
 
     model: str
     task: str
@@ -48,7 +48,7 @@ class Row:
 
 
 def expected_rows(size: Size) -> Iterator[Row]:
-    """Every row that a complete run holds."""
+    """Yields every row that a complete run holds."""
     for model, k in size.models.items():
         for task, problems in size.problems.items():
             make = _sum if task == "sums" else _function
@@ -57,7 +57,7 @@ def expected_rows(size: Size) -> Iterator[Row]:
 
 
 def write_inputs(folder: Path, size: Size) -> None:
-    """Problems and stored samples."""
+    """Writes problems and stored samples."""
     for task, count in size.problems.items():
         problems = [{"id": f"{task}-{idx}", **_problem(task, idx)} for idx in range(count)]
         _write_lines(folder / f"{task}.jsonl", problems)
@@ -72,7 +72,7 @@ def write_inputs(folder: Path, size: Size) -> None:
 
 
 def write_sweep(folder: Path, size: Size, name: str, store: str, options: StoreOptions) -> Path:
-    """A sweep over the inputs in ``folder``, into the run ``name`` of a store."""
+    """Writes a sweep over the inputs in ``folder``, into the run ``name`` of a store; returns its path."""
     sweep = {
         "name": name,
         "store": store,
@@ -87,13 +87,13 @@ def write_sweep(folder: Path, size: Size, name: str, store: str, options: StoreO
 
 
 def _sum(model: str, problem: int, sample: int) -> tuple[str, bool]:
-    """Each text is different; the harder the problem, the rarer a right one."""
+    """Returns a text and whether it is right. All texts differ; later problems have fewer right ones."""
     right = derive_seed(model, problem, sample) % (problem + 2) == 0
     return f"{model} thinks of {problem}, {sample}</think>{7 * problem + (not right)}", right
 
 
 def _function(model: str, problem: int, sample: int) -> tuple[str, bool]:
-    """The same few programs again and again, of which one is right."""
+    """Returns a program and whether it is right: one of the same few, of which one is right."""
     added = sample // IN_A_ROW % CANDIDATES
     return f"def f(x):\n    return x + {added}  # {model}\n", added == problem
 

@@ -1,4 +1,4 @@
-"""``troop`` with small units: many commits a second, so that each death has a chance to meet one."""
+"""Runs ``troop`` with small units: it commits many times a second, so that kills often hit a commit."""
 
 import jobs.planning
 from jobs.cli.main import main
@@ -8,5 +8,5 @@ UNIT_ROWS = 64
 
 if __name__ == "__main__":
     jobs.planning.UNIT_ROWS = UNIT_ROWS
-    take_any_port()  # the Ray of a killed driver lives on for a while
+    take_any_port()  # Ray of a killed driver runs on for a while
     main()

@@ -1,5 +1,4 @@
-"""An address that does not answer, or refuses our token: one line, exit code 2, before anything is written or
-started."""
+"""Addresses that do not answer or refuse our token: one line and exit code 2, before anything is written or started."""
 
 import os
 import socket
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.address import check_address
-from cluster.session import connected
+from cluster.session import connect_ray
 from sampling.errors import BadInput
 from tests.conftest import Troop, WriteSweep
 from tests.support.places import ROOT
@@ -19,8 +18,8 @@ from tests.support.places import ROOT
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Of a Ray of this machine."""
-    with connected(None):
+    """The address of a Ray on this machine."""
+    with connect_ray(None):
         import ray
 
         yield str(ray.get_runtime_context().gcs_address)

@@ -1,3 +1,5 @@
+"""The backlog: the size of the verifier pool that it asks for, and the bound at which generation pauses."""
+
 import asyncio
 
 from hypothesis import given
@@ -19,7 +21,7 @@ def test_the_pool_stays_within_its_bounds(waiting: list[int], least: int, most: 
 
 @given(st.integers(0, 400), st.integers(1, 50))
 def test_a_steady_backlog_is_followed_and_then_left_alone(waiting: int, size: int) -> None:
-    """No size swings: once a steady backlog has been followed, nothing changes any more."""
+    """The size does not swing: once it has followed a steady backlog, it no longer changes."""
     pool, sizes = PoolSize(size), []
     for _ in range(60 * SHRINK_AFTER):
         pool = pool.after(waiting, 1, 400)
@@ -37,14 +39,14 @@ def test_a_short_lull_takes_no_verifier() -> None:
 
 def test_generation_pauses_at_the_bound_in_bytes_as_at_that_in_batches() -> None:
     async def fill(size: int) -> int:
-        entered, room = 0, Backlog()
-        while not room.full:
-            await room.enter(size)
+        entered, waiting_batches = 0, Backlog()
+        while not waiting_batches.full:
+            await waiting_batches.enter(size)
             entered += 1
-        waiting = asyncio.create_task(room.enter(size))
+        waiting = asyncio.create_task(waiting_batches.enter(size))
         await asyncio.sleep(0)
         assert not waiting.done()
-        room.leave(size)
+        waiting_batches.leave(size)
         await waiting
         return entered
 

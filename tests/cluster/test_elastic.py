@@ -1,4 +1,4 @@
-"""A real cluster of several nodes with declared GPUs, whose nodes come, go, drain and hang in mid-run."""
+"""A real cluster of several nodes with declared GPUs. Its nodes come, go and drain in mid-run, its engines hang."""
 
 import os
 import signal
@@ -13,15 +13,16 @@ import ray
 from ray.cluster_utils import Cluster
 
 from cluster.actors import RayActors
-from cluster.batches import SetAside, Work
-from cluster.census import look
+from cluster.batches import Work
 from cluster.handle import UNCOMMITTED
+from cluster.nodes import list_nodes
 from cluster.pipeline import Pipeline
-from cluster.placement import EnginePlace, Placement
-from cluster.session import connected
+from cluster.placement import EngineSlot, Placement
+from cluster.queue import SetAside
+from cluster.session import connect_ray
 from cluster.sink import Receipt
 from cluster.tally import CellTally, Progress, Tally
-from jobs.places import OnRay
+from jobs.backends import RayBackend
 from jobs.store.commit import RunSink
 from jobs.store.folder import DirectoryStore
 from jobs.sweep import Stop
@@ -32,14 +33,14 @@ from tests.cluster import test_pipeline
 from tests.cluster.test_pipeline import committed, work
 from tests.support.living import living
 
-ON_A_GPU = EnginePlace(1, 0.1, 1, 1)
+ON_A_GPU = EngineSlot(1, 0.1, 1, 1)
 PER_UNIT = 4
-SAMPLED_BY_ONE = (UNCOMMITTED + 4) * PER_UNIT  # an engine is held up before that, where nothing is committed
+SAMPLED_BY_ONE = (UNCOMMITTED + 4) * PER_UNIT  # one engine samples less than this while nothing is committed
 
 
 @dataclass(frozen=True)
 class HeldSink(RunSink):
-    """Commits one unit of ``model``; the others wait for a file ``open``, so that an engine cannot do all by itself."""
+    """A sink that commits one unit of ``model``; its others wait for a file ``open``, so no engine can do them all."""
 
     gate: Path
     model: str
@@ -66,9 +67,9 @@ def small_units_and_quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A head without a GPU: engines run elsewhere."""
+    """A head without a GPU, so that engines run elsewhere."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    with connected(cluster.address):
+    with connect_ray(cluster.address):
         yield cluster
     cluster.shutdown()
 
@@ -86,7 +87,7 @@ def node(cluster: Cluster) -> Iterator[Callable[[], Any]]:
     for each in added:
         if each in cluster.worker_nodes:
             cluster.remove_node(each)
-    while any(each.gpus for each in look()):  # the next test's engines would be sent there
+    while any(each.gpus for each in list_nodes()):  # the next test's engines would be sent there
         time.sleep(0.1)
 
 
@@ -102,7 +103,7 @@ def run(
     but_one: bool = True,
     until: Callable[[Progress], bool] = several_sample,
 ) -> tuple[SetAside, ...]:
-    """The units of a model, ``but_one``, are held before their commit ``until`` something is seen."""
+    """Runs the work; holds the units of the model ``held`` (``but_one``) before their commit, ``until`` says so."""
     import asyncio
 
     (gate := tmp_path / "gate").mkdir()
@@ -166,7 +167,7 @@ def test_a_node_that_drains_is_left(cluster: Cluster, node: Callable[[], Any], t
 
     def drain(progress: Progress) -> None:
         if progress.committed and not drained:
-            (with_gpu,) = (each for each in look() if each.gpus)
+            (with_gpu,) = (each for each in list_nodes() if each.gpus)
             drained.append(with_gpu.node_id)
             accepted, why = ray._raylet.GcsClient(address=cluster.address).drain_node(with_gpu.node_id, 2, "test", 0)
             assert accepted, why
@@ -203,4 +204,4 @@ def test_an_engine_that_hangs_is_replaced(node: Callable[[], Any], tmp_path: Pat
 
 def test_a_label_that_no_node_carries_is_told(cluster: Cluster, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"verify.nodes: no node carries 'role=cpu'"):
-        OnRay(4, 0).check(replace(work(tmp_path), verifier_nodes="role=cpu"), Stop())
+        RayBackend(4, 0).prepare(replace(work(tmp_path), verifier_nodes="role=cpu"), Stop())

@@ -1,47 +1,145 @@
-from cluster.batches import ModelWork
-from cluster.handle import TRIES, UnitQueue
+"""One engine over its starts, with actors that are plain objects: no Ray."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from ray.exceptions import RayActorError
+
+from cluster.batches import EngineReady, ModelWork
+from cluster.handle import RunningEngine, SamplerHandle
+from cluster.placement import EngineSlot
+from cluster.queue import ENGINE_TRIES, UnitQueue
+from cluster.tally import EngineTally
 from sampling.engines.model_info import ModelInfo
-from sampling.samples import Unit
+from sampling.errors import EngineError
+from sampling.samples import Provenance, Unit
 from sampling.settings import ModelSpec, SamplingSettings
 
-UNITS = tuple(Unit("m", "t", number, 0, 1, number, number + 1) for number in range(3))
+UNITS = tuple(Unit("m", "t", number, 0, 1, number, number + 1) for number in range(4))
+WORK = ModelWork(
+    ModelSpec(name="m", path="m", engine="replay", max_num_seqs=1), ModelInfo("r"), SamplingSettings(), "h", UNITS
+)
+PROVENANCE = Provenance("m", "r", "replay", "1", "h", "test", "host/1", "cpu")
 
 
-def queue() -> UnitQueue:
-    return UnitQueue(ModelWork(ModelSpec(name="m", path="m"), ModelInfo("r"), SamplingSettings(), "h", UNITS))
+class Method:
+    """A method that is called in Ray's way."""
+
+    def __init__(self, answer: Callable[[], Awaitable[Any]]) -> None:
+        self._answer = answer
+
+    def remote(self, *_: object) -> Awaitable[Any]:
+        return self._answer()
 
 
-def test_units_are_taken_in_their_order_and_failed_ones_last() -> None:
-    units = queue()
-    first = units.take()
-    assert units.put_back(first)
-    assert [units.take() for _ in range(units.waiting)] == [*UNITS[1:], first]
-    assert (units.waiting, units.open) == (0, 3)
+class Actor:
+    """A sampler that starts at once, or dies at its start."""
+
+    def __init__(self, dies: bool) -> None:
+        self._dies = dies
+        self.is_placed, self.start, self.stalled_s = Method(self._place), Method(self._start), Method(self._stall)
+
+    async def _place(self) -> str:
+        return "node"
+
+    async def _start(self) -> EngineReady:
+        if self._dies:
+            raise RayActorError
+        return EngineReady(1.0, PROVENANCE)
+
+    async def _stall(self) -> float:
+        return 0.0
 
 
-def test_a_unit_is_given_up_after_its_last_try() -> None:
-    units = queue()
-    (bad, *_) = (units.take() for _ in range(3))
-    answers = []
-    for _ in range(TRIES):
-        answers.append(units.put_back(bad))
-        if answers[-1]:
-            assert units.take() == bad
-    assert answers == [True] * (TRIES - 1) + [False]
-    assert (units.waiting, units.open) == (0, 2)
+class Makers:
+    """Makes actors, the first ``dying`` of which die at their start; keeps those that were ended."""
+
+    def __init__(self, dying: int = 0) -> None:
+        self.made: list[Actor] = []
+        self.ended: list[Actor] = []
+        self._dying = dying
+
+    def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Actor:
+        self.made.append(Actor(len(self.made) < self._dying))
+        return self.made[-1]
+
+    def end(self, actor: Actor) -> None:
+        self.ended.append(actor)
 
 
-def test_who_listens_hears_of_every_change() -> None:
-    units = queue()
-    event = units.listen()
-    units.put_back(units.take())
-    assert event.is_set()
+def new_handle(
+    queue: UnitQueue, makers: Makers, follow: Callable[[Unit, RunningEngine], None], node_left: bool = False
+) -> SamplerHandle:
+    """Makes a handle; ``follow`` is called for each unit soon after it was handed out, as a task would be."""
+
+    def start_unit(unit: Unit, engine: RunningEngine) -> None:
+        asyncio.get_running_loop().call_soon(follow, unit, engine)
+
+    async def lost(node_id: str | None) -> bool:
+        return node_left
+
+    slot, tally = EngineSlot(1, 1.0, 0, 1), EngineTally("m/0")
+    return SamplerHandle(WORK, queue, tally, makers, slot, start_unit, lost)  # type: ignore[arg-type]
 
 
-def test_what_a_lost_node_costs_is_not_charged_to_the_unit() -> None:
-    units = queue()
-    first = units.take()
-    for _ in range(TRIES):
-        assert units.put_back(first, charged=False)
-        assert [units.take() for _ in range(units.waiting)][-1] == first
-    assert units.put_back(first)
+def test_a_dead_actors_reports_do_not_reach_its_successor() -> None:
+    makers, queue, engines = Makers(), UnitQueue(UNITS), list[RunningEngine]()
+
+    def follow(unit: Unit, engine: RunningEngine) -> None:
+        engines.append(engine)
+        if engine is engines[0]:  # the first actor dies with all of its units
+            queue.put_back(unit)
+            engine.unit_failed(RayActorError())
+        else:
+            engines[0].unit_failed(RayActorError())  # a late report
+            queue.close(unit)
+            engine.unit_sampled(unit)
+        engine.handle.unit_ended()
+
+    handle = new_handle(queue, makers, follow)
+    asyncio.run(handle.run())
+    assert (len(makers.made), len(set(map(id, engines))), queue.closed) == (2, 2, len(UNITS))
+    assert makers.ended == makers.made
+    assert not any(engine.current for engine in engines)
+    assert (handle.tally.restarts, handle.tally.state) == (1, "done")
+
+
+def never_started(unit: Unit, engine: RunningEngine) -> None:
+    raise AssertionError(unit)
+
+
+def test_an_engine_that_never_starts_is_given_up_with_its_error() -> None:
+    makers, queue = Makers(dying=100), UnitQueue(UNITS)
+    handle = new_handle(queue, makers, never_started)
+    with pytest.raises(EngineError):
+        asyncio.run(handle.run())
+    assert (len(makers.made), handle.tally.state, queue.waiting) == (ENGINE_TRIES, "failed", len(UNITS))
+    assert makers.ended == makers.made
+
+
+def test_failures_on_nodes_that_have_left_do_not_count() -> None:
+    makers, queue = Makers(dying=2 * ENGINE_TRIES), UnitQueue(UNITS)
+
+    def follow(unit: Unit, engine: RunningEngine) -> None:
+        queue.close(unit)
+        engine.unit_sampled(unit)
+        engine.handle.unit_ended()
+
+    handle = new_handle(queue, makers, follow, node_left=True)
+    asyncio.run(handle.run())
+    assert (len(makers.made), queue.open) == (2 * ENGINE_TRIES + 1, 0)
+
+
+def test_an_engine_that_leaves_takes_no_further_unit() -> None:
+    makers, queue = Makers(), UnitQueue(UNITS)
+
+    def follow(unit: Unit, engine: RunningEngine) -> None:
+        engine.handle.leave()
+        assert engine.usable and unit in engine.sampling
+        queue.close(unit)
+        engine.unit_sampled(unit)
+
+    asyncio.run(new_handle(queue, makers, follow).run())
+    assert (queue.closed, queue.waiting, queue.in_flight) == (2, len(UNITS) - 2, 0)

@@ -1,7 +1,7 @@
-"""Copies of one model draw independent samples: four real engines, started as the cluster starts them.
+"""Independence of the samples that copies of one model draw: four real engines, started as the cluster starts them.
 
-A pair of samples is equal with the same chance whether both come from one engine or from two, if those are independent.
-Engines that shared their random stream would agree sample by sample, which the second test shows this one would see.
+If engines are independent, two samples are equal with the same chance whether they come from one engine or from two.
+Engines that share their random stream agree sample by sample; the second test shows that the first would notice.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from cluster.batches import ModelWork, SampleBatch
-from cluster.placement import EnginePlace
+from cluster.placement import EngineSlot
 from cluster.sampler import Sampler
 from sampling.engines.model_info import inspect_model
 from sampling.problems import Problem
@@ -19,7 +19,7 @@ from sampling.samples import Unit
 from sampling.settings import ModelSpec, SamplingSettings
 from tests.support.places import SMALL_MODEL
 
-ENGINES, SAMPLES, FAR = 4, 400, 5.0  # FAR: standard deviations; chance goes there once in two million runs
+ENGINES, SAMPLES, FAR = 4, 400, 5.0  # FAR is in standard deviations: chance exceeds it once in two million runs
 MODEL = ModelSpec(name="small", path=str(SMALL_MODEL), max_num_seqs=128)
 PROBLEM = Problem.model_validate(
     {"id": "a", "prompt": "-3=9;0=0;2=4;5=25 >", "verifier": "exact", "reference": {"answer": "x*x"}}
@@ -30,12 +30,12 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(600), pytest.mark.filterwa
 
 
 def texts(monkeypatch: pytest.MonkeyPatch, start: str | None = None) -> list[str]:
-    """One engine's samples in order; ``start`` in place of what makes each start of an engine its own."""
+    """Returns one engine's samples in order; ``start`` replaces the random token that makes each start different."""
     if start:
         monkeypatch.setattr("secrets.token_hex", lambda size: start)
     settings = SamplingSettings(temperature=1.0, max_tokens=12)
     work = ModelWork(MODEL, inspect_model(MODEL, "m"), settings, "h", (UNIT,))
-    sampler = Sampler(work, {"t": {0: PROBLEM}}, 0, "test", EnginePlace(1, 1, 0, 1))
+    sampler = Sampler(work, {"t": {0: PROBLEM}}, 0, "test", EngineSlot(1, 1, 0, 1))
     sampler.start()
     found = [s for item in sampler.sample(UNIT) if isinstance(item, SampleBatch) for s in item.samples]
     sampler.stop()
@@ -43,7 +43,7 @@ def texts(monkeypatch: pytest.MonkeyPatch, start: str | None = None) -> list[str
 
 
 def surprise(engines: list[list[str]]) -> float:
-    """By how many standard deviations engines agree more often, place by place, than by chance."""
+    """Returns by how many standard deviations engines agree more often, sample by sample, than by chance."""
     counts = Counter(text for engine in engines for text in engine)
     total = sum(counts.values())
     chance = sum(n * (n - 1) for n in counts.values()) / (total * (total - 1))
@@ -54,7 +54,7 @@ def surprise(engines: list[list[str]]) -> float:
 
 
 def across(engines: list[list[str]]) -> float:
-    """Equal pairs across engines, as a multiple of what equal pairs within engines let expect."""
+    """Returns the rate of equal pairs across engines, divided by the rate of equal pairs within engines."""
     each = [Counter(engine) for engine in engines]
     within = sum(n * (n - 1) / 2 for count in each for n in count.values()) / len(each) / math.comb(SAMPLES, 2)
     pairs = list(itertools.combinations(each, 2))

@@ -1,6 +1,6 @@
-"""The files for clusters and schedulers: they parse, name only what is there, and have no field that does not exist.
+"""The files for clusters and schedulers: they parse, name only files and commands that exist, and only known fields.
 
-No Kubernetes is at hand; the fields are those of KubeRay's types (ray-operator/apis/ray/v1) and of Kubernetes' core/v1.
+No Kubernetes is at hand; the fields come from KubeRay's types (ray-operator/apis/ray/v1) and Kubernetes' core/v1.
 """
 
 import json
@@ -15,11 +15,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from cluster.metrics import MEASURES, PREFIX, USD
+from cluster.metrics import MEASURES, USD
 from jobs.cli.main import cli
 from tests.support.places import ROOT
 
 MANIFESTS = ROOT / "cluster" / "manifests"
+PREFIX = "ray_"  # Ray puts it before every name of a metric
 
 
 def words(text: str) -> set[str]:
@@ -70,7 +71,7 @@ def check_ray_job(spec: Any) -> None:
 
 
 def check_command(command: list[str]) -> None:
-    """A ``troop`` command that the command line understands."""
+    """Parses a ``troop`` command as the command line does."""
     program, name, *rest = command
     assert program.rpartition("/")[2] == "troop"
     cli.commands[name].make_context("troop", rest)

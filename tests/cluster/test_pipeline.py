@@ -1,4 +1,4 @@
-"""The real pipeline on a real Ray of this machine: everything that works dies once, and no row is lost or doubled."""
+"""The real pipeline on a real Ray of this machine: each kind of actor is killed once; no row is lost or doubled."""
 
 import asyncio
 import json
@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from cluster.actors import UNITS_IN_FLIGHT, RayActors
-from cluster.batches import ModelWork, SetAside, Work
-from cluster.census import look
+from cluster.batches import ModelWork, Work
+from cluster.nodes import list_nodes
 from cluster.pipeline import Pipeline
 from cluster.placement import place
 from cluster.pool import VerifierPool
-from cluster.session import connected
+from cluster.queue import SetAside
+from cluster.session import connect_ray
 from cluster.sink import Receipt, Sink
 from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.progress import summary_line
@@ -46,7 +47,7 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[float, float]]:
-    with connected(None) as resources:
+    with connect_ray(None) as resources:
         yield resources
 
 
@@ -56,7 +57,7 @@ def problem(idx: int) -> Problem:
 
 
 def work(tmp_path: Path, *models: ModelSpec) -> Work:
-    """Every sample is a program of its own that takes a while; every tenth is right."""
+    """Work whose samples are all different programs that take a while; every tenth is right."""
     path = tmp_path / "samples.jsonl"
     rows = (
         {
@@ -98,7 +99,7 @@ def run(
 
 
 def committed(tmp_path: Path, model: str = "stored") -> tuple[int, int, int]:
-    """Rows, distinct rows, passes; each verdict with its sample."""
+    """Counts rows, distinct rows and passes of verdicts that have their sample."""
     query = """SELECT count(*), count(DISTINCT (problem_idx, sample_idx)), count(*) FILTER (passed)
         FROM verdicts JOIN samples USING (model, task, problem_idx, sample_idx) WHERE model = ?"""
     with open_database(DirectoryStore(tmp_path / "run")) as db:
@@ -159,7 +160,7 @@ def test_a_verifier_that_dies_before_it_is_ready_is_replaced(cluster: tuple[floa
     actors = FirstVerifierDies(given, RunSink(DirectoryStore(tmp_path / "run"), "v1"))
     pool = VerifierPool(actors, place(given.models, *cluster, given.verifiers), given.verifiers)
     try:
-        asyncio.run(pool.prepare({node.node_id: 2 for node in look()}))
+        asyncio.run(pool.prepare({node.node_id: 2 for node in list_nodes()}))
         assert (pool.size, actors.made) == (2, 3)
     finally:
         pool.stop()
@@ -167,7 +168,7 @@ def test_a_verifier_that_dies_before_it_is_ready_is_replaced(cluster: tuple[floa
 
 @dataclass(frozen=True)
 class SinkWithOneBadUnit:
-    """Fails on the unit with number 3, whoever tries."""
+    """A sink that always fails on the unit with number 3."""
 
     sink: RunSink
 
@@ -187,7 +188,7 @@ def test_a_unit_that_always_fails_is_set_aside_with_its_error(cluster: tuple[flo
 
 @dataclass(frozen=True)
 class FullSink:
-    """A disk that is full after the first units."""
+    """A sink whose disk is full after the first units."""
 
     sink: RunSink
 
@@ -238,7 +239,7 @@ def test_no_engine_at_all_sets_everything_aside(cluster: tuple[float, float], tm
 def test_a_full_shard_is_compacted_on_the_way(
     cluster: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """260 units of one sample: 256 of them become one file, in a task of its own."""
+    """Runs 260 units of one sample: 256 of them become one file, in a task of its own."""
     monkeypatch.setattr("tests.cluster.test_pipeline.SAMPLES", 65)
     monkeypatch.setattr("tests.cluster.test_pipeline.PER_UNIT", 1)
     given = replace(work(tmp_path), open_shards={Shard("stored", "t", 0): 256})
@@ -254,13 +255,13 @@ def test_a_sandbox_that_is_not_to_be_had_is_told_before_any_sampling(
 ) -> None:
     with pytest.raises(BadInput, match="nonsense") as refused:
         run(replace(work(tmp_path), tier="nonsense"), tmp_path, cluster)
-    while living("ray::VerifierWorker"):  # until then its cores are nobody else's
+    while living("ray::VerifierWorker"):  # while it lives, it holds its cores
         time.sleep(0.05)
-    assert refused.value.__cause__ is not None  # the error, which knows the verifier, has been kept all the time
+    assert refused.value.__cause__ is not None  # the error, which holds the verifier's handle, was kept all the time
 
 
 def test_a_spending_cap_stops_a_service_and_not_the_others(cluster: tuple[float, float], tmp_path: Path) -> None:
-    """A unit could cost 10.24 dollars and costs 0.1: three start, one after the other, before the fourth could not."""
+    """A unit could cost 10.24 dollars and costs 0.1: three start, one after the other; the fourth no longer fits."""
     with speaking(wants_key=False) as server:
         prices = Prices(per_million_prompt_tokens=0.0, per_million_tokens=1000.0)
         given = {"path": "served", "engine": "openai", "base_url": server.url, "prices": prices}

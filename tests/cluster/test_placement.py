@@ -1,3 +1,5 @@
+"""The placement: what engines and verifiers get of a cluster, and what is refused."""
+
 from dataclasses import replace
 
 import pytest
@@ -67,8 +69,8 @@ def test_an_engine_stays_within_one_node() -> None:
 
 @pytest.mark.parametrize(("engines", "share"), [(1, 1.0), (2, 0.5), (3, 0.3333), (7, 0.1428)])
 def test_engines_per_gpu_is_a_share_that_ray_can_count(engines: int, share: float) -> None:
-    (place_,) = place([work(engines_per_gpu=engines)], 64, 4, None).engines
-    assert (place_.gpus, place_.count) == (share, 4 * engines)
+    (slot,) = place([work(engines_per_gpu=engines)], 64, 4, None).engines
+    assert (slot.gpus, slot.count) == (share, 4 * engines)
 
 
 def test_engines_never_wait_for_cores_that_no_node_has() -> None:

@@ -1,7 +1,7 @@
-"""One engine's samples as the pipeline gets them: in batches that one verifier is soon done with."""
+"""One engine's samples as the pipeline gets them: in batches small enough for one verifier."""
 
 from cluster.batches import ModelWork, SampleBatch, SampleHeader
-from cluster.placement import EnginePlace
+from cluster.placement import EngineSlot
 from cluster.sampler import BATCH_ROWS, Sampler
 from sampling.engines.model_info import ModelInfo
 from sampling.problems import Problem
@@ -16,7 +16,7 @@ def test_an_engine_that_gives_all_at_once_fills_no_batch_beyond_its_size() -> No
     model = ModelSpec(name="gold", path="gold", engine="replay")
     work = ModelWork(model, ModelInfo("r"), SamplingSettings(), "h", (UNIT,))
     problems = {index: Problem.model_validate(problem) for index, problem in enumerate(PROBLEMS)}
-    sampler = Sampler(work, {"sums": problems}, 0, "test", EnginePlace(1, 1, 0, 1))
+    sampler = Sampler(work, {"sums": problems}, 0, "test", EngineSlot(1, 1, 0, 1))
     sampler.start()
     items = list(sampler.sample(UNIT))
     sampler.stop()

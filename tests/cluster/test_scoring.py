@@ -1,4 +1,4 @@
-"""Reward models in Ray actors: what dies is replaced, what fails is tried again, what keeps failing is set aside."""
+"""Reward models in Ray actors: dead engines are replaced, failed units tried again, then set aside."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from jobs.score import StoreScores, scorer_of
 from jobs.store.catalogue import read_versions
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from jobs.store.stored_units import StoredUnit, stored_units
+from jobs.store.stored_units import StoredUnit, find_stored_units
 from sampling.engines.reward import RewardSettings, inspect_reward, reward_spec
 from sampling.errors import BadInput, EngineError, StoreError
 from tests.jobs.test_score import PROBLEMS, SAMPLES, TASK, commit, layer, unit
@@ -23,7 +23,7 @@ UNITS = 6
 
 @dataclass(frozen=True)
 class Troubled(StoreScores):
-    """The first unit kills its process once; the second fails once; the third always does."""
+    """A sink whose first unit kills its process once, whose second fails once, and whose third always fails."""
 
     notes: Path
 
@@ -42,7 +42,7 @@ class Troubled(StoreScores):
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("default")
 def test_every_unit_is_scored_once_whatever_dies(tmp_path: Path, reward_models: Path) -> None:
-    """By a process model, so that both kinds have been in an actor: the command's own test takes the other."""
+    """Uses a process model: the command's own test uses the other kind, so both have been in an actor."""
     store = DirectoryStore(tmp_path / "run")
     for number in range(UNITS):
         commit(store, number)
@@ -50,7 +50,7 @@ def test_every_unit_is_scored_once_whatever_dies(tmp_path: Path, reward_models: 
     (tmp_path / "notes").mkdir()
     prompts = {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}
     sink = Troubled(store, model.version, prompts, scorer_of(model).encode(), tmp_path / "notes")
-    items = tuple(stored_units(store, [layer(UNITS)], read_versions(store), {}))
+    items = tuple(find_stored_units(store, [layer(UNITS)], read_versions(store), {}))
     seen: list[tuple[int, int]] = []
     tally = score_on_ray(ScoreWork(model, sink, items), lambda done, total: seen.append((done, total)), None)
     assert [(item.unit.number, item.error) for item in tally.set_aside] == [(2, "unit 2: the store is away")]
@@ -68,22 +68,22 @@ def test_an_engine_that_never_lives_is_given_up_and_a_unit_that_kills_engines_is
     items = tuple(StoredUnit(unit(number), "", "") for number in range(4))
     tally = ScoreTally(items, lambda *_: None)
     died = EngineError("died")
-    tally.broke([tally.waiting.popleft()], died)
-    tally.broke([tally.waiting.popleft()], died)
+    tally.broke([tally.take()], died)
+    tally.broke([tally.take()], died)
     with pytest.raises(EngineError, match="died"):
-        tally.broke([tally.waiting.popleft()], died)
+        tally.broke([tally.take()], died)
     tally = ScoreTally(items, lambda *_: None)
-    poison = tally.waiting.popleft()
-    for number in (1, 2, 3):
-        tally.done(ScoreReceipt(tally.waiting.popleft().unit, True, 1))
+    poison, *others = (tally.take() for _ in items)
+    for number, other in enumerate(others, 1):
+        tally.done(ScoreReceipt(other.unit, True, 1))
         tally.broke([poison], died)
-        assert (poison in tally.waiting, len(tally.set_aside)) == (number < 3, number // 3)
+        assert (tally.waiting, len(tally.set_aside)) == (int(number < 3), number // 3)
         if number < 3:
-            tally.waiting.remove(poison)
+            assert tally.take() is poison
 
 
 def test_a_model_that_no_node_can_hold_is_refused(tmp_path: Path, reward_models: Path) -> None:
-    """Without a cluster at hand: the placement is asked before an actor is made."""
+    """The placement refuses it before an actor is made, so this needs no cluster."""
     model = inspect_reward(reward_spec(str(reward_models / "outcome"), gpus=2), RewardSettings())
     work = ScoreWork(model, StoreScores(DirectoryStore(tmp_path), "m", {}, b""), (StoredUnit(unit(0), "", ""),))
     from cluster.placement import Node, place

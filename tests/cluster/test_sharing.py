@@ -1,19 +1,21 @@
+"""The shares of GPUs, cores and verifier slots as nodes come and go."""
+
 from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.census import Census, NodeState, check_mark
-from cluster.placement import EnginePlace
-from cluster.sharing import Demand, fill, fits, share_out, verifier_rooms, worth_joining
+from cluster.nodes import Census, NodeState, check_mark
+from cluster.placement import EngineSlot
+from cluster.sharing import Demand, fill, fits, share_out, verifier_slots, worth_joining
 from sampling.errors import BadInput
 
 SHARES = st.sampled_from([0.1, 0.25, 0.3, 0.5, 1, 2, 4])
 DEMANDS = st.lists(
     st.builds(
         Demand,
-        st.builds(lambda gpus: EnginePlace(1, 1.0, gpus, 1), SHARES),
+        st.builds(lambda gpus: EngineSlot(1, 1.0, gpus, 1), SHARES),
         st.floats(0.1, 10),
         st.integers(1, 40),
     ),
@@ -28,16 +30,16 @@ def node(name: str, cpus: float = 16, gpus: float = 0, **more: object) -> NodeSt
 
 
 def on_gpus(gpus: float = 1, weight: float = 1, most: int = 1000) -> Demand:
-    return Demand(EnginePlace(1, 1.0, gpus, 1), weight, most)
+    return Demand(EngineSlot(1, 1.0, gpus, 1), weight, most)
 
 
 @given(DEMANDS, NODES)
 def test_no_gpu_is_given_twice_and_none_that_is_wanted_left(demands: list[Demand], nodes: list[NodeState]) -> None:
     counts = share_out(demands, nodes)
     assert all(1 <= count <= demand.most for count, demand in zip(counts, demands, strict=True))
-    beyond = sum(demand.place.gpus for demand in demands)  # the first engine of each may have to wait
-    assert sum(c * d.place.gpus for c, d in zip(counts, demands, strict=True)) <= sum(n.gpus for n in nodes) + beyond
-    ones = [d for d in demands if d.place.gpus == 1]
+    beyond = sum(demand.slot.gpus for demand in demands)  # the first engine of each model may have to wait
+    assert sum(c * d.slot.gpus for c, d in zip(counts, demands, strict=True)) <= sum(n.gpus for n in nodes) + beyond
+    ones = [d for d in demands if d.slot.gpus == 1]
     if len(ones) == len(demands):
         total = int(sum(n.gpus for n in nodes))
         assert sum(counts) >= min(total, sum(d.most for d in demands))
@@ -53,24 +55,24 @@ def test_models_share_by_weight_and_take_over_what_others_do_not_need() -> None:
 
 def test_an_engine_of_two_gpus_stays_on_one_node() -> None:
     assert share_out([on_gpus(2)], [node("a", gpus=3), node("b", gpus=3)]) == (2,)
-    assert not fits(EnginePlace(1, 1, 4, 1), [node("a", gpus=3), node("b", gpus=3)])
+    assert not fits(EngineSlot(1, 1, 4, 1), [node("a", gpus=3), node("b", gpus=3)])
 
 
 def test_cores_are_shared_where_there_is_no_gpu() -> None:
-    demand = Demand(EnginePlace(1, 1.0, 0, 1), 1, 100)
+    demand = Demand(EngineSlot(1, 1.0, 0, 1), 1, 100)
     assert share_out([demand], [node("a", cpus=2)]) == (1,)
     assert share_out([demand], [node("a", cpus=2), node("b", cpus=4)]) == (3,)
 
 
 def test_verifiers_leave_the_engines_their_cores() -> None:
-    place = EnginePlace(8, 1.0, 1, 1)
+    slot = EngineSlot(8, 1.0, 1, 1)
     nodes = [node("gpu", cpus=16, gpus=8), node("cpu", cpus=32, labels={"role": "cpu"}), node("full", cpus=4, gpus=4)]
-    assert verifier_rooms(nodes, [place], 1.0, None) == {"gpu": 8, "cpu": 32}
-    assert verifier_rooms(nodes, [place], 1.0, "role=cpu") == {"cpu": 32}
-    assert verifier_rooms([node("a", cpus=2)], [EnginePlace(1, 1.0, 0, 1)], 0.5, None) == {"a": 2}
+    assert verifier_slots(nodes, [slot], 1.0, None) == {"gpu": 8, "cpu": 32}
+    assert verifier_slots(nodes, [slot], 1.0, "role=cpu") == {"cpu": 32}
+    assert verifier_slots([node("a", cpus=2)], [EngineSlot(1, 1.0, 0, 1)], 0.5, None) == {"a": 2}
 
 
-def test_verifiers_go_where_most_room_is_left() -> None:
+def test_verifiers_go_to_the_nodes_with_most_free_slots() -> None:
     assert fill({"a": 2, "b": 5}, {"b": 2}, 2) == ["b", "a"]
     assert sorted(fill({"a": 1, "b": 1}, {}, 5)) == ["a", "b"]
 

@@ -1,4 +1,4 @@
-"""The spending cap: never exceeded, whatever units cost and in whatever order they end."""
+"""The spending cap: it is never exceeded, whatever units cost and in whatever order they end."""
 
 import asyncio
 from collections.abc import Mapping

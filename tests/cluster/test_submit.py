@@ -1,4 +1,4 @@
-"""Submission through Ray Jobs, with token authentication, to a cluster of this machine that has a dashboard."""
+"""Submission through Ray Jobs, with token authentication, to a cluster on this machine with a dashboard."""
 
 import os
 import socket
@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster.metrics import MEASURES, PREFIX, USD, Metrics
+from cluster.metrics import MEASURES, USD, Metrics
 from cluster.submit import submit_job
 from cluster.tally import CellTally, Tally
 from sampling.errors import BadInput
+from tests.cluster.test_manifests import PREFIX
 from tests.conftest import Troop, WriteSweep
 from tests.support.places import ROOT
 
@@ -66,7 +67,7 @@ def test_what_a_driver_measures_reaches_prometheus(dashboard: str) -> None:
 
     tally = Tally([CellTally("m", "t", problems=2, planned=50, committed=7, solved=set())])
     metrics = Metrics("s3://b/measured", lambda progress: 1.25)
-    metrics(tally.snapshot(engines_wait=False))
+    metrics(tally.snapshot(engines_wait=False, set_aside=0))
     where = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"  # what Ray tells Prometheus to scrape
     expected = {PREFIX + measure.name for measure in MEASURES} | {PREFIX + USD}
     deadline = time.monotonic() + 60  # names come one by one, and those of other runs are there before

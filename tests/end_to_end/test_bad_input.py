@@ -1,4 +1,4 @@
-"""Every mistake a user can make before a run: one line, exit code 2, nothing written."""
+"""Mistakes that a user can make before a run: each gives one line and exit code 2, and nothing is written."""
 
 import json
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_a_prompt_that_the_model_cannot_take_is_named(troop: Troop, write_sweep:
 
 
 def test_what_a_task_samples_with_cannot_change_between_two_runs(troop: Troop, write_sweep: WriteSweep) -> None:
-    """Nor who says so: a model that gets settings of its own leaves those of its tasks."""
+    """A model that gets settings of its own no longer uses its tasks' settings: this is refused too."""
     task = {"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "sampling": {"temperature": 0.5}}
     gold = {"name": "gold", "path": "gold", "engine": "replay", "k": 4}
     first = troop("run", write_sweep(models=[gold], tasks=[task]), "--local", "--no-report")
@@ -134,7 +134,7 @@ SAMPLE = b'{"problem": "s", "sample": 0, "text": "print(1)"}\n'
         (STDIO, SAMPLE.replace(b"print", b"pr\0nt"), "v.jsonl", ["samples.jsonl:1", "not valid JSON", "control"]),
         (STDIO, b"", "v.jsonl", ["samples.jsonl", "at least one"]),
         ({**STDIO, "reference": {**STDIO["reference"], "checker": "vibes"}}, SAMPLE, "v.jsonl",  # type: ignore[dict-item]
-         ["problems.jsonl:1", "checker", "'tokens', 'lines', 'exact' or 'float'", "'vibes'"]),
+         ["problems.jsonl:1", "checker", "'tokens', 'lines', 'exact', 'float' or 'caseless'", "'vibes'"]),
         ({**STDIO, "reference": {"cases": []}}, SAMPLE, "v.jsonl", ["problems.jsonl:1", "cases", "at least 1"]),
         (STDIO, SAMPLE, "/proc/v.jsonl", ["/proc/v.jsonl", "cannot be written"]),
         (STDIO, SAMPLE, "nowhere/v.jsonl", ["nowhere/v.jsonl", "writable folder"]),

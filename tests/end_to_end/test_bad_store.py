@@ -1,6 +1,6 @@
-"""Every store that cannot be used, and every prefix that must not be: one line, exit code 2, nothing overwritten.
+"""Tests of stores that cannot be used and prefixes that must not be: one line, exit code 2, nothing overwritten.
 
-All with the real command line; what an S3 server has to say is said by a real one.
+They use the real command line, and a real S3 server for its error messages.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ GOLD = {"path": "gold", "engine": "replay", "k": 4}
 
 @pytest.fixture(autouse=True)
 def fresh_clients() -> Iterator[None]:
-    """A client keeps the credentials that it was made with."""
-    s3._built.cache_clear()
+    """Drops cached clients, which keep their first credentials."""
+    s3._build_client.cache_clear()
     yield
-    s3._built.cache_clear()
+    s3._build_client.cache_clear()
 
 
-def told(found: Finished, *words: str) -> None:
-    """Ended as bad input does, in one line with these words."""
+def assert_refused(found: Finished, *words: str) -> None:
+    """Checks that a command ended with exit code 2 and one line with these words."""
     assert found.code == 2, found
     lines = found.err.strip().splitlines()
     assert len(lines) == 1, found.err
@@ -54,7 +54,7 @@ def bucket(swift: S3Server, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 @pytest.fixture
 def run_in(troop: Troop, write_sweep: WriteSweep, bucket: Store) -> Callable[..., Finished]:
-    """``troop run`` into the bucket, or into another place."""
+    """Returns a function that calls ``troop run`` into the bucket, or into another place."""
 
     def run(uri: str = "", **options: object) -> Finished:
         given = {"endpoint_url": bucket.options.endpoint_url} | options  # type: ignore[attr-defined]
@@ -65,7 +65,7 @@ def run_in(troop: Troop, write_sweep: WriteSweep, bucket: Store) -> Callable[...
 
 
 def test_a_bucket_that_is_missing(run_in: Callable[..., Finished]) -> None:
-    told(run_in("s3://no-such-bucket/runs"), "s3://no-such-bucket/runs/sums", "NoSuchBucket")
+    assert_refused(run_in("s3://no-such-bucket/runs"), "s3://no-such-bucket/runs/sums", "NoSuchBucket")
 
 
 def test_a_bucket_that_is_read_only(
@@ -75,10 +75,10 @@ def test_a_bucket_that_is_read_only(
         client.put_bucket_acl(Bucket=bucket.bucket, ACL="public-read")  # type: ignore[attr-defined]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", READER_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", READER_SECRET)
-    told(run_in(), bucket.uri, "AccessDenied")
+    assert_refused(run_in(), bucket.uri, "AccessDenied")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", swift.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", swift.secret_key)
-    s3._built.cache_clear()
+    s3._build_client.cache_clear()
     assert contents(bucket) == {}
 
 
@@ -87,26 +87,26 @@ def test_credentials_that_are_wrong(
     run_in: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "troop:nobody")
-    told(run_in(), "SignatureDoesNotMatch", "s3://")
+    assert_refused(run_in(), "SignatureDoesNotMatch", "s3://")
 
 
 def test_a_profile_that_is_not_there(run_in: Callable[..., Finished]) -> None:
-    told(run_in(profile="nobody"), "nobody", "could not be found")
+    assert_refused(run_in(profile="nobody"), "nobody", "could not be found")
 
 
 def test_a_region_that_is_wrong(run_in: Callable[..., Finished]) -> None:
-    told(run_in(region="eu-west-1"), "AuthorizationHeaderMalformed", "us-east-1")
+    assert_refused(run_in(region="eu-west-1"), "AuthorizationHeaderMalformed", "us-east-1")
 
 
 def test_an_endpoint_that_refuses(run_in: Callable[..., Finished]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        told(run_in(endpoint_url=endpoint), endpoint, "Could not connect")
+        assert_refused(run_in(endpoint_url=endpoint), endpoint, "Could not connect")
 
 
 class _Page(http.server.BaseHTTPRequestHandler):
-    """Answers everything with the page of its class."""
+    """Answers every request with the page of its class."""
 
     status, page = 200, b""
 
@@ -134,7 +134,7 @@ def test_an_endpoint_that_is_some_web_server(run_in: Callable[..., Finished], st
         thread.start()
         try:
             endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-            told(run_in(endpoint_url=endpoint), endpoint, "S3 service")
+            assert_refused(run_in(endpoint_url=endpoint), endpoint, "S3 service")
         finally:
             server.shutdown()
             thread.join()
@@ -147,7 +147,7 @@ def test_a_store_without_conditional_puts_is_refused_unless_allowed(
     with faulty_proxy(moto.endpoint) as proxy:
         proxy.always = "unconditional"
         sweep = write_sweep(store=uri, store_options={"endpoint_url": proxy.endpoint})
-        told(troop("run", sweep, "--local", "--no-report"), "create-only", "--allow-weak-store")
+        assert_refused(troop("run", sweep, "--local", "--no-report"), "create-only", "--allow-weak-store")
         assert contents(open_store(uri, moto.options())) == {}
         assert troop("run", sweep, "--local", "--no-report", "--allow-weak-store").code == 0
 
@@ -157,7 +157,7 @@ def test_a_store_without_conditional_puts_is_refused_unless_allowed(
 
 @pytest.fixture
 def started(troop: Troop, write_sweep: WriteSweep, store: Store, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The sweep of a run that is committed, in each kind of store."""
+    """Commits a run in each kind of store; returns its sweep."""
     options = store.options.model_dump() if hasattr(store, "options") else {}
     monkeypatch.setenv("AWS_ENDPOINT_URL", options.get("endpoint_url") or "")
     sweep = write_sweep(store=store.uri, store_options=options)
@@ -175,14 +175,14 @@ def test_a_prefix_that_holds_another_run(troop: Troop, write_sweep: WriteSweep, 
         tasks=[{"name": "others", "kind": "jsonl", "path": "problems.jsonl"}],
     )
     for command in (["plan"], ["run", "--local"]):
-        told(troop(command[0], sweep, *command[1:]), "another run", "models: gold", "tasks: sums")
+        assert_refused(troop(command[0], sweep, *command[1:]), "another run", "models: gold", "tasks: sums")
     assert contents(store) == before
 
 
 def test_results_without_their_plan_are_not_taken_over(troop: Troop, started: Path, store: Store) -> None:
     store.delete("sums/plan.json")
     before = contents(store)
-    told(troop("run", started, "--local"), "sums", "no plan.json")
+    assert_refused(troop("run", started, "--local"), "sums", "no plan.json")
     assert contents(store) == before
 
 
@@ -192,7 +192,7 @@ def test_a_plan_that_is_damaged(troop: Troop, started: Path, store: Store) -> No
         store.put("sums/plan.json", broken)
         before = contents(store)
         for command in (["run", started, "--local"], ["status", started], ["plan", started]):
-            told(troop(*command), "sums/plan.json")
+            assert_refused(troop(*command), "sums/plan.json")
         assert contents(store) == before
 
 
@@ -208,10 +208,10 @@ def test_a_foreign_file_in_the_prefix(troop: Troop, started: Path, store: Store,
     before = contents(store)
     commands = {
         "verdicts": ["run", "status", "report", "check", "clean"],
-        "samples": ["clean"],  # the others read only the samples that verdicts name
+        "samples": ["clean"],  # other commands read only samples that verdicts name
     }
     for command in commands[kind]:
-        told(
+        assert_refused(
             troop(command, started, *(["--local"] if command == "run" else [])), f"{kind}/mine.parquet", "move it away"
         )
     assert contents(store) == before
@@ -226,7 +226,7 @@ def test_a_broken_file_in_place_of_results(troop: Troop, started: Path, store: S
     again = troop("run", started, "--local")
     assert (again.code, named in again.err.splitlines()[-1]) == (2, True)
     for command in (["status", started], ["report", started], ["sql", started, "SELECT 1"]):
-        told(troop(*command), named, "troop check RUN --quarantine")
+        assert_refused(troop(*command), named, "troop check RUN --quarantine")
     assert contents(store) == before
 
 
@@ -234,10 +234,12 @@ def test_samples_that_are_broken_are_named_by_the_query_that_needs_them(
     troop: Troop, started: Path, store: Store
 ) -> None:
     (key,) = [info.key for info in store.list("sums/samples/")]
-    in_place = not hasattr(store, "options")  # a folder's are read by DuckDB itself, which takes any Parquet file
+    in_place = not hasattr(store, "options")  # DuckDB itself reads a folder's files, and takes any Parquet file
     for data in (store.get(key)[:-7], b"" if in_place else _parquet(), None):
         store.put(key, data) if data is not None else store.delete(key)
-        told(troop("sql", started, "SELECT sum(length(text)) FROM samples"), key.removeprefix("sums/"), "troop check")
+        assert_refused(
+            troop("sql", started, "SELECT sum(length(text)) FROM samples"), key.removeprefix("sums/"), "troop check"
+        )
 
 
 def test_a_problem_that_has_changed(troop: Troop, write_sweep: WriteSweep, started: Path, store: Store) -> None:
@@ -245,5 +247,5 @@ def test_a_problem_that_has_changed(troop: Troop, write_sweep: WriteSweep, start
     options = store.options.model_dump() if hasattr(store, "options") else {}
     changed = [{**PROBLEMS[0], "reference": {"answer": "3"}}, *PROBLEMS[1:]]
     sweep = write_sweep(changed, store=store.uri, store_options=options)
-    told(troop("run", sweep, "--local"), "the reference of problem 'one' has changed")
+    assert_refused(troop("run", sweep, "--local"), "the reference of problem 'one' has changed")
     assert contents(store) == before

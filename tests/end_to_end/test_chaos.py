@@ -1,4 +1,4 @@
-"""A short chaos over both kinds of store, and proof that its judge would see what it looks for."""
+"""A short chaos over both kinds of store, and proof that its comparison sees what it looks for."""
 
 import itertools
 import json
@@ -12,26 +12,26 @@ import pytest
 from jobs.store.base import StoreOptions
 from tests.chaos.__main__ import EXIT_NO_SERVER
 from tests.chaos.compare import examine
+from tests.chaos.injector import strikes
 from tests.chaos.session import ROLES
 from tests.chaos.sweep import Size, write_inputs, write_sweep
-from tests.chaos.tormentor import strokes
 from tests.chaos.troop import UNIT_ROWS
 from tests.conftest import Troop
 
-STROKES, FAULTS = 12, 10
-SEED = 66  # a driver among its first six victims, and every role
+STRIKES, FAULTS = 12, 10
+SEED = 66  # its first six strikes include a driver, and all roles are hit
 
 
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_doubled_or_wrong_whatever_dies(tmp_path: Path) -> None:
-    words = f"--kills {STROKES} --strokes {STROKES // 2} --faults {FAULTS} --seed {SEED} --problems 4 --k 512"
+    words = f"--kills {STRIKES} --strikes {STRIKES // 2} --faults {FAULTS} --seed {SEED} --problems 4 --k 512"
     command = [sys.executable, "-m", "tests.chaos", *words.split(), "--json", str(tmp_path / "figures.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == EXIT_NO_SERVER:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert figures["kills and freezes"] == STROKES
+    assert figures["kills and freezes"] == STRIKES
     assert figures["killed, driver"] >= 1
     assert figures["network faults"] >= FAULTS
     assert figures["rows"] % Size(4, 512).rows == 0
@@ -39,9 +39,9 @@ def test_nothing_is_lost_doubled_or_wrong_whatever_dies(tmp_path: Path) -> None:
 
 
 def test_a_seed_replays_the_same_choices() -> None:
-    first, again, other = (list(itertools.islice(strokes(seed, 0.3), 200)) for seed in (1, 1, 2))
+    first, again, other = (list(itertools.islice(strikes(seed, 0.3), 200)) for seed in (1, 1, 2))
     assert first == again != other
-    assert {(stroke.role, stroke.freeze_s is None) for stroke in first} == set(itertools.product(ROLES, (True, False)))
+    assert {(strike.role, strike.freeze_s is None) for strike in first} == set(itertools.product(ROLES, (True, False)))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The demo end to end with its real models and engines, made small; its driver is killed in the middle."""
+"""The demo end to end with its real models and engines, made smaller; the driver is killed in the middle."""
 
 import json
 import os
@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runs import open_run
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from tests.chaos.troop import UNIT_ROWS
 from tests.support.places import ROOT
 
 SWEEP = ROOT / "examples" / "demo" / "sweep.yaml"
 SMALLER = ("models.small.k=128", "models.large.k=32", "tasks.functions.limit=16")
 PLANNED = 16 * (128 + 32)
-UNITS = PLANNED // UNIT_ROWS  # small ones, so that the first is soon there, and many are missing then
+UNITS = PLANNED // UNIT_ROWS  # small units: the first is soon committed, and many are then still missing
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 

@@ -1,4 +1,4 @@
-"""The demo's models, problems and training code: what is committed fits together."""
+"""The demo's committed models, problems and training code fit together."""
 
 import ast
 

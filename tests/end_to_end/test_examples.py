@@ -1,4 +1,4 @@
-"""The sweeps in examples/ are planned as a user would plan them, with the published files where these are."""
+"""The sweeps in examples/ are planned as a user plans them, with the published files where a machine has them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import yaml
 from jobs.sweep import load_sweep
 from sampling.tasks.recipes import KINDS
 from tests.conftest import Troop
-from tests.sampling.tasks.test_task import CONTEST
+from tests.sampling.tasks.files import CONTEST
 from tests.support.places import ROOT, TASK_DATA
 
 EXAMPLES = ROOT / "examples"
@@ -26,7 +26,7 @@ POOL = TASK_DATA / "gsm8k_train_first512.jsonl"
 
 
 def given(path: Path) -> list[str]:
-    """What says where the files of a sweep's tasks are."""
+    """Returns the assignments that name the files of a sweep's tasks."""
     tasks = yaml.safe_load(path.read_text())["tasks"]
     words = [f"tasks.{task['kind']}.path={TASK_DATA / FILES[task['kind']]}" for task in tasks if task["kind"] in FILES]
     return words + [f"tasks.gsm8k.few_shot={POOL}" for task in tasks if "few_shot" in task and task["kind"] == "gsm8k"]
@@ -44,7 +44,7 @@ def test_an_example_is_planned(troop: Troop, monkeypatch: pytest.MonkeyPatch, tm
 
 @pytest.mark.skipif(not TASK_DATA.exists(), reason="the published files are not here")
 def test_the_papers_experiment_is_planned(troop: Troop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Every model a stand-in, since none of them is here; every task with its data, but for SWE-bench Lite."""
+    """Plans with stand-ins for all models, which no test machine has, and with all tasks except SWE-bench Lite."""
     sweep = yaml.safe_load((EXAMPLES / "monkeys.yaml").read_text())
     known = [task for task in sweep["tasks"] if task["kind"] in KINDS and task["kind"] in FILES]
     names = {task["kind"] for task in known}

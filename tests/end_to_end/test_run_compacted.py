@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runs import open_run
 from jobs.store.database import run_query
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import open_shards, planned_units
 from jobs.store.layout import final_verdicts_key
 from jobs.store.open import open_store
-from jobs.store.stored_run import committed_numbers
+from jobs.store.stored_run import list_committed
+from jobs.sweep import open_run
 from sampling.samples import UNITS_PER_SHARD, Shard
 from tests.conftest import Troop, WriteSweep
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.s3_server import S3Server
 
 RUN = "runs/sums"
-K = 172  # 86 units of each of the three problems: 258, so that the second shard is open
+K = 172  # 86 units of each of three problems make 258, so that the second shard is open
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def files(folder: str) -> list[str]:
 
 
 def counts(version: str | None = None) -> tuple[int, int, int]:
-    """Verdicts, distinct ones, and those with their sample."""
+    """Returns the number of verdicts, of distinct ones, and of ones with their sample."""
     query = """SELECT count(*), count(DISTINCT (model, task, problem_idx, sample_idx)),
         count(*) FILTER (text IS NOT NULL)
         FROM verdicts LEFT JOIN samples USING (model, task, problem_idx, sample_idx)"""
@@ -135,7 +135,7 @@ def killed_soon(items, total, what):
             os.killpg(0, signal.SIGKILL)
         yield item
 
-jobs.reverify.current_version, jobs.reverify.counted = lambda *_: "fixed", killed_soon
+jobs.reverify.current_version, jobs.reverify.show_count = lambda *_: "fixed", killed_soon
 if __name__ == "__main__":
     jobs.reverify.reverify_run(sys.argv[1], tier=None, workers=1)
 """
@@ -158,7 +158,7 @@ def test_verifying_again_goes_on_where_it_was_killed(
 
 
 def requests(proxy: FaultyProxy) -> tuple[int, int]:
-    """Listing pages and all other requests since the last call."""
+    """Returns the number of listing pages and of all other requests since the last call."""
     pages = sum("list-type=2" in line for line in proxy.requests)
     others = len(proxy.requests) - pages
     proxy.requests.clear()
@@ -168,7 +168,7 @@ def requests(proxy: FaultyProxy) -> tuple[int, int]:
 def test_resuming_asks_for_listing_pages_only(
     troop: Troop, write_sweep: WriteSweep, moto: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The requests of a second start are the same for three units as for 258, in unit files or compacted."""
+    """A second start makes the same requests for three units as for 258, in unit files or compacted."""
     store = moto.new_store(monkeypatch)
 
     def sweep(k: int, endpoint: str = moto.endpoint) -> Path:
@@ -200,6 +200,6 @@ def test_a_page_of_listing_per_thousand_compacted_shards(moto: S3Server, monkeyp
     for shard in range(1001):
         direct.put_new(final_verdicts_key("v1", "m", "t", shard), b"")
     with faulty_proxy(moto.endpoint) as proxy:
-        done = committed_numbers(open_store(uri, moto.options(endpoint_url=proxy.endpoint)), "v1")
+        done = list_committed(open_store(uri, moto.options(endpoint_url=proxy.endpoint)), "v1")
         assert len(done["m", "t"]) == 1001 * UNITS_PER_SHARD
-        assert requests(proxy) == (1 + 2, 0)  # of unit files, and two of compacted ones
+        assert requests(proxy) == (1 + 2, 0)  # one page of unit files, and two of compacted ones

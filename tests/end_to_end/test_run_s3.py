@@ -1,4 +1,4 @@
-"""A run whose results lie in object storage, on a real S3 server where one can be started."""
+"""A run whose results are in object storage, on a real S3 server where one can be started."""
 
 import json
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runs import open_run
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from tests.conftest import PROBLEMS, Finished, Troop, WriteSweep
 from tests.support.places import ROOT
 from tests.support.speaking_server import KEY, PROMPT_TOKENS, TOKENS, Handler, SpeakingServer, answers, speaking
@@ -66,7 +66,7 @@ def test_a_cap_stops_the_run_and_a_higher_one_continues_it(troop: Troop, write_s
         assert f"{len(status['set_aside']) - 1} more units: spending cap" in line
         more = troop("run", sweep, "--local", "--set", "models.frontier.service.cap_usd=2")
         assert more.code == 0, more.err
-        assert len(server.seen) == 12 + 1  # each sample once, but for the one that was answered with 500
+        assert len(server.seen) == 12 + 1  # each sample once, and again the one that was answered with 500
     assert drawn() == 12
     report = json.loads(Path("runs/sums/report/report.json").read_text())
     cell = next(cell for cell in report["cells"] if cell["model"] == "frontier")
@@ -77,14 +77,14 @@ def test_a_cap_stops_the_run_and_a_higher_one_continues_it(troop: Troop, write_s
 
 @pytest.mark.usefixtures("key")
 def test_a_killed_driver_leaves_behind_at_least_what_it_spent(write_sweep: WriteSweep) -> None:
-    """Killed while answers are on their way: they are paid for, and no unit of theirs is committed."""
+    """Kills the run while answers are on their way: they are paid for, and their units are not committed."""
     asked = threading.Event()
 
     def hold(handler: Handler, times: int) -> bool:
         handler.answer(200, handler.samples({"n": 1, "prompt": ""}, "x"))
         if len(handler.server.seen) >= 2:
             asked.set()
-            time.sleep(60)  # the rest never comes
+            time.sleep(60)  # the rest of the answers never comes
         return True
 
     with speaking({"": hold}) as server:

@@ -1,4 +1,4 @@
-"""What a careful team would try to break the promise of exactly once with: twelve cases, each of them a test.
+"""Twelve ways in which a careful team would try to break the promise of exactly once, each with its test.
 
 1. Kill at every step of the commit: ``test_kill_at_every_request_of_a_commit``, ``…_file_operation_of_a_commit`` here;
    of compaction: tests/jobs/store/test_compact.py.
@@ -40,7 +40,7 @@ from botocore.exceptions import ClientError
 
 from jobs.store import s3
 from jobs.store.base import NO_METADATA, ObjectInfo, Store, StoreOptions
-from jobs.store.check import check_run
+from jobs.store.check import find_damage
 from jobs.store.clean import clean_run
 from jobs.store.commit import RunSink
 from jobs.store.folder import DirectoryStore
@@ -92,7 +92,7 @@ def _commit_on(store: Store, step: int, after: bool, environment: dict[str, str]
 
 
 def _commit_in(folder: Path, step: int) -> None:
-    """Dies at file operation number ``step`` of a commit; ends well where there are fewer."""
+    """Kills itself at file operation number ``step`` of a commit; ends normally where there are fewer."""
     seen: list[None] = []
 
     def see(event: str, _: object = ()) -> None:
@@ -108,7 +108,10 @@ def _commit_in(folder: Path, step: int) -> None:
 
 
 def exit_code(function: Callable[..., None], *arguments: object) -> int | None:
-    """How a process of its own ended that called ``function``; forked from one that has all modules and no threads."""
+    """Calls ``function`` in a process of its own, and returns its exit code.
+
+    The process is forked from one that has all modules and no threads.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=function, args=arguments)
@@ -118,13 +121,13 @@ def exit_code(function: Callable[..., None], *arguments: object) -> int | None:
 
 
 def still_exact(store: Store) -> bool:
-    """Whether the unit was committed. It is so whole or not at all; a second attempt and a clean-up change nothing."""
+    """Returns whether the unit is committed, whole or not at all; a second attempt and a clean-up change nothing."""
     committed = committed_units(store, "v1", "org/m", "gsm8k") == {3}
-    assert check_run(store) == []
+    assert find_damage(store) == []
     assert commit(RunSink(store, "v1"), note="again ").won is not committed
     assert committed_text(store) == ("0:0" if committed else "again 0:0")
     clean_run(store, -3600, dry_run=False)
-    assert check_run(store) == []
+    assert find_damage(store) == []
     assert [len(keys(store, f"{kind}/")) for kind in ("samples", "verdicts")] == [1, 1]
     return committed
 
@@ -172,7 +175,7 @@ def test_two_drivers_of_one_run(
 
 
 def test_half_a_body_creates_nothing(swift: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The writer is cut off in the middle of a put: no object, and the next writer creates it."""
+    """A put is cut off in the middle: there is no object, and the next writer creates it."""
     store = swift.new_store(monkeypatch)
     where = {"Bucket": store.bucket, "Key": f"{store.prefix}/cut"}  # type: ignore[attr-defined]
     with contextlib.closing(swift.client()) as client:
@@ -208,7 +211,7 @@ def test_a_run_in_a_storm_of_503(
 
 
 def write_keys(folder: Path, server: S3Server) -> None:
-    """Keys as a process would hand them out, good for a minute, and as a file that somebody renews."""
+    """Writes keys as a credential process prints them, good for a minute, and as a file that somebody renews."""
     expiration = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
     secret = {"AccessKeyId": server.access_key, "SecretAccessKey": server.secret_key, "Expiration": expiration}
     (folder / "keys.json").write_text(json.dumps({"Version": 1, **secret}))
@@ -218,7 +221,7 @@ def write_keys(folder: Path, server: S3Server) -> None:
 
 
 def test_credentials_that_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keys are replaced, and the old ones refused by the server, in the middle of a run."""
+    """The keys are replaced in the middle of a run, and the server refuses the old ones."""
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     with contextlib.ExitStack() as stack:
@@ -229,7 +232,7 @@ def test_credentials_that_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         uri = old.new_store(monkeypatch).uri
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
-        stack.callback(s3._built.cache_clear)
+        stack.callback(s3._build_client.cache_clear)
         write_keys(tmp_path, old)
         profiles = ("process", "file")
         stores = [open_store(uri, StoreOptions(endpoint_url=old.endpoint, profile=name)) for name in profiles]
@@ -256,7 +259,7 @@ mount -o remount,size=16m "$1"
 
 
 def test_full_disk(write_sweep: WriteSweep, tmp_path: Path) -> None:
-    """One clear line and exit code 2; with more room the same command goes on, and nothing is lost or half there."""
+    """A full disk gives one line and exit code 2; with more room the same command continues, and nothing is lost."""
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("a small disk of its own needs unshare(1)")

@@ -1,4 +1,4 @@
-"""The audit with real judges: silence where all is well, and a finding for each way in which a task can mislead."""
+"""The audit with real verifiers: no finding in sound tasks, and one for each way in which a task can mislead."""
 
 import json
 from collections.abc import Iterator
@@ -63,20 +63,20 @@ def problems(*rows: dict[str, Any]) -> list[Problem]:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Iterator[Verifiers]:
-    with Verifiers(remembered=0) as judge:
-        yield judge
+def verifiers() -> Iterator[Verifiers]:
+    with Verifiers(remembered=0) as verifiers:
+        yield verifiers
 
 
-def audited(judge: Verifiers, *rows: dict[str, Any]) -> dict[str, str]:
-    """What is found, by problem and check, when everything is tried once."""
+def audited(verifiers: Verifiers, *rows: dict[str, Any]) -> dict[str, str]:
+    """Tries everything once; returns the findings by problem and check."""
     audit = plan_audit({"t": problems(*rows)}, None)
-    tried = dict(enumerate(try_batch(judge, audit.problems, audit.trials)))
+    tried = dict(enumerate(try_batch(verifiers, audit.problems, audit.trials)))
     return {f"{found.trial.problem}: {found.trial.known.check}": found.got for found in surprises(audit, [tried])}
 
 
-def test_nothing_is_found_where_all_is_well(judge: Verifiers) -> None:
-    assert audited(judge, *SOUND) == {}
+def test_nothing_is_found_where_all_is_well(verifiers: Verifiers) -> None:
+    assert audited(verifiers, *SOUND) == {}
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_nothing_is_found_where_all_is_well(judge: Verifiers) -> None:
          {"p: gold": "timeout"}),
     ],
 )  # fmt: skip
-def test_what_a_task_gets_wrong_is_named_once(judge: Verifiers, bad: dict[str, Any], found: dict[str, str]) -> None:
-    assert audited(judge, bad, *SOUND[-3:]) == found
+def test_what_a_task_gets_wrong_is_named_once(verifiers: Verifiers, bad: dict[str, Any], found: dict[str, str]) -> None:
+    assert audited(verifiers, bad, *SOUND[-3:]) == found
 
 
-def test_limits_are_tried_once_for_each_way_of_judging(judge: Verifiers) -> None:
+def test_limits_are_tried_once_for_each_way_of_judging(verifiers: Verifiers) -> None:
     audit = plan_audit({"t": problems(*SOUND, function("again"), program("twice", None))}, None)
     limits = [(t.problem, t.known.check) for t in audit.trials if t.within_s is not None]
     functions = [(name, f"limit: {what}") for name in ("cases", "tests", "asserts", "shared")
@@ -110,9 +110,9 @@ def test_a_limit_that_does_not_hold_is_found() -> None:
     assert [found.expected for found in surprises(audit, [tried])] == ["timeout", "memory", "output"]
 
 
-def test_a_limit_that_holds_too_late_is_a_fault(judge: Verifiers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_holds_too_late_is_a_fault(verifiers: Verifiers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.trials.LATE_S", -10.0)
-    found = audited(judge, program("p", None))
+    found = audited(verifiers, program("p", None))
     assert found == {f"p: limit: {what}": "fault" for what in ("timeout",)}
 
 
@@ -149,7 +149,7 @@ def on_this_machine(audit: Audit) -> Any:
 
 
 def test_all_rounds_on_this_machine() -> None:
-    """Forty solutions that are right every second time: somewhere they are not."""
+    """Forty solutions are right every second time, so some of their verdicts change."""
     audit = plan_audit({"t": problems(*SOUND, *(function(f"flaky {n}", FLAKY) for n in range(40)))}, None)
     (here,) = on_this_machine(audit)
     assert here.verdicts == sum(map(len, audit.rounds(2)))
@@ -159,8 +159,8 @@ def test_all_rounds_on_this_machine() -> None:
 
 def test_a_sandbox_that_is_not_there_is_a_fault_of_each_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.sandbox.tiers.landlock_abi", lambda: 0)
-    with Verifiers(remembered=0) as judge:
-        found = audited(judge, *SOUND[:2], SOUND[-2])
+    with Verifiers(remembered=0) as verifiers:
+        found = audited(verifiers, *SOUND[:2], SOUND[-2])
     assert found == {"cases: gold": "fault", "tests: gold": "fault"}
 
 
@@ -205,7 +205,7 @@ def test_the_command_says_what_was_proven(troop: Troop, write_sweep: WriteSweep)
     found = troop("audit", write_sweep(SOUND[-6:]), "--local", "--repeats", "1")
     assert found.code == 0, found.out
     assert "task sums: 5 of 5 gold solutions (6 problems)" in found.out
-    assert "audit: every verdict is as it has to be; this machine" in found.out
+    assert "audit: every verdict is as expected; this machine" in found.out
     assert "verdicts in 0:" in found.err
 
 

@@ -1,4 +1,4 @@
-"""Budgets: what counts as spent, what ends a run, and that a run which a limit ended goes on after it was raised."""
+"""Budgets: what counts as spent, what ends a run, and that a run goes on once the limit that ended it is raised."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -69,7 +69,7 @@ def test_a_limit_that_cannot_be_kept_is_refused(
 
 
 def test_a_run_that_a_limit_ends_is_clean_and_goes_on(troop: Troop, write_sweep: WriteSweep) -> None:
-    """Dollars are spent by the first unit: the rest is left, and not set aside."""
+    """The first unit spends the dollars: the others are left, and not set aside."""
     models = [{"name": "gold", "path": "gold", "engine": "replay", "k": 8192, "prices": {"per_million_tokens": 0.1}}]
     limited = troop("run", write_sweep(models=models, stop={"usd": 0.0003}), "--local", "--no-report")
     assert limited.code == 0

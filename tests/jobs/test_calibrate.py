@@ -1,12 +1,12 @@
-"""`troop plan --calibrate`, the rest of the run, and what the report says of both."""
+"""`troop plan --calibrate`, the rest of the run, and the comparison in the report."""
 
 import json
 from pathlib import Path
 
-from jobs.runs import open_run
 from jobs.store.database import run_query
 from jobs.store.folder import DirectoryStore
 from jobs.store.sessions import read_sessions
+from jobs.sweep import open_run
 from tests.conftest import Troop, WriteSweep
 
 MANY = [
@@ -78,7 +78,7 @@ def test_dollars_that_a_calibration_spent_are_not_part_of_what_was_left(troop: T
 
 def test_a_plan_without_samples_says_what_it_cannot_know(troop: Troop, write_sweep: WriteSweep) -> None:
     found = troop("plan", write_sweep(MANY))
-    assert "unknown before some are drawn: --calibrate" in found.out
+    assert "unknown until some samples are drawn; --calibrate draws a few" in found.out
     assert not Path("runs").exists()
 
 

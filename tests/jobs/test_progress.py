@@ -1,3 +1,5 @@
+"""The progress display: the summary line, the table, and counts."""
+
 import pytest
 from rich.console import Console
 
@@ -23,24 +25,30 @@ def tally() -> Tally:
 
 
 def test_counts_what_is_sampled_verified_and_committed(tally: Tally) -> None:
-    progress = tally.snapshot(engines_wait=False)
+    progress = tally.snapshot(engines_wait=False, set_aside=0)
     assert (progress.planned, progress.committed, progress.sampled, progress.verified) == (400, 140, 100, 60)
     assert (progress.backlog, progress.shared, progress.tokens) == (40, 15, 800)
     assert progress.cells[0].coverage == 0.5  # problem 0 from an earlier run, problem 2 now
     assert progress.bottleneck == "engines"
-    assert tally.snapshot(engines_wait=True).bottleneck == "verifiers"
+    assert tally.snapshot(engines_wait=True, set_aside=0).bottleneck == "verifiers"
 
 
 def test_a_line_says_all_that_matters(tally: Tally) -> None:
-    line = summary_line(tally.snapshot(engines_wait=False))
-    for words in ("100 sampled", "60 verified", "15 copies", "140 of 400 committed", "small on sums 0.500"):
+    line = summary_line(tally.snapshot(engines_wait=False, set_aside=0))
+    for words in (
+        "100 sampled",
+        "60 verified",
+        "15 copies",
+        "140 of 400 committed",
+        "small on sums: 0.500 (140 of 400 samples)",
+    ):
         assert words in line
 
 
 def test_a_terminal_shows_the_same_as_a_table(tally: Tally) -> None:
     console = Console(width=140, force_terminal=True)
     with console.capture() as capture:
-        console.print(live_view(tally.snapshot(engines_wait=False)))
+        console.print(live_view(tally.snapshot(engines_wait=False, set_aside=0)))
     assert "140/400" in capture.get()
     assert "small/0" in capture.get()
 
@@ -48,15 +56,15 @@ def test_a_terminal_shows_the_same_as_a_table(tally: Tally) -> None:
 def test_a_starting_engine_is_announced_once(tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
     tally.engines[0].set_state("starting")
     show = PlainLines()
-    show(tally.snapshot(engines_wait=False))
-    show(tally.snapshot(engines_wait=False))
+    show(tally.snapshot(engines_wait=False, set_aside=0))
+    show(tally.snapshot(engines_wait=False, set_aside=0))
     assert capsys.readouterr().err.count("engine small/0: starting") == 1
 
 
 def test_a_second_start_is_named(tally: Tally) -> None:
     tally.engines[0].restarts = 1
     tally.engines[0].set_state("starting")
-    assert "start 2" in engine_words(tally.snapshot(engines_wait=False).engines[0])
+    assert "start 2" in engine_words(tally.snapshot(engines_wait=False, set_aside=0).engines[0])
 
 
 def test_durations_read_like_a_clock() -> None:

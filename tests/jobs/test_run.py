@@ -1,4 +1,4 @@
-"""A run from the sweep to the numbers, in this process: the same code as on a cluster, with the gold solutions."""
+"""Runs from the sweep to the numbers, in this process: the code of a cluster's run, with the gold solutions."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobs.reverify import stored_problems
-from jobs.runs import open_run
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from tests.conftest import PROBLEMS, Troop, WriteSweep
 
 
@@ -70,6 +70,26 @@ def test_stored_samples_are_judged_again_beside_the_old_verdicts(
     assert len(versions) == 2
     assert counts() == (12, 12)
     assert "0 units" in troop("verify", "runs/sums", "--workers", "1").out
+
+
+def test_a_new_checker_judges_stored_samples_again(troop: Troop, write_sweep: WriteSweep) -> None:
+    """A changed file is another version: a run refuses to mix them, and `troop verify` of the sweep judges again."""
+    checker = "def compute_score(data_source, solution_str, ground_truth):\n    return {}\n"
+    Path("reward.py").write_text(checker.format("len(solution_str)"))
+    own = {"id": "own", "prompt": "1+1=", "verifier": "custom", "reference": {"path": "reward.py"}, "solution": "2"}
+    sweep = write_sweep([own])
+    assert troop("run", sweep, "--local", "--no-report").code == 0
+    Path("reward.py").write_text(checker.format("2 * len(solution_str)"))
+    refused = troop("run", sweep, "--local", "--no-report")
+    assert (refused.code, "if its judge or a checker is new" in refused.err) == (2, True)
+    assert "0 units judged again" in troop("verify", "runs/sums", "--workers", "1").out
+    assert "1 unit judged again" in troop("verify", sweep, "--workers", "1").out
+    assert "0 units judged again" in troop("verify", sweep, "--workers", "1").out
+    found = troop("run", sweep, "--local", "--no-report")
+    assert (found.code, "nothing to sample" in found.err) == (0, True), found.err
+    Path("reward.py").unlink()
+    assert troop("run", sweep, "--local").code == 2
+    assert troop("run", write_sweep(), "--local", "--no-report").code == 0  # another task; the checker's is kept
 
 
 def test_a_chat_is_kept_as_it_was_asked(troop: Troop, write_sweep: WriteSweep) -> None:

@@ -1,4 +1,4 @@
-"""`troop score`: every stored sample gets one score, whoever dies; which scores a report reads; what is refused."""
+"""``troop score``: each stored sample gets one score, whatever dies; reports choose scores; bad input is refused."""
 
 import json
 import os
@@ -13,17 +13,17 @@ import pytest
 from jobs.score import StoreScores
 from jobs.store.base import Store
 from jobs.store.catalogue import read_versions
-from jobs.store.check import check_run, set_aside
+from jobs.store.check import find_damage, quarantine_damage
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_shard
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
-from jobs.store.encode import prompt_of, prompt_text
+from jobs.store.encode import parse_prompt, prompt_text
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import Block, Layer
 from jobs.store.layout import scores_key
 from jobs.store.scores import read_scorers
-from jobs.store.stored_units import stored_units
+from jobs.store.stored_units import find_stored_units
 from sampling.engines.reward import Score, Text
 from sampling.errors import BadInput
 from sampling.problems import Problem
@@ -41,7 +41,7 @@ def unit(number: int) -> Unit:
 
 
 def layer(units: int) -> Layer:
-    """The plan of that many units."""
+    """Returns a plan of ``units`` units."""
     block = Block(
         model=MODEL, task=TASK, first_unit=0, first_problem=0, last_problem=PROBLEMS, first_sample=0,
         last_sample=units * SAMPLES, problems_per_unit=PROBLEMS, samples_per_unit=SAMPLES,
@@ -50,7 +50,7 @@ def layer(units: int) -> Layer:
 
 
 def commit(store: Store, number: int, note: str = "") -> None:
-    """A unit with the answers 0 to 3: 0 is a fault, 3 is right. The last problem's prompt was too long."""
+    """Commits a unit with the answers 0 to 3: 0 is a fault, 3 is right. The last problem's prompt was too long."""
     samples = [
         Sample(p, number * SAMPLES + s, f"{note}{s}", "prompt_too_long" if p == 2 else "stop", 1, 1, 0, 0.0)
         for p in range(PROBLEMS)
@@ -62,13 +62,13 @@ def commit(store: Store, number: int, note: str = "") -> None:
 
 
 def by_length(texts: Sequence[Text]) -> tuple[list[Score], float]:
-    """An engine that likes large answers, but has no word for 1."""
+    """Scores like an engine that prefers large answers and has no score for 1."""
     return [Score(None if t.completion == "1" else float(t.completion[-1]), "unlucky", 7) for t in texts], 0.5
 
 
 def score_all(store: Store, version: str = "m1", units: int = 2, engine: Callable[..., object] = by_length) -> None:
     sink = StoreScores(store, version, {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}, b"{}")
-    for item in stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})[:units]:
+    for item in find_stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})[:units]:
         sink.score(item, engine)  # type: ignore[arg-type]
 
 
@@ -126,7 +126,7 @@ def test_the_most_complete_version_is_read_then_the_newest_unless_another_is_ask
 
 
 def test_a_cell_without_the_scores_asked_for_has_none_in_their_place(tmp_path: Path) -> None:
-    """Neither those of another version nor those that its verdicts carry."""
+    """Scores of another version, or in the verdicts, do not replace the missing ones."""
     store = DirectoryStore(tmp_path)
     commit(store, 0)
     score_all(store, units=1)
@@ -145,14 +145,14 @@ def test_scores_outlive_a_compaction_and_new_ones_come_from_the_shard(tmp_path: 
         commit(store, number)
     score_all(store, units=8)
     before = rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL")
-    (item, *_) = stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})
+    (item, *_) = find_stored_units(store, [layer(UNITS_PER_SHARD)], read_versions(store), {})
     compact_shard(store, "v1", unit(0).in_shard)
     assert rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL") == before
     score_all(store, "m2", 8)
     assert rows(store, "SELECT * EXCLUDE (version) FROM scores ORDER BY ALL", "m2") == before
     sink = StoreScores(store, "m3", {TASK: dict.fromkeys(range(PROBLEMS), "1+1?")}, b"{}")
     assert sink.score(item, by_length).won  # listed before, read after
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_scores_of_samples_that_were_drawn_again_count_no_more(tmp_path: Path) -> None:
@@ -161,19 +161,19 @@ def test_scores_of_samples_that_were_drawn_again_count_no_more(tmp_path: Path) -
     score_all(store)
     (key,) = [info.key for info in store.list("samples/") if "u0000000" in info.key]
     store.delete(key)
-    found = check_run(store)
+    found = find_damage(store)
     assert [item.key.split("/")[0] for item in found] == ["samples", "scores"]
     assert "damaged or gone" in found[1].what
     late = store.get(scores_key("m1", unit(0)))
-    assert len(set_aside(store, found)) == 2
+    assert len(quarantine_damage(store, found)) == 2
     assert rows(store, "SELECT DISTINCT sample_idx // 4 FROM scores") == [(1,)]
     commit(store, 0, note="again ")
-    store.put_new(scores_key("m1", unit(0)), late)  # of a scorer that was frozen for as long as that
+    store.put_new(scores_key("m1", unit(0)), late)  # a scorer that was frozen in the meantime
     assert rows(store, "SELECT DISTINCT sample_idx // 4 FROM scores") == [(1,)]
-    assert len(set_aside(store, check_run(store))) == 1
+    assert len(quarantine_damage(store, find_damage(store))) == 1
     score_all(store)
     assert rows(store, "SELECT count(*) FROM scores") == [(2 * PROBLEMS * SAMPLES,)]
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_a_damaged_file_of_scores_is_found(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_damaged_file_of_scores_is_found(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[90] ^= 1
     path.write_bytes(data)
-    (found,) = check_run(store)
+    (found,) = find_damage(store)
     assert found.key == scores_key("m1", unit(0)) and "damaged" in found.what
 
 
@@ -228,9 +228,9 @@ def test_a_prompt_is_stored_as_text_and_read_as_what_it_was() -> None:
         "reference": {"answer": "1"},
     }
     problem = Problem.model_validate(chat)
-    assert prompt_of(prompt_text(problem)) == problem.messages
+    assert parse_prompt(prompt_text(problem)) == problem.messages
     for text in ("1+1?", '[{"role": 3}]', '[{"role": "user"', "[]"):
-        assert prompt_of(text) == text
+        assert parse_prompt(text) == text
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_outcomes_without_text_cannot_be_scored(tmp_path: Path, troop: Troop, mo
 def test_the_command_from_model_to_report(
     imported: Path, reward_models: Path, troop: Troop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Interrupted as soon as the first unit is there; then finished, read and reported."""
+    """Interrupts scoring after the first unit, then finishes it, reads the scores and reports them."""
     words = ("score", "run", "--model", reward_models / "outcome", "--local", "--dtype", "float32")
 
     def interrupt(*_: object) -> None:
@@ -319,6 +319,6 @@ def test_the_command_from_model_to_report(
         json.loads(Path("out/report.json").read_text())["limits"]
     )
     page = Path("out/report.html").read_text()
-    assert f"goes by the scores {version}; votes are weighted by exp(score)" in page
+    assert f"uses the scores {version}; votes are weighted by exp(score)" in page
     assert "at the last token, template auto" in page
     assert read_scorers(DirectoryStore(imported))[version].revision in page

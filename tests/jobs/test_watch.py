@@ -1,4 +1,4 @@
-"""``troop status --watch``: looks until the run is complete, over a store's bad moments, at a pace that it states."""
+"""``troop status --watch``: it looks until the run is complete, survives store failures, and states the pace."""
 
 import json
 import threading

@@ -3,8 +3,9 @@
 import pytest
 from pydantic import BaseModel
 
+from sampling.limits import Limits
 from sampling.problems import Message, Problem
-from sampling.references import REFERENCES, CallCase, Limits, StdioCase
+from sampling.references import REFERENCES, CallCase, StdioCase
 from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from sampling.validate import first_sentence

@@ -1,4 +1,4 @@
-"""A machine with a Lean, for tests: its REPL is a process that speaks the protocol (``lean_repl_double.py``)."""
+"""A machine with Lean, for tests: its REPL is a process that speaks the protocol (``lean_repl_double.py``)."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ REAL = "TROOP_LEAN_REPL" in os.environ
 
 def double_environment(folder: Path) -> Mapping[str, str]:
     """The variables of a machine whose REPL is the double, of Lean 4.9.0 and a mathlib; made in ``folder``."""
-    from verify.sandbox.supervisor import base_interpreter
+    from verify.sandbox.launch import base_interpreter
 
     lean = folder / "toolchain" / "bin" / "lean"
     lean.parent.mkdir(parents=True)
@@ -26,5 +26,5 @@ def double_environment(folder: Path) -> Mapping[str, str]:
     return {
         "TROOP_LEAN_REPL": f"{base_interpreter()} -I {DOUBLE}",
         "LEAN_SYSROOT": str(folder / "toolchain"),
-        "LEAN_PATH": f"{library}:{sys.base_prefix}/lib",  # what the double is written in stands for a library
+        "LEAN_PATH": f"{library}:{sys.base_prefix}/lib",  # the double's Python stands for a library
     }

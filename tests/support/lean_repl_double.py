@@ -1,12 +1,12 @@
-"""A process that speaks the Lean REPL's protocol, for machines without Lean: run as a program, never imported.
+"""A process that speaks the Lean REPL's protocol, for machines without Lean. Run as a program, never imported.
 
-It keeps numbered environments, parses commands and answers with structured messages, as the real one does. Its
-language is a small corner of Lean: ``import``, ``open``, ``set_option … in``, ``theorem NAME : A``, ``axiom NAME : A``,
-``#print axioms NAME``; propositions are ``True``, sums of numerals (``2 + 2 = 4``) and ``type_of% @NAME``. Some tactics
-do to it what hostile or unlucky proofs do to the real one.
+It keeps numbered environments, parses commands and answers with structured messages, as the real REPL does. Its
+language is a small part of Lean: ``import``, ``open``, ``set_option … in``, ``theorem NAME : A``, ``axiom NAME : A``,
+``#print axioms NAME``. Propositions are ``True``, sums of numerals (``2 + 2 = 4``) and ``type_of% @NAME``. Some tactics
+act on it as hostile or unlucky proofs act on the real one.
 """
 
-# ruff: noqa: PTH123, PTH208  it tries what a hostile program would
+# ruff: noqa: PTH123, PTH208  it tries what a hostile program would try
 
 import json
 import os
@@ -23,7 +23,7 @@ DECLARATION = re.compile(r"(theorem|lemma|axiom) +([\w.']+) *:(?!=) *(.*?)(?: *:
 
 @dataclass(frozen=True)
 class Theorem:
-    """What an environment knows of a name: its proposition and all axioms below it."""
+    """A declared name: its proposition, and all axioms that its proof uses."""
 
     says: str
     axioms: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class State:
 
 
 class Wrong(Exception):
-    """An error of the candidate's, in Lean's words."""
+    """An error in the candidate, in Lean's words."""
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def answer(reply: dict[str, object]) -> None:
 
 
 def elaborate(source: str, state: State, fresh: bool) -> str | None:
-    """Adds to ``state`` what the commands declare and say; the first library that is not there."""
+    """Adds to ``state`` what the commands declare and print; returns the first library that is missing."""
     for command in COMMANDS.split(source):
         words = command.split()
         if words[:1] == ["import"]:
@@ -124,7 +124,7 @@ def meaning(says: str, state: State) -> str:
 
 
 def holds(says: str) -> bool | None:
-    """Whether ``1 + 2 = 3`` is so; None where it is no such proposition."""
+    """Returns whether a proposition such as ``1 + 2 = 3`` is true; None for other propositions."""
     if not re.fullmatch(r"\d+(?: \+ \d+)* = \d+", says):
         return None
     left, right = says.split(" = ")
@@ -132,7 +132,7 @@ def holds(says: str) -> bool | None:
 
 
 def prove(proof: str, says: str, state: State) -> frozenset[str]:
-    """The axioms that a term, or the tactics after ``by``, take; raises Wrong where they prove something else."""
+    """Returns the axioms that a term, or tactics after ``by``, use; raises Wrong where they prove something else."""
     if not proof.startswith("by"):
         return term(proof, says, state)
     axioms, done = frozenset[str](), False
@@ -142,9 +142,9 @@ def prove(proof: str, says: str, state: State) -> frozenset[str]:
             done = True
         elif word == "norm_num":
             raise Wrong("norm_num failed to simplify")
-        elif word == "choose_one":  # as a classical proof would
+        elif word == "choose_one":  # as a classical proof does
             axioms, done = axioms | {"propext", "Classical.choice", "Quot.sound"}, True
-        elif word == "cheat":  # stands for whatever gets round the words that are refused
+        elif word == "cheat":  # stands for any way round the words that are refused
             axioms, done = axioms | {"Lean.ofReduceBool"}, True
         elif word == "exact":
             axioms, done = axioms | term(rest, says, state), True
@@ -184,13 +184,13 @@ def shout(_: str) -> None:
 
 
 def forge(name: str) -> None:
-    """Says beforehand what would be an answer to the next command."""
+    """Answers the next command before it has come."""
     text = f"'{name}' does not depend on any axioms"
     answer({"env": 0, "messages": [{"severity": "info", "data": text}]})
 
 
 def bear(_: str) -> None:
-    """A child that outlives its parent, then a hang."""
+    """Starts a child that outlives its parent, then hangs."""
     if os.fork() == 0:
         os.setsid()
     print(os.getpid(), file=sys.stderr, flush=True)
@@ -198,7 +198,7 @@ def bear(_: str) -> None:
 
 
 def peek(_: str) -> None:
-    """Fails with the names of all that it could do and must not."""
+    """Fails with the names of all forbidden actions that succeeded."""
     could = [name for name, attempt in ATTEMPTS.items() if worked(attempt)]
     raise Wrong(f"could: {', '.join(could) or 'nothing'}; environment: {' '.join(sorted(os.environ))}")
 

@@ -1,4 +1,4 @@
-"""Cells made by hand or by a seed, for the tests of estimators and report."""
+"""Cells made by hand or from a seed, for tests of estimators and the report."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ def cell(
 
 
 def drawn(model: str, a: float, b: float, problems: int = 64, n: int = 1000, seed: int = 3) -> CellCounts:
-    """A cell whose problems' pass rates are beta(a, b), with costs and answers."""
+    """Returns a cell whose problems' pass rates are drawn from beta(a, b), with costs and answers."""
     rng = np.random.default_rng(seed)
     passes = rng.binomial(n, rng.beta(a, b, problems))
     answers = tuple(

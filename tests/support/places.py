@@ -1,4 +1,4 @@
-"""Folders that tests read: the repository, its demo, and the real task inputs beside it, where they are there."""
+"""Folders that tests read: the repository, its demo, and the real task inputs beside it, which may be missing."""
 
 from pathlib import Path
 

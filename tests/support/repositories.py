@@ -1,4 +1,4 @@
-"""Five small git repositories, each with a fault, tests for it, and patches that are right, wrong, flaky, or hang."""
+"""Five small git repositories, each with a fault, tests for it, and patches that are right, wrong or flaky, or hang."""
 
 import subprocess
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ PYTEST = "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 python -m pytest"
 
 @dataclass(frozen=True)
 class Repository:
-    """``source`` is a module's text around the body of one function; ``faulty``, ``right``, ``wrong`` are such bodies.
+    """One repository. ``source`` is a module with a gap for the body of one function.
 
-    ``added`` is what the test patch adds to the file of tests.
+    ``faulty``, ``right`` and ``wrong`` are such bodies; ``added`` is what the test patch adds to the test file.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Repository:
         return self.source.replace("@BODY@", body.replace("\n", "\n" + indent))
 
     def flaky(self, turns: str, turn_file: str) -> str:
-        """A body that is right in some of the runs: a file that the tests' own harness counts up says which this is."""
+        """Returns a body that is right in the runs ``turns``; the tests' harness counts the runs in ``turn_file``."""
         indented = self.right.replace("\n", "\n    ")
         return f"if int(open({turn_file!r}).read()) in {turns}:\n    {indented}\nraise ValueError('not this time')"
 
@@ -196,14 +196,14 @@ ALL = (CALC, SLUG, SHOP, TOOL, HEAP)
 
 @dataclass(frozen=True)
 class Made:
-    """A repository on disk: at its base commit, with the diffs of its files that git itself made."""
+    """A repository on disk at its base commit; git itself makes the diffs of its files."""
 
     repository: Repository
     folder: Path
     base: str
 
     def diff(self, changes: Mapping[str, str | None], *options: str) -> str:
-        """Of the tree with some files written anew or removed; the tree is as before afterwards."""
+        """Returns the diff of the tree with some files written anew or removed, then restores the tree."""
         for name, text in changes.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -247,7 +247,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def make(repository: Repository, folder: Path) -> Made:
-    """A repository with two commits, the second of which is the base; what solves it comes after."""
+    """Creates a repository with three commits; the second is the base, and the last lies in its future."""
     files = {repository.module: repository.with_body(repository.faulty), repository.test: repository.tests}
     for name, text in {**files, **repository.others}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Tiny reward models with random weights, made where a test needs one, and their scores by transformers."""
+"""Tiny reward models with random weights, created where a test needs one."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ CONTEXT = 256
 
 
 def save_tokenizer(folder: Path, chat: bool) -> Any:
-    """One token a byte, and the special ones."""
+    """Saves a tokenizer with one token per byte, and the special tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -31,21 +31,21 @@ def save_tokenizer(folder: Path, chat: bool) -> Any:
 
 
 def outcome_model(folder: Path, chat: bool = True) -> Path:
-    """One label, read at the last token."""
+    """Saves an outcome model: one label, read at the last token."""
     from transformers import LlamaForSequenceClassification
 
     return _save(folder, LlamaForSequenceClassification, chat, "llama", 30, num_labels=1)
 
 
 def process_model(folder: Path) -> Path:
-    """Two labels at every token, as TRL saves process reward models."""
+    """Saves a process model: two labels at every token, as TRL saves them."""
     from transformers import Qwen2ForTokenClassification
 
     return _save(folder, Qwen2ForTokenClassification, True, "qwen2", 2, num_labels=2)
 
 
 def qwen_math_model(folder: Path, process: Path, architecture: str, labels: int) -> dict[str, Any]:
-    """A model of Qwen2.5-Math's own shape, a head of two layers, over another's body; returns the head's weights."""
+    """Saves a model with Qwen2.5-Math's two-layer head over the body of ``process``; returns the head's weights."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -74,7 +74,7 @@ def _save(folder: Path, cls: Any, chat: bool, kind: str, head: float, **more: An
     )  # fmt: skip
     model = cls(config)
     with torch.no_grad():
-        for name, value in model.named_parameters():  # so that every letter moves a score, and nothing saturates
+        for name, value in model.named_parameters():  # so that every letter changes a score, and nothing saturates
             value.mul_(head if name.startswith("score") else 30 if "embed" in name else 3)
     model.save_pretrained(folder)
     return folder

@@ -1,7 +1,7 @@
 """S3 servers for tests: moto, and a real one, OpenStack Swift with its S3 interface.
 
 Swift comes from the package index, into an environment of its own that is kept between runs: it needs eventlet, which
-changes much of Python, and nothing of ours must depend on it. Without a network its tests are skipped, with the reason.
+changes much of Python, and Troop must not depend on it. Without a network its tests are skipped, with the reason.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ from jobs.store.open import open_store
 
 SWIFT = "swift==2.38.3"
 SWIFT_KEY, SWIFT_SECRET = "troop:tester", "TESTSECRETKEY"
-READER_KEY, READER_SECRET = "troop:reader", "READERSECRETKEY"  # may read a bucket that says so, and nothing else
+READER_KEY, READER_SECRET = "troop:reader", "READERSECRETKEY"  # may read a bucket whose ACL says so, and nothing else
 _PARTS = ("account", "container", "object")
 
 
 class CannotStart(Exception):
-    """Why there is no server: the reason its tests are skipped with."""
+    """The server cannot start; the message is the reason for which its tests are skipped."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class S3Server:
     secret_key: str
 
     def environment(self) -> dict[str, str]:
-        """What the standard AWS chain reads."""
+        """Returns the variables that the standard AWS chain reads."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -54,7 +54,7 @@ class S3Server:
         }
 
     def client(self) -> Any:
-        """A plain client, for what Troop never does."""
+        """Returns a plain client, for requests that Troop never makes."""
         session = boto3.session.Session(
             aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key, region_name="us-east-1"
         )
@@ -64,7 +64,7 @@ class S3Server:
         return StoreOptions.model_validate({"endpoint_url": self.endpoint, **more})
 
     def new_store(self, monkeypatch: pytest.MonkeyPatch, **more: object) -> Store:
-        """A store in a bucket of its own; this server's credentials are in the environment from here on."""
+        """Returns a store in a bucket of its own, and puts this server's credentials into the environment."""
         for name, value in self.environment().items():
             monkeypatch.setenv(name, value)
         bucket = f"troop-{uuid.uuid4().hex}"
@@ -75,9 +75,10 @@ class S3Server:
 
 @contextlib.contextmanager
 def moto_server() -> Iterator[S3Server]:
-    """moto: it knows the requests, but answers them from a dictionary.
+    """Starts moto, which knows the requests but answers them from a dictionary.
 
-    In a process of its own: its web framework's globals break what inspects all modules, as the import of torch does.
+    It runs in a process of its own: the globals of its web framework break code that inspects all modules, as torch's
+    import does.
     """
     (port,) = _free_ports(1)
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -93,13 +94,13 @@ def moto_server() -> Iterator[S3Server]:
 
 @dataclass(frozen=True)
 class SwiftServer(S3Server):
-    """The real one. ``proxy`` holds the process that clients talk to."""
+    """A running Swift. ``proxy`` holds the process that clients talk to."""
 
     folder: Path
     proxy: list[subprocess.Popen[bytes]]
 
     def rotate_keys(self) -> "SwiftServer":
-        """From here on only the keys of the server that is returned are good; the old ones are refused."""
+        """Replaces the keys: the server that is returned has good ones, and the old ones are refused."""
         fresh = replace(self, access_key=f"troop:u{uuid.uuid4().hex[:8]}", secret_key=uuid.uuid4().hex)
         config = self.folder / "etc/proxy-server.conf"
         old, new = (f"user_{s.access_key.replace(':', '_')} = {s.secret_key} " for s in (self, fresh))
@@ -113,7 +114,7 @@ class SwiftServer(S3Server):
 
 @contextlib.contextmanager
 def swift_server(folder: Path) -> Iterator[SwiftServer]:
-    """A real S3 server on a free port; raises CannotStart."""
+    """Starts a real S3 server on a free port; raises CannotStart."""
     python = _swift_python()
     endpoint = f"http://127.0.0.1:{_lay_out(folder, python)}"
     storage, proxy = [_start(folder, python, part) for part in _PARTS], [_start(folder, python, "proxy")]
@@ -133,7 +134,7 @@ def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def _swift_python() -> Path:
-    """The interpreter of an environment that has Swift; made once, which takes some ten seconds."""
+    """Returns the interpreter of an environment with Swift; the first call creates it in about ten seconds."""
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "troop-tests"
     home.mkdir(parents=True, exist_ok=True)
     env = home / f"{SWIFT.replace('==', '-')}-py{sys.version_info.major}.{sys.version_info.minor}"
@@ -154,7 +155,7 @@ def _run(command: list[str]) -> None:
 
 
 def _lay_out(folder: Path, python: Path) -> int:
-    """Rings and configuration of one node with one disk; returns the port of its proxy."""
+    """Writes rings and configuration of one node with one disk; returns the port of its proxy."""
     for name in ("etc", "disk/d1", "log", "cache"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     ports = _free_ports(4)

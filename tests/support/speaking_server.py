@@ -1,4 +1,4 @@
-"""A small real HTTP server that speaks OpenAI's API, and can be told to misbehave by the prompts it gets."""
+"""A small real HTTP server that speaks OpenAI's API, and fails in a way that the prompt chooses."""
 
 import json
 import threading
@@ -14,11 +14,11 @@ PROMPT_TOKENS, TOKENS = 3, 5
 
 
 class SpeakingServer(ThreadingHTTPServer):
-    """``faults`` by how a prompt starts: called with the handler and how often it has come; True if it answered."""
+    """The server. ``faults`` has a function for each start of a prompt; see Fault."""
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128  # of the 5 by default an engine's requests overflow it, and TCP tries again after seconds
+    request_queue_size = 128  # an engine's requests overflow the default of 5, and TCP tries again after seconds
 
     def __init__(self, faults: "dict[str, Fault]", most_choices: int, wants_key: bool) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -32,11 +32,11 @@ class SpeakingServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/v1"
 
     def handle_error(self, *_: object) -> None:
-        """A client that went away is part of the tests."""
+        """Ignores clients that went away, which some tests do."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers ``<prompt>`` to every prompt that no fault takes."""
+    """Answers ``<prompt>`` to every prompt that no fault answers."""
 
     server: SpeakingServer
     prompt = ""
@@ -79,14 +79,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Prints nothing."""
 
 
-Fault = Callable[[Handler, int], bool]
+Fault = Callable[[Handler, int], bool]  # called with how often the prompt has come; True if it has answered
 
 
 def answers(code: int, body: object, first: int = 1, **headers: str) -> Fault:
-    """The ``first`` times a prompt comes, this answer."""
+    """Returns a fault that gives this answer the first ``first`` times that a prompt comes."""
 
     def fault(handler: Handler, times: int) -> bool:
         if times <= first:
@@ -97,7 +97,7 @@ def answers(code: int, body: object, first: int = 1, **headers: str) -> Fault:
 
 
 def cuts(handler: Handler, times: int) -> bool:
-    """The first time, the connection ends in the middle of the answer."""
+    """Ends the connection in the middle of the answer, the first time."""
     if times == 1:
         handler.send_response(200)
         handler.send_header("Content-Length", "1000")
@@ -108,7 +108,7 @@ def cuts(handler: Handler, times: int) -> bool:
 
 
 def dawdles(handler: Handler, times: int) -> bool:
-    """The first time, the answer comes too late."""
+    """Delays the answer by a second, the first time."""
     if times == 1:
         time.sleep(1.0)
     return False

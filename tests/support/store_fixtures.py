@@ -1,15 +1,19 @@
-"""Fixtures: a store of each kind, and the servers behind them. ``conftest.py`` names this plugin, for all."""
+"""Fixtures: a store of each kind, and the servers behind them. ``conftest.py`` loads this plugin for all tests."""
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from jobs.store.base import Store
 from jobs.store.catalogue import result_files
+from jobs.store.encode import decode_samples
 from jobs.store.folder import DirectoryStore
-from jobs.store.layout import verdicts_prefixes
+from jobs.store.layout import FINAL, VERDICTS
+from jobs.store.sealed_parquet import read_table
+from sampling.samples import Provenance, Sample
 from tests.support.s3_server import CannotStart, S3Server, moto_server, swift_server
 
 
@@ -31,7 +35,7 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(params=["directory", "moto", "swift"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An empty store of each kind: what one promises, all must keep."""
+    """An empty store, once of each kind: all kinds must keep the same promises."""
     if request.param == "directory":
         return DirectoryStore(tmp_path / "store")
     server: S3Server = request.getfixturevalue(request.param)
@@ -39,6 +43,17 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def committed_units(store: Store, version: str, model: str, task: str) -> set[int]:
-    """The numbers of the units that have verdicts, in files of their own or compacted."""
-    starts = verdicts_prefixes(version, model, task)
-    return {unit for start in starts for _, key in result_files(store, start) for unit in key.units}
+    """Returns the numbers of the units that have verdicts, in files of their own or compacted."""
+    files = (file for start in (VERDICTS, FINAL + VERDICTS) for file in result_files(store, start))
+    cell = (version, model, task)
+    return {unit for file in files if (file.version, file.key.model, file.key.task) == cell for unit in file.key.units}
+
+
+def read_samples(data: bytes, where: str = "samples") -> tuple[list[Sample], Provenance]:
+    """Returns the samples of a samples file and their provenance, with "" or None where it has no row."""
+    table = read_table(data, "samples", where)
+    first = table.slice(0, 1).to_pylist()
+    found = {field.name: None if field.default is None else "" for field in fields(Provenance)}
+    if first:
+        found |= {name: first[0][name] for name in found if name in first[0]}
+    return decode_samples(table), Provenance(**found)

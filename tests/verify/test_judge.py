@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.store.database import run_query
+from jobs.sweep import open_run
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from tests.conftest import Troop, WriteSweep
@@ -247,9 +248,8 @@ def test_a_run_pays_its_judge_within_the_cap(server, troop: Troop, write_sweep: 
     assert 0 < spent() <= cap
     more = troop("run", write_sweep(**judged_sweep(server, cap_usd=100)), "--local")
     assert more.code == 0, more.err
-    rows = run_query(
-        "runs/sums", "SELECT status, count(*), count(*) FILTER (shared) FROM verdicts GROUP BY 1 ORDER BY 1"
-    )
+    query = "SELECT status, count(*), count(*) FILTER (shared) FROM verdicts GROUP BY 1 ORDER BY 1"
+    rows = run_query(open_run("runs/sums"), query)
     assert rows[1] == [("fail", 4, 3), ("fault", 4, 0), ("pass", 4, 3)]
     assert spent() == pytest.approx(len(server.seen) * EACH_USD)
     (cell,) = json.loads(Path("runs/sums/report/report.json").read_text())["cells"]
@@ -262,7 +262,7 @@ def test_verdicts_of_another_judge_are_a_version_of_their_own(server, troop: Tro
     assert troop("run", write_sweep(**judged_sweep(server)), "--local", "--no-report").code == 0
     other = {**judged_sweep(server), "judge": {**judged_sweep(server)["judge"], "rubric": "Be strict."}}  # type: ignore[dict-item]
     found = troop("run", write_sweep(**other), "--local", "--no-report")
-    assert (found.code, "judges them again (of the sweep, if `judge` is new)" in found.err) == (2, True)
+    assert (found.code, "judges them again (of the sweep, if its judge or a checker is new)" in found.err) == (2, True)
     assert "12 units judged again" in troop("verify", "sweep.yaml", "--workers", "1").out
     assert "nothing to sample" in troop("run", "sweep.yaml", "--local", "--no-report").err
 

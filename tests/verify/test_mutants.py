@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sampling.choices import ChoiceReference
 from sampling.problems import Problem
-from verify.answers import as_number, normalise
-from verify.extract import extract_code
+from verify.math.notation import as_number, normalise
 from verify.mutants import (
     GOLD,
     Known,
@@ -20,6 +20,7 @@ from verify.mutants import (
     only_falsy,
     with_bodies,
 )
+from verify.programs.extract import extract_code
 
 DOUBLE = "def helper(x):\n    return x\n\n\ndef f(x):\n    return 2 * helper(x)\n"
 CASES = {"entry_point": "f", "cases": [{"args": [2], "expected": 4}]}
@@ -99,7 +100,7 @@ def test_where_nothing_is_expected_printing_nothing_is_as_good_as_gold() -> None
 
 def test_answers_are_changed() -> None:
     assert "\\boxed{19}" in checks("math", {"answer": "18"}, "#### 18")["changed answer"].text
-    assert checks("choice", {"answer": "(B)"}, "B")["changed answer"].text == "The answer is (C)."
+    assert checks("choice", {"answer": "(B)"}, "B")["changed answer"].text == "The answer is (A)."
     assert checks("exact", {"answer": "yes\n"}, "yes")["changed answer"].text == "yes!"
 
 
@@ -115,9 +116,17 @@ def test_a_changed_answer_is_no_spelling_of_the_old(answer: str) -> None:
 
 
 @given(st.from_regex(r"\(?[A-Za-z0-9]\)?", fullmatch=True))
-def test_the_next_choice_is_another_letter(answer: str) -> None:
-    letter = next_choice(answer)
-    assert len(letter) == 1 and letter not in answer.upper() and letter.isdigit() == answer.strip("()").isdigit()
+def test_the_next_choice_is_another_label_of_the_same_kind(answer: str) -> None:
+    label = next_choice(ChoiceReference(answer=answer))
+    assert label is not None and label not in answer.upper() and label.isdigit() == answer.strip("()").isdigit()
+
+
+def test_choices_of_several_options() -> None:
+    options = {"A": "red", "B": "two", "C": "blue"}
+    found = checks("choice", {"answer": "AC", "options": options}, "A and C")
+    assert found["one too few"].text == "The answer is C." and found["one too many"].text == "The answer is A, C, B."
+    assert found["another option's text"].text == "The answer is two"
+    assert next_choice(ChoiceReference.model_validate({"answer": "A, B, C", "options": options})) is None
 
 
 def test_programs_for_each_limit() -> None:
@@ -125,7 +134,7 @@ def test_programs_for_each_limit() -> None:
     assert [known.check for _, known in limit_breakers(stdio)] == ["limit: timeout", "limit: memory", "limit: output"]
     function = problem("python", {**CASES, "time_limit_s": 60}, None)
     (asleep, sleeper), _ = limit_breakers(function)
-    assert (asleep.reference.time_limit_s, function.reference.time_limit_s) == (1, 60)  # type: ignore[union-attr]
+    assert (asleep.reference.time_limit_s, function.reference.time_limit_s) == (0.5, 60)  # type: ignore[union-attr]
     assert extract_code(sleeper.text, entry_point="f").startswith("def f(*args, **named):\n")  # type: ignore[union-attr]
     assert list(limit_breakers(problem("math", {"answer": "1"}, "1"))) == []
 

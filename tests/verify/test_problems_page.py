@@ -4,16 +4,22 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from sampling import problems
+from sampling import problems, references
+from sampling.choices import ChoiceReference
+from sampling.instructions import ARGUMENTS, LEFT_OUT
+from sampling.policy import MathPolicy
 from sampling.problems import Problem, VerifierKind
 from sampling.references import REFERENCES, LeanReference
+from sampling.tasks.load import load_task
 from sampling.validate import parse_json
 from tests.support.places import ROOT
-from verify.answers import choice_answer, math_answer
+from verify.answers import math_answer
+from verify.choice import choice_answer
 from verify.compare import CHECKERS, same_output, same_value
 from verify.lean.proof import refusal
 from verify.verdict import Status
@@ -23,6 +29,7 @@ PAGE = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 KINDS = get_args(VerifierKind)
 FENCE = re.compile(r"^(?P<mark>~~~+)(?:json|text) (?P<word>\w+)\n(?P<text>.*?)^(?P=mark)$", re.MULTILINE | re.DOTALL)
+CHECKER_FILES = re.findall(r"^~~~python (\w+\.py)\n(.*?)^~~~$", PAGE, re.MULTILINE | re.DOTALL)
 Example = tuple[str, str, str]  # a problem line, a completion, and the status that the page gives it
 
 
@@ -36,15 +43,25 @@ def examples(kind: str) -> Iterator[Example]:
 
 
 def rows(section: str, *columns: str) -> list[list[str]]:
-    """The rows of the table with these columns, without the backticks around cells."""
+    """The rows of the tables with these columns, without the backticks around cells."""
     head = "| " + " | ".join(columns) + " |\n"
-    lines = SECTIONS[section].partition(head)[2].split("\n\n")[0].strip().split("\n")[1:]
+    tables = [part.split("\n\n")[0].strip().split("\n")[1:] for part in SECTIONS[section].split(f"\n{head}")[1:]]
+    lines = [line for table in tables for line in table]
     return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def problem_of(line: str) -> Problem:
     assert "\n" not in line
     return parse_json(Problem, line.encode(), "the page")
+
+
+def loaded(line: str, folder: Path) -> Problem:
+    """The problem with the files of its checkers, which stand on the page."""
+    for name, text in CHECKER_FILES:
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "page.jsonl").write_text(line, encoding="utf-8")
+    (problem,) = load_task("jsonl", folder / "page.jsonl")
+    return problem
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +78,10 @@ def test_every_verifier_has_an_example_that_passes_and_one_that_fails(kind: str)
 
 
 @pytest.mark.parametrize(("line", "completion", "word"), [e for kind in KINDS for e in examples(kind)])
-def test_an_example_ends_as_the_page_says(verifiers: Verifiers, line: str, completion: str, word: str) -> None:
-    problem = problem_of(line)
+def test_an_example_ends_as_the_page_says(
+    verifiers: Verifiers, tmp_path: Path, line: str, completion: str, word: str
+) -> None:
+    problem = loaded(line, tmp_path) if ".py" in line else problem_of(line)
     candidate = candidate_text(problem, completion)
     if problem.verifier in ("lean", "patch", "judge"):  # they need tools that not every machine has
         assert (candidate is None) == (word == "invalid")
@@ -78,7 +97,9 @@ def test_every_model_of_a_problem_line_has_its_block() -> None:
     assert {*blocks} == {"Problem", "Message", "StdioCase", "CallCase"} | {
         kind.__name__ for kind in REFERENCES.values()
     }
-    assert len(blocks) == len(set(blocks)) and all(hasattr(problems, name) for name in blocks)
+    assert len(blocks) == len(set(blocks)) and all(
+        hasattr(problems, name) or hasattr(references, name) for name in blocks
+    )
 
 
 def test_every_status_is_explained() -> None:
@@ -93,13 +114,25 @@ def test_checkers() -> None:
         assert same == (right == "yes"), (checker, expected, printed)
 
 
+def test_instructions() -> None:
+    found = rows("ifeval", "instruction", "arguments", "followed if the answer")
+    assert {name: set(re.findall(r"\w+", given)) for name, given, _ in found} == {
+        name: set(given) for name, given in ARGUMENTS.items()
+    }
+    assert all(f"`{name}`" in SECTIONS["ifeval"] for name in LEFT_OUT)
+
+
 def test_expected_values() -> None:
     for expected, returned, right in rows("python", "expected", "returned", "right"):
         same = same_value(json.loads(expected), ast.literal_eval(returned))
         assert same == (right == "yes"), (expected, returned)
 
 
-@pytest.mark.parametrize(("kind", "find"), [("math", math_answer), ("choice", choice_answer)])
+def letter_of(completion: str) -> str | None:
+    return choice_answer(completion, ChoiceReference(answer="B"))
+
+
+@pytest.mark.parametrize(("kind", "find"), [("math", math_answer), ("choice", letter_of)])
 def test_what_counts_as_the_answer(kind: str, find: object) -> None:
     assert callable(find)
     found = rows(kind, "completion", "answer")
@@ -110,9 +143,28 @@ def test_what_counts_as_the_answer(kind: str, find: object) -> None:
         )
 
 
+def passes(verifiers: Verifiers, written: str, answer: str, **policy: object) -> bool:
+    reference = {"answer": answer, **policy}
+    problem = Problem.model_validate({"id": answer, "prompt": "?", "verifier": "math", "reference": reference})
+    return bool(verifiers.verify(problem, f"\\boxed{{{written}}}").passed)
+
+
 def test_equal_answers(verifiers: Verifiers) -> None:
-    for answer, written, right in rows("math", "answer", "written", "right"):
-        reference = {"answer": ast.literal_eval(answer)}
-        problem = Problem.model_validate({"id": answer, "prompt": "?", "verifier": "math", "reference": reference})
-        verdict = verifiers.verify(problem, f"\\boxed{{{ast.literal_eval(written)}}}")
-        assert verdict.passed == (right == "yes"), (answer, written)
+    found = rows("math", "answer", "written", "right")
+    assert len(found) > 40
+    for answer, written, right in found:
+        same = passes(verifiers, ast.literal_eval(written), ast.literal_eval(answer))
+        assert same == (right == "yes"), (answer, written)
+
+
+def test_policies(verifiers: Verifiers) -> None:
+    found = rows("math", "policy", "answer", "written", "right")
+    for policy, answer, written, right in found:
+        same = passes(verifiers, ast.literal_eval(written), ast.literal_eval(answer), **json.loads(policy))
+        assert same == (right == "yes"), (policy, answer, written)
+    named = {key for policy, *_ in found for key in json.loads(policy)}
+    for policy, completion, answer in rows("math", "policy", "completion", "answer"):
+        expected = None if answer == "none" else ast.literal_eval(answer)
+        assert math_answer(ast.literal_eval(completion), **json.loads(policy)) == expected, (policy, completion)
+        named |= set(json.loads(policy))
+    assert named == {*MathPolicy.model_fields, "accept"}

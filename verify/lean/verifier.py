@@ -15,7 +15,7 @@ from sampling.references import LeanReference
 from verify.lean.home import LeanHome, LeanUnavailable, find_lean
 from verify.lean.proof import VERSION, extract_proof, refusal
 from verify.lean.repl import Repl, Reply
-from verify.sandbox.limits import Quota, time_scale
+from verify.sandbox.limits import Quota
 from verify.sandbox.tool import Stopped
 from verify.verdict import Status, Verdict
 
@@ -28,7 +28,7 @@ TRIES = 3  # deaths of the process on one header or theorem before it is tried n
 class LeanVerifier:
     """Checks proofs; raises LeanUnavailable where this machine has no Lean."""
 
-    version = f"lean/1 {VERSION}"
+    version = f"lean/2 {VERSION}"
 
     def __init__(self, tier: str | None = None, home: LeanHome | None = None) -> None:
         self.home = home or find_lean(os.environ)
@@ -61,7 +61,7 @@ class LeanVerifier:
             self.warm.popitem()[1].close()
 
     def _check(self, repl: Repl, reference: LeanReference, source: str) -> Verdict:
-        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT)
+        quota = Quota.from_cpu(reference.limit_s, reference.memory_mb, OUTPUT)
         try:
             status, reason = _decided(*repl.prove(reference.statement, source, quota))
         except Stopped as stopped:

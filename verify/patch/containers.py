@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from sampling.errors import VerifierFault
 from verify.patch.scripts import OWN_CODES
 from verify.patch.workspace import PatchUnavailable, failure_of, last_words
-from verify.sandbox.commands import MAX_PROCESSES, Finished, attend
+from verify.sandbox.commands import MAX_PROCESSES, Finished, run_watched
 from verify.sandbox.limits import Quota
 from verify.verdict import Status
 
@@ -68,13 +68,13 @@ class ContainerWorkspace:
         Raises VerifierFault where the engine fails: at any exit status that neither the script nor the kernel gives.
         """
         name = f"troop-{secrets.token_hex(8)}"
-        attended = attend(self._words(name, quota), script, quota, stop=lambda: self._remove(name))
-        finished = attended.finished(quota, attended.code)
-        if attended.stopped is not None or attended.code in OWN_CODES:
+        watched = run_watched(self._words(name, quota), script, quota, stop=lambda: self._remove(name))
+        finished = watched.finished(quota, watched.code)
+        if watched.stopped is not None or watched.code in OWN_CODES:
             return finished
-        if attended.code == _KILLED:
+        if watched.code == _KILLED:
             return replace(finished, status=Status.MEMORY, reason=f"killed at {quota.memory_mb} MB")
-        ended = f"exit status {attended.code}: {last_words(finished.output)}"
+        ended = f"exit status {watched.code}: {last_words(finished.output)}"
         raise VerifierFault(f"{self.engine} could not run {self.image!r}: {ended}")
 
     def _words(self, name: str, quota: Quota) -> list[str]:

@@ -7,23 +7,27 @@ environment never makes wrong answers.
 
 import re
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from sampling.errors import VerifierFault
-from sampling.references import PatchReference
+from sampling.patches import PatchReference
 from verify.patch.diff import Change, NotRaw, read_changes
 from verify.patch.outcomes import Outcomes, majority, make_control, passed, read_outcomes
 from verify.patch.scripts import UNAPPLIED, UNREADY, tests_script, touched_script
 from verify.patch.workspace import Workspace, last_words
 from verify.sandbox.commands import Finished
-from verify.sandbox.limits import Quota, time_scale
+from verify.sandbox.limits import Quota
 from verify.verdict import Status
 
 OUTPUT_BYTES = 32 << 20
 NAMED = 3  # tests in a reason
 GIT_QUOTA = Quota(wall_s=120.0, memory_mb=2048, output_bytes=1 << 20)
 _DOTTED = re.compile(r"\(([\w.]+)\)")
+_REFERENCE_S = 0.01  # CPU seconds that ``_work`` takes on the machine for which time limits are written
+_MAX_SCALE = 5.0
 
 
 class NotApplied(Exception):
@@ -78,7 +82,7 @@ class Suite:
         control = make_control(reference.results, secrets.token_hex(16)) if reference.control else None
         diffs = [*([candidate] if candidate else []), _with_line_end(reference.test_patch)]
         script = tests_script(self.workspace.to_tree, diffs, control, reference.test_command)
-        quota = Quota(reference.time_limit_s * time_scale(), reference.memory_mb, OUTPUT_BYTES)
+        quota = Quota(reference.limit_s * time_scale(), reference.memory_mb, OUTPUT_BYTES)
         finished = self.workspace.run(script, quota)
         if finished.code == UNREADY:
             raise VerifierFault(f"the tree for the tests: {last_words(finished.output)}")
@@ -151,3 +155,28 @@ def list_changes(workspace: Workspace, diff: str) -> tuple[Change, ...]:
 
 def _with_line_end(text: str) -> str:
     return text if text.endswith("\n") else text + "\n"
+
+
+@cache
+def time_scale() -> float:
+    """Returns the factor by which wall limits are longer here: 1 on the reference machine or a faster one, at most 5.
+
+    Limits of other verifiers count CPU time and need no factor. A suite has many processes, whose CPU time is lost to
+    us when they end, and a container's engine tells none, so wall time is all that can be counted for both. It is the
+    best of five tries in CPU time, so that a busy machine is not taken for a slow one.
+    """
+    best = min(_time_work() for _ in range(5))
+    return min(max(best / _REFERENCE_S / 1.25, 1.0), _MAX_SCALE)
+
+
+def _time_work() -> float:
+    began = time.thread_time()
+    _work()
+    return time.thread_time() - began
+
+
+def _work() -> int:
+    total = 0
+    for number in range(200_000):
+        total += number & 7
+    return total

@@ -13,8 +13,8 @@ and changes its report of single tests. The jail's own promises (``verify.sandbo
 from collections.abc import Iterable
 
 from sampling.errors import BadInput, VerifierFault
+from sampling.patches import PatchReference
 from sampling.problems import Problem
-from sampling.references import PatchReference
 from verify.patch import diff, outcomes
 from verify.patch.containers import ContainerWorkspace, find_engine, pull_if_missing
 from verify.patch.diff import extract_diff, refusal

@@ -1,4 +1,4 @@
-"""What goes between a supervisor and one child: bounded streams, pipes of one sample, files in memory."""
+"""Channels between a supervisor and one child: bounded streams, the pipes of one sample, files in memory."""
 
 import contextlib
 import fcntl
@@ -17,10 +17,10 @@ class Stream:
     open: bool = True
 
     def read(self) -> bool:
-        """Takes what is there; False where the child wrote too much."""
+        """Takes what is there; returns False if the child has written more than ``limit``."""
         try:
             part = os.read(self.descriptor, 1 << 16)
-        except BlockingIOError:  # empty: whoever may still hold the other end is not waited for
+        except BlockingIOError:  # empty: a process that may still hold the other end is not waited for
             part = b""
         self.open = bool(part)
         self.data += part
@@ -28,7 +28,7 @@ class Stream:
 
 
 class Writer:
-    """The end of a pipe that a child gets; closed here as soon as it was sent."""
+    """The end of a pipe that a child gets. It is closed here as soon as it was sent, once or more often."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -44,7 +44,7 @@ class Writer:
 
 @contextlib.contextmanager
 def result_pipe() -> Iterator[tuple[int, Writer]]:
-    """A fresh channel for one sample: where to read, and what the child is given to write to."""
+    """Opens a fresh pipe for one sample; yields the descriptor to read, which does not block, and the child's end."""
     reader, descriptor = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(reader, False)
     writer = Writer(descriptor)
@@ -56,7 +56,7 @@ def result_pipe() -> Iterator[tuple[int, Writer]]:
 
 
 def memory_file(data: bytes) -> int:
-    """A file in memory that nobody can change any more, at its beginning."""
+    """Makes a sealed file in memory, which nobody can change; returns its descriptor, at the beginning."""
     descriptor = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     rest = memoryview(data)
     while rest:

@@ -1,8 +1,8 @@
-"""What runs in a confined child: the candidate, in one of four ways.
+"""The confined child that runs a candidate, in one of four modes.
 
-Nothing here decides anything. ``stdio`` and ``cases`` only produce output that is judged outside; ``serve`` answers the
+Nothing here decides anything. ``stdio`` and ``cases`` only produce output that is judged outside. ``serve`` answers the
 calls of a test that runs in another process (``verify.sandbox.tester``). ``shared`` puts candidate and tests in one
-process because a task's author asked for it: it can be forged, and its verdicts say so.
+process because a task's author asked for it; a candidate can forge its answer, and its verdicts say so.
 
 Descriptors: 0-2 are the standard streams, RESULT goes to the supervisor (for ``serve``: to the test), CHANNEL joins
 the test to its candidate.
@@ -34,7 +34,7 @@ _BUFFER = 1 << 16
 
 
 def new_module(name: str) -> dict[str, Any]:
-    """A fresh module's namespace, known to ``sys.modules`` as dataclasses and pickle want it."""
+    """Makes a fresh module, known to ``sys.modules`` as dataclasses and pickle want it; returns its namespace."""
     module = types.ModuleType(name)
     sys.modules[name] = module
     return module.__dict__
@@ -46,9 +46,9 @@ def run(source: str | types.CodeType, namespace: dict[str, Any], name: str) -> N
 
 
 def _load(source: str, setup: str) -> dict[str, Any]:
-    """The candidate's namespace. The task's own set-up may need names that only the test's side has.
+    """Runs set-up and candidate; returns their namespace. Errors of the set-up pass: it may need the test's names.
 
-    Its name is not ``__main__``: what a candidate guards by that name is its own trial, not its answer.
+    The module's name is not ``__main__``: code that a candidate guards by that name is its own trial, not its answer.
     """
     namespace = new_module("candidate")
     sys.modules["__main__"] = sys.modules["candidate"]
@@ -60,13 +60,13 @@ def _load(source: str, setup: str) -> dict[str, Any]:
 
 
 def _find(namespace: dict[str, Any], entry_point: str) -> Any:
-    """A function by name, or ``Class.method`` of an instance made without arguments."""
+    """Finds a function by name, or ``Class.method`` of an instance made without arguments."""
     name, _, method = entry_point.partition(".")
     found = namespace[name]
     return getattr(found(), method) if method else found
 
 
-def described(error: BaseException) -> list[Any]:
+def describe_error(error: BaseException) -> list[Any]:
     try:
         text = str(error)[:MAX_REASON]
     except BaseException:  # noqa: BLE001
@@ -92,7 +92,7 @@ _standard: Streams
 
 
 def make_streams() -> None:
-    """Streams on descriptors 0 and 1, made once by the fork server: a child only changes what is below them."""
+    """Makes the streams on descriptors 0 and 1, once, in the zygote: a child changes only what lies below them."""
     global _standard
     kept = [os.dup(descriptor) for descriptor in (0, 1)]
     reader, writer = os.pipe()
@@ -107,14 +107,14 @@ def make_streams() -> None:
 
 
 def run_stdio(payload: tuple[str]) -> NoReturn:
-    """Runs like ``python main.py``: exit codes, output at exit and waiting threads as there."""
+    """Runs a program as ``python main.py`` would: the same exit code, output at exit, and waiting for threads."""
     code = run_program(payload[0], _standard)
     code = _exit_code(_finish_program) or code
     os._exit(code & 255)
 
 
 def run_program(source: str, streams: Streams) -> int:
-    """The exit code of a program; what it prints may still be buffered."""
+    """Runs a program and returns its exit code; what it printed may still be buffered."""
     streams.become_standard()
     if "/dev/" in source or "/proc/" in source:
         open_standard_files()
@@ -137,13 +137,13 @@ def _exit_code(act: Callable[[], object]) -> int:
         _complain(f"{error.code}\n")
         return 1
     except BaseException as error:  # noqa: BLE001
-        _complain(": ".join(part for part in map(str, described(error)[1:]) if part) + "\n")
+        _complain(": ".join(part for part in map(str, describe_error(error)[1:]) if part) + "\n")
         return 1
     return 0
 
 
 def _complain(text: str) -> None:
-    """The last words on standard error, past whatever the program made of ``sys.stderr``."""
+    """Writes last words to standard error, whatever the program has made of ``sys.stderr``."""
     with contextlib.suppress(BaseException):
         sys.stderr.flush()
     with contextlib.suppress(OSError):
@@ -151,7 +151,7 @@ def _complain(text: str) -> None:
 
 
 def _finish_program() -> None:
-    """What the interpreter does at its end: joins threads, runs atexit, flushes."""
+    """Does what the interpreter does at its end: joins threads, runs atexit functions, flushes."""
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
@@ -165,13 +165,13 @@ def _finish_program() -> None:
 
 
 def run_cases(payload: tuple[str, str, str, list[list[Any]]]) -> NoReturn:
-    """Answers every call with an encoded value; what was expected is not in this process."""
-    _send_or_say_why(answers(*payload))
+    """Answers every call with an encoded value. Expected values are not in this process."""
+    _send_or_say_why(answer_calls(*payload))
     os._exit(0)
 
 
-def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -> list[Any]:
-    """An answer to every call, up to the first that gave no value."""
+def answer_calls(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -> list[Any]:
+    """Makes the calls; returns an answer for each, up to the first that gave no value."""
     given: list[Any] = []
     try:
         function = _find(_load(source, setup), entry_point)
@@ -182,7 +182,7 @@ def answers(source: str, setup: str, entry_point: str, calls: list[list[Any]]) -
             if given[-1][0] != RETURNED:
                 break
     except BaseException as error:  # noqa: BLE001
-        given.append(described(error))
+        given.append(describe_error(error))
     return given
 
 
@@ -192,14 +192,14 @@ def _answer(function: Callable[..., Any], arguments: list[Any], named: dict[str,
     except wire.NotPlain as error:
         return [NOT_PLAIN, str(error)[:MAX_REASON]]
     except BaseException as error:  # noqa: BLE001
-        return described(error)
+        return describe_error(error)
 
 
 def _send_or_say_why(given: list[Any]) -> None:
     try:
         wire.send(RESULT, given)
     except (MemoryError, RecursionError, ValueError) as error:
-        wire.send(RESULT, [described(error)])
+        wire.send(RESULT, [describe_error(error)])
 
 
 # ---------------------------------------------------------------- a candidate that answers a test's calls
@@ -213,7 +213,7 @@ def run_serve(payload: tuple[str, str, tuple[str, ...]]) -> NoReturn:
     try:
         hello = [[RETURNED, introduced(_load(source, setup), wanted, _functions)]]
     except BaseException as error:  # noqa: BLE001
-        wire.send(RESULT, [described(error)])
+        wire.send(RESULT, [describe_error(error)])
         os._exit(0)
     wire.send(RESULT, hello)
     while (request := wire.receive(RESULT, MAX_MESSAGE)) is not None:
@@ -243,11 +243,11 @@ def _hold(letter: str, number: int) -> Any:
 
 
 def _replied(request: list[Any]) -> list[Any]:
-    return served(_functions, request)
+    return serve_call(_functions, request)
 
 
 def introduced(namespace: dict[str, Any], wanted: tuple[str, ...], functions: dict[str, Any]) -> list[Any]:
-    """What the test is told of the wanted names; ``functions`` gets those that it may call."""
+    """Returns what the test is told of the wanted names; adds to ``functions`` the ones that it may call."""
     told = []
     for name in wanted:
         if name.partition(".")[0] in namespace:
@@ -261,7 +261,7 @@ def introduced(namespace: dict[str, Any], wanted: tuple[str, ...], functions: di
 
 
 def _told(name: str, found: Any, functions: dict[str, Any]) -> list[Any]:
-    """What the test is told of a class, of an exception (its built-in base), or of a value if it can cross."""
+    """Returns the message about a class, an exception (with its built-in base), or a value that can cross."""
     if isinstance(found, type) and issubclass(found, BaseException):
         return [[name, "x", base_of(found)]]
     if isinstance(found, type):
@@ -273,7 +273,7 @@ def _told(name: str, found: Any, functions: dict[str, Any]) -> list[Any]:
         return []
 
 
-def served(functions: dict[str, Any], request: list[Any]) -> list[Any]:
+def serve_call(functions: dict[str, Any], request: list[Any]) -> list[Any]:
     """One reply: the answer, what the call changed in the arguments that it was given, and what it printed."""
     name, encoded, *more = request
     if more:
@@ -309,7 +309,7 @@ def _reply(function: Callable[..., Any], arguments: list[Any], named: dict[str, 
     except wire.NotPlain as error:
         return [NOT_PLAIN, str(error)[:MAX_REASON]]
     except BaseException as error:  # noqa: BLE001
-        return [*described(error), base_of(type(error))]
+        return [*describe_error(error), base_of(type(error))]
 
 
 def _served_with(functions: dict[str, Any], request: list[Any], wishes: dict[str, Any]) -> list[Any]:
@@ -317,10 +317,10 @@ def _served_with(functions: dict[str, Any], request: list[Any], wishes: dict[str
     if SEED in wishes:
         seed(wire.decode(wishes[SEED]))
     if PRINTED not in wishes:
-        return served(functions, request)
+        return serve_call(functions, request)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        reply = served(functions, request)
+        reply = serve_call(functions, request)
     return [*reply, printed.getvalue()]
 
 
@@ -328,7 +328,7 @@ def _served_with(functions: dict[str, Any], request: list[Any], wishes: dict[str
 
 
 def run_shared(payload: tuple[str, str, str, list[str], str]) -> NoReturn:
-    """Candidate and tests together. Whoever shares a process can forge its answer: verdicts of this mode are marked."""
+    """Runs candidate and tests together. The candidate can forge the answer, so verdicts of this mode are marked."""
     source, setup, entry_point, steps, nonce = payload
     verdict = ["pass", nonce]
     try:
@@ -338,6 +338,6 @@ def run_shared(payload: tuple[str, str, str, list[str], str]) -> NoReturn:
         if entry_point and callable(namespace.get("check")):
             namespace["check"](_find(namespace, entry_point))
     except BaseException as error:  # noqa: BLE001
-        verdict = ["fail", f"raised {': '.join(described(error)[1:])}"]
+        verdict = ["fail", f"raised {': '.join(describe_error(error)[1:])}"]
     wire.send(RESULT, verdict)
     os._exit(0)

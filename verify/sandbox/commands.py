@@ -1,59 +1,55 @@
-"""Runs shell scripts in a jail: several processes, a tree of files that they may change, nothing left of it afterwards.
+"""Runs shell scripts in a jail: several processes, a folder of files that they may change, nothing left afterwards.
 
-For what needs more than the sandbox's one process without files: applying patches, running test suites. Promised, with
-a test behind each line (``tests/verify/sandbox/test_commands.py``): nothing is read but the system's programs and what
-is named, nothing written outside scratch and a layer over the tree; no network but a loopback of its own; no process
-outside is seen or signalled; no tracing, no mounts, no namespaces; wall and CPU time, memory, output, processes and
-file sizes are bounded; and all processes are ended by the kernel, with the script, at the limit, or when this process
-dies. It needs what the sandbox tier ``isolated`` needs. Memory is measured over all processes, some twenty times a
-second; a single one is bounded by its address space. Unlike in the sandbox, time that a busy machine took is not given
-back: limits are minutes. There is no ``/proc``.
+Patches and test suites need it, since the sandbox's candidates are one process without files. Promised, with a test
+behind each line (``tests/verify/sandbox/test_commands.py``):
+
+- nothing is read but the system's programs and what is named; nothing is written but scratch and a layer over the tree;
+- no network but a loopback of its own; no process outside is seen or signalled; no tracing, mounts or namespaces;
+- wall and CPU time, memory, output, processes and file sizes are bounded;
+- the kernel ends all processes with the script, at the limit, or when this process dies.
+
+A jail needs what the sandbox tier ``isolated`` needs. Memory is measured over all processes, twenty times a second; a
+single process is bounded by its address space. Time that a busy machine took is not given back, unlike in the
+sandbox: limits are minutes. There is no ``/proc``.
 
 Not covered, beside what ``verify.sandbox.sandbox`` names: memory that files hold (scratch and the layer are a gigabyte
-each at most) and that the kernel holds for pipes and sockets, of 256 processes with 512 descriptors each.
+each at most), and memory that the kernel holds for pipes and sockets of 256 processes with 512 descriptors each.
 """
 
 import contextlib
-import json
-import marshal
 import os
-import re
+import resource
 import select
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from sampling.errors import VerifierFault
-from verify.sandbox import namespaces
-from verify.sandbox.channels import Stream, memory_file, result_pipe
+from verify.sandbox.channels import Stream, Writer, memory_file, result_pipe
+from verify.sandbox.confinement import READY, Profile
+from verify.sandbox.jail import RESULT
+from verify.sandbox.launch import command_line, read_report
 from verify.sandbox.limits import MEGABYTE, Quota
-from verify.sandbox.process_tree import tree
-from verify.sandbox.supervisor import HOME, base_interpreter
+from verify.sandbox.process_tree import resident_mb
 from verify.verdict import Status
 
 SCRATCH_MB = 1024
-MAX_PROCESSES = 256
+MAX_PROCESSES, MAX_DESCRIPTORS = 256, 512
 LOOK_MS = 50
 KILL_S = 15.0
 HEADROOM = 2 << 30  # address space that interpreters and their libraries map and never touch
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
-_PAGE, _PSS = os.sysconf("SC_PAGE_SIZE"), re.compile(r"^Pss: +(\d+) kB", re.MULTILINE)
-_START = (
-    "import marshal, sys; sys.path.insert(0, sys.argv[1]); from verify.sandbox.jail import main; "
-    "main(int(sys.argv[2]), int(sys.argv[3]), marshal.loads(bytes.fromhex(sys.argv[4])))"
-)
+VARIABLES = {"HOME": "/tmp", "TMPDIR": "/tmp", "USER": "nobody", "LANG": "C.UTF-8"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a script ended: ``status`` is None where it ended by itself, whatever its exit code.
+    """The end of a script. ``status`` is None if it ended by itself, with any exit code.
 
-    ``output`` is all it said. Seconds are the kernel's count over all processes, ``max_rss_mb`` the most that one of
-    them held; 0 where a container engine keeps them to itself.
+    ``output`` is all it said. ``cpu_s`` is the kernel's count over all processes and ``max_rss_mb`` the most that one
+    of them held, in megabytes; both are 0 for a container, whose engine does not tell.
     """
 
     status: Status | None
@@ -67,64 +63,47 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Jail:
-    """What scripts see: folders to read, a tree to change (at ``namespaces.TREE``), variables."""
+    """The surroundings of scripts: folders to read, a folder to change (at ``namespaces.TREE``), variables."""
 
     readable: tuple[str, ...] = ()
     tree: str | None = None
     environment: tuple[tuple[str, str], ...] = field(default=(("PATH", "/usr/bin:/bin"),))
 
     def run(self, script: str, quota: Quota) -> Finished:
-        """Raises VerifierFault where the jail cannot be made here."""
-        report, report_in = os.pipe2(os.O_CLOEXEC)
+        """Runs a script to its end or its limit; raises VerifierFault if the jail cannot be made here."""
         control, control_in = os.pipe2(os.O_CLOEXEC)
-        with contextlib.ExitStack() as stack:
-            stack.callback(os.close, report)
-            keep = stack.enter_context(contextlib.closing(_Descriptor(control_in)))
-            words = [base_interpreter(), "-I", "-S", "-B", "-c", _START, HOME, str(control), str(report_in)]
-            words.append(marshal.dumps(self._config(quota)).hex())
+        with (
+            contextlib.closing(Writer(control_in)) as keep,
+            result_pipe() as (report, report_in),
+            result_pipe() as (result, result_in),
+        ):
+            descriptors = (report_in.fileno(), control, result_in.fileno())
+            words = command_line("jail", self._profile(quota), (VARIABLES | dict(self.environment),), descriptors)
             try:
-                attended = attend(words, script, quota, stop=keep.close, used_mb=tree_mb, pass_fds=(control, report_in))
+                watched = run_watched(
+                    words, script, quota, stop=keep.close, used_mb=resident_mb, pass_fds=descriptors, environment={}
+                )
             finally:
                 os.close(control)
-                os.close(report_in)
-            return self._finished(attended, os.read(report, 1 << 16), quota)
+            report_in.close()
+            result_in.close()
+            return _finish(watched, quota, read_report(report), result)
 
-    def _config(self, quota: Quota) -> dict[str, object]:
-        readable = [*SYSTEM, *DEVICES, *self.readable]
-        variables = {"HOME": "/tmp", "TMPDIR": "/tmp", "USER": "nobody", "LANG": "C.UTF-8", **dict(self.environment)}
-        return {
-            "readable": readable,
-            "shown": [namespaces.shown_at(path) for path in readable],
-            "tree": self.tree,
-            "environment": variables,
-            "scratch_mb": SCRATCH_MB,
-            "address_space": quota.memory_mb * MEGABYTE + HEADROOM,
-            "cpu_s": quota.cpu_limit_s,
-            "processes": MAX_PROCESSES,
-        }
-
-    @staticmethod
-    def _finished(attended: "Attended", report: bytes, quota: Quota) -> Finished:
-        words: dict[str, Any] = json.loads(report) if report else {"failed": "its keeper died"}
-        if "failed" in words:
-            raise VerifierFault(f"the jail for test suites: {words['failed']}")
-        code = os.waitstatus_to_exitcode(words["status"])
-        return attended.finished(quota, code, words["cpu_s"], words["max_rss_mb"])
-
-
-class _Descriptor:
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def close(self) -> None:
-        if self._number >= 0:
-            os.close(self._number)
-        self._number = -1
+    def _profile(self, quota: Quota) -> Profile:
+        limits = (
+            (resource.RLIMIT_AS, quota.memory_mb * MEGABYTE + HEADROOM),
+            (resource.RLIMIT_CPU, quota.cpu_limit_s),
+            (resource.RLIMIT_FSIZE, SCRATCH_MB * MEGABYTE),
+            (resource.RLIMIT_NPROC, MAX_PROCESSES),
+            (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
+        )
+        readable = (*SYSTEM, *DEVICES, *self.readable)
+        return Profile("isolated", "commands", readable, limits, SCRATCH_MB, commands=True, tree=self.tree)
 
 
 @dataclass(frozen=True, slots=True)
-class Attended:
-    """A process that was watched to its end, and why it was ended, if it was."""
+class Watched:
+    """The end of a watched process, and why it was stopped, if it was."""
 
     stopped: Status | None
     code: int
@@ -148,7 +127,7 @@ def _reason(stopped: Status | None, quota: Quota) -> str:
     }[stopped]
 
 
-def attend(
+def run_watched(
     words: Sequence[str],
     script: str,
     quota: Quota,
@@ -156,38 +135,46 @@ def attend(
     stop: Callable[[], None],
     used_mb: Callable[[int, float], float] = lambda pid, enough: 0.0,
     pass_fds: Sequence[int] = (),
-) -> Attended:
-    """Starts ``words`` with the script as standard input and calls ``stop`` when it exceeds ``quota``.
+    environment: Mapping[str, str] | None = None,
+) -> Watched:
+    """Runs ``words`` with the script as standard input, and calls ``stop`` when they exceed ``quota``.
 
-    Raises VerifierFault where it cannot be started, or does not end although it was stopped.
+    ``used_mb`` measures memory, given a pid and what is enough to know; ``environment`` is this process's by default.
+    Raises VerifierFault if the program cannot be started, or does not end although it was stopped.
     """
-    source = memory_file(script.encode("utf-8", "surrogatepass"))
     with result_pipe() as (reader, writer):
         began = time.monotonic()
-        try:
-            process = subprocess.Popen(
-                words, stdin=source, stdout=writer.fileno(), stderr=subprocess.STDOUT, pass_fds=pass_fds,
-                start_new_session=True, cwd="/",
-            )  # fmt: skip
-        except OSError as error:
-            raise VerifierFault(f"{words[0]}: cannot be started ({error})") from error
-        finally:
-            os.close(source)
-            writer.close()
+        process = _start(words, script, writer, pass_fds, environment)
         stream = Stream(reader, quota.output_bytes)
         stopped = _watch(process, stream, quota, began, used_mb)
         if stopped:
             stop()
-        code = _ended(process)
+        code = _wait_or_kill(process)
         while stream.open and not stopped:
             stopped = None if stream.read() else Status.OUTPUT
-        return Attended(stopped, code, bytes(stream.data), time.monotonic() - began)
+        return Watched(stopped, code, bytes(stream.data), time.monotonic() - began)
+
+
+def _start(
+    words: Sequence[str], script: str, output: Writer, pass_fds: Sequence[int], environment: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
+    source = memory_file(script.encode("utf-8", "surrogatepass"))
+    try:
+        return subprocess.Popen(
+            words, stdin=source, stdout=output.fileno(), stderr=subprocess.STDOUT, pass_fds=pass_fds,
+            env=environment, start_new_session=True, cwd="/",
+        )  # fmt: skip
+    except OSError as error:
+        raise VerifierFault(f"{words[0]}: cannot be started ({error})") from error
+    finally:
+        os.close(source)
+        output.close()
 
 
 def _watch(
     process: subprocess.Popen[bytes], stream: Stream, quota: Quota, began: float, used_mb: Callable[[int, float], float]
 ) -> Status | None:
-    """None when the process has ended by itself, else why it has to end."""
+    """Waits until the process has ended by itself (None), or returns why it has to end."""
     poll, ended, looks_over = select.poll(), os.pidfd_open(process.pid), 0
     try:
         poll.register(ended, select.POLLIN)
@@ -210,7 +197,7 @@ def _watch(
         os.close(ended)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> int:
+def _wait_or_kill(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait(KILL_S)
     except subprocess.TimeoutExpired as error:
@@ -219,29 +206,12 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
         raise VerifierFault(f"{process.args!s:.80}: did not end within {KILL_S:.0f} s of being stopped") from error
 
 
-def tree_mb(pid: int, enough_mb: float = 0.0) -> float:
-    """Megabytes that all descendants of a process hold now, as the kernel counts them.
-
-    Pages that forks share count once (``Pss``); as this is costly, only where the plain count is over ``enough_mb``.
-    """
-    resident = {child: _resident_mb(child) for child in tree(pid)[1:]}
-    if sum(resident.values()) <= enough_mb:
-        return sum(resident.values())
-    return sum(_proportional_mb(child, most) for child, most in resident.items())
-
-
-def _resident_mb(pid: int) -> float:
-    """0 for a process that has just ended."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE / MEGABYTE
-    except (OSError, IndexError):
-        return 0.0
-
-
-def _proportional_mb(pid: int, otherwise: float) -> float:
-    try:
-        return int(_PSS.findall(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))[0]) / 1024
-    except PermissionError:  # init, which nobody may look into
-        return otherwise
-    except (OSError, IndexError):  # it has ended
-        return 0.0
+def _finish(watched: Watched, quota: Quota, report: str, result: int) -> Finished:
+    """Joins what the keeper measured; raises VerifierFault if it has nothing to tell."""
+    if report not in (READY, ""):
+        raise VerifierFault(f"the jail for test suites: {report}")
+    measured = os.read(result, RESULT.size)
+    if len(measured) != RESULT.size:
+        raise VerifierFault("the jail for test suites: its keeper died")
+    status, cpu_s, max_rss_mb = RESULT.unpack(measured)
+    return watched.finished(quota, os.waitstatus_to_exitcode(status), cpu_s, max_rss_mb)

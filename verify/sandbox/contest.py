@@ -1,4 +1,4 @@
-"""What programs for contests expect of a judge: made for the few that need it."""
+"""Provides what programs for contests expect of a judge, for the few programs that need it."""
 
 import builtins
 import contextlib

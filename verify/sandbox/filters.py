@@ -1,8 +1,8 @@
 """Seccomp filters: an allow-list for the zygote, and a small second one that a child adds on top.
 
-The kernel runs a filter once per call number when it is installed (its cache of constant answers), so a program's
-*depth* is what an installation costs: both are balanced trees over call numbers. Everything costly is in the first
-filter, entered once per zygote; what only a fork server needs (fork, kill, pidfd) a child gives up with the second.
+The kernel runs a filter once for each call number when it is installed (to cache constant answers), so the cost of an
+installation is the program's *depth*: both filters are balanced trees over call numbers. Everything costly is in the
+first filter, installed once per zygote. With the second a child gives up what only a zygote needs (fork, kill, pidfd).
 Unknown calls answer ENOSYS, which programs and libc take as "this kernel is older".
 """
 
@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from verify.sandbox.kernel import PR_SET_SECCOMP, SECCOMP_MODE_FILTER, prctl
 from verify.sandbox.syscalls import audit_arch, machine, numbers
@@ -45,10 +45,10 @@ set_tid_address restart_syscall fadvise64 clock_gettime clock_getres clock_nanos
 epoll_create1 eventfd2 newfstatat faccessat faccessat2 pselect6 ppoll set_robust_list get_robust_list pipe2 getcpu
 getrandom membarrier statx rseq close_range wait4 waitid arch_prctl"""
 _CHANGES_FILES = "mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 symlink symlinkat"
-# EPERM tells more than ENOSYS. Not sendmsg: a descriptor that is under way in a ring of sockets outlives its process.
-# Not setsockopt: larger socket buffers are memory that nobody counts.
+# EPERM tells more than ENOSYS. sendmsg is refused because a descriptor that is under way in a ring of sockets outlives
+# its process; setsockopt because larger socket buffers are memory that nobody counts.
 _REFUSED = "socket connect execve ptrace fork vfork link truncate sendmsg setsockopt"
-# What commands of several processes need beyond, in namespaces of their own: there is nobody else to reach.
+# Commands of several processes need these too. They run in namespaces of their own, with nobody else to reach.
 _COMMANDS = """fork vfork execve link linkat truncate sendmsg setsockopt connect bind listen accept accept4 sendmmsg
 recvmmsg sendfile setpgid setsid setrlimit msync chmod fchmod fchmodat chown lchown fchown fchownat utime utimes
 futimesat utimensat fallocate copy_file_range getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
@@ -56,17 +56,17 @@ inotify_init1 inotify_add_watch inotify_rm_watch timer_create timer_settime time
 timerfd_create timerfd_settime timerfd_gettime signalfd4 eventfd epoll_create sched_setaffinity setpriority preadv
 pwritev splice tee creat capget sync_file_range kill tgkill fcntl"""
 _SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
-_COMMANDS_PRCTL = (1, 3, *_PRCTL, 38)  # and the parent's death, dumpable, no_new_privs
+_COMMANDS_PRCTL = (1, 3, *_PRCTL, 38)  # also: signal at the parent's death, dumpable, no_new_privs
 _FORK_SERVER = "kill tgkill prctl seccomp pidfd_open chmod fchmod fchmodat"
 
 
 def zygote_program(scratch: bool, arch: str | None = None) -> bytes:
-    """The allow-list of the zygote and, through it, of every child; ``scratch``: some directory is writable."""
+    """Returns the allow-list of the zygote, and through it of every child; ``scratch``: some folder is writable."""
     return _program(_of_a_zygote(scratch), ENOSYS, arch or machine())
 
 
 def tool_program(scratch: bool, arch: str | None = None) -> bytes:
-    """The allow-list of a program that is executed with it: threads, but no process of its own, and no fork server."""
+    """Returns the allow-list of a program that is executed with it: it may start threads but no processes."""
     return _program(_of_a_zygote(scratch) | _of_a_child() | {"execve": ALLOW}, ENOSYS, arch or machine())
 
 
@@ -87,7 +87,7 @@ def _of_a_zygote(scratch: bool) -> dict[str, Rule]:
 
 
 def child_program(arch: str | None = None) -> bytes:
-    """What a child gives up on top of ``zygote_program``; the kernel takes the strictest answer."""
+    """Returns what a child gives up beside ``zygote_program``; the kernel takes the stricter answer."""
     return _program(_of_a_child(), ALLOW, arch or machine())
 
 
@@ -101,7 +101,7 @@ def _of_a_child() -> dict[str, Rule]:
 
 
 def command_program(arch: str | None = None) -> bytes:
-    """The allow-list of commands of several processes in namespaces of their own: no tracing, mounts or namespaces."""
+    """Returns the allow-list of commands in namespaces of their own: several processes, no tracing or mounts."""
     rules = _each(_PLAIN, ALLOW) | _each(_CHANGES_FILES, ALLOW) | _each("ptrace", EPERM) | _each(_COMMANDS, ALLOW)
     rules |= {
         "clone": _bits(0, required=0, forbidden=_CLONE_NEW_ANY),
@@ -117,7 +117,7 @@ def command_program(arch: str | None = None) -> bytes:
 
 
 class Filter:
-    """A program ready to be installed many times: only the places of the own pid are filled in each time."""
+    """A program that is ready to be installed many times: only the pid is filled in each time."""
 
     def __init__(self, program: bytes) -> None:
         self._code = ctypes.create_string_buffer(program, len(program))
@@ -128,7 +128,7 @@ class Filter:
         self._address = ctypes.c_ulong(ctypes.addressof(self._head))
 
     def install(self) -> None:
-        """For this thread and all it starts. Needs no_new_privs."""
+        """Installs the program for this thread and all that it starts. Needs no_new_privs; raises OSError."""
         for at in self._marks:
             _PID.pack_into(self._code, at, os.getpid())
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self._address)
@@ -139,7 +139,7 @@ def _each(names: str, rule: Rule) -> dict[str, Rule]:
 
 
 def _program(rules: Mapping[str, Rule], default: int, arch: str) -> bytes:
-    """Checks the architecture, then finds the call's rule; names that the architecture lacks are left out."""
+    """Assembles a program that checks the architecture and finds the call's rule; leaves out names that it lacks."""
     known = numbers(arch)
     by_number = {known[name]: rule for name, rule in rules.items() if name in known}
     code: list[Instruction] = [
@@ -155,7 +155,7 @@ def _program(rules: Mapping[str, Rule], default: int, arch: str) -> bytes:
 
 
 def _ranges(rules: Mapping[int, Rule], default: int) -> list[tuple[int, Rule]]:
-    """Neighbouring call numbers with the same answer, as (first number, answer), covering all numbers."""
+    """Joins neighbouring call numbers with the same answer, as (first number, answer), over all numbers."""
     ranges: list[tuple[int, Rule]] = []
     for number in range(max(rules) + 2):
         rule = rules.get(number, default)
@@ -165,7 +165,7 @@ def _ranges(rules: Mapping[int, Rule], default: int) -> list[tuple[int, Rule]]:
 
 
 def _tree(ranges: list[tuple[int, Rule]]) -> list[Instruction]:
-    """Binary search over the ranges; leaves return, or look at the arguments and return."""
+    """Builds a binary search over the ranges. Its leaves return, or look at the arguments and return."""
     if len(ranges) == 1:
         rule = ranges[0][1]
         return [(_RETURN, 0, 0, rule)] if isinstance(rule, int) else rule
@@ -178,7 +178,7 @@ def _tree(ranges: list[tuple[int, Rule]]) -> list[Instruction]:
 
 
 def _load_argument(index: int) -> Instruction:
-    """The low half of an argument; the calls judged here take 32-bit values."""
+    """Loads the low half of an argument: the calls judged here take 32-bit values."""
     return (_LOAD, 0, 0, 16 + 8 * index)
 
 
@@ -194,7 +194,7 @@ def _bits(index: int, required: int, forbidden: int) -> list[Instruction]:
 
 
 def _stream_pair() -> list[Instruction]:
-    """Only stream pairs (asyncio wants one): a datagram socket could send to any abstract address."""
+    """Allows stream pairs only (asyncio wants one): a datagram socket could send to any abstract address."""
     return [
         _load_argument(0),
         (_JEQ, 1, 0, _AF_UNIX),
@@ -208,7 +208,7 @@ def _stream_pair() -> list[Instruction]:
 
 
 def _no_silent_truncation(index: int) -> list[Instruction]:
-    """Landlock before ABI 3 judges a read-only open with O_TRUNC as a read."""
+    """Refuses a read-only open with O_TRUNC, which Landlock before ABI 3 takes for a read."""
     return [
         _load_argument(index),
         (_JSET, 0, 2, os.O_TRUNC),
@@ -216,27 +216,3 @@ def _no_silent_truncation(index: int) -> list[Instruction]:
         (_RETURN, 0, 0, EROFS),
         (_RETURN, 0, 0, ALLOW),
     ]
-
-
-def simulate(program: bytes, number: int, arguments: tuple[int, ...] = (), arch: str | None = None) -> int:
-    """What the kernel would answer: lets tests judge the other architecture's program too."""
-    record = struct.pack("<IIQ6Q", number, audit_arch(arch or machine()), 0, *(*arguments, *[0] * 6)[:6])
-    jumps: dict[int, Callable[[int, int], bool]] = {
-        _JEQ: lambda a, k: a == k,
-        _JGE: lambda a, k: a >= k,
-        _JSET: lambda a, k: bool(a & k),
-    }
-    at = accumulator = 0
-    while True:
-        op, true, false, k = struct.unpack_from("<HBBI", program, at * 8)
-        at += 1
-        if op == _RETURN:
-            return int(k)
-        if op == _LOAD:
-            accumulator = struct.unpack_from("<I", record, k)[0]
-        elif op == _AND:
-            accumulator &= k
-        elif op == _JUMP:
-            at += k
-        else:
-            at += true if jumps[op](accumulator, k) else false

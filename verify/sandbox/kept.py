@@ -10,6 +10,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from verify.sandbox import wire
@@ -109,7 +110,7 @@ class Kept:
         except BaseException as error:
             if not items:
                 raise
-            self.objects[number] = _raising(error)
+            self.objects[number] = _Raising(error)
         self.taken[number] = taken + len(items)
         return items
 
@@ -137,9 +138,14 @@ def _result(reply: list[Any]) -> Any:
     raise kind(reply[2])
 
 
-def _raising(error: BaseException) -> Iterator[Any]:
-    raise error
-    yield
+@dataclass(frozen=True)
+class _Raising(Iterator[Any]):
+    """An iterator that raises the candidate's error where the test asks for its next item."""
+
+    error: BaseException
+
+    def __next__(self) -> Any:
+        raise self.error
 
 
 def base_of(error: type[BaseException]) -> str:

@@ -1,7 +1,7 @@
-"""The few system calls that Python's standard library does not offer, through ctypes.
+"""System calls that Python's standard library does not offer, through ctypes.
 
-Imported by the zygote, so nothing heavy here. Every function raises OSError with the name of the call in its message:
-a tier that cannot be had is explained to a person by exactly these words.
+The zygote imports it, so nothing heavy is imported here. Every function raises OSError with the call's name in its
+message: the user reads these words where a tier is not available.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ _ZERO = ctypes.c_ulong(0)
 _numbers = numbers(machine()) if supported(machine()) else {}
 
 
-def _checked(result: int, what: str) -> int:
+def _check(result: int, what: str) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
@@ -40,24 +40,24 @@ def _path(value: str | None) -> bytes | None:
 
 
 def syscall(name: str, *arguments: object) -> int:
-    """A raw call by name; arguments are ctypes values or byte strings."""
+    """Makes a raw call by name and returns its result; arguments are ctypes values or byte strings."""
     if name not in _numbers:
         raise OSError(f"{name}: unknown on {machine()}")
-    return _checked(_libc.syscall(ctypes.c_long(_numbers[name]), *arguments), name)
+    return _check(_libc.syscall(ctypes.c_long(_numbers[name]), *arguments), name)
 
 
 def prctl(option: int, argument: int = 0, second: ctypes.c_ulong = _ZERO) -> None:
-    """Small integers only, but for ``second``: passing them as they are costs a child fewer pages than converting."""
-    _checked(_prctl(option, argument, second, _ZERO, _ZERO), "prctl")
+    """Calls prctl with small integers, except ``second``: passing them as they are costs a child fewer pages."""
+    _check(_prctl(option, argument, second, _ZERO, _ZERO), "prctl")
 
 
 def unshare(flags: int) -> None:
-    _checked(_libc.unshare(ctypes.c_int(flags)), f"unshare({flags:#x})")
+    _check(_libc.unshare(ctypes.c_int(flags)), f"unshare({flags:#x})")
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     code = _libc.mount(_path(source), _path(target), _path(kind), ctypes.c_ulong(flags), _path(data))
-    _checked(code, f"mount {target}")
+    _check(code, f"mount {target}")
 
 
 def pivot_root(new: str, old: str) -> None:
@@ -65,8 +65,8 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def detach(target: str) -> None:
-    """Unmounts now, whoever still uses it."""
-    _checked(_libc.umount2(_path(target), ctypes.c_int(MNT_DETACH)), f"umount {target}")
+    """Unmounts now, even if it is still in use."""
+    _check(_libc.umount2(_path(target), ctypes.c_int(MNT_DETACH)), f"umount {target}")
 
 
 def drop_capabilities() -> None:
@@ -76,7 +76,7 @@ def drop_capabilities() -> None:
 
 
 def landlock_abi() -> int:
-    """The kernel's Landlock version, 0 where it has none."""
+    """Returns the kernel's Landlock version, 0 if it has none."""
     try:
         return syscall("landlock_create_ruleset", None, ctypes.c_size_t(0), ctypes.c_uint32(1))
     except OSError:
@@ -84,23 +84,23 @@ def landlock_abi() -> int:
 
 
 def tidy_heap() -> None:
-    """Sorts and returns free memory now: a child's allocation would do it there, touching pages all over the heap."""
+    """Returns free memory to the kernel now: in a child, an allocation would do it and touch many pages."""
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(ctypes.c_size_t(0))
 
 
 def fcntl(descriptor: int, command: int, argument: int) -> int:
-    """As in the standard library, whose module would be one library more for every fork to map."""
-    return _checked(_libc.fcntl(descriptor, command, argument), "fcntl")
+    """Calls fcntl as the standard library does, whose module would be one more library for every fork to map."""
+    return _check(_libc.fcntl(descriptor, command, argument), "fcntl")
 
 
 def ioctl(descriptor: int, request: int, argument: bytes) -> None:
-    """With an argument that the kernel reads and does not answer in."""
-    _checked(_libc.ioctl(descriptor, ctypes.c_ulong(request), ctypes.c_char_p(argument)), f"ioctl {request:#x}")
+    """Calls ioctl with an argument that the kernel reads and does not write to."""
+    _check(_libc.ioctl(descriptor, ctypes.c_ulong(request), ctypes.c_char_p(argument)), f"ioctl {request:#x}")
 
 
 def lower_limit(what: int, value: int) -> None:
-    """Sets a resource limit for good, or the one that this process was given where that is lower."""
+    """Lowers a resource limit to ``value`` for good; leaves a limit of this process that is lower already."""
     hard = resource.getrlimit(what)[1]
     most = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(what, (most, most))

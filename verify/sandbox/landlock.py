@@ -1,8 +1,7 @@
-"""Landlock: what of the file system a process may still touch, whatever its user id.
+"""Landlock: limits the part of the file system that a process may touch, whatever its user id.
 
-Landlock does not cover chmod, utime, setxattr or stat, and before ABI 3 not truncation by open: the seccomp filter
-takes these away (``verify.sandbox.filters``), except stat, which tells a name's size and owner but none of its
-contents.
+Landlock does not cover chmod, utime, setxattr or stat, and before ABI 3 not truncation by open. The seccomp filter
+takes these away (``verify.sandbox.filters``), except stat, which tells the size and owner of a file but no contents.
 """
 
 import ctypes
@@ -30,8 +29,8 @@ def restrict(
 ) -> None:
     """Confines this process and its descendants for good. Needs no_new_privs; raises OSError.
 
-    ``programs``: what lies in the readable trees may also be executed. ``commands``: what lies in both; any kind of
-    file may be made in ``writable``, and they may talk by TCP: for processes in a network of their own.
+    ``programs``: files in ``readable`` may also be executed. ``commands``: files in both may be executed, files of any
+    kind may be made in ``writable``, and TCP is allowed: for processes in a network of their own.
     """
     ruleset, handled = _ruleset(landlock_abi(), network=not commands)
     read = READ | EXECUTE if programs or commands else READ
@@ -45,7 +44,7 @@ def restrict(
 
 
 def _ruleset(abi: int, *, network: bool) -> tuple[int, int]:
-    """An empty ruleset that handles all this kernel can handle, and the file rights among that."""
+    """Makes an empty ruleset for all rights that this kernel knows; returns its descriptor and the file rights."""
     if not abi:
         raise OSError("the kernel has no Landlock (Linux 5.13 or newer with landlock enabled is needed)")
     handled = (1 << _FS_BITS.get(abi, 16)) - 1
@@ -56,7 +55,7 @@ def _ruleset(abi: int, *, network: bool) -> tuple[int, int]:
 
 
 def _allow(ruleset: int, path: str, access: int) -> None:
-    """Adds a tree or a file; what does not exist on this machine needs no rule."""
+    """Adds a folder or a file to the ruleset; skips a path that does not exist here."""
     try:
         beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""How the fork server's memory is laid out, so that a child inherits what it needs and touches little of it.
+"""Layout of the zygote's memory: a child inherits what it needs, and touches few of its pages.
 
-What a short sample costs is pages: each that a child writes to is copied in a fault of two microseconds, and each page
-of a mapped file has to be found again. Measured on this sandbox (``bench/verify.py``), per sample: code on inherited
-pages saves 70 faults, caches filled beforehand (``verify.sandbox.rehearsal``) and full pools another 70 of 310.
+The cost of a short sample is pages: each page that a child writes to is copied in a fault of two microseconds, and each
+page of a mapped file has to be found again. Measured (``bench/verify.py``), of 310 faults per sample, code on inherited
+pages saves 70; caches filled beforehand (``verify.sandbox.rehearsal``) and full pools save another 70.
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.
@@ -30,8 +30,8 @@ Region = tuple[int, int, str]  # first address, bytes, file
 def inherit_code(but: Sequence[str] = ()) -> None:
     """Moves the mapped code and constants of this process, except of files below ``but``, to large private pages.
 
-    A fork does not copy the page tables of mapped files: each child would meet libpython and libc in page faults again.
-    Each address holds the same bytes afterwards. Raises OSError, and then parts stay where they were.
+    A fork does not copy the page tables of mapped files, so each child would fault libpython and libc in again.
+    Each address holds the same bytes afterwards. Raises OSError; some parts then stay where they were.
     """
     if os.uname().machine != "x86_64":  # elsewhere copied code needs its caches flushed
         return
@@ -43,7 +43,7 @@ def inherit_code(but: Sequence[str] = ()) -> None:
     base = at = _call("mmap", 0, room, _READ | _WRITE, _PRIVATE_ANONYMOUS, -1, 0)
     _call("madvise", base, room, _USE_LARGE_PAGES)
     for start, size, _ in regions:
-        at += (start - at) % _LARGE if size >= _LARGE else 0  # what lies alike in a large page is moved with it whole
+        at += (start - at) % _LARGE if size >= _LARGE else 0  # equally aligned, a large page is moved as a whole
         _call("memcpy", at, start, size)
         _call("mprotect", at, size, _READ | _EXECUTE)
         _call("mremap", at, size, size, _MOVE_OVER, start)  # at once, so that this very code goes on
@@ -52,7 +52,7 @@ def inherit_code(but: Sequence[str] = ()) -> None:
 
 
 def _code_regions(maps: Iterable[str], but: tuple[str, ...]) -> list[Region]:
-    """Of every library and the executable, what lies together and is not written to."""
+    """Returns the mapped regions of libraries and executable that are not written to; neighbours are joined."""
     found: list[Region] = []
     for line in maps:
         fields = line.split(maxsplit=5)
@@ -78,23 +78,23 @@ def _call(name: str, *arguments: int) -> int:
 
 
 def fill_pools() -> list[Any]:
-    """Objects that take all free places among those in use; as long as they are kept, new ones lie close together.
+    """Fills all free places between objects; while the result is kept, new objects lie close together.
 
     CPython serves each size from pools of 16 kB. In a pool with holes a new object touches the page of the pool's head
     and the page of the hole; at the beginning of a fresh pool these are one.
     """
-    return [block for size in range(_SMALLEST, _LARGEST + 1, 16) for block in _filled(_maker(size), size)]
+    return [block for size in range(_SMALLEST, _LARGEST + 1, 16) for block in _fill(_maker(size), size)]
 
 
 def _maker(size: int) -> Callable[[], object]:
-    """Makes an object of a size class; ``bytes`` has a head of 33."""
+    """Returns a function that makes an object of a size class; ``bytes`` has a head of 33."""
     if size == _SMALLEST:
         return object
     return (lambda: float("1.5")) if size < 48 else (lambda: bytes(size - 33))
 
 
-def _filled(make: Callable[[], object], size: int) -> list[object]:
-    """Objects until some in a row lie as they do in a pool that was never used."""
+def _fill(make: Callable[[], object], size: int) -> list[object]:
+    """Makes objects until some in a row lie as they do in a pool that was never used; returns the others."""
     blocks: list[object] = []
     row = 0
     while row < _IN_A_ROW and len(blocks) < 20_000:

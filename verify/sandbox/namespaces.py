@@ -1,9 +1,9 @@
-"""A world of its own for the zygote: user, process, network, IPC, host-name and mount namespaces with a private root.
+"""Namespaces of its own for a process: user, process, network, IPC, host name and mount, with a private root.
 
-The root is an empty, read-only tmpfs into which the interpreter's trees are bound read-only, with one sized tmpfs as
-scratch and, for commands that work on a tree of files, a layer over that tree which holds what they change. Root builds
-it while it is still root, so that an interpreter in a directory that others cannot enter works; an ordinary user builds
-it with the powers of a new user namespace.
+The root is an empty, read-only tmpfs into which readable folders are bound read-only. It holds one sized tmpfs as
+scratch and, for commands that work on a tree of files, a layer over that tree that holds their changes. Root builds it
+while it is still root, so that an interpreter in a folder that others cannot enter works; an ordinary user builds it
+with the powers of a new user namespace.
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.
@@ -28,7 +28,7 @@ _SIOCSIFFLAGS, _IFF_UP, _IFREQ = 0x8914, 1, struct.Struct("16sh22x")
 
 
 def shown_at(path: str) -> str:
-    """Where a tree of the old world appears in the new one: elsewhere, if scratch would cover it."""
+    """Returns the path at which an old path appears in the new namespace: another one if scratch would cover it."""
     return f"/{_COVERED}{path}" if f"{path}/".startswith(f"{SCRATCH}/") else path
 
 
@@ -50,11 +50,11 @@ def enter(
     commands: bool = False,
     tree: str | None = None,
 ) -> None:
-    """Leaves this process in its new world; its next child is process 1 there. Raises OSError.
+    """Moves this process into new namespaces; its next child is process 1 there. Raises OSError.
 
-    ``program`` is what ``/proc/self/exe`` names there, for programs that look for themselves. ``commands``: a world for
-    several processes, with room for many files and a loopback. ``tree`` appears at ``TREE``, where it can be changed;
-    the tree itself stays as it is (overlayfs; for an ordinary user this takes Linux 5.11).
+    ``program`` is what ``/proc/self/exe`` names there, for programs that look for themselves. ``commands``: several
+    processes get room for many files, and a loopback. ``tree`` appears at ``TREE``, where it can be changed; the folder
+    itself stays as it is (overlayfs; for an ordinary user this takes Linux 5.11).
     """
     files = MAX_COMMAND_FILES if commands else MAX_SCRATCH_FILES
     proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
@@ -76,7 +76,7 @@ def enter(
 
 
 def _may_unshare() -> bool:
-    """Root in a container often lacks the capability for namespaces, and then does as ordinary users do."""
+    """Tries as root; returns False in a container whose root lacks the capability and does as ordinary users do."""
     try:
         kernel.unshare(kernel.CLONE_NEWNS | _SHARED)
     except OSError:
@@ -85,7 +85,7 @@ def _may_unshare() -> bool:
 
 
 def _own_users_if_possible(proc: int) -> None:
-    """For root the other namespaces are enough to be isolated; some machines forbid user namespaces altogether."""
+    """Adds a user namespace for root if the machine allows it; the other namespaces already isolate root."""
     try:
         kernel.unshare(kernel.CLONE_NEWUSER)
     except OSError:
@@ -127,7 +127,7 @@ def _private_root(readable: Iterable[str], scratch_mb: int, files: int, tree: st
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
-    """Existing paths that lie in no other of them: a bound tree brings along all that is below it."""
+    """Returns the existing paths that lie in no other of them: a bound folder brings along all below it."""
     chosen: list[str] = []
     for path in sorted(set(paths)):
         inside = any(path.startswith(tree + "/") and not os.path.islink(tree) for tree in chosen)
@@ -137,7 +137,7 @@ def _outermost(paths: Iterable[str]) -> list[str]:
 
 
 def _place(path: str, source: int, link: str | None) -> None:
-    """Makes ``path`` of the old world appear in the new one, read-only."""
+    """Makes an old path appear in the new root, read-only."""
     target = _BUILD_AT + shown_at(path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if link is not None:
@@ -152,7 +152,7 @@ def _place(path: str, source: int, link: str | None) -> None:
     flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID
     try:
         kernel.mount(None, target, None, flags | devices)
-    except PermissionError:  # what the old mount forbids may not be allowed again in a user namespace
+    except PermissionError:  # a user namespace may not allow again what the old mount forbids
         kernel.mount(None, target, None, flags | kernel.MS_NODEV)
 
 
@@ -163,12 +163,12 @@ def _mount_scratch(target: str, scratch_mb: int, files: int) -> None:
 
 
 def _owner() -> int:
-    """Who a candidate will be."""
+    """Returns the user id that a candidate will have."""
     return NOBODY if os.geteuid() == 0 else os.geteuid()
 
 
 def _mount_tree(lower: int, size_mb: int, files: int) -> None:
-    """The tree behind a descriptor, under a layer in memory that nothing but the overlay reaches afterwards."""
+    """Mounts the tree behind a descriptor under a layer in memory, which only the overlay reaches afterwards."""
     layer, target = f"{_BUILD_AT}/.layer", _BUILD_AT + TREE
     flags = kernel.MS_NOSUID | kernel.MS_NODEV
     os.mkdir(layer)
@@ -184,7 +184,7 @@ def _mount_tree(lower: int, size_mb: int, files: int) -> None:
 
 
 def _raise_loopback() -> None:
-    """The new network has nothing but a loopback, which is down; test suites talk to themselves over it."""
+    """Switches on the loopback, the only device of the new network: test suites talk to themselves over it."""
     any_socket = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
     kernel.ioctl(any_socket.fileno(), _SIOCSIFFLAGS, _IFREQ.pack(b"lo", _IFF_UP))
     any_socket.close()
@@ -193,7 +193,7 @@ def _raise_loopback() -> None:
 def empty(directory: str) -> None:
     """Removes all that a dead candidate left: at most MAX_SCRATCH_FILES entries, at any depth, of any mode.
 
-    Walks by ``chdir``, since a deep tree's paths are longer than the kernel takes; nobody else is alive to race with.
+    It walks by ``chdir``, since a deep tree's paths are longer than the kernel takes. No other process is alive there.
     """
     os.chdir(directory)
     _empty_here()

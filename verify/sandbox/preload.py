@@ -1,8 +1,8 @@
-"""What the zygote loads before it is confined, and how the interpreter's files stay within reach afterwards.
+"""Loads what candidates need before the zygote is confined, and keeps the interpreter's files within reach.
 
-Each sample pays for every page that its fork touches, so what all children do first is done here once: imports, the
-first ``compile`` (which builds all syntax tree types), the first message. Modules are kept from registering at-fork
-handlers: in a single-threaded server they are not needed, and an unseeded ``random`` makes verdicts repeatable.
+Each sample pays for every page that its fork touches, so the first work of all children is done here once: imports, the
+first ``compile`` (which builds all syntax tree types), the first message. Modules may not register at-fork handlers:
+a single-threaded process does not need them, and a ``random`` that is not seeded again makes verdicts repeatable.
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.
@@ -51,10 +51,10 @@ def settle() -> None:
 def load(modules: Iterable[str], extra: Iterable[str]) -> list[str]:
     """Imports what candidates often use, and returns every path that they may read.
 
-    ``extra`` are packages' folders outside the standard library; their parents are on the path only while importing.
+    ``extra`` are folders of packages outside the standard library; their parents are on the path only while importing.
     """
     outside = sorted({os.path.dirname(path) for path in extra})
-    register, os.register_at_fork = os.register_at_fork, _ignored
+    register, os.register_at_fork = os.register_at_fork, _ignore
     sys.path.extend(outside)
     for name in ("threading", *modules):
         __import__(name)
@@ -65,12 +65,12 @@ def load(modules: Iterable[str], extra: Iterable[str]) -> list[str]:
     return [*_interpreter_trees(), *_DATA, *extra]
 
 
-def _ignored(**_handlers: object) -> None:
+def _ignore(**_handlers: object) -> None:
     """Stands in for ``os.register_at_fork`` while modules are loaded."""
 
 
 def _bound_thread_stacks() -> None:
-    """Programs ask for stacks larger than their memory limit to recurse deeply; Python's own frames need none."""
+    """Bounds ``threading.stack_size``: programs ask for more than their memory to recurse, and need no such stack."""
     threading: Any = sys.modules["threading"]
     real: Callable[[int], int] = threading.stack_size
 
@@ -88,14 +88,14 @@ def _warm_up() -> None:
 
 
 def _interpreter_trees() -> list[str]:
-    """The standard library, and the folders of the shared libraries that its extensions need."""
+    """Returns the standard library, and the folders of the shared libraries that its extensions need."""
     standard = os.path.dirname(os.path.realpath(os.__file__))
     own = os.path.join(os.path.realpath(sys.base_prefix), "lib")
     return [standard if own in _SYSTEM_LIBRARIES else own, *_library_folders()]
 
 
 def _library_folders() -> list[str]:
-    """System folders of what is mapped now, under the names by which the loader looks for them."""
+    """Returns the system folders of the libraries mapped now, under the names by which the loader looks for them."""
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         mapped = {line.split(maxsplit=5)[5].strip() for line in file if ".so" in line}
     folders = {os.path.dirname(path) for path in mapped if path.startswith(_SYSTEM_LIBRARIES)}
@@ -104,28 +104,28 @@ def _library_folders() -> list[str]:
 
 
 def keep_reachable(readable: list[str], first: int) -> None:
-    """Before root becomes nobody: trees below a folder that others may not enter stay reachable by a descriptor.
+    """Keeps folders reachable that only root may enter, before root becomes nobody.
 
-    Opened now and named ``/proc/self/fd/N``, they need no way through their parents. ``readable`` is changed in place.
+    They are opened now, from descriptor ``first`` on, and named ``/proc/self/fd/N``: no parent folder is entered any
+    more. ``readable`` is changed in place.
     """
     if os.geteuid() != 0:
         return
     for at, tree in enumerate(readable):
         if os.path.exists(tree) and not _others_may_enter(tree):
-            opened = os.open(tree, os.O_PATH | os.O_CLOEXEC)
-            os.dup2(opened, first)
-            os.close(opened)
+            folder = os.open(tree, os.O_PATH | os.O_CLOEXEC)
+            os.dup2(folder, first)
+            os.close(folder)
             readable[at] = f"/proc/self/fd/{first}"
             _move_imports(tree, readable[at])
             first += 1
 
 
-def rename(readable: list[str], shown_at: Callable[[str], str]) -> None:
-    """Follows trees that have another name in the new world; ``readable`` is changed in place."""
-    for at, tree in enumerate(readable):
-        if shown_at(tree) != tree:
-            readable[at] = shown_at(tree)
-            _move_imports(tree, readable[at])
+def follow(before: Iterable[str], after: Iterable[str]) -> None:
+    """Makes later imports look in folders that have another name in the new world."""
+    for old, new in zip(before, after, strict=True):
+        if old != new:
+            _move_imports(old, new)
 
 
 def _others_may_enter(path: str) -> bool:
@@ -134,7 +134,7 @@ def _others_may_enter(path: str) -> bool:
 
 
 def _move_imports(tree: str, moved: str) -> None:
-    """Later imports look for their files under the tree's new name."""
+    """Makes later imports look for their files under the folder's new name."""
 
     def place(path: str) -> str:
         return moved + path[len(tree) :] if path == tree or path.startswith(tree + "/") else path
@@ -148,7 +148,7 @@ def _move_imports(tree: str, moved: str) -> None:
 
 
 def check_reachable() -> None:
-    """Raises RuntimeError where the interpreter's own files cannot be read any more."""
+    """Raises RuntimeError if the interpreter's own files cannot be read any more."""
     for module in ("this.py", "antigravity.py"):
         if any(os.access(os.path.join(path, module), os.R_OK) for path in sys.path):
             return
@@ -157,7 +157,7 @@ def check_reachable() -> None:
 
 
 def forget_path() -> None:
-    """Our own modules are loaded: nothing is ever read from their folder again."""
+    """Removes our modules and the repository's root from what a candidate can import: all of ours is loaded by now."""
     home = os.path.abspath(__file__)
     for _ in ("preload.py", "sandbox", "verify"):
         home = os.path.dirname(home)

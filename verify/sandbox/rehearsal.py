@@ -1,7 +1,7 @@
-"""What the fork server does before it serves: the work of its children, a few times over, in its own process.
+"""Does the work of children a few times in the zygote itself, before it serves.
 
-The interpreter fills caches as it goes: of attributes by type, of instructions by what they met. A child that finds
-them empty fills them on pages that it has to copy first, and the next child does so again. So harmless programs with
+The interpreter fills caches as it goes: attributes by type, instructions by the types they met. A child that finds them
+empty fills them on pages that it has to copy first, and the next child does so again. Therefore harmless programs with
 what candidates use most are compiled, run and answered here, by the same functions.
 """
 
@@ -51,7 +51,7 @@ _TEST = "def check(candidate):\n    assert candidate([1, 2]) == [2, 1]\n    asse
 
 
 def rehearse() -> None:
-    """Leaves nothing behind but filled caches."""
+    """Runs, calls and tests harmless programs; leaves nothing behind but filled caches."""
     kept = {name: getattr(sys, name) for name in ("stdin", "__stdin__", "stdout", "__stdout__")}
     modules = {name: sys.modules.get(name) for name in ("__main__", "candidate", "tests")}
     for _ in range(_TIMES):
@@ -66,12 +66,12 @@ def rehearse() -> None:
 
 
 def _calls() -> None:
-    answers = child.answers(_PROGRAM, "", "f", [[[3, 4, 12]], [[]]])
+    answers = child.answer_calls(_PROGRAM, "", "f", [[[3, 4, 12]], [[]]])
     wire.parse(wire.pack(answers)[4:])
     functions: dict[str, Any] = {}
     child.introduced({"f": lambda numbers: numbers.reverse() or numbers}, ("f",), functions)
     request = wire.parse(wire.pack(["f", [wire.encode([[1, 2]]), wire.encode({})]])[4:])
-    wire.pack(child.served(functions, request))
+    wire.pack(child.serve_call(functions, request))
 
 
 def _program() -> None:

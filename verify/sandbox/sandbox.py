@@ -1,24 +1,19 @@
-"""The sandbox: runs programs that strangers wrote and says, from the kernel, how they ended.
+"""The sandbox: runs programs that strangers wrote and reports, from the kernel, how they ended.
 
-Promised, in every tier but ``none``, with an adversarial test behind each line (``tests/attacks``):
+Every tier but ``none`` promises (``docs/sandbox.md`` names the test behind each line, limits, and what is not covered):
 
-- nothing is read outside the interpreter's own files and, in ``isolated``, the scratch folder; nothing is written
-  outside scratch (``confined`` has none); modes, times and attributes of files cannot be changed at all;
-- no network, no socket but a stream pair with itself; no other process is seen, traced, signalled or started;
-- no credential is in the environment, in inherited memory or behind an inherited descriptor; no sample finds
-  anything of an earlier one;
-- wall and CPU time, memory, output, file size, threads and descriptors are bounded; whatever the program does, its end
-  comes within a quarter of a second of the limit and nothing of it survives;
-- no forged answer: what a candidate returns or prints is only data, which is decoded within bounds and judged in
-  another process, and ``fault`` cannot be reached from candidate code;
-- the fork server's death is survived: it is started again, and the sample with it.
+- reads: only the interpreter's own files and, in ``isolated``, the scratch folder;
+- writes: only the scratch folder, which ``confined`` lacks; modes, times and attributes of files never change;
+- network: none, and no socket but a stream pair with itself;
+- processes: no other one is seen, traced, signalled or started;
+- secrets: none in the environment, in inherited memory or behind a descriptor; nothing of an earlier sample;
+- limits: CPU and wall time, memory, output, file size, threads and descriptors; the end comes within a quarter of a
+  second of the limit, and nothing survives it;
+- verdicts: returned values and output are only data, decoded within bounds and judged in another process; candidate
+  code cannot reach ``fault``;
+- faults: after the zygote's death another one starts, and the sample runs again.
 
-Not covered: bugs of the kernel, side channels (timing, caches), the names, sizes and owners of files in ``confined``
-(Landlock does not filter ``stat``), reading of other packages installed beside the interpreter's library, using the
-processor up to the limit. ``none`` promises limits only. Memory is bounded by address space and data size, not by
-cgroups: a candidate is one process and can map nothing shared, so these hold all that it has. What the task's own test
-code changes in its process outside of its namespace and ``random`` stays for the next candidates of the problem
-(``verify.sandbox.warm``). A sandbox is used by one thread at a time; others wait.
+A sandbox is used by one thread at a time; others wait.
 """
 
 import importlib.util
@@ -29,7 +24,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,14 +32,14 @@ from verify.sandbox import wire
 from verify.sandbox.channels import Stream, memory_file, result_pipe
 from verify.sandbox.limits import Ended, Quota
 from verify.sandbox.supervisor import Supervisor, ZygoteDied
-from verify.sandbox.tiers import AUTO, TierUnavailable, candidates, open_tier
+from verify.sandbox.tiers import AUTO, TierUnavailable, open_tier, tiers_to_try
 from verify.sandbox.warm import MAX_ANSWER, Checks, Meeting, TestProcess
 from verify.verdict import Status
 
 MAX_ERRORS = 1 << 20  # bytes of standard error; only the end is kept
 KEPT_ERRORS = 300
-# What candidates use most; each library that is mapped costs every fork about 2 %, so rarer ones are loaded by the few
-# that want them. ``random`` belongs here, as it is seeded when it is loaded: so every candidate meets the same numbers.
+# The modules that candidates use most. Each library that is mapped costs every fork about 2 %, so candidates load rarer
+# ones themselves. ``random`` is seeded when it is loaded, so here: every candidate meets the same numbers.
 _MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing random
 time io abc enum types contextlib""".split()  # noqa: SIM905
 _NO_MEMORY = re.compile(r"(?:assert \d+ of \d+: )?(?:loading )?(?:raised )?MemoryError\b")
@@ -52,8 +47,8 @@ _NUMPY = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)  # l
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """How a program ended and what it gave. ``status`` is None where nothing was exceeded and nothing died."""
+class Execution:
+    """The end of one program, and what it gave. ``status`` is None if it exceeded no limit and did not die."""
 
     status: Status | None
     reason: str
@@ -66,7 +61,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A candidate's program, with the task's own set-up that it may count on."""
+    """A candidate's program, and the task's own set-up that runs before it."""
 
     source: str
     setup: str = ""
@@ -76,23 +71,26 @@ class Code:
         return mentions_numpy(self.source) or mentions_numpy(self.setup)
 
 
+_NO_CODE = Code("")
+
+
 class Raised(Exception):
-    """An answer that says the candidate raised, or returned what cannot cross: the message says which."""
+    """Stands for the answer of a call that raised or returned no plain value; the message says which."""
 
 
 class Sandbox:
-    """Zygotes of one tier, started when first needed and again when they die."""
+    """Runs candidates in zygotes of one tier, which start when first needed and again when they die."""
 
     def __init__(self, tier: str | None = None) -> None:
         self._lock = threading.RLock()
         self._supervisors: dict[tuple[str, bool], Supervisor] = {}
         self._test_processes: dict[Supervisor, TestProcess] = {}
         self.notes: list[str] = []
-        self.tier = self._settle(tier or AUTO)
+        self.tier = self._start_strongest(tier or AUTO)
 
-    def _settle(self, asked: str) -> str:
-        """The strongest tier that works here; ``notes`` says why each stronger one does not."""
-        for tier in candidates(asked):
+    def _start_strongest(self, asked: str) -> str:
+        """Starts a zygote of the strongest tier that works; returns the tier. ``notes`` say what stronger ones lack."""
+        for tier in tiers_to_try(asked):
             try:
                 self._supervisors["candidate", False] = open_tier(tier, _MODULES)
                 return tier
@@ -107,31 +105,31 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Ends every process; a later call starts new ones."""
+        """Ends every process. A later call starts new ones."""
         with self._lock:
             while self._test_processes:
                 self._test_processes.popitem()[1].close()
             while self._supervisors:
                 self._supervisors.popitem()[1].close()
 
-    def run_stdio(self, code: Code, stdin: str, quota: Quota) -> Run:
+    def run_stdio(self, code: Code, stdin: str, quota: Quota) -> Execution:
         """Runs a whole program with ``stdin`` as a file; its standard output is ``output``."""
-        return self._surely(lambda: self._run_stdio(code, stdin, quota))
+        return self._repeat_once(lambda: self._run_stdio(code, stdin, quota))
 
-    def call_cases(self, code: Code, entry_point: str, calls: Sequence[list[Any]], quota: Quota) -> Run:
+    def call_cases(self, code: Code, entry_point: str, calls: Sequence[list[Any]], quota: Quota) -> Execution:
         """Calls a function with each list of arguments; ``answers`` end with the first that is a ``Raised``."""
-        return self._surely(lambda: self._call_cases(code, entry_point, list(calls), quota))
+        return self._repeat_once(lambda: self._call_cases(code, entry_point, list(calls), quota))
 
-    def run_test(self, code: Code, test: Checks, quota: Quota) -> Run:
-        """Runs the test beside the candidate, each in a process of its own; ``status`` is pass, fail or worse."""
-        return self._surely(lambda: self._run_test(code, test, quota))
+    def run_test(self, code: Code, test: Checks, quota: Quota) -> Execution:
+        """Runs the test beside the candidate, each in a process of its own. ``status`` is never None."""
+        return self._repeat_once(lambda: self._run_test(code, test, quota))
 
-    def run_shared(self, code: Code, entry_point: str, steps: Sequence[str], quota: Quota) -> Run:
-        """Runs test and candidate in one process, where the candidate can forge the answer."""
-        return self._surely(lambda: self._run_shared(code, entry_point, list(steps), quota))
+    def run_shared(self, code: Code, entry_point: str, steps: Sequence[str], quota: Quota) -> Execution:
+        """Runs test and candidate in one process: the candidate can forge the answer. ``status`` is never None."""
+        return self._repeat_once(lambda: self._run_shared(code, entry_point, list(steps), quota))
 
-    def _surely(self, act: Callable[[], Run]) -> Run:
-        """Once more with new zygotes where one died under it."""
+    def _repeat_once(self, act: Callable[[], Execution]) -> Execution:
+        """Acts, and once more with new zygotes if one died meanwhile; the second death is a fault."""
         with self._lock:
             try:
                 return act()
@@ -141,7 +139,7 @@ class Sandbox:
                 return act()
             except (ZygoteDied, TierUnavailable) as error:
                 self.close()
-                return Run(Status.FAULT, f"the sandbox died twice: {error}", 0.0, 0.0, 0.0)
+                return Execution(Status.FAULT, f"the sandbox died twice: {error}", 0.0, 0.0, 0.0)
 
     def _supervisor(self, role: str, needs_numpy: bool) -> Supervisor:
         numpy = _numpy_folders() if needs_numpy else []
@@ -151,7 +149,7 @@ class Sandbox:
             self._supervisors[key] = open_tier(self.tier, modules, numpy)
         return self._supervisors[key]
 
-    def _run_stdio(self, code: Code, stdin: str, quota: Quota) -> Run:
+    def _run_stdio(self, code: Code, stdin: str, quota: Quota) -> Execution:
         supervisor = self._supervisor("candidate", code.needs_numpy)
         source = memory_file(stdin.encode("utf-8", "surrogatepass"))
         with result_pipe() as (out_reader, out), result_pipe() as (errors_reader, errors):
@@ -163,9 +161,9 @@ class Sandbox:
             out.close()
             errors.close()
             ended = supervisor.wait(quota, streams)
-        return _program_run(ended, quota, *(bytes(stream.data) for stream in streams))
+        return _describe_program(ended, quota, *(bytes(stream.data) for stream in streams))
 
-    def _call_cases(self, code: Code, entry_point: str, calls: list[list[Any]], quota: Quota) -> Run:
+    def _call_cases(self, code: Code, entry_point: str, calls: list[list[Any]], quota: Quota) -> Execution:
         supervisor = self._supervisor("candidate", code.needs_numpy)
         with result_pipe() as (reader, writer):
             stream = Stream(reader, quota.output_bytes)
@@ -176,22 +174,28 @@ class Sandbox:
         answers: tuple[Any, ...] = ()
         if problem is None:
             try:
-                answers = _answers(wire.unpack(stream.data))
+                answers = _decode_answers(wire.unpack(stream.data))
             except wire.NotPlain as error:
                 problem = (Status.CRASH, f"ended without an answer ({error})")
             else:
                 problem = _out_of_memory(answers, ended, quota)
-        return _run(ended, problem, answers=answers)
+        return _describe(ended, problem, answers=answers)
 
-    def _run_test(self, code: Code, test: Checks, quota: Quota) -> Run:
-        """Where a test process fails that has met other candidates, a new one has to say the same."""
-        run, met_others = self._meet(code, test, quota)
-        if met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
+    def _run_test(self, code: Code, test: Checks, quota: Quota) -> Execution:
+        """Repeats a bad end with a new test process if the first had met other candidates, which may have caused it.
+
+        Time that ran out before the task's set-up was done is the candidate's fault if the set-up alone ends in time.
+        """
+        run, meeting = self._meet(code, test, quota)
+        if meeting.met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
             self._test_process(test.needs_numpy).retire()
-            run, _ = self._meet(code, test, quota)
+            run, meeting = self._meet(code, test, quota)
+        if run.status is Status.TIMEOUT and not meeting.said:
+            alone, _ = self._meet(_NO_CODE, test, quota)
+            return alone if alone.status is Status.FAULT else run
         return run
 
-    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Run, bool]:
+    def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Execution, Meeting]:
         candidate, tester = self._supervisor("candidate", code.needs_numpy), self._test_process(test.needs_numpy)
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -199,11 +203,13 @@ class Sandbox:
             ours.close()
             meeting = tester.meet(test, quota, theirs, candidate)
         verdict = _test_verdict(meeting, quota)
+        ended = candidate.wait(quota) if verdict is None else candidate.end()
+        ended = replace(ended, cpu_s=ended.cpu_s + meeting.cpu_s)
         if verdict is None:
-            ended = candidate.wait(quota)
             verdict = ended.problem(quota) or (Status.CRASH, "ended before the test did")
-            return _run(ended, verdict), meeting.met_others
-        return _run(candidate.end(), verdict), meeting.met_others
+        elif verdict[0] not in (Status.FAULT, Status.TIMEOUT):
+            verdict = quota.over_cpu(ended.cpu_s) or verdict
+        return _describe(ended, verdict), meeting
 
     def _test_process(self, needs_numpy: bool) -> TestProcess:
         supervisor = self._supervisor("test", needs_numpy)
@@ -211,7 +217,7 @@ class Sandbox:
             self._test_processes[supervisor] = TestProcess(supervisor)
         return self._test_processes[supervisor]
 
-    def _run_shared(self, code: Code, entry_point: str, steps: list[str], quota: Quota) -> Run:
+    def _run_shared(self, code: Code, entry_point: str, steps: list[str], quota: Quota) -> Execution:
         supervisor = self._supervisor("candidate", code.needs_numpy)
         nonce = secrets.token_hex(16)
         with result_pipe() as (reader, writer):
@@ -224,29 +230,31 @@ class Sandbox:
             try:
                 status, said = wire.unpack(stream.data)
                 passed = [status, said] == ["pass", nonce]
-                problem = (Status.PASS, "") if passed else _told(Status.FAIL, wire.words([said]))
+                problem = (Status.PASS, "") if passed else _name_memory(Status.FAIL, wire.words([said]))
             except (wire.NotPlain, TypeError, ValueError):
                 problem = (Status.CRASH, "ended without an answer")
-        return _run(ended, problem)
+        return _describe(ended, problem)
 
 
-def _run(ended: Ended, problem: tuple[Status, str] | None, output: str = "", answers: tuple[Any, ...] = ()) -> Run:
+def _describe(
+    ended: Ended, problem: tuple[Status, str] | None, output: str = "", answers: tuple[Any, ...] = ()
+) -> Execution:
     status, reason = problem or (None, "")
-    return Run(status, reason, ended.wall_s, ended.cpu_s, ended.max_rss_mb, output, answers)
+    return Execution(status, reason, ended.wall_s, ended.cpu_s, ended.max_rss_mb, output, answers)
 
 
-def _program_run(ended: Ended, quota: Quota, output: bytes, errors: bytes) -> Run:
-    """A whole program's end; the last line of its standard error says why it failed."""
+def _describe_program(ended: Ended, quota: Quota, output: bytes, errors: bytes) -> Execution:
+    """Describes a whole program's end; the last line of its standard error says why it failed."""
     problem = ended.problem(quota)
     if problem and problem[0] is Status.CRASH:
         said = errors.decode("utf-8", "replace").strip()[-KEPT_ERRORS:].split("\n")[-1]
         status = Status.MEMORY if said.startswith("MemoryError") else Status.CRASH
         problem = (status, f"{problem[1]}: {said}" if said else problem[1])
-    return _run(ended, problem, output.decode("utf-8", "replace"))
+    return _describe(ended, problem, output.decode("utf-8", "replace"))
 
 
-def _answers(data: Any) -> tuple[Any, ...]:
-    """Values, and ``Raised`` for the call that gave none; raises NotPlain for anything else."""
+def _decode_answers(data: Any) -> tuple[Any, ...]:
+    """Decodes answers: values, and ``Raised`` for a call that gave none. Raises NotPlain for anything else."""
     if type(data) is not list:
         raise wire.NotPlain("no list of answers")
     answers: list[Any] = []
@@ -258,7 +266,7 @@ def _answers(data: Any) -> tuple[Any, ...]:
 
 
 def _out_of_memory(answers: tuple[Any, ...], ended: Ended, quota: Quota) -> tuple[Status, str] | None:
-    """At the limit an interpreter may end in other errors than the one for it."""
+    """Names want of memory, since an interpreter at its limit may raise other errors than MemoryError."""
     last = answers[-1] if answers else None
     if isinstance(last, Raised) and (str(last).startswith("MemoryError") or ended.max_rss_mb >= quota.memory_mb):
         return Status.MEMORY, str(last)
@@ -266,11 +274,12 @@ def _out_of_memory(answers: tuple[Any, ...], ended: Ended, quota: Quota) -> tupl
 
 
 def _test_verdict(meeting: Meeting, quota: Quota) -> tuple[Status, str] | None:
-    """What the test's side came to; None where that depends on how the candidate's process ended.
+    """Returns what the test's side decided; None if that depends on how the candidate's process ended.
 
-    Before the candidate was called (progress ``sr`` at most), nothing that the test does is the candidate's doing. But
-    while it waits for the candidate to load (``s``), all that happens is; and as this may have taken most of the time,
-    only a test that was busy itself has hung.
+    Progress comes in letters: s (set-up done), r (candidate loaded), c (candidate called). An end before c is the
+    task's fault. An end between s and r is the candidate's, for the test only waits then. Loading may use up most of
+    the time, so a test that runs out of it between r and c has hung only if it was busy itself. Before s, only a
+    candidate that used time itself can be the cause.
     """
     progress, _, answer = meeting.said.partition(b"\n")
     problem = meeting.ended.problem(quota) if meeting.ended else None
@@ -280,17 +289,20 @@ def _test_verdict(meeting: Meeting, quota: Quota) -> tuple[Status, str] | None:
         except (wire.NotPlain, TypeError, ValueError):
             problem = (Status.CRASH, "ended without an answer")
         else:
-            return None if status == "gone" else _told(Status(status), reason)
+            return None if status == "gone" else _name_memory(Status(status), reason)
     if b"c" in progress or (progress == b"s" and problem[0] is not Status.TIMEOUT):
         return problem
-    idle = meeting.ended is None or meeting.ended.cpu_s < quota.wall_s / 2
-    if problem[0] is Status.TIMEOUT and (progress == b"s" or (progress and idle)):
-        return Status.TIMEOUT, f"still loading after {quota.wall_s:.3g} s"
+    if progress:
+        loading = progress == b"s" or meeting.cpu_s < quota.most_cpu_s / 2
+    else:
+        loading = meeting.candidate_s >= quota.most_cpu_s / 10
+    if problem[0] is Status.TIMEOUT and loading:
+        return Status.TIMEOUT, f"still loading: {problem[1]}"
     return Status.FAULT, f"the task's own code: {problem[1]} before it called the candidate"
 
 
-def _told(status: Status, reason: str) -> tuple[Status, str]:
-    """The test's own word, where a fail for want of memory is called by its name."""
+def _name_memory(status: Status, reason: str) -> tuple[Status, str]:
+    """Returns the test's own verdict, except that a fail for want of memory becomes MEMORY."""
     return (Status.MEMORY if status is Status.FAIL and _NO_MEMORY.match(reason) else status), reason
 
 
@@ -299,12 +311,12 @@ def mentions_numpy(source: str) -> bool:
 
 
 def compiled(source: str, name: str) -> bytes:
-    """A task's own code, compiled once for all its samples; raises SyntaxError and its like."""
+    """Compiles a task's own code once for all its samples. Raises SyntaxError and what else ``compile`` raises."""
     return marshal.dumps(compile(source, name, "exec", dont_inherit=True))
 
 
 def _numpy_folders() -> list[str]:
-    """NumPy's folders where it is installed: the only packages that candidates may read."""
+    """Returns NumPy's folders if it is installed: candidates may read no other package."""
     spec = importlib.util.find_spec("numpy")
     if spec is None or spec.origin is None:
         return []

@@ -1,16 +1,15 @@
 """The supervisor's end of a zygote: starts it, hands it children to run, collects their bounded output, ends them.
 
-The zygote is executed afresh with an empty environment, never forked from this process, whose memory may hold keys and
-answers. If it dies, whoever used it hears ``ZygoteDied`` and starts another.
+If the zygote dies, its user hears ``ZygoteDied`` and starts another.
 """
 
 import contextlib
 import marshal
 import os
+import resource
 import select
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,21 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from verify.sandbox.channels import Stream, Writer, memory_file
-from verify.sandbox.limits import MEGABYTE, Ended, Quota
-from verify.sandbox.zygote import CONFINED, KILL_ORDER, MAX_REQUEST, READY, RESULT
+from verify.sandbox.confinement import READY, Profile
+from verify.sandbox.launch import StartFailed, start
+from verify.sandbox.limits import MEGABYTE, Deadline, Ended, Quota
+from verify.sandbox.process_tree import cpu_s
+from verify.sandbox.zygote import CONFINED, KILL_ORDER, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK
 from verify.verdict import Status
 
-START_S = 30.0
 KILL_S = 10.0  # how long the kernel may take to end a killed process
 PATIENCE_MS = 5
 SCRATCH_MB = 16
-MAX_PROCESSES_ISOLATED = 256
-HOME = str(Path(__file__).resolve().parents[2])
+MAX_PROCESSES_ISOLATED, MORE_PROCESSES = 256, 1024
 _INLINE = MAX_REQUEST - 1024  # larger requests travel in a memfd
-_START = (
-    "import marshal, sys; sys.path.insert(0, sys.argv[1]); from verify.sandbox.zygote import main; "
-    "main(int(sys.argv[2]), int(sys.argv[3]), marshal.loads(bytes.fromhex(sys.argv[4])))"
-)
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
@@ -52,15 +48,11 @@ class ZygoteDied(Exception):
     """The fork server has ended, and with it the child that it ran."""
 
 
-class ZygoteRefused(Exception):
-    """The fork server could not start: the message says which step failed and why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that a process ran, and that it waited for a core."""
+    """CPU seconds that all threads of a process have used, and seconds that its first one waited for a core."""
 
-    ran_s: float = 0.0
+    cpu_s: float = 0.0
     waited_s: float = 0.0
 
 
@@ -68,54 +60,39 @@ class Supervisor:
     """One zygote and, at most, one running child of it."""
 
     def __init__(self, tier: str, modules: Sequence[str], extra: Sequence[str] = ()) -> None:
+        """Starts the zygote with ``modules`` imported, from the packages' folders ``extra`` too. Raises StartFailed."""
         self.tier = tier
         self._serial = 0
         self._began = 0.0
         self._before = Times()
+        self._child = 0  # the running child's pid, once it was looked for
         self.running = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kill_reader, self._kill = os.pipe2(os.O_CLOEXEC)
-        config = {
-            "tier": tier,
-            "modules": list(modules),
-            "extra": list(extra),
-            "scratch_mb": SCRATCH_MB,
-            "max_processes": _max_processes(tier),
-        }
-        arguments = [HOME, str(theirs.fileno()), str(kill_reader), marshal.dumps(config).hex()]
-        self._process = subprocess.Popen(
-            [base_interpreter(), "-s", "-S", "-B", "-P", "-c", _START, *arguments],
-            pass_fds=[theirs.fileno(), kill_reader],
-            env=_ENVIRONMENT,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # an interrupt from the terminal is the supervisor's to handle
-        )
-        theirs.close()
-        os.close(kill_reader)
+        values = (list(modules), list(extra), _max_processes(tier))
+        descriptors = (theirs.fileno(), kill_reader)
+        try:
+            self._process = start(
+                "zygote", _profile(tier), values, descriptors, success=READY, environment=_ENVIRONMENT
+            )
+        except StartFailed:
+            self._close_channels()
+            raise
+        finally:
+            theirs.close()
+            os.close(kill_reader)
         self._patience = select.poll()
         self._patience.register(self._control, select.POLLIN)
-        self._await_ready()
 
-    def _await_ready(self) -> None:
-        self._control.settimeout(START_S)
-        try:
-            hello = self._control.recv(4096)
-        except OSError:
-            hello = b""
-        if hello != READY:
-            self.close()
-            raise ZygoteRefused(hello[1:].decode("utf-8", "replace") or "the fork server ended before it was ready")
-        self._control.settimeout(None)
-
-    def close(self) -> None:
-        """Ends the zygote and whatever it runs."""
+    def _close_channels(self) -> None:
         self._control.close()
         with contextlib.suppress(OSError):
             os.close(self._kill)
         self._kill = -1
+
+    def close(self) -> None:
+        """Ends the zygote and the child that it runs."""
+        self._close_channels()
         try:
             self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
@@ -123,8 +100,8 @@ class Supervisor:
             self._process.wait()
 
     def start(self, mode: str, payload: Any, descriptors: Sequence["int | Writer"], quota: Quota) -> None:
-        """Forks a child that runs ``payload`` in ``mode``; its descriptors are sent along."""
-        limits = (quota.memory_mb * MEGABYTE, quota.cpu_limit_s)
+        """Forks a child that runs ``payload`` in ``mode`` with these descriptors. Raises ZygoteDied."""
+        limits = (quota.memory_mb * MEGABYTE, quota.last_resort_s)
         request = marshal.dumps((mode, limits, payload))
         sent = [item if isinstance(item, int) else item.fileno() for item in descriptors]
         with contextlib.ExitStack() as stack:
@@ -134,32 +111,31 @@ class Supervisor:
                 request = marshal.dumps((mode, limits, None))
                 sent.append(large)
             self._serial += 1
-            self._began, self._before = time.monotonic(), Times()
+            self._began, self._before, self._child = time.monotonic(), Times(), 0
             try:
                 socket.send_fds(self._control, [request], sent)
             except OSError as error:
                 raise ZygoteDied from error
         self.running = True
 
-    def go_on(self) -> None:
-        """The running child is given more to do: its times count from now."""
+    def restart_clock(self) -> None:
+        """Counts the running child's times from now: it is about to be given more to do."""
         self._began, self._before = time.monotonic(), self._times()
 
     def wait(self, quota: Quota, streams: Iterable[Stream] = (), partners: Sequence["Supervisor"] = ()) -> Ended:
-        """The child's end: by itself, or for having used up its time or its output.
+        """Waits for the child's end, by itself or at its limit of time or output. Raises ZygoteDied.
 
-        Time in which the child could have run but no core was free is not its own, up to as much again; ``partners``
-        run for it.
+        The times of the child and of its ``partners`` count together.
         """
         readers = {stream.descriptor: stream for stream in streams}
         if self._patience.poll(PATIENCE_MS):  # most are done by then, and what they wrote still lies in the pipe
-            return self._ended(readers.values(), None)
+            return self._collect(readers.values(), None)
         ended = self._watch(quota, readers, partners, None)
         assert ended is not None
         return ended
 
     def wait_closed(self, quota: Quota, stream: Stream, partners: Sequence["Supervisor"] = ()) -> Ended | None:
-        """None as soon as the child, which goes on, has closed ``stream``; its end, as for ``wait``, if that comes."""
+        """Returns None as soon as the child has closed ``stream`` and goes on; if it ends, the same as ``wait``."""
         return self._watch(quota, {stream.descriptor: stream}, partners, stream)
 
     def _watch(
@@ -168,45 +144,52 @@ class Supervisor:
         poll = select.poll()
         for descriptor in (self._control.fileno(), *readers):
             poll.register(descriptor, select.POLLIN)
-        deadline, granted, stopped = self._began + quota.wall_s, 0.0, None
+        deadline = self._deadline(quota, (self, *partners))
+        stopped: tuple[Status, str] | None = None
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            left = deadline.left_s()
+            if not left:
                 if stopped:
                     raise ZygoteDied("the fork server does not answer")
-                more = min(sum(one.waited_s() for one in (self, *partners)), quota.wall_s) - granted
-                if more > 0.02:
-                    granted, deadline = granted + more, deadline + more
-                    continue
-                stopped, deadline = Status.TIMEOUT, self._stop()
-            for descriptor, _ in poll.poll(max(left, 0.0) * 1000 + 1):
+                stopped, deadline = (Status.TIMEOUT, deadline.exceeded), self._order_end()
+            for descriptor, _ in poll.poll(left * 1000 + 1):
                 if descriptor not in readers:
-                    return self._ended(readers.values(), stopped)
+                    return self._collect(readers.values(), stopped)
                 if not readers[descriptor].read() and not stopped:
-                    stopped, deadline = Status.OUTPUT, self._stop()
+                    stopped, deadline = _too_much(readers[descriptor]), self._order_end()
                 if stopped or not readers[descriptor].open:
                     if until is not None and not stopped:
                         return None
                     poll.unregister(descriptor)
 
     def end(self) -> Ended:
-        """Ends the running child whatever it does."""
-        deadline = self._stop()
-        self._control.settimeout(max(deadline - time.monotonic(), 0.001))
+        """Ends the running child, whatever it does. Raises ZygoteDied."""
+        self._order_end()
+        self._control.settimeout(KILL_S)
         try:
-            return self._ended((), None)
+            return self._collect((), None)
         except TimeoutError as error:
             raise ZygoteDied("the fork server does not answer") from error
         finally:
             self._control.settimeout(None)
 
-    def _stop(self) -> float:
-        """Orders the child's end; the time by which it has to have come."""
+    def _deadline(self, quota: Quota, runs: Sequence["Supervisor"]) -> Deadline:
+        return Deadline(
+            self._began,
+            quota.wall_s,
+            quota.most_cpu_s,
+            lambda: sum(run.cpu_s() for run in runs),
+            lambda: sum(run.waited_s() for run in runs),
+        )
+
+    def _order_end(self) -> Deadline:
+        """Orders the child's end, and returns when it has to have come."""
         with contextlib.suppress(OSError):
             os.write(self._kill, KILL_ORDER.pack(self._serial))
-        return time.monotonic() + KILL_S
+        return Deadline(time.monotonic(), KILL_S)
 
-    def _ended(self, streams: Iterable[Stream], stopped: Status | None) -> Ended:
+    def _collect(self, streams: Iterable[Stream], stopped: tuple[Status, str] | None) -> Ended:
+        """Receives how the child ended, and the rest of what it wrote. Raises ZygoteDied."""
         try:
             report = self._control.recv(64)
         except ConnectionError as error:
@@ -217,42 +200,70 @@ class Supervisor:
         for stream in streams:  # the child has ended: all that it wrote is there
             while stream.open and not stopped:
                 if not stream.read():
-                    stopped = Status.OUTPUT
+                    stopped = _too_much(stream)
         status, user_s, system_s, peak_kib, stage = RESULT.unpack(report)
         wall_s = time.monotonic() - self._began
-        cpu_s = user_s + system_s - self._before.ran_s
-        return Ended(status, cpu_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped)
+        used_s = user_s + system_s - self._before.cpu_s
+        return Ended(status, used_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped)
+
+    def cpu_s(self) -> float:
+        """Returns the CPU seconds that the running child has used in its present piece of work."""
+        child = self._known_child()
+        return max(cpu_s(child) - self._before.cpu_s, 0.0) if child else 0.0
 
     def waited_s(self) -> float:
-        """Seconds for which the running child, in its present piece of work, was ready to run but had no core."""
-        return self._times().waited_s - self._before.waited_s
+        """Returns the seconds for which the running child, in its present piece of work, waited for a core."""
+        return max(_waited_s(self._known_child()) - self._before.waited_s, 0.0)
 
-    def _times(self) -> "Times":
-        """The running child's, where the kernel tells."""
-        try:
-            words = Path(f"/proc/{self.child_pid()}/schedstat").read_text(encoding="ascii").split()
-            return Times(int(words[0]) / 1e9, int(words[1]) / 1e9)
-        except (OSError, IndexError, ValueError):
-            return Times()
+    def _times(self) -> Times:
+        """Reads the running child's times; zeros where there is none."""
+        child = self._known_child()
+        return Times(cpu_s(child), _waited_s(child)) if child else Times()
+
+    def _known_child(self) -> int:
+        """Returns the running child's pid, looked for once; 0 before it was forked."""
+        if not self._child:
+            with contextlib.suppress(OSError, IndexError):
+                self._child = self.child_pid()
+        return self._child
 
     def child_pid(self) -> int:
-        """The running child's process id as this process sees it; raises OSError or IndexError where there is none."""
+        """Returns the running child's pid as this process sees it; raises OSError or IndexError if none runs."""
         pid = self._process.pid
         return _children(_children(pid)[0] if self.tier == "isolated" else pid)[0]
 
 
-def base_interpreter() -> str:
-    """The interpreter behind a virtual environment: what it needs lies in one tree."""
-    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+def _too_much(stream: Stream) -> tuple[Status, str]:
+    return Status.OUTPUT, f"more than {stream.limit} bytes of output"
+
+
+def _profile(tier: str) -> Profile:
+    limits = (
+        (resource.RLIMIT_FSIZE, SCRATCH_MB * MEGABYTE),
+        (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
+        (resource.RLIMIT_STACK, STACK),
+    )
+    return Profile(tier, "zygote", readable=(), limits=limits, scratch_mb=SCRATCH_MB)
 
 
 def _max_processes(tier: str) -> int:
-    """Threads count as processes of the user: those that a namespace has, or all that run on this machine and some."""
+    """Returns how many processes the child's user may have. The kernel counts threads, and in a namespace only its own.
+
+    Elsewhere the user's other processes count too: all that run on this machine now are allowed, and 1,024 more.
+    """
     if tier == "isolated":
         return MAX_PROCESSES_ISOLATED
     running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[1]
-    return int(running) + 1024
+    return int(running) + MORE_PROCESSES
 
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def _waited_s(pid: int) -> float:
+    """Returns the seconds for which a process's first thread waited for a core; 0 where the kernel does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0

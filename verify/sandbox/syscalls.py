@@ -1,4 +1,4 @@
-"""System call numbers, by architecture: those that the sandbox makes itself or that its filter names.
+"""System call numbers, by architecture: the calls that the sandbox makes or that its filters name.
 
 A call that is not named here is refused by the filter like every other unknown call, so a missing name is safe. The
 newer architecture has no ``open``, ``fork`` or ``stat``: such names are simply absent from its table.
@@ -64,7 +64,7 @@ _MACHINES = {"x86_64": (0xC000003E, X86_64), "aarch64": (0xC00000B7, AARCH64)}
 
 
 def machine() -> str:
-    """This machine's architecture, in the names of this module."""
+    """Returns this machine's architecture, by its name in this module."""
     return os.uname().machine
 
 
@@ -73,11 +73,11 @@ def supported(name: str) -> bool:
 
 
 def numbers(name: str) -> dict[str, int]:
-    """Call name to number for an architecture."""
+    """Maps call names to numbers for an architecture; raises KeyError for an unknown one."""
     pairs = (entry.split("=") for entry in _MACHINES[name][1].split())
     return {call: int(number) for call, number in pairs}
 
 
 def audit_arch(name: str) -> int:
-    """What the kernel calls an architecture in a seccomp record."""
+    """Returns the kernel's number for an architecture, as it stands in a seccomp record."""
     return _MACHINES[name][0]

@@ -1,10 +1,10 @@
-"""What runs in the confined child that holds the test: set-up, then the test's steps beside proxies of the candidate.
+"""The confined child that runs the test: set-up, then the test's steps beside proxies of the candidate.
 
-The candidate is in another process; arguments, results, changes made in place and built-in exceptions cross as plain
-values. What the candidate sends is a stranger's: whatever is not a well-formed reply ends the test with a fail, and so
-that no ``except`` of a test hides it, the failure is remembered.
+The candidate is in another process. Arguments, results, changes made in place and built-in exceptions cross as plain
+values. The candidate's messages are not trusted: anything but a well-formed reply ends the test with a fail. This is
+remembered, so that no ``except`` of a test hides it.
 
-A *fault* is the task's own: it is only ever said before the candidate was called, when nothing depended on it.
+A *fault* is the task's own: it is reported only before the candidate was called, when nothing depended on it.
 """
 
 import _socket
@@ -29,27 +29,27 @@ from verify.sandbox.child import (
     RETURNED,
     SAME,
     SEED,
-    described,
+    describe_error,
     new_module,
     run,
 )
 from verify.sandbox.handles import Handles
 from verify.sandbox.kept import CALL
 
-HOST = 5  # where the supervisor sends the next candidate's channel and a pipe for the answer
+HOST = 5  # the supervisor sends the next candidate's channel and a pipe for the answer to this descriptor
 DESCRIPTOR_BYTES = 4
 ANCILLARY = _socket.CMSG_SPACE(2 * DESCRIPTOR_BYTES)
 MAX_HELLO = 1 << 16
-# How far the test came, told as single letters before its answer; the supervisor reads them after a time-out.
+# The test's progress, written as single letters before its answer; the supervisor reads them after a time-out.
 SETUP_DONE, CANDIDATE_READY, CANDIDATE_CALLED = b"s", b"r", b"c"
 
 
 class CandidateGone(BaseException):
-    """The candidate's process ended: what it did there is for the supervisor to say."""
+    """The candidate's process has ended; the supervisor knows why."""
 
 
 class CandidateFailed(BaseException):
-    """The candidate could not be loaded, lacks what is tested, or sent what is no plain value."""
+    """The candidate could not be loaded, lacks what is tested, or sent something else than a plain value."""
 
 
 class CandidateRaised(Exception):
@@ -57,7 +57,7 @@ class CandidateRaised(Exception):
 
 
 class Candidate:
-    """The other process, as the test sees it: functions that take and return plain values."""
+    """The candidate's process as the test sees it: functions that take and return plain values."""
 
     def __init__(self, wanted: tuple[str, ...], seeds: list[Any]) -> None:
         self.wanted, self.missing, self.calls = wanted, frozenset(wanted), 0
@@ -69,9 +69,9 @@ class Candidate:
         self.handles = Handles(self._ask, self._fail, objects=own_classes)
 
     def names(self) -> dict[str, Any]:
-        """What every wanted name that the candidate has stands for: a proxy of a function, a value, an exception."""
+        """Returns the wanted names that the candidate has: a proxy for a function, a value, or an exception's class."""
         message = self._receive(MAX_HELLO)
-        answer = _checked_answer(message[0] if type(message) is list and message else None)
+        answer = _check_answer(message[0] if type(message) is list and message else None)
         if answer[0] != RETURNED:
             raise CandidateFailed(f"loading raised {wire.words(answer[1:3])}")
         if type(answer[1]) is not list:
@@ -100,7 +100,7 @@ class Candidate:
         return candidate
 
     def _ask(self, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
-        """What a call of the candidate returns; raises what it raised, and a failure for good."""
+        """Returns what a call of the candidate returns; raises what it raised, and a failure for good."""
         try:
             answer = self._call(name, arguments, named)
         except wire.NotPlain as error:
@@ -118,7 +118,7 @@ class Candidate:
         raise self.failure
 
     def _call(self, name: str, arguments: list[Any], named: dict[str, Any]) -> list[Any]:
-        """One call's answer, its value decoded; arguments that the call changed are changed here too."""
+        """Makes one call; returns its answer, the value decoded, and changes arguments as the call has."""
         if not self.calls:
             os.write(RESULT, CANDIDATE_CALLED)
         self.calls += 1
@@ -133,7 +133,7 @@ class Candidate:
             message = self._receive(MAX_MESSAGE)
         if type(message) is not list or len(message) not in (2, 3) or type(message[1]) is not list:
             raise CandidateFailed("sent what is no reply")
-        answer = _checked_answer(message[0])
+        answer = _check_answer(message[0])
         for change in message[1]:
             _replace(arguments, named, change)
         if len(message) == 3 and type(message[2]) is str:
@@ -141,7 +141,7 @@ class Candidate:
         return [RETURNED, _value(answer[1], arguments)] if answer[0] == RETURNED else answer
 
     def _wishes(self) -> dict[str, Any]:
-        """What this call needs besides its arguments: the test's seed of ``random``, what the candidate prints."""
+        """Returns the needs of this call besides its arguments: the test's seed of ``random``, the printed text."""
         wishes: dict[str, Any] = {PRINTED: 1} if sys.stdout is not sys.__stdout__ else {}
         if self.seeds:
             wishes[SEED] = wire.encode(self.seeds.pop())
@@ -156,7 +156,7 @@ class Candidate:
         try:
             return [RETURNED, wire.encode(self.handles.offered[number](*given, **given_named))]
         except Exception as error:  # noqa: BLE001
-            return described(error)
+            return describe_error(error)
 
     def _send(self, data: Any) -> None:
         message = wire.pack(data)
@@ -201,8 +201,8 @@ def _value(data: Any, arguments: list[Any]) -> Any:
     return wire.decode(data)
 
 
-def _checked_answer(answer: Any) -> list[Any]:
-    """A well-formed answer, or CandidateFailed."""
+def _check_answer(answer: Any) -> list[Any]:
+    """Returns a well-formed answer; raises CandidateFailed for any other."""
     if type(answer) is list and len(answer) == 2 and answer[0] == RETURNED:
         return answer
     if type(answer) is list and len(answer) in (3, 4) and answer[0] == RAISED and {str} == set(map(type, answer[1:])):
@@ -213,7 +213,7 @@ def _checked_answer(answer: Any) -> list[Any]:
 
 
 def _replace(arguments: list[Any], named: dict[str, Any], change: Any) -> None:
-    """Makes one argument of the test what the call made of it, in place."""
+    """Changes one argument of the test in place, as the call has changed its copy; raises CandidateFailed."""
     try:
         key, encoded = change
         target = named[key] if type(key) is str else arguments[key]
@@ -238,7 +238,7 @@ def _replace(arguments: list[Any], named: dict[str, Any], change: Any) -> None:
 
 
 def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoReturn:
-    """One candidate after another, as the supervisor sends their descriptors, each tested from a fresh start.
+    """Tests one candidate after another, as the supervisor sends their descriptors, each from a fresh start.
 
     Payload is set-up, wanted names, steps (compiled outside), and whether to call check.
     """
@@ -248,7 +248,7 @@ def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoRe
     dice, seeds = _random_state(), _hear_seeds()
     values.as_arrays = True
     while (message := host.recvmsg(1, ANCILLARY))[0]:
-        for place, descriptor in zip((RESULT, CHANNEL), received(message[1]), strict=True):
+        for place, descriptor in zip((RESULT, CHANNEL), read_descriptors(message[1]), strict=True):
             os.dup2(descriptor, place)
             os.close(descriptor)
         _random_state(dice)
@@ -259,14 +259,14 @@ def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoRe
     os._exit(0)
 
 
-def received(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
-    """The descriptors that came with a message; as ``socket.recv_fds``, whose module costs every fork its pages."""
+def read_descriptors(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
+    """Returns the descriptors that came with a message, as ``socket.recv_fds`` does; that module costs forks pages."""
     data = ancillary[0][2] if ancillary else b""
     return struct.unpack(f"{len(data) // DESCRIPTOR_BYTES}i", data)
 
 
 def _random_state(state: Any = None) -> Any:
-    """The state of ``random``, set to ``state`` first: all candidates meet the same numbers."""
+    """Sets the state of ``random`` if one is given, so that all candidates meet the same numbers; returns the state."""
     random: Any = sys.modules.get("random")
     if random is None:
         return None
@@ -294,7 +294,7 @@ def _hear_seeds() -> list[Any]:
 
 def _test_one(candidate: Candidate, setup: types.CodeType, steps: list[types.CodeType], calls_check: bool) -> None:
     try:
-        verdict = _tested(candidate, setup, steps, calls_check)
+        verdict = _run_test(candidate, setup, steps, calls_check)
     except CandidateGone:
         verdict = ["gone", ""]
     except CandidateFailed as error:
@@ -303,8 +303,8 @@ def _test_one(candidate: Candidate, setup: types.CodeType, steps: list[types.Cod
     wire.send(RESULT, verdict)
 
 
-def _tested(candidate: Candidate, setup: types.CodeType, steps: list[types.CodeType], calls_check: bool) -> list[str]:
-    """The verdict of the test's own code, whose exceptions are the candidate's only once it was called."""
+def _run_test(candidate: Candidate, setup: types.CodeType, steps: list[types.CodeType], calls_check: bool) -> list[str]:
+    """Runs the test; returns its verdict. An exception counts against the candidate only once it was called."""
     namespace, at = new_module("tests"), 0
     try:
         run(setup, namespace, "setup.py")
@@ -319,7 +319,7 @@ def _tested(candidate: Candidate, setup: types.CodeType, steps: list[types.CodeT
     except wire.NotPlain as error:
         return ["fail", str(error)]
     except Exception as error:  # noqa: BLE001
-        return _went_wrong(candidate, error, f"assert {at} of {len(steps)}: " if len(steps) > 1 else "")
+        return _explain(candidate, error, f"assert {at} of {len(steps)}: " if len(steps) > 1 else "")
     if candidate.failure:
         raise candidate.failure
     for kind in candidate.handles.unused.values():
@@ -331,8 +331,8 @@ def _tested(candidate: Candidate, setup: types.CodeType, steps: list[types.CodeT
     )
 
 
-def _went_wrong(candidate: Candidate, error: Exception, where: str) -> list[str]:
-    kind, text = described(error)[1:]
+def _explain(candidate: Candidate, error: Exception, where: str) -> list[str]:
+    kind, text = describe_error(error)[1:]
     if isinstance(error, NameError) and error.name in candidate.missing:
         return ["fail", f"does not define {error.name}"]
     what = f"{kind}: {text}" if text else kind

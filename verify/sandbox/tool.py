@@ -1,36 +1,36 @@
-"""The parent's side of ``confine.py``: one lasting program that is not ours, asked over its pipes, within limits.
+"""A tool: one lasting program that is not ours, in the sandbox, asked over its pipes, within limits.
 
-The program is executed afresh with an environment of its own, never forked from this process. Time and memory of each
-request are measured here, of its whole tree; a program over them is killed. What it says is data and nothing else.
+Its inside is ``tool_process``. Time and memory of each request are measured here, over its whole tree; a program that
+exceeds them is killed. What it says is data and nothing else.
 """
 
-import json
 import os
+import resource
 import select
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from verify.sandbox.confine import MAX_WRITTEN
-from verify.sandbox.limits import Quota
-from verify.sandbox.process_tree import Usage, end, has_ended, memory_mb, usage
-from verify.sandbox.supervisor import HOME, SCRATCH_MB, base_interpreter
-from verify.sandbox.tiers import AUTO, TierUnavailable, candidates
+from verify.sandbox.confinement import Profile
+from verify.sandbox.launch import StartFailed, start
+from verify.sandbox.limits import Deadline, Quota
+from verify.sandbox.namespaces import shown_at
+from verify.sandbox.process_tree import Usage, has_ended, kill_tree, memory_mb, tree_cpu_s, usage
+from verify.sandbox.supervisor import SCRATCH_MB
+from verify.sandbox.tiers import AUTO, TierUnavailable, tiers_to_try
 from verify.verdict import Status
 
-START_S = 30.0
-_TICK_S = 0.02  # between two looks at the memory
+SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
+MAX_WRITTEN = 1 << 20  # bytes in one file, its standard error among them
+MAX_DESCRIPTORS = 4096
+TICK_S = 0.02  # between two looks at the memory
 _NEAR_LIMIT = 0.9
 _ENDED = (Status.CRASH, "the process ended")
-_START = (
-    "import json, sys; sys.path.insert(0, sys.argv[1]); from verify.sandbox.confine import main; "
-    "main(int(sys.argv[2]), json.loads(sys.argv[3]))"
-)
 
 
 class Stopped(Exception):
-    """A request that got no answer, and the program is gone: ``status`` says why."""
+    """A request got no answer and its program is of no use any more: ``status`` says why."""
 
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
@@ -43,109 +43,90 @@ class Tool:
     def __init__(
         self, command: Sequence[str], readable: Sequence[str], environment: Mapping[str, str], tier: str
     ) -> None:
+        """Starts ``command``, which may read the system's libraries and ``readable``; raises TierUnavailable."""
         self.tier, self.spent, self.wall_s, self._peak_mb = tier, Usage(), 0.0, 0.0
         self._ready_mb = 0.0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the program
-        config = {
-            "command": list(command),
-            "readable": list(readable),
-            "environment": dict(environment),
-            "tier": tier,
-            "scratch_mb": SCRATCH_MB,
-        }
-        report, theirs = os.pipe2(os.O_CLOEXEC)
+        if tier == "isolated":
+            command, environment = _as_shown(command, readable, environment)
+        profile = _profile(tier, command[0], readable)
+        values = (list(command), dict(environment))
         try:
-            self._process = subprocess.Popen(
-                [base_interpreter(), "-s", "-S", "-B", "-P", "-c", _START, HOME, str(theirs), json.dumps(config)],
-                pass_fds=[theirs],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                bufsize=0,
-                env={},
-                cwd="/",
-                start_new_session=True,
-            )
-            os.close(theirs)
-            self._await_start(report)
-        finally:
-            os.close(report)
+            self._process = start(
+                "tool_process", profile, values, success="", environment={},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            )  # fmt: skip
+        except StartFailed as error:
+            self._errors.close()
+            raise TierUnavailable(f"sandbox tier {tier}: {error}") from error
         assert self._process.stdin is not None and self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._stdin, False)
-
-    def _await_start(self, report: int) -> None:
-        """Raises TierUnavailable with what the launcher said, or where it says nothing."""
-        said, deadline = b"", time.monotonic() + START_S
-        while select.select([report], [], [], max(deadline - time.monotonic(), 0))[0]:
-            part = os.read(report, 4096)
-            if not part and not said:
-                return
-            if not part:
-                break
-            said += part
-        self.close()
-        raise TierUnavailable(f"sandbox tier {self.tier}: {said.decode('utf-8', 'replace') or 'it did not start'}")
 
     @property
     def alive(self) -> bool:
         return not has_ended(self._process)
 
     def close(self) -> None:
-        """Ends the program and all that it started."""
-        end(self._process)
+        """Kills the program and all that it started."""
+        kill_tree(self._process)
         for pipe in (self._process.stdin, self._process.stdout, self._errors):
             if pipe:
                 pipe.close()
 
     def last_error(self) -> str:
-        """The last line of its standard error: why it did not start, for a person to read."""
+        """Returns the last line of its standard error, for a person to read: why it did not start."""
         self._errors.seek(0)
         lines = self._errors.read(MAX_WRITTEN).decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def remember_size(self) -> None:
-        """What the program holds now is what it needs to be ready: ``grown_mb`` counts from here."""
+        """Takes the memory that the program holds now as what it needs to be ready; ``grown_mb`` counts from here."""
         self._ready_mb = memory_mb(self._process.pid)
 
     @property
     def grown_mb(self) -> float:
+        """Megabytes that it holds beyond its size when it was ready."""
         return memory_mb(self._process.pid) - self._ready_mb
 
     def ask(self, request: bytes, quota: Quota) -> bytes:
-        """The answer, up to its blank line. Raises Stopped, and then the program is to be closed."""
+        """Returns the answer up to its blank line. Raises Stopped, after which the program has to be closed."""
         pid = self._process.pid
         before, began, self._peak_mb = usage(pid), time.monotonic(), 0.0
+        deadline = Deadline(
+            began,
+            quota.wall_s,
+            quota.most_cpu_s,
+            lambda: tree_cpu_s(pid) - before.cpu_s,
+            lambda: usage(pid).waited_s - before.waited_s,
+        )
         try:
-            return self._exchange(memoryview(request), quota, before, began + quota.wall_s)
+            return self._exchange(memoryview(request), quota, before, deadline)
         finally:
             after = usage(pid)
             self.wall_s = time.monotonic() - began
             cpu_s, waited_s = after.cpu_s - before.cpu_s, after.waited_s - before.waited_s
             self.spent = Usage(max(cpu_s, 0.0), max(waited_s, 0.0), self._peak_mb)  # one that ended has no times left
 
-    def _exchange(self, request: memoryview, quota: Quota, before: Usage, deadline: float) -> bytes:
-        """Writes and reads as the pipes allow; time for which no core was free is given back, as much again at most."""
-        poll, reply, granted = select.poll(), bytearray(), 0.0
+    def _exchange(self, request: memoryview, quota: Quota, before: Usage, deadline: Deadline) -> bytes:
+        """Writes and reads as the pipes allow, until the answer is complete. Raises Stopped."""
+        poll, reply = select.poll(), bytearray()
         poll.register(self._stdout, select.POLLIN)
         if poll.poll(0):
             raise Stopped(Status.CRASH, "spoke or ended before it was asked")
         poll.register(self._stdin, select.POLLOUT)
         while not reply.endswith(b"\n\n"):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                more = min(usage(self._process.pid).waited_s - before.waited_s, quota.wall_s) - granted
-                if more <= _TICK_S:
-                    raise Stopped(Status.TIMEOUT, f"more than {quota.wall_s:.3g} s")
-                granted, deadline = granted + more, deadline + more
-            for descriptor, _ in poll.poll(max(min(left, _TICK_S), 0) * 1000):
+            left = deadline.left_s()
+            if not left:
+                raise Stopped(Status.TIMEOUT, deadline.exceeded)
+            for descriptor, _ in poll.poll(min(left, TICK_S) * 1000):
                 if descriptor == self._stdin:
                     request = self._write(request)
                     if not request:
                         poll.unregister(self._stdin)
                 else:
                     reply += self._read(quota)
-            self._watch(quota, before, len(reply))
+            self._check(quota, before, len(reply))
         return bytes(reply)
 
     def _write(self, request: memoryview) -> memoryview:
@@ -163,7 +144,8 @@ class Tool:
             raise Stopped(*((Status.MEMORY, f"ended near {quota.memory_mb} MB") if near else _ENDED))
         return part
 
-    def _watch(self, quota: Quota, before: Usage, written: int) -> None:
+    def _check(self, quota: Quota, before: Usage, written: int) -> None:
+        """Raises Stopped where the program has exceeded its memory or output."""
         self._peak_mb = max(self._peak_mb, memory_mb(self._process.pid) - before.memory_mb)
         if self._peak_mb > quota.memory_mb:
             raise Stopped(Status.MEMORY, f"more than {quota.memory_mb} MB")
@@ -174,11 +156,32 @@ class Tool:
 def open_tool(
     command: Sequence[str], readable: Sequence[str], environment: Mapping[str, str], tier: str | None
 ) -> Tool:
-    """The program in the tier that was asked for, or the strongest that works; raises TierUnavailable with reasons."""
+    """Starts the program in the tier that was asked for, or the strongest that works.
+
+    Raises TierUnavailable with the reason of each tier that was tried.
+    """
     refused = []
-    for name in candidates(tier or AUTO):
+    for name in tiers_to_try(tier or AUTO):
         try:
             return Tool(command, readable, environment, name)
         except TierUnavailable as error:
             refused.append(str(error))
     raise TierUnavailable("; ".join(refused))
+
+
+def _as_shown(
+    command: Sequence[str], readable: Sequence[str], environment: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Renames readable paths in command and environment to where they lie in the new namespace."""
+
+    def place(path: str) -> str:
+        inside = any(path == tree or path.startswith(f"{tree}/") for tree in readable)
+        return shown_at(path) if inside else path
+
+    variables = {name: ":".join(map(place, value.split(":"))) for name, value in environment.items()}
+    return [place(word) for word in command], variables
+
+
+def _profile(tier: str, exe: str, readable: Sequence[str]) -> Profile:
+    limits = ((resource.RLIMIT_FSIZE, MAX_WRITTEN), (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS))
+    return Profile(tier, "tool", (*SYSTEM, *readable), limits, SCRATCH_MB, executes=True, exe=exe)

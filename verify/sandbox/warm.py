@@ -1,8 +1,7 @@
-"""A test process that stays: the test's side of a problem is loaded once and meets one candidate after another.
+"""A lasting test process: the test's side of a problem is loaded once and meets one candidate after another.
 
-What it runs is the task's own code, which starts from a fresh namespace each time; candidates are in processes of their
-own as ever, and only plain values come from them. Whatever goes wrong with a test process is its last: it is kept only
-after a verdict that it gave itself.
+It runs the task's own code, from a fresh namespace each time. Candidates are in processes of their own, and only plain
+values come from them. A test process is kept only after a verdict that it gave itself: any other end is its last.
 """
 
 import contextlib
@@ -13,7 +12,7 @@ from verify.sandbox.channels import Stream, result_pipe
 from verify.sandbox.limits import Ended, Quota
 from verify.sandbox.supervisor import Supervisor
 
-CANDIDATES = 200  # that one test process meets at most
+CANDIDATES = 200  # the most that one test process meets
 MAX_ANSWER = 1 << 16
 
 
@@ -30,11 +29,17 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """What came of one candidate: the test process's end, if it ended; what it said; whether it met others before."""
+    """The outcome of one candidate: the test process's end (None if it goes on), its words, others met before.
+
+    ``cpu_s`` is what the test process used for this candidate. ``candidate_s`` is what the candidate had used when the
+    test process ended; 0 if it goes on.
+    """
 
     ended: Ended | None
     said: bytes
     met_others: bool
+    cpu_s: float
+    candidate_s: float
 
 
 class TestProcess:
@@ -47,10 +52,10 @@ class TestProcess:
         self._left = 0
 
     def meet(self, test: Checks, quota: Quota, channel: socket.socket, candidate: Supervisor) -> Meeting:
-        """Tests the candidate at the other end of ``channel``, which is closed here; raises ZygoteDied."""
+        """Tests the candidate at the other end of ``channel``, and closes it here. Raises ZygoteDied."""
         met_others = self._holds == (test, quota) and self._left > 0 and self._supervisor.running
         if met_others:
-            self._supervisor.go_on()
+            self._supervisor.restart_clock()
         else:
             self._start(test, quota)
         self._left -= 1
@@ -60,18 +65,19 @@ class TestProcess:
             channel.close()
             writer.close()
             ended = self._supervisor.wait_closed(quota, stream, [candidate])
+        cpu_s, candidate_s = (ended.cpu_s, candidate.cpu_s()) if ended else (self._supervisor.cpu_s(), 0.0)
         if ended is not None or b"MemoryError" in stream.data:
             self.retire()
-        return Meeting(ended, bytes(stream.data), met_others)
+        return Meeting(ended, bytes(stream.data), met_others, cpu_s, candidate_s)
 
     def retire(self) -> None:
-        """Ends the process: the next candidate meets a new one."""
+        """Ends the process. The next candidate meets a new one."""
         self.close()
         if self._supervisor.running:
             self._supervisor.end()
 
     def close(self) -> None:
-        """Lets go of the process, which ends by itself if it is idle."""
+        """Closes the connection to the process, which ends by itself if it is idle."""
         self._holds = None
         if self._host is not None:
             self._host.close()
@@ -81,7 +87,7 @@ class TestProcess:
         self._host, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         payload = (test.setup, test.wanted, list(test.steps), test.calls_check)
         with theirs:
-            lasting = replace(quota, cpu_s=quota.cpu_limit_s * CANDIDATES)
+            lasting = replace(quota, cpu_s=quota.most_cpu_s * CANDIDATES)
             self._supervisor.start("test", payload, [theirs.fileno()], lasting)
         self._holds, self._left = (test, quota), CANDIDATES
 

@@ -1,9 +1,9 @@
-"""What may cross between a candidate and those who judge it: plain built-in values, and nothing else.
+"""The wire between a candidate and its judges: plain built-in values cross, and nothing else.
 
-The bytes are JSON with one tagged object per value that JSON lacks, behind a length. Never pickle or marshal: whoever
-decodes is attacked too. Decoding builds exact built-in types only, so an object whose ``__eq__`` always agrees is
-simply not a value, and everything is bounded: bytes, depth, digits, and keyed containers whose hashes collide (20,000
-integers with equal hashes would cost seconds to insert).
+A message is a length and JSON, with one tagged object for each value that JSON lacks. It is never pickle or marshal,
+since the decoder is attacked too. Decoding builds exact built-in types only: an object whose ``__eq__`` always agrees
+is no value. Bytes, depth, digits and equal hashes of keys are bounded (20,000 integers with equal hashes would cost
+seconds to insert).
 
 Encoding runs beside the candidate, which may have patched anything; it can only spoil its own answers.
 """
@@ -24,7 +24,7 @@ MAX_DECIMAL = 4300  # digits of an integer in JSON, where longer ones come in th
 MAX_KEYS = 200_000  # in one message
 MAX_EQUAL_HASHES = 64  # keys of one container that share their hash with another
 MAX_ITEMS_OF_ITERATOR = 100_000
-MAX_WORDS = 300  # characters of what a stranger says of an error
+MAX_WORDS = 300  # characters of a stranger's description of an error
 _JSON_INT = 1 << 62
 # A test may pass a type or a built-in function as an argument, or get one back.
 _NAMED: dict[str, Any] = {
@@ -40,7 +40,7 @@ _CONTAINERS: tuple[tuple[Any, str], ...] = ((set, "s"), (frozenset, "z"), (tuple
 
 
 class NotPlain(Exception):
-    """A value that cannot cross, or bytes that are no message of ours."""
+    """A value cannot cross, or bytes are no message of ours."""
 
 
 # Between a candidate and a test, an object may stay where it is: ``keep`` gives it a number, ``hold`` makes a handle.
@@ -60,7 +60,7 @@ _encode_json = _parts.c_make_encoder(
 
 
 def encode(value: Any, depth: int = 0) -> Any:
-    """A value as JSON data; subclasses of built-in types lose whatever their class adds. Raises NotPlain."""
+    """Encodes a value as JSON data; a subclass of a built-in type loses all that it adds. Raises NotPlain."""
     kind = type(value)
     if value is None or kind is bool or kind is str or kind is float:
         return value
@@ -116,7 +116,7 @@ def _encode_object(value: Any, kind: type, depth: int) -> Any:
 
 
 def _bare(value: Any, base: type) -> Any:
-    """The built-in value inside an instance of a subclass, whatever the subclass overrides."""
+    """Returns the built-in value inside an instance of a subclass, whatever the subclass overrides."""
     if base is str:
         return "".join(str.__iter__(value))
     if base is list:
@@ -145,7 +145,7 @@ def decode(data: Any) -> Any:
 
 
 class _Decoder:
-    """One message: the bounds are over all of it."""
+    """Decodes one message, with bounds over all of it."""
 
     def __init__(self) -> None:
         self.keys_left = MAX_KEYS
@@ -238,13 +238,13 @@ def _big_integer(text: str) -> int:
 
 
 def pack(data: Any) -> bytes:
-    """JSON data as one message: its length, then its bytes."""
+    """Packs JSON data as one message: its length, then its bytes."""
     body = "".join(_encode_json(data, 0)).encode("ascii")
     return struct.pack("<I", len(body)) + body
 
 
 def unpack(message: bytes | bytearray) -> Any:
-    """The JSON data of exactly one message; raises NotPlain."""
+    """Unpacks the JSON data of exactly one message; raises NotPlain."""
     if len(message) < 4 or struct.unpack_from("<I", message)[0] != len(message) - 4:
         raise NotPlain("not one whole message")
     return parse(bytes(message[4:]))
@@ -265,7 +265,7 @@ def parse(body: bytes) -> Any:
 
 
 def words(parts: Iterable[Any]) -> str:
-    """What a stranger says of an error: texts, cut; anything else he may have put in their place is not looked at."""
+    """Joins the texts by which a stranger describes an error, cut to MAX_WORDS; ignores parts that are no text."""
     return ": ".join(part[:MAX_WORDS] for part in parts if type(part) is str)[:MAX_WORDS]
 
 
@@ -274,14 +274,14 @@ def send(descriptor: int, data: Any) -> None:
 
 
 def write(descriptor: int, message: bytes) -> None:
-    """All of a packed message."""
+    """Writes all of a packed message."""
     rest = memoryview(message)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
 
 
 def receive(descriptor: int, limit: int) -> Any:
-    """The next message's JSON data, or None where the other side has gone; raises NotPlain."""
+    """Receives the next message's JSON data, None if the other side has gone; raises NotPlain."""
     head = _read_exactly(descriptor, 4)
     if head is None:
         return None
@@ -304,9 +304,9 @@ def _read_exactly(descriptor: int, size: int) -> bytes | None:
 
 
 def builtin_exception(name: object) -> type[Exception] | None:
-    """A built-in exception class by name: what may be raised again on the other side.
+    """Returns a built-in exception class by name, None for one that may not be raised again on the other side.
 
-    Not StopIteration: raised inside ``all(map(...))`` it would end the loop and let a test pass.
+    StopIteration is one of these: raised inside ``all(map(...))`` it would end the loop and let a test pass.
     """
     kind = getattr(builtins, name, None) if isinstance(name, str) else None
     if not isinstance(kind, type) or not issubclass(kind, Exception):

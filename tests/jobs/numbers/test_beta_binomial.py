@@ -1,4 +1,4 @@
-"""The beta-binomial against sums written out, and its fit against a grid."""
+"""The beta-binomial model against explicit sums, and its fit against a grid."""
 
 from math import comb
 
@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import beta as beta_distribution
 from scipy.stats import betabinom
 
-from jobs.numbers.beta_binomial import beta_coverage, fit_beta_binomial, likeliest, log_likelihood
+from jobs.numbers.beta_binomial import beta_coverage, fit_beta_binomial, likeliest, log_likelihoods
 from jobs.numbers.estimators import coverage
 
 PARAMETERS = st.floats(0.2, 8.0)
@@ -26,7 +26,7 @@ def test_coverage_is_the_mean_over_pass_rates(a: float, b: float, k: int) -> Non
 @settings(deadline=None)
 @given(PARAMETERS, PARAMETERS, st.integers(1, 9), st.data())
 def test_coverage_is_what_pass_at_k_is_on_average(a: float, b: float, n: int, data: st.DataObject) -> None:
-    """Over every count that n samples of such a problem can have."""
+    """The mean runs over every count that n samples of such a problem can have."""
     k = data.draw(st.integers(1, n))
     mean = sum(betabinom.pmf(c, n, a, b) * coverage([n], [c], [k])[0] for c in range(n + 1))
     assert beta_coverage(a, b, k) == pytest.approx(mean)
@@ -37,16 +37,16 @@ def test_coverage_is_what_pass_at_k_is_on_average(a: float, b: float, n: int, da
 def test_the_likelihood_is_that_of_the_counts(a: float, b: float, rows: list[tuple[int, int]]) -> None:
     n, c = [n for n, _ in rows], [min(n, c) for n, c in rows]
     whole = sum(float(betabinom.logpmf(y, x, a, b)) - np.log(comb(x, y)) for x, y in zip(n, c, strict=True))
-    assert log_likelihood(a, b, n, c) == pytest.approx(whole)
+    assert log_likelihoods(a, b, np.array(n), np.array(c)).sum() == pytest.approx(whole)
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(0, 12), min_size=8, max_size=20))
 def test_no_point_of_a_grid_is_likelier(c: list[int]) -> None:
     passed, total = np.array([1, *c], dtype=np.float64), np.full(len(c) + 1, 12.0)
-    best = log_likelihood(*likeliest(total, passed), total, passed)
+    best = log_likelihoods(*likeliest(total, passed), total, passed).sum()
     grid = np.geomspace(0.05, 50, 12)
-    assert best >= max(log_likelihood(a, b, total, passed) for a in grid for b in grid) - 1e-3
+    assert best >= max(log_likelihoods(a, b, total, passed).sum() for a in grid for b in grid) - 1e-3
 
 
 def test_what_was_put_in_comes_out() -> None:
@@ -54,7 +54,7 @@ def test_what_was_put_in_comes_out() -> None:
     n = np.full(4000, 300)
     fit = fit_beta_binomial(n, rng.binomial(n, rng.beta(0.4, 6.0, len(n))))
     assert fit is not None and (fit.alpha, fit.beta) == (pytest.approx(0.4, rel=0.08), pytest.approx(6.0, rel=0.15))
-    assert fit.error_mean < 0.01 and fit(1) == pytest.approx(0.4 / 6.4, rel=0.1)
+    assert fit.error_mean < 0.01 and beta_coverage(fit.alpha, fit.beta, 1) == pytest.approx(0.4 / 6.4, rel=0.1)
 
 
 def test_no_fit_where_the_power_law_has_none() -> None:

@@ -1,4 +1,4 @@
-"""Costs: sums written out, and None for what nobody knows."""
+"""Costs against explicit sums; None for an unknown cost."""
 
 from dataclasses import replace
 

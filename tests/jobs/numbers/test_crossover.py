@@ -1,4 +1,4 @@
-"""Crossovers against a plain scan over every k."""
+"""Crossovers against a scan over every k."""
 
 import numpy as np
 import pytest

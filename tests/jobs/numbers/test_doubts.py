@@ -1,4 +1,4 @@
-"""What a report warns of first: verifiers that differ, and samples that are copies."""
+"""Warnings at the start of a report: different verifiers, and copied samples."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_the_chance_of_the_same_text_does_not_depend_on_how_many_hashes_are_kept
 
 @pytest.mark.parametrize("seeds", [(1, 2, 3, 4), (1, 1, 1, 1)], ids=["a seed each", "one seed"])
 def test_a_run_whose_engines_shared_a_seed_is_found_out(seeds: tuple[int, ...], tmp_path: Path) -> None:
-    """Each unit draws 64 texts; with the same seed it draws the same ones."""
+    """Each unit draws 64 texts; units with the same seed draw the same texts."""
     store = DirectoryStore(tmp_path)
     for number, seed in enumerate(seeds):
         unit = Unit("m", "t", number, 0, 1, number * NEAR, (number + 1) * NEAR)

@@ -1,4 +1,4 @@
-"""Estimators against brute-force enumeration of every draw."""
+"""Estimators against enumeration of every draw."""
 
 import time
 from itertools import combinations, product
@@ -20,7 +20,7 @@ def counts(draw: st.DrawFn, most: int = 9) -> tuple[list[int], list[int]]:
 
 
 def enumerated(n: int, c: int, k: int) -> float:
-    """The share of all draws of k samples, the first c of which pass, that hold a pass."""
+    """Returns the share of all draws of k samples that hold a pass; the first c of the n samples pass."""
     return sum(any(i < c for i in drawn) for drawn in combinations(range(n), k)) / comb(n, k)
 
 
@@ -108,7 +108,7 @@ def test_pairing_sees_a_difference_that_separate_intervals_miss() -> None:
              max_size=2),
 )  # fmt: skip
 def test_bounds_are_the_extremes_over_all_that_may_be_hidden(rows: list[tuple[int, int, int, int]]) -> None:
-    """Each row: failures, passes, timeouts (among the decided) and faults."""
+    """Each row has failures, passes, timeouts (among the decided) and faults."""
     n = [failed + passed + late for failed, passed, late, _ in rows]
     c = [row[1] for row in rows]
     faults, late = [row[3] for row in rows], [row[2] for row in rows]
@@ -151,7 +151,7 @@ def test_two_thousand_resamples_of_a_large_benchmark_take_less_than_a_second() -
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=4), st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_intervals_are_those_of_every_resample(first: list[float], others: list[float]) -> None:
-    """All P^P resamples of P problems, for a mean and for a paired difference."""
+    """Compares with all P^P resamples of P problems, for a mean and for a paired difference."""
     second = others[: len(first)]
     problems = range(len(first))
     for found, values in [
@@ -167,7 +167,7 @@ def test_intervals_are_those_of_every_resample(first: list[float], others: list[
 
 
 def stopped_sequences(p: float, most: int, successes: int) -> list[tuple[float, int, int]]:
-    """(chance, n, c) of every way in which sampling that ends at so many successes, or at ``most`` samples, can go."""
+    """Returns (chance, n, c) of every outcome when sampling ends at so many successes, or at ``most`` samples."""
     found = []
     for outcome in product((0, 1), repeat=most):
         ends = np.flatnonzero(np.cumsum(outcome) == successes)

@@ -1,4 +1,4 @@
-"""Extrapolation: a prefix is a fair draw, and the error is that of predicting what is known."""
+"""Extrapolation: a prefix is a fair draw, and the error is measured on known coverage."""
 
 from itertools import combinations
 

@@ -1,21 +1,20 @@
-"""Predictions: sums written out, intervals that hold where the truth is known, units that fit together."""
+"""Predictions against explicit sums; intervals where the truth is known; consistent units."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.numbers.predict import Measured, Place, predict
-from jobs.report.schema import Prediction
+from jobs.numbers.predict import Capacity, MeasuredCell, Prediction, predict
 
-HERE = Place({"small": 1, "large": 2}, ready_s=20.0, verifiers=4, verify_s=0.01)
+HERE = Capacity({"small": 1, "large": 2}, ready_s=20.0, verifiers=4, verify_s=0.01)
 
 
-def measured(model: str, samples: list[float], each_s: list[float], price: float | None = None) -> Measured:
-    """Problems with these samples, of which each takes so long and has ten tokens a second."""
+def measured(model: str, samples: list[float], each_s: list[float], price: float | None = None) -> MeasuredCell:
+    """Makes problems with these samples; a sample takes ``each_s`` seconds and has ten tokens per second."""
     n, engine_s = np.array(samples), np.array(samples) * np.array(each_s)
     usd = None if price is None else price * engine_s
-    return Measured(model, "t", n, 10 * engine_s, engine_s, usd, stored_bytes=50.0)
+    return MeasuredCell(model, "t", n, 10 * engine_s, engine_s, usd, stored_bytes=50.0)
 
 
 def by_name(rows: tuple[Prediction, ...]) -> dict[str, Prediction]:
@@ -37,7 +36,7 @@ def test_totals_are_what_was_measured_times_what_is_left() -> None:
 
 
 def test_a_pool_that_does_not_keep_up_sets_the_time() -> None:
-    slow = Place({"small": 1}, ready_s=20.0, verifiers=2, verify_s=0.6)
+    slow = Capacity({"small": 1}, ready_s=20.0, verifiers=2, verify_s=0.6)
     rows = by_name(predict([measured("small", [10, 10], [0.1, 0.1])], {("small", "t"): 1000}, slow))
     assert rows["hours"].predicted == pytest.approx((20 + 1000 * 0.6 / 2) / 3600)
     assert rows["busy verifiers"].predicted == pytest.approx(2)
@@ -74,8 +73,10 @@ def test_the_estimate_lies_in_its_interval_and_between_the_cheapest_and_the_dear
 @given(st.lists(seconds, min_size=2, max_size=10), st.integers(1, 10**6), st.integers(2, 50), st.integers(1, 16))
 def test_totals_are_linear_in_samples_and_engines_share_the_time(each, left: int, factor: int, engines: int) -> None:
     def rows(count: int, engines: int) -> dict[str, Prediction]:
-        place = Place({"small": engines}, 0.0, 10**6, 0.01)
-        return by_name(predict([measured("small", [8.0] * len(each), each, 1.0)], {("small", "t"): count}, place, 50))
+        capacity = Capacity({"small": engines}, 0.0, 10**6, 0.01)
+        return by_name(
+            predict([measured("small", [8.0] * len(each), each, 1.0)], {("small", "t"): count}, capacity, 50)
+        )
 
     once, often, shared = rows(left, 1), rows(factor * left, 1), rows(left, engines)
     for name in ("tokens", "hours", "dollars", "stored"):
@@ -86,7 +87,7 @@ def test_totals_are_linear_in_samples_and_engines_share_the_time(each, left: int
 
 
 def test_intervals_hold_about_as_often_as_they_say() -> None:
-    """Problems whose samples take a random time: the interval from 24 of them against the truth of all."""
+    """Samples take a random time; the interval from 24 problems is compared with the true total."""
     rng, hits = np.random.default_rng(5), 0
     for trial in range(200):
         each = rng.gamma(4.0, 0.1, 24)

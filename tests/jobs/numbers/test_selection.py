@@ -1,4 +1,4 @@
-"""Selection against enumeration of every draw, and of every order in which a verifier could see it."""
+"""Selection against enumeration of every draw, and of every order in which a verifier can see the samples."""
 
 from itertools import combinations, permutations
 from typing import Any
@@ -103,7 +103,7 @@ def test_logits_are_weighed_by_their_exponential() -> None:
 @given(st.integers(1, 5).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))).flatmap(
     lambda p: st.tuples(st.just(p[0]), st.just(p[1]), st.integers(0, p[1]))))  # fmt: skip
 def test_first_accepted_is_the_share_of_all_orders(counts: tuple[int, int, int]) -> None:
-    """Samples below ``right`` are right and accepted, those below ``accepted`` accepted."""
+    """Samples with an index below ``right`` are right, samples with an index below ``accepted`` are accepted."""
     n, accepted, right = counts
     for k in range(1, n + 1):
         firsts = [next((i for i in order[:k] if i < accepted), None) for order in permutations(range(n))]

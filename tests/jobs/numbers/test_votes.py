@@ -41,7 +41,7 @@ def test_exact_where_small(answers: list[tuple[int, bool]], blank: int) -> None:
 
 
 def test_orders_of_many_samples_agree_with_the_exact_vote_of_few() -> None:
-    """60 samples are beyond the exact method; at k=2 the vote has a closed form."""
+    """Problems of 60 samples are beyond the exact method; at k=2 the vote has a closed form."""
     counts, n = [15, 30], 60
     problems = [table(counts, [True, False])] * 64
     value = majority_at_k(problems, np.full(64, n), np.array([1, 2, 60])).mean(axis=0)
@@ -65,7 +65,7 @@ def test_no_candidates_and_no_right_answer_are_wrong() -> None:
 def test_impossible_tables_are_refused() -> None:
     with pytest.raises(BadInput, match="5 answers from n=4"):
         majority_at_k([table([5], [True])], np.array([4]), np.array([1]))
-    with pytest.raises(BadInput, match="one a problem"):
+    with pytest.raises(BadInput, match="one per problem"):
         majority_at_k([], np.array([4]), np.array([1]))
     with pytest.raises(BadInput, match="k=5"):
         majority_at_k([table([4], [True])], np.array([4]), np.array([5]))

@@ -1,7 +1,6 @@
-"""The page: what it holds, that hostile text stays text, and how it behaves in a real Chromium."""
+"""The page: its content, hostile text that stays text, and its behaviour in a real Chromium."""
 
 import base64
-import gzip
 import hashlib
 import json
 import re
@@ -12,13 +11,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jobs.report.artist import Artist
-from jobs.report.figures import build_report
+from jobs.report.build import build_report
+from jobs.report.chart_process import ChartProcess
 from jobs.report.page import write_report
-from jobs.report.samples import LONGEST_TEXT, MOST_SAMPLES, BrowserSample, embed, for_page, most_of_each
+from jobs.report.samples import BrowserSample
 from sampling.errors import BadInput
 from tests.support.made_cells import FACTS, LARGE, SMALL, cell, drawn, two_models
 
@@ -35,17 +32,17 @@ def samples() -> list[BrowserSample]:
 
 
 @pytest.fixture(scope="module")
-def artist() -> Iterator[Artist]:
-    with Artist() as made:
+def process() -> Iterator[ChartProcess]:
+    with ChartProcess() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, artist: Artist) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, process: ChartProcess) -> Path:
     out = tmp_path_factory.mktemp("report")
     report = build_report(two_models(problems=12, n=300), FACTS, run=HOSTILE, provenance={HOSTILE: HOSTILE},
                           notes=[HOSTILE])  # fmt: skip
-    write_report(report, samples(), out, artist, {("gsm8k", "p0"): f"How many? {HOSTILE}"})
+    write_report(report, samples(), out, process, {("gsm8k", "p0"): f"How many? {HOSTILE}"})
     return out
 
 
@@ -74,7 +71,7 @@ def test_the_policy_allows_only_the_pages_own_script_and_style(folder: Path) -> 
 
 
 def _markup(page: str) -> str:
-    """The page without escaped text, of which only its tags are of interest."""
+    """Returns the tags of the page without their text and attribute values."""
     return re.sub(r">[^<]*<", "><", re.sub(r'="[^"]*"', "=x", page))
 
 
@@ -84,9 +81,9 @@ def test_hostile_text_is_nowhere_as_it_is(folder: Path) -> None:
     assert page.count("<script") == 3 and "49" not in re.findall(r"Troop report ·(.*?)</p>", page, re.DOTALL)[0]
 
 
-def test_a_hostile_model_name_does_not_leave_its_picture(tmp_path: Path, artist: Artist) -> None:
+def test_a_hostile_model_name_does_not_leave_its_picture(tmp_path: Path, process: ChartProcess) -> None:
     name = "x</text></svg><script>window.hacked=1</script>\"'&"
-    page = write_report(build_report([drawn(name, 1, 3, problems=6, n=30)], {}), [], tmp_path, artist).read_text(
+    page = write_report(build_report([drawn(name, 1, 3, problems=6, n=30)], {}), [], tmp_path, process).read_text(
         "utf-8"
     )
     assert page.count("<script") == 3 and "window.hacked=1</script" not in page
@@ -105,61 +102,36 @@ def test_a_hostile_model_name_does_not_leave_its_picture(tmp_path: Path, artist:
     ],
     ids=["empty", "nothing decided", "one sample", "one problem", "zero successes", "two tasks"],
 )
-def test_thin_runs_have_a_page_too(cells: list, tmp_path: Path, artist: Artist) -> None:
+def test_thin_runs_have_a_page_too(cells: list, tmp_path: Path, process: ChartProcess) -> None:
     report = build_report(cells, FACTS)
-    page = write_report(report, [], tmp_path, artist).read_text("utf-8")
+    page = write_report(report, [], tmp_path, process).read_text("utf-8")
     assert all(line.split(":")[0] in page for line in report.limits)
     assert (tmp_path / "coverage.png").exists() == any(c.coverage for c in report.cells)
 
 
-def test_each_further_task_has_a_picture_of_its_own(tmp_path: Path, artist: Artist) -> None:
-    write_report(build_report([cell([9], [3], task="a"), cell([9], [3], task="../b")], {}), [], tmp_path, artist)
+def test_each_further_task_has_a_picture_of_its_own(tmp_path: Path, process: ChartProcess) -> None:
+    write_report(build_report([cell([9], [3], task="a"), cell([9], [3], task="../b")], {}), [], tmp_path, process)
     names = {"coverage.png", "problems.png", "coverage-2.png", "problems-2.png"}
     assert {path.name for path in tmp_path.glob("*.png")} == names
 
 
-def test_a_folder_that_cannot_be_made_is_bad_input(tmp_path: Path, artist: Artist) -> None:
+def test_a_folder_that_cannot_be_made_is_bad_input(tmp_path: Path, process: ChartProcess) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be written there"):
-        write_report(build_report([], {}), [], tmp_path / "file" / "out", artist)
+        write_report(build_report([], {}), [], tmp_path / "file" / "out", process)
 
 
-def test_a_page_takes_samples_in_turns_and_one_of_each_verdict_first() -> None:
-    status = {99: "pass", 98: "timeout"}
-    many = [BrowserSample(SMALL, "t", f"p{p}", i, status.get(i, "fail"), "x" * (2 * LONGEST_TEXT if p else 5))
-            for p in range(80) for i in range(100)]  # fmt: skip
-    chosen = for_page(many)
-    assert len(chosen) < len(many) and {s.problem for s in chosen} == {f"p{p}" for p in range(80)}
-    assert all({98, 99} <= {s.sample for s in chosen if s.problem == f"p{p}"} for p in range(80))
-    assert [s.sample for s in chosen if s.problem == "p3"] == sorted(s.sample for s in chosen if s.problem == "p3")
-
-
-@given(st.lists(st.integers(0, 300_000), max_size=30))
-def test_as_much_is_read_of_each_problem_as_a_page_carries(counts: list[int]) -> None:
-    most = most_of_each(counts)
-    read = sum(min(count, most) for count in counts)
-    assert read <= max(MOST_SAMPLES, len(counts))
-    assert read == sum(counts) or read + len(counts) > MOST_SAMPLES
-
-
-def test_what_is_packed_comes_out_as_it_was() -> None:
-    packed = embed(samples()[:2], {("gsm8k", "p0"): HOSTILE})
-    assert re.fullmatch(r"[A-Za-z0-9+/]+=*", packed)
-    data = json.loads(gzip.decompress(base64.b64decode(packed)))
-    assert data["samples"][0][4].endswith(HOSTILE) and data["problems"][0]["prompt"] == HOSTILE
-
-
-def test_a_page_warns_of_mixed_versions_before_anything_else(tmp_path: Path, artist: Artist) -> None:
+def test_a_page_warns_of_mixed_versions_before_anything_else(tmp_path: Path, process: ChartProcess) -> None:
     mixed = [replace(each, version=version) for each, version in zip(two_models(60, 8), ("v1", "v2"), strict=True)]
     report = build_report(mixed, FACTS)
-    page = write_report(report, [], tmp_path, artist).read_text("utf-8")
+    page = write_report(report, [], tmp_path, process).read_text("utf-8")
     assert page.index("judged by different versions of the verifiers") < page.index('id="task-1"')
     assert "judged by different versions" in (tmp_path / "report.md").read_text("utf-8")
 
 
 @dataclass
 class Seen:
-    """A page that is open, with all it said and asked for."""
+    """An open page, with its console messages and its requests."""
 
     page: object
     console: list[str] = field(default_factory=list)
@@ -206,11 +178,11 @@ def test_it_fits_the_screen_and_its_charts_have_words(seen: Seen) -> None:
 
 
 @pytest.mark.browser
-def test_names_that_never_end_do_not_widen_a_phone(chromium: object, tmp_path: Path, artist: Artist) -> None:
+def test_names_that_never_end_do_not_widen_a_phone(chromium: object, tmp_path: Path, process: ChartProcess) -> None:
     name = "lab/" + "a-name-that-never-ends-" * 8 + "x" * 90
     report = build_report([cell([9] * 6, [1] * 6, model=name, task="t" * 90), cell([9] * 6, [1] * 6)], {}, run="r" * 90)
     page = chromium.new_page(viewport={"width": 390, "height": 800})
-    page.goto(write_report(report, [], tmp_path, artist).as_uri())
+    page.goto(write_report(report, [], tmp_path, process).as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.close()
 

@@ -1,9 +1,9 @@
-"""How numbers and names are written."""
+"""Formatting of numbers and names."""
 
 import pytest
 
 from jobs.report import text
-from jobs.report.figures import build_report
+from jobs.report.build import build_report
 from jobs.report.schema import Cell
 from tests.support.made_cells import cell
 
@@ -51,6 +51,6 @@ def test_the_scores_that_selection_goes_by_are_named_once_a_version() -> None:
     by = ("rm-last-1", "exp(score)")
     cells = [scored("a/x", *by), scored("y", *by), scored("z", "verdicts", None)]
     assert text.scores_of(cells) == [
-        "Selection of x, y goes by the scores rm-last-1; votes are weighted by exp(score).",
-        "Selection of z goes by the scores that its verdicts carry.",
+        "Selection of x, y uses the scores rm-last-1; votes are weighted by exp(score).",
+        "Selection of z uses the scores in its verdicts.",
     ]

@@ -1,21 +1,21 @@
-"""Damage is found wherever a bit has flipped, set aside and never thrown away, and the unit is made again."""
+"""Tests of `troop check`: damage is found wherever a bit has flipped, quarantined, and the unit is made again."""
 
 import json
 
 import pytest
 
 from jobs.store.base import Store
-from jobs.store.check import Damage, check_run, set_aside
+from jobs.store.check import Damage, find_damage, quarantine_damage
 from jobs.store.commit import RunSink
 from jobs.store.layout import verdicts_key
-from jobs.store.schema import read_footer
+from jobs.store.sealed_parquet import read_footer
 from tests.conftest import Troop, WriteSweep
 from tests.jobs.store.test_commit import UNIT, commit, keys, samples_of, verdicts_of
 from tests.support.store_fixtures import committed_units
 
 
 def flip(store: Store, key: str, place: int) -> bytes:
-    """Flips one bit of an object; what it held before."""
+    """Flips one bit of an object; returns the bytes before."""
     before = store.get(key)
     broken = bytearray(before)
     broken[place % len(broken)] ^= 1 << place % 8
@@ -24,7 +24,7 @@ def flip(store: Store, key: str, place: int) -> bytes:
 
 
 def damage(store: Store) -> list[Damage]:
-    return check_run(store)
+    return find_damage(store)
 
 
 @pytest.mark.parametrize("kind", ["verdicts", "samples", "problems"])
@@ -57,11 +57,11 @@ def test_a_flipped_bit_is_found_set_aside_and_made_again(
 def test_every_version_that_names_damaged_samples_goes(store: Store) -> None:
     commit(RunSink(store, "v1"))
     judged = read_footer(store.get(verdicts_key("v1", UNIT)))
-    RunSink(store, "v2").judge(UNIT, samples_of(UNIT), verdicts_of(UNIT), judged)
+    RunSink(store, "v2").commit_verdicts(UNIT, samples_of(UNIT), verdicts_of(UNIT), judged)
     flip(store, judged.samples, 77)
     (found,) = damage(store)
     assert "SHA-256" in found.what
-    assert len(set_aside(store, [found])) == 3
+    assert len(quarantine_damage(store, [found])) == 3
     assert all(committed_units(store, version, "org/m", "gsm8k") == set() for version in ("v1", "v2"))
     assert damage(store) == []
 
@@ -72,18 +72,18 @@ def test_verdicts_without_samples_go(store: Store) -> None:
     store.delete(key)
     (found,) = damage(store)
     assert "no such object" in found.what
-    assert len(set_aside(store, [found])) == 1
+    assert len(quarantine_damage(store, [found])) == 1
     assert commit(RunSink(store, "v1")).won
     assert damage(store) == []
 
 
 def test_what_has_changed_since_it_was_found_stays(store: Store) -> None:
-    """Two checks at once: by the time the second acts, the unit has been made again."""
+    """Runs two checks at once: when the second acts, the unit has been made again."""
     commit(RunSink(store, "v1"))
     key = verdicts_key("v1", UNIT)
     flip(store, key, 5)
     found = damage(store)
-    assert len(set_aside(store, found)) == 1
+    assert len(quarantine_damage(store, found)) == 1
     commit(RunSink(store, "v1"), note="again ")
-    assert set_aside(store, found) == ()
+    assert quarantine_damage(store, found) == ()
     assert damage(store) == []

@@ -1,4 +1,4 @@
-"""What lost is deleted, and never what an attempt could still commit: zombies wake up before and after the clean-up."""
+"""Tests of the clean-up: it deletes lost samples, and none that an attempt could still commit."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pytest
 
 from jobs.store.base import NO_METADATA, ObjectInfo, Store
-from jobs.store.check import check_run, set_aside
+from jobs.store.check import find_damage, quarantine_damage
 from jobs.store.clean import clean_run, parse_duration
 from jobs.store.commit import RunSink
 from jobs.store.layout import VERDICTS, verdicts_key
-from jobs.store.schema import read_footer
+from jobs.store.sealed_parquet import read_footer
 from sampling.errors import BadInput, DamagedFile
 from sampling.samples import Unit
 from tests.conftest import Troop, WriteSweep
@@ -21,7 +21,7 @@ OTHER = Unit("org/m", "gsm8k", 4, 0, 2, 0, 4)
 
 @dataclass(frozen=True)
 class Sleepy:
-    """A zombie's store: much happens between its samples and its verdicts."""
+    """Store of a zombie: ``meanwhile`` is called between its samples and its verdicts."""
 
     store: Store
     meanwhile: Callable[[], object]
@@ -36,13 +36,13 @@ class Sleepy:
 
 
 def clean(store: Store, grace_s: float = -3600) -> tuple[int, int, int]:
-    """How many orphans were deleted, and kept for either reason; none is too young by default."""
+    """Returns how many orphans were deleted, too young and uncommitted; by default none is too young."""
     found = clean_run(store, grace_s, dry_run=False)
     return len(found.deleted), found.too_young, found.uncommitted
 
 
 def whole(store: Store) -> bool:
-    return check_run(store) == []
+    return find_damage(store) == []
 
 
 def samples(store: Store) -> list[str]:
@@ -50,12 +50,12 @@ def samples(store: Store) -> list[str]:
 
 
 def zombie(store: Store, meanwhile: Callable[[], object], version: str = "v1") -> bool:
-    """Whether an attempt won that slept while all that happened."""
+    """Returns whether an attempt won that slept during ``meanwhile``."""
     return commit(RunSink(Sleepy(store, meanwhile), version), note="zombie ").won
 
 
 def test_zombie_past_deletion_has_lost(store: Store) -> None:
-    """Its samples were cleaned, since its unit was committed by another: the store refuses its verdicts."""
+    """Another attempt committed the unit, so the zombie's samples were deleted: the store refuses its verdicts."""
 
     def others() -> None:
         assert commit(RunSink(store, "v1"), note="other ").won
@@ -79,14 +79,14 @@ def test_samples_that_somebody_else_deleted_are_put_again(store: Store) -> None:
 
 
 def test_zombie_past_deletion_and_quarantine(store: Store) -> None:
-    """The unit that it lost against was damaged and set aside, so its key is free again: the samples come back."""
+    """The unit it lost against was damaged and quarantined, so the key is free again: the samples are put again."""
 
     def others() -> None:
         commit(RunSink(store, "v1"), note="other ")
         clean(store)
         key = verdicts_key("v1", UNIT)
         store.put(key, store.get(key)[:-1])
-        assert len(set_aside(store, check_run(store))) == 1
+        assert len(quarantine_damage(store, find_damage(store))) == 1
 
     assert zombie(store, others)
     assert whole(store)
@@ -94,7 +94,7 @@ def test_zombie_past_deletion_and_quarantine(store: Store) -> None:
 
 
 def test_zombie_of_an_older_version_of_the_verifiers(store: Store) -> None:
-    """Its key is free, since the others committed the unit under a new version: its samples stay."""
+    """The zombie's key is free, since the unit was committed under a new version: its samples stay."""
 
     def others() -> None:
         commit(RunSink(store, "v2"))
@@ -110,7 +110,7 @@ def test_samples_that_any_version_names_stay(store: Store) -> None:
         commit(RunSink(store, "v1"), note=note)
     key = verdicts_key("v1", UNIT)
     judged = read_footer(store.get(key))
-    RunSink(store, "v2").judge(UNIT, [], [], judged)
+    RunSink(store, "v2").commit_verdicts(UNIT, [], [], judged)
     store.delete(key)
     commit(RunSink(store, "v1"), note="third ")
     assert clean(store) == (1, 0, 0)

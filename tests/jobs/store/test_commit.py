@@ -1,4 +1,4 @@
-"""A unit is committed once, whoever writes it, whoever dies, and whatever the network does."""
+"""Tests of the commit: a unit is committed once, whichever writers die and whatever the network does."""
 
 import json
 import os
@@ -16,20 +16,19 @@ import pytest
 
 from cluster.sink import Receipt, Sink
 from jobs.store.base import NO_METADATA, ObjectInfo, Store, StoreOptions
-from jobs.store.check import check_run
+from jobs.store.check import find_damage
 from jobs.store.clean import Orphans, find_orphans
 from jobs.store.commit import RunSink
-from jobs.store.encode import decode_samples, verdict_table
+from jobs.store.encode import verdict_table
 from jobs.store.folder import DirectoryStore
 from jobs.store.layout import SAMPLES, VERDICTS, final_verdicts_key, samples_key, verdicts_key
 from jobs.store.open import open_store
-from jobs.store.schema import Footer, read_footer
-from jobs.store.whole import read_table
+from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Unit
 from tests.support.faulty_proxy import faulty_proxy
 from tests.support.s3_server import S3Server
-from tests.support.store_fixtures import committed_units
+from tests.support.store_fixtures import committed_units, read_samples
 from verify.verdict import Status, Verdict
 
 UNIT = Unit("org/m", "gsm8k", 3, 0, 2, 0, 4)
@@ -61,9 +60,9 @@ def orphans(store: Store) -> Orphans:
 
 
 def committed_text(store: Store) -> str:
-    """The first text of the samples that the committed verdicts name."""
+    """Returns the first text of the samples that the committed verdicts name."""
     footer = read_footer(store.get(verdicts_key("v1", UNIT)))
-    return decode_samples(store.get(footer.samples))[0][0].text
+    return read_samples(store.get(footer.samples))[0][0].text
 
 
 def test_receipt_and_what_is_stored(store: Store) -> None:
@@ -132,7 +131,7 @@ def test_racing_attempts(store: Store, request: pytest.FixtureRequest) -> None:
 
 @dataclass(frozen=True)
 class Interrupted(DirectoryStore):
-    """A store that lets something else happen just before the verdicts are put."""
+    """A store that calls ``before_verdicts`` just before the verdicts are put."""
 
     before_verdicts: list[object] = field(default_factory=list)
 
@@ -149,13 +148,13 @@ def test_zombie_that_wakes_after_its_unit_was_done_again(tmp_path: Path) -> None
     zombie = RunSink(Interrupted(tmp_path, [lambda: commit(other, note="other ")]), "v1")
     assert not commit(zombie, note="zombie ").won
     assert committed_text(store) == "other 0:0"
-    assert [decode_samples(store.get(info.key))[0][0].text for info in orphans(store).lost] == ["zombie 0:0"]
+    assert [read_samples(store.get(info.key))[0][0].text for info in orphans(store).lost] == ["zombie 0:0"]
 
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from jobs.store.check import check_run
+from jobs.store.check import find_damage
 from jobs.store.commit import RunSink
 from tests.jobs.store.test_commit import Interrupted, commit
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -168,7 +167,7 @@ commit(RunSink(store, "v1"))
 
 @pytest.mark.parametrize("instant", ["between", "fsync", "link"])
 def test_kill_before_the_commit_leaves_nothing_committed(tmp_path: Path, instant: str) -> None:
-    """Between samples and verdicts, while the verdicts are written, and just before they get their name."""
+    """Kills between samples and verdicts, while the verdicts are written, and just before they get their name."""
     store = DirectoryStore(tmp_path)
     done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path), instant], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -193,7 +192,7 @@ def test_lost_replies(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_writers_on_a_bad_network(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both commit every unit, several of the puts going wrong: each unit is won exactly once."""
+    """Two writers commit every unit and several puts fail: each unit is won exactly once."""
     uri = moto.new_store(monkeypatch).uri
     units, won = [Unit("org/m", "gsm8k", number, 0, 2, 0, 4) for number in range(5)], []
     with faulty_proxy(moto.endpoint) as proxy:
@@ -211,7 +210,7 @@ def test_two_writers_on_a_bad_network(moto: S3Server, monkeypatch: pytest.Monkey
     assert sorted(won) == [0, 1, 2, 3, 4]
     direct = open_store(uri, moto.options())
     assert committed_units(direct, "v1", "org/m", "gsm8k") == {0, 1, 2, 3, 4}
-    assert check_run(direct) == []
+    assert find_damage(direct) == []
     assert len(orphans(direct).lost) == 5
 
 
@@ -237,7 +236,7 @@ def test_judging_again_writes_no_text(store: Store) -> None:
     commit(RunSink(store, "v1"))
     judged = read_footer(store.get(verdicts_key("v1", UNIT)))
     before = keys(store, "samples/")
-    receipt = RunSink(store, "v2").judge(UNIT, samples_of(UNIT), [Verdict(Status.PASS)] * 8, judged)
+    receipt = RunSink(store, "v2").commit_verdicts(UNIT, samples_of(UNIT), [Verdict(Status.PASS)] * 8, judged)
     assert receipt.won
     assert receipt.passed == ((0, 4, 4), (1, 4, 4))
     assert keys(store, "samples/") == before
@@ -285,7 +284,7 @@ def test_imported_verdicts_need_no_text(store: Store) -> None:
 
 
 def test_footer_is_plain_json(tmp_path: Path) -> None:
-    """Anybody's reader finds it: one key in the file's metadata."""
+    """The footer is one key in the file's metadata, which any reader of Parquet finds."""
     store = DirectoryStore(tmp_path)
     commit(RunSink(store, "v1"))
     said = json.loads(pq.read_metadata(tmp_path / verdicts_key("v1", UNIT)).metadata[b"troop"])

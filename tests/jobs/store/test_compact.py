@@ -1,4 +1,4 @@
-"""Compaction loses no row and doubles none, wherever it is killed, whoever else works on the same shard."""
+"""Tests of compaction: no row is lost or doubled, wherever it is killed and whoever works on the same shard."""
 
 import os
 import shutil
@@ -17,19 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.store import encode, schema
+from jobs.store import encode
 from jobs.store.base import NO_METADATA, ObjectInfo, Store
 from jobs.store.catalogue import read_versions
-from jobs.store.check import check_run
+from jobs.store.check import find_damage
 from jobs.store.commit import RunSink
-from jobs.store.compact import compact_run, compact_shard, unfinished
+from jobs.store.compact import compact_run, compact_shard, shards_to_compact
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
+from jobs.store.keyed_rows import in_key_order, read_rows_at, row_keys
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS, final_verdicts_key, verdicts_key
-from jobs.store.rows import in_key_order, row_keys, rows_between
-from jobs.store.schema import read_footer
-from jobs.store.whole import read_table
+from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Shard, Unit
 from tests.support.s3_server import S3Server
@@ -54,7 +53,7 @@ def small_shards(put: Callable[[str, str, int], None]) -> None:
 
 
 def unit_of(number: int) -> Unit:
-    """Units as a plan makes them that was asked for more: two problems at first, then more samples of one of them."""
+    """Returns a unit as of a plan that grew: two problems at first, then more samples of one of them."""
     if number % 2 == 0:
         return Unit(MODEL, TASK, number, 0, 2, 3 * number, 3 * number + 3)
     return Unit(MODEL, TASK, number, 1, 2, 3 * number, 3 * number + 3)
@@ -78,10 +77,10 @@ def commit(store: Store, *numbers: int, version: str = "v1", note: str = "") -> 
 
 
 def judge_again(store: Store, *numbers: int, version: str = "v2", of: str = "v1") -> None:
-    """As a verifier does that has read the old verdicts before they were compacted."""
+    """Commits new verdicts, as a verifier does that read the old ones before they were compacted."""
     for unit in map(unit_of, numbers):
         judged = read_footer(store.get(verdicts_key(of, unit)))
-        RunSink(store, version).judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, judged)
+        RunSink(store, version).commit_verdicts(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, judged)
 
 
 def expected(*numbers: int) -> list[tuple[int, int, str, str]]:
@@ -94,7 +93,7 @@ def expected(*numbers: int) -> list[tuple[int, int, str, str]]:
 
 
 def rows(store: Store, version: str | None = None) -> list[tuple[int, int, str, str]]:
-    """What readers see: each verdict with its sample."""
+    """Returns what readers see: each verdict with its sample."""
     query = """SELECT problem_idx, sample_idx, status, text FROM verdicts
         JOIN samples USING (model, task, problem_idx, sample_idx) ORDER BY ALL"""
     with open_database(store, version) as db:
@@ -111,7 +110,7 @@ def keys(store: Store, start: str) -> list[str]:
 def test_a_full_shard_becomes_one_file_of_each_kind(store: Store, few: None) -> None:
     commit(store, *range(FEW), FEW)
     engine_s = read_cells(store)[0].engine_s
-    assert unfinished(store) == [("v1", SHARD)]
+    assert shards_to_compact(store) == [("v1", SHARD)]
     assert compact_run(store).shards == 1
     (verdicts,) = keys(store, FINAL + VERDICTS)
     (samples,) = keys(store, FINAL + SAMPLES)
@@ -125,27 +124,27 @@ def test_a_full_shard_becomes_one_file_of_each_kind(store: Store, few: None) -> 
     for key, kind in ((verdicts, "verdicts"), (samples, "samples")):
         found = row_keys(read_table(store.get(key), kind, key))
         assert (found[1:] > found[:-1]).all()
-    assert check_run(store) == []
-    assert unfinished(store) == []
+    assert find_damage(store) == []
+    assert shards_to_compact(store) == []
     assert compact_run(store).shards == 0
 
 
 def test_an_open_shard_stays_as_it_is(tmp_path: Path, few: None) -> None:
     store = DirectoryStore(tmp_path)
     commit(store, 0, 1, 3, 5)
-    assert unfinished(store) == []
+    assert shards_to_compact(store) == []
     compact_shard(store, "v1", SHARD)
     assert keys(store, FINAL) == []
     assert rows(store) == expected(0, 1, 3, 5)
 
 
 class Died(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
+    """Stands for SIGKILL, since nothing catches it."""
 
 
 @dataclass(frozen=True)
 class Mortal:
-    """A store whose user dies after so many changes, and does nothing more from then on."""
+    """A store whose user dies after ``changes`` changes."""
 
     store: Store
     changes: int
@@ -184,21 +183,21 @@ class Mortal:
         raise Died
 
 
-CHANGES = 2 + 2 * FEW  # two files written, and those of each unit deleted
+CHANGES = 2 + 2 * FEW  # two files written, and two files of each unit deleted
 
 
 def test_killed_at_every_step_and_begun_again(store: Store, few: None) -> None:
-    """Dies before it has written anything, before the commit, right after it, and then with each file it deletes."""
+    """Compaction dies before it writes, before the commit, right after it, and then with each file that it deletes."""
     commit(store, *range(FEW))
     for changes in (0, 1, 2, *[1] * (2 * FEW - 1)):
         with pytest.raises(Died):
             compact_run(Mortal(store, changes))
         assert rows(store) == expected(*range(FEW))
-        assert check_run(store) == []
+        assert find_damage(store) == []
     assert len(keys(store, VERDICTS) + keys(store, SAMPLES)) == 1
     assert compact_run(store).shards == 1
     assert rows(store) == expected(*range(FEW))
-    assert unfinished(store) == []
+    assert shards_to_compact(store) == []
 
 
 _KILLED = """
@@ -225,7 +224,7 @@ for count in map(int, changes):
 
 
 def killed(source: str, *changes: int) -> list[int]:
-    """The signals that ended compactions after so many changes, in processes of their own."""
+    """Returns the signals that ended compactions after so many changes, in processes of their own."""
     words = [sys.executable, "-c", _KILLED, source, *map(str, changes)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
     return [int(line) for line in done.stdout.split()]
@@ -242,7 +241,7 @@ def test_sigkill_at_every_step_then_finished(tmp_path: Path, few: None) -> None:
         assert compact_run(store).failed == ()
         assert rows(store) == expected(*range(FEW))
         assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
-        assert check_run(store) == []
+        assert find_damage(store) == []
 
 
 def test_sigkill_at_every_step_on_a_real_s3_server(swift: S3Server, monkeypatch: pytest.MonkeyPatch, few: None) -> None:
@@ -258,14 +257,14 @@ def test_sigkill_at_every_step_on_a_real_s3_server(swift: S3Server, monkeypatch:
 
 
 def test_a_zombie_that_commits_a_unit_after_it_was_compacted(store: Store, few: None) -> None:
-    """Its key is free again, so the store lets it in; nobody takes it for a result."""
+    """The unit's key is free again, so the store accepts the zombie's files; readers ignore them."""
     commit(store, *range(FEW))
     compact_run(store)
     commit(store, 1, note="zombie ")
     assert rows(store) == expected(*range(FEW))
     assert sum(cell.n.sum() + cell.faults.sum() for cell in read_cells(store)) == len(expected(*range(FEW)))
     assert [cell.units for cell in read_versions(store)] == [FEW]
-    assert check_run(store) == []
+    assert find_damage(store) == []
     assert compact_run(store).shards == 1
     assert keys(store, VERDICTS) == []
     assert rows(store) == expected(*range(FEW))
@@ -284,7 +283,7 @@ def test_a_unit_file_that_the_final_one_does_not_hold_stays(tmp_path: Path, few:
 
 
 def test_two_compactions_at_once(tmp_path: Path, few: None) -> None:
-    """The second has read its units when the first deletes them; and one finds them gone before it has read them."""
+    """One compaction overtakes another at every step: before or after the slower one has read its units."""
 
     @dataclass(frozen=True)
     class Slow(DirectoryStore):
@@ -312,7 +311,7 @@ def test_two_compactions_at_once(tmp_path: Path, few: None) -> None:
         assert len(slow.overtaken) == 1
         assert rows(store) == expected(*range(FEW))
         assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
-        assert check_run(store) == []
+        assert find_damage(store) == []
 
 
 def test_versions_share_one_samples_file(store: Store, few: None) -> None:
@@ -324,30 +323,30 @@ def test_versions_share_one_samples_file(store: Store, few: None) -> None:
     assert keys(store, VERDICTS) == keys(store, SAMPLES) == []
     assert rows(store, "v1") == expected(*range(FEW))
     assert {row[2] for row in rows(store, "v2")} == {"pass"}
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_a_version_that_is_half_done_keeps_its_samples(store: Store, few: None) -> None:
-    """Its files name samples that compaction of the older version has merged: it finds them there."""
+    """A half-done version names samples that compaction of the older version has merged; readers find them there."""
     commit(store, *range(FEW))
     judge_again(store, 0, 2)
     compact_run(store)
     assert keys(store, SAMPLES) == []
     assert [row[3] for row in rows(store, "v2")] == [row[3] for row in expected(0, 2)]
     assert rows(store, "v1") == rows(store) == expected(*range(FEW))
-    assert check_run(store) == []
+    assert find_damage(store) == []
     final = final_verdicts_key("v1", MODEL, TASK, 0)
     merged = read_footer(store.get(final))
-    for unit in map(unit_of, (1, 3)):  # the others judged from the compacted file
-        RunSink(store, "v2").judge(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, merged)
+    for unit in map(unit_of, (1, 3)):  # the other units verified from the compacted file
+        RunSink(store, "v2").commit_verdicts(unit, samples_of(unit), [Verdict(Status.PASS)] * unit.rows, merged)
     assert compact_run(store).shards == 1
     assert len(keys(store, FINAL + SAMPLES)) == 1
     assert [row[3] for row in rows(store, "v2")] == [row[3] for row in expected(*range(FEW))]
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_samples_of_two_drivers_with_different_verifiers_are_not_mixed(tmp_path: Path, few: None) -> None:
-    """Both versions hold every unit, but of unit 1 each has samples of its own."""
+    """Two versions hold every unit, but each has its own samples of unit 1."""
     store = DirectoryStore(tmp_path)
     commit(store, *range(FEW))
     judge_again(store, 0, 2, 3)
@@ -356,7 +355,7 @@ def test_samples_of_two_drivers_with_different_verifiers_are_not_mixed(tmp_path:
     assert before["v1"] != before["v2"]
     compact_run(store)
     assert {version: rows(store, version) for version in ("v1", "v2")} == before
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_outcomes_without_text_are_compacted_too(tmp_path: Path, few: None) -> None:
@@ -365,7 +364,7 @@ def test_outcomes_without_text_are_compacted_too(tmp_path: Path, few: None) -> N
         table = encode.verdict_table(samples_of(unit), verdicts_of(unit)).select(
             ["problem_idx", "sample_idx", "status"]
         )
-        RunSink(store, "imported").put_verdicts(unit, table, schema.Footer(f"a{unit.number}"))
+        RunSink(store, "imported").put_verdicts(unit, table, Footer(f"a{unit.number}"))
     assert compact_run(store).shards == 1
     assert keys(store, VERDICTS) == keys(store, FINAL + SAMPLES) == []
     with open_database(store) as db:
@@ -389,7 +388,7 @@ def test_a_damaged_file_is_never_merged(tmp_path: Path, few: None, kind: str) ->
 
 
 def test_columns_of_other_times(tmp_path: Path, few: None) -> None:
-    """A file of an older schema gets nulls; one with a column that only a newer Troop knows is left alone."""
+    """A file of an older schema gets nulls; a file with a column that only a newer Troop knows is left alone."""
     store = DirectoryStore(tmp_path)
     commit(store, *range(2 * FEW))
     for number, change in ((0, lambda t: t.drop(["shared"])), (FEW, lambda t: t.append_column("mood", t["reason"]))):
@@ -404,7 +403,7 @@ def test_columns_of_other_times(tmp_path: Path, few: None) -> None:
 
 
 def test_a_real_shard(tmp_path: Path) -> None:
-    """256 units, more rows than one row group, compacted while a zombie and a half-done version are around."""
+    """Compacts 256 units, with more rows than one row group, after a compaction was killed in the middle."""
     store = DirectoryStore(tmp_path)
     units = [
         Unit(MODEL, TASK, number, number % 4, number % 4 + 1, number * 40, number * 40 + 40) for number in range(MANY)
@@ -424,7 +423,7 @@ def test_a_real_shard(tmp_path: Path) -> None:
     data = (tmp_path / samples).read_bytes()
     for unit in (units[0], units[77]):
         wanted = np.array([(s.problem_idx << 32) | s.sample_idx for s in samples_of(unit)])
-        found = rows_between(data, "samples", samples, wanted)
+        found = read_rows_at(data, "samples", samples, wanted)
         assert found["text"].to_pylist() == [s.text for s in samples_of(unit)]
 
 
@@ -439,7 +438,7 @@ def killed_in_the_middle(root: Path) -> int:
 
 
 def test_the_glob_is_exact_before_and_after(tmp_path: Path, few: None) -> None:
-    """Any tool: unit files until a shard is compacted, and then both folders together."""
+    """Any tool reads exact rows: from unit files before a shard is compacted, then from both folders together."""
     import duckdb
 
     store = DirectoryStore(tmp_path)

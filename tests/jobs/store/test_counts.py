@@ -1,6 +1,7 @@
-"""What is read is what was committed: counts against plain Python's, views, versions, compaction, damage."""
+"""Tests of reading: counts against plain Python's, views, versions, compaction, damage."""
 
 import dataclasses
+import json
 import os
 import random
 from collections import Counter
@@ -12,18 +13,18 @@ import pyarrow as pa
 import pytest
 
 from jobs.numbers.cells import CellCounts
-from jobs.store import encode, schema
+from jobs.store import encode
 from jobs.store.base import Store
 from jobs.store.catalogue import choose_cells, read_problems, read_versions, write_problems
-from jobs.store.check import check_run
+from jobs.store.check import find_damage
 from jobs.store.commit import RunSink
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
 from jobs.store.encode import encode_verdicts
 from jobs.store.folder import DirectoryStore
 from jobs.store.layout import final_verdicts_key, verdicts_key
-from jobs.store.schema import Footer, read_footer
-from jobs.store.whole import read_table
+from jobs.store.schema import VERDICTS_SCHEMA
+from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import BadInput, StoreError
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Unit
@@ -69,7 +70,7 @@ def commit(store: Store, unit: Unit, version: str = "v1") -> list[tuple[Sample, 
 
 
 def check_counts(cell: CellCounts, rows: list[tuple[Sample, Verdict]]) -> None:
-    """Everything in ``cell`` counted again, one row at a time."""
+    """Counts everything in ``cell`` again, one row at a time, and compares."""
     for i, idx in enumerate(sorted({s.problem_idx for s, _ in rows})):
         mine = [v for s, v in rows if s.problem_idx == idx]
         decided = [v for v in mine if v.status is not Status.FAULT]
@@ -125,13 +126,14 @@ def test_views(store: Store) -> None:
         assert len(joined) == len(rows)
         assert joined[0] == (MODEL, TASK, 1000, "v1", "q0", "because", rows[0][0].text)
         assert db.sql("SELECT count(*) FROM samples WHERE model = 'other' OR seed = 1001").fetchall() == [(40,)]
-        assert db.sql("SELECT reference FROM problems LIMIT 1").fetchall() == [('{"answer":"42"}',)]
+        ((reference,),) = db.sql("SELECT reference FROM problems LIMIT 1").fetchall()
+        assert json.loads(reference)["answer"] == "42"
 
 
 def test_an_empty_run_has_empty_views(tmp_path: Path) -> None:
     run = DirectoryStore(tmp_path / "none")
     assert read_cells(run) == []
-    assert check_run(run) == []
+    assert find_damage(run) == []
     with open_database(run) as db:
         for view in ("verdicts", "samples", "problems"):
             assert db.sql(f"SELECT count(*) FROM {view}").fetchall() == [(0,)]
@@ -139,7 +141,7 @@ def test_an_empty_run_has_empty_views(tmp_path: Path) -> None:
 
 
 def test_the_glob_is_exact(tmp_path: Path) -> None:
-    """Any tool that reads Parquet sees the same rows, with no manifest: two winners, two losers, one dead attempt."""
+    """Any Parquet reader sees the same rows, with no manifest: two winners, two losers, one dead attempt."""
     store = DirectoryStore(tmp_path)
     for number in (0, 1, 0, 1):
         commit(store, unit_of(number))
@@ -165,7 +167,7 @@ def test_a_changed_reference_replaces_the_old_one(tmp_path: Path) -> None:
     os.utime(tmp_path / old, (0, 0))
     assert new != old
     found = read_problems(store)["reference"].to_pylist()
-    assert found == ['{"answer":"new"}', '{"answer":"new"}', '{"answer":"old"}']
+    assert [json.loads(reference)["answer"] for reference in found] == ["new", "new", "old"]
 
 
 def test_half_a_new_version_changes_nothing_and_a_whole_one_takes_over(tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_half_a_new_version_changes_nothing_and_a_whole_one_takes_over(tmp_path:
         rows = rows_of(unit_of(number))
         judged = read_footer(store.get(verdicts_key("v1", unit_of(number))))
         samples = [s for s, _ in rows]
-        RunSink(store, "v0").judge(unit_of(number), samples, [Verdict(Status.FAULT)] * len(rows), judged)
+        RunSink(store, "v0").commit_verdicts(unit_of(number), samples, [Verdict(Status.FAULT)] * len(rows), judged)
         assert [cell.version for cell in choose_cells(read_versions(run))] == [chosen]
         assert read_cells(run)[0].n.sum() == faults
     assert read_cells(run, version="v1")[0].n.sum() == before
@@ -199,7 +201,7 @@ def test_a_compacted_shard_is_read_in_place_of_its_units(store: Store) -> None:
 
 
 def test_duplicates_are_estimated_from_a_share_of_the_hashes(tmp_path: Path) -> None:
-    """Two large units of one problem that returned the same texts: as engines with one seed would."""
+    """Two large units of one problem have the same texts, as from engines with one seed."""
     store, per_unit = DirectoryStore(tmp_path), 20_000
     for number in range(2):
         unit = Unit(MODEL, TASK, number, 0, 1, number * per_unit, (number + 1) * per_unit)
@@ -223,7 +225,7 @@ def test_outcomes_without_text(tmp_path: Path) -> None:
     assert (cell.n.tolist(), cell.c.tolist(), cell.problem_ids) == ([2, 1], [1, 1], ("0", "2"))
     assert (cell.tokens, cell.prompt_tokens, cell.duplicate_rate, cell.answers, cell.tiers) == (0, 0, None, (), {})
     assert cell.n.dtype == np.int64
-    assert check_run(store) == []
+    assert find_damage(store) == []
     with open_database(store) as db:
         assert db.sql("SELECT count(*) FROM samples").fetchall() == [(0,)]
 
@@ -243,7 +245,7 @@ def test_columns_of_other_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_newer_schema_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = DirectoryStore(tmp_path)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(encode, "SCHEMA_VERSION", 3)
     commit(store, unit_of(0))
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"u0000000.parquet: has verdicts schema version 3"):
@@ -253,7 +255,7 @@ def test_a_newer_schema_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.M
 def test_a_whole_run_passes_the_check(store: Store) -> None:
     for number in (0, 1, 0):
         commit(store, unit_of(number))
-    assert check_run(store) == []
+    assert find_damage(store) == []
 
 
 def test_all_damage_is_found(tmp_path: Path) -> None:
@@ -264,9 +266,9 @@ def test_all_damage_is_found(tmp_path: Path) -> None:
     store.delete(footers[1].samples)
     store.put(footers[2].samples, store.get(footers[0].samples))
     store.put(verdicts_key("v1", unit_of(3)), store.get(verdicts_key("v1", unit_of(3)))[:-100])
-    other = encode_verdicts(schema.VERDICTS.empty_table(), dataclasses.replace(footers[0], attempt="b"))
+    other = encode_verdicts(VERDICTS_SCHEMA.empty_table(), dataclasses.replace(footers[0], attempt="b"))
     store.put(verdicts_key("v1", unit_of(4)), other)
-    damage = {found.key: found.what for found in check_run(run)}
+    damage = {found.key: found.what for found in find_damage(run)}
     assert "no such object" in damage[footers[1].samples]
     assert "SHA-256" in damage[footers[2].samples]
     assert "Parquet" in damage[verdicts_key("v1", unit_of(3))]

@@ -1,4 +1,4 @@
-"""Keys lead back to what they were made from, whatever models and tasks are called."""
+"""Tests of keys: each is parsed back to what it was made from, whatever the names of models and tasks."""
 
 import pytest
 from hypothesis import given
@@ -14,9 +14,9 @@ from jobs.store.layout import (
     problems_key,
     quote,
     samples_key,
+    shard_prefixes,
     unquote,
     verdicts_key,
-    verdicts_prefixes,
 )
 from sampling.errors import BadInput
 from sampling.samples import UNITS_PER_SHARD, Unit
@@ -47,7 +47,7 @@ def test_samples_keys_lead_back(unit: Unit, attempt: str) -> None:
 def test_verdicts_keys_lead_back(unit: Unit, version: str) -> None:
     text = verdicts_key(version, unit)
     assert parse_key(text) == ResultKey("verdicts", unit.model, unit.task, unit.shard, unit.number, version=version)
-    assert text.startswith(verdicts_prefixes(version, unit.model, unit.task)[0])
+    assert text.startswith(shard_prefixes(version, unit.in_shard)[0])
 
 
 @given(units, names, attempts)

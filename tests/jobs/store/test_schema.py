@@ -1,4 +1,4 @@
-"""What goes into a file comes out of it, in few bytes, and only files that this code understands are read."""
+"""Tests of stored files: rows come back, in few bytes, and only files that this code understands are read."""
 
 import dataclasses
 import io
@@ -12,20 +12,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.store import encode, schema
+from jobs.store import encode
 from jobs.store.encode import (
     REASON_CHARACTERS,
-    decode_samples,
     encode_problems,
     encode_samples,
     encode_verdicts,
     verdict_table,
 )
-from jobs.store.schema import HASH_STRIDE, SAMPLES, VERDICTS, Footer, read_footer
-from jobs.store.whole import read_table
+from jobs.store.schema import (
+    HASH_STRIDE,
+    PROBLEM_COLUMNS,
+    SAMPLE_COLUMNS,
+    SAMPLES_SCHEMA,
+    SCORE_COLUMNS,
+    VERDICT_COLUMNS,
+    VERDICTS_SCHEMA,
+    VIEWS,
+)
+from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import DamagedFile, StoreError
 from sampling.problems import Message, Problem
 from sampling.samples import Provenance, Sample
+from tests.support.store_fixtures import read_samples
 from verify.verdict import Status, Verdict
 
 PROVENANCE = Provenance("org/m", "main", "vllm", "0.30", "ab12", "cd34", "node-1", "H100")
@@ -45,7 +54,7 @@ units = st.lists(samples, max_size=20, unique_by=lambda s: (s.problem_idx, s.sam
 @given(units)
 @settings(deadline=None, max_examples=60)
 def test_samples_come_back(unit: list[Sample]) -> None:
-    found, provenance = decode_samples(encode_samples(unit, PROVENANCE))
+    found, provenance = read_samples(encode_samples(unit, PROVENANCE))
     assert found == sorted(unit, key=lambda s: (s.problem_idx, s.sample_idx))
     assert provenance == (PROVENANCE if unit else Provenance(*[""] * 8))
 
@@ -69,7 +78,7 @@ def test_verdicts_come_back(data: st.DataObject, unit: list[Sample]) -> None:
 
 
 def unit_of(problems: int, per_problem: int, seed: int = 0) -> tuple[list[Sample], list[Verdict]]:
-    """Lengths as spread as a small model's on grade-school mathematics; exact answers; some problems hard."""
+    """Returns samples and verdicts with lengths and pass rates as of a small model on grade-school mathematics."""
     rng = random.Random(seed)
     rates = [rng.betavariate(0.4, 1.5) for _ in range(problems)]
     made = [
@@ -90,9 +99,9 @@ def bytes_per_row(table: pa.Table) -> float:
 
 
 def test_bytes_per_row() -> None:
-    """Two bytes a row are kept by plain outcomes in any unit, and by all columns of sampled rows once compacted.
+    """Plain outcomes need less than two bytes a row in any unit, and sampled rows do so once compacted.
 
-    Sampled rows in a unit's own file pay for its footer, and for how long each completion was: 1.2 bytes that no
+    Sampled rows in a unit's own file also pay for its footer and for the length of each completion: 1.2 bytes that no
     encoding can save.
     """
     unit = verdict_table(*unit_of(32, 64))
@@ -101,6 +110,21 @@ def test_bytes_per_row() -> None:
     assert bytes_per_row(outcomes) <= 1.5
     assert bytes_per_row(unit) <= 3.1
     assert bytes_per_row(shard) <= 2.0
+
+
+def test_every_column_says_what_it_means() -> None:
+    """docs/results.md is made from these descriptions."""
+    tables = {
+        "verdicts": VERDICT_COLUMNS,
+        "samples": SAMPLE_COLUMNS,
+        "scores": SCORE_COLUMNS,
+        "problems": PROBLEM_COLUMNS,
+    }
+    for columns in (*tables.values(), *VIEWS.values()):
+        assert len({column.name for column in columns}) == len(columns)
+        assert all(column.about[0].isupper() and column.about.endswith(".") for column in columns)
+    for name, columns in tables.items():
+        assert VIEWS[name][-len(columns) :] == columns
 
 
 def test_layout_of_the_files() -> None:
@@ -119,7 +143,7 @@ def test_layout_of_the_files() -> None:
 
 def test_text_that_utf8_cannot_hold() -> None:
     broken = Sample(0, 0, "a\ud800b\0", "stop", 1, 1, 1, 1.0)
-    found, _ = decode_samples(encode_samples([broken], PROVENANCE))
+    found, _ = read_samples(encode_samples([broken], PROVENANCE))
     assert found[0].text == "a?b\0"
     table = verdict_table([broken], [Verdict(Status.FAIL, reason="\udfff", answer="\ud800")])
     assert table.select(["reason", "answer"]).to_pylist() == [{"reason": "?", "answer": "?"}]
@@ -144,16 +168,16 @@ def test_copies_of_a_text_share_their_hash() -> None:
 def test_a_column_of_tomorrow_is_tolerated() -> None:
     table = verdict_table(*unit_of(1, 4)).append_column("mood", pa.array(["good", None, "bad", None]))
     data = encode.write_table(table, "verdicts", {"attempt": "a", "weather": "fine"}, 100)
-    assert read_table(data, "verdicts", "here").select(VERDICTS.names) == table.select(VERDICTS.names)
+    assert read_table(data, "verdicts", "here").select(VERDICTS_SCHEMA.names) == table.select(VERDICTS_SCHEMA.names)
     assert read_footer(data) == Footer("a")
 
 
 def test_a_newer_schema_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(encode, "SCHEMA_VERSION", 3)
     data = encode_samples([], PROVENANCE)
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"here: has samples schema version 3, .* up to 2"):
-        decode_samples(data, "here")
+        read_samples(data, "here")
 
 
 def test_files_of_the_first_version_have_no_seal_and_are_read() -> None:
@@ -171,14 +195,19 @@ def test_files_of_the_first_version_have_no_seal_and_are_read() -> None:
 
 def test_other_files_are_refused() -> None:
     out = io.BytesIO()
-    pq.write_table(SAMPLES.empty_table(), out)
-    for data in (out.getvalue(), encode_verdicts(VERDICTS.empty_table(), Footer("a")), b"", b"PAR1 not at all PAR1"):
+    pq.write_table(SAMPLES_SCHEMA.empty_table(), out)
+    for data in (
+        out.getvalue(),
+        encode_verdicts(VERDICTS_SCHEMA.empty_table(), Footer("a")),
+        b"",
+        b"PAR1 not at all PAR1",
+    ):
         with pytest.raises(StoreError, match="here: "):
-            decode_samples(data, "here")
+            read_samples(data, "here")
 
 
 def test_every_flipped_bit_is_found() -> None:
-    """In the pages, in their headers, in the footer and in the seal itself."""
+    """Flips bits in the pages, in their headers, in the footer and in the seal itself."""
     data = encode_samples(unit_of(8, 8)[0], PROVENANCE)
     read_table(data, "samples", "here")
     for place in range(len(data)):
@@ -206,6 +235,6 @@ def test_problems() -> None:
         "problem_id": "p",
         "prompt": '[{"role": "user", "content": "Why?"}]',
         "verifier": "exact",
-        "reference": '{"answer":"é"}',
+        "reference": '{"answer":"é","pattern":null,"which":"last","case":"strict","accept":[]}',
         "solution": None,
     }

@@ -1,4 +1,4 @@
-"""The example for Spark on a real Spark: the same rows as our own readers, at every stage of a compaction."""
+"""Tests the Spark example on a real Spark: the same rows as our own readers, at every stage of a compaction."""
 
 import shutil
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The same promises, kept by a folder, by moto and by a real S3 server; then what each of them alone can get wrong."""
+"""Tests of stores: a folder, moto and a real S3 server keep the same promises; then the failures of each alone."""
 
 import os
 import pickle
@@ -92,7 +92,9 @@ def test_one_of_many_racing_writers_wins(store: Store, request: pytest.FixtureRe
     for thread in threads:
         thread.join()
     assert store.get(KEY) in winners
-    if "swift" not in request.node.name:  # its creates are not atomic: a win is a claim, what the key holds counts
+    if (
+        "swift" not in request.node.name
+    ):  # its creates are not atomic: a win is only a claim, and the content of the key decides
         assert len(winners) == 1
 
 
@@ -164,7 +166,7 @@ def proxy(moto: S3Server) -> Iterator[FaultyProxy]:
 
 @pytest.fixture
 def faulty(proxy: FaultyProxy, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A store on moto behind the proxy."""
+    """Returns a store on moto behind the proxy."""
     bucket = moto.new_store(monkeypatch).uri
     return open_store(bucket, StoreOptions(endpoint_url=proxy.endpoint))
 
@@ -231,8 +233,8 @@ def test_wrong_credentials(
 ) -> None:
     uri = swift.new_store(monkeypatch).uri
     monkeypatch.setenv(name, "wrong")
-    request.addfinalizer(s3._built.cache_clear)  # a client keeps the credentials that it was made with
-    s3._built.cache_clear()
+    request.addfinalizer(s3._build_client.cache_clear)  # a client keeps its first credentials
+    s3._build_client.cache_clear()
     with pytest.raises(StoreError, match="SignatureDoesNotMatch"):
         probe_store(open_store(uri, swift.options()))
 

@@ -12,9 +12,9 @@ from cluster.actors import RayActors
 from cluster.batches import ModelWork, Work
 from cluster.nodes import survey
 from cluster.pipeline import Pipeline
-from cluster.placement import EnginePlace, Node, Placement
+from cluster.placement import EngineSlot, Node, Placement
 from cluster.sampler import Sampler
-from cluster.session import alive_nodes, connected
+from cluster.session import alive_nodes, connect_ray
 from cluster.tally import CellTally, Tally
 from jobs.store.commit import RunSink
 from jobs.store.database import open_database
@@ -79,7 +79,7 @@ def nodes() -> Iterator[str]:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 2, "include_dashboard": False})
     cluster.add_node(num_cpus=1, num_gpus=2)
-    with connected(cluster.address):
+    with connect_ray(cluster.address):
         yield cluster.address
     cluster.shutdown()
 
@@ -89,14 +89,14 @@ PROBLEM = Problem.model_validate(
 )
 
 
-def run(model: ModelSpec, info: ModelInfo, place: EnginePlace, folder: Path) -> Tally:
+def run(model: ModelSpec, info: ModelInfo, slot: EngineSlot, folder: Path) -> Tally:
     """Runs sixteen units of four samples on engines that each hold a GPU or a part of one."""
     units = tuple(Unit(model.name, "t", n, 0, 1, 4 * n, 4 * n + 4) for n in range(16))
     work = Work((ModelWork(model, info, SamplingSettings(), "h", units),), {"t": {0: PROBLEM}}, 0, None, 1, "test")
     tally, sink = Tally([CellTally(model.name, "t", 1, 64, 0, set())]), RunSink(DirectoryStore(folder), "v1")
 
     async def go() -> None:
-        await Pipeline(work, RayActors(work, sink), Placement((place,), 1, 0.1), tally).run(lambda progress: None)
+        await Pipeline(work, RayActors(work, sink), Placement((slot,), 1, 0.1), tally).run(lambda progress: None)
 
     asyncio.run(go())
     return tally
@@ -115,7 +115,7 @@ def test_every_sampler_sees_only_its_device(nodes: str) -> None:
     assert [(node.cpus, node.gpus) for node in survey(())] == [(1, 2), (1, 2)]
     work = ModelWork(GOLD, ModelInfo("r"), SamplingSettings(), "h", (Unit("gold", "t", 0, 0, 1, 0, 4),))
     new = ray.remote(Sampler).options(num_cpus=0.1, num_gpus=1).remote
-    actors = [new(work, {"t": {0: PROBLEM}}, 0, "test", EnginePlace(4, 0.1, 1, 1)) for _ in range(4)]
+    actors = [new(work, {"t": {0: PROBLEM}}, 0, "test", EngineSlot(4, 0.1, 1, 1)) for _ in range(4)]
     seen = [ready.provenance for ready in ray.get([actor.start.remote() for actor in actors])]
     for actor in actors:
         ray.kill(actor)
@@ -125,12 +125,12 @@ def test_every_sampler_sees_only_its_device(nodes: str) -> None:
 
 
 def test_an_engine_of_two_gpus_has_both_of_one_node(nodes: str, tmp_path: Path) -> None:
-    run(GOLD, ModelInfo("r"), EnginePlace(1, 0.1, 2, 1), tmp_path)
+    run(GOLD, ModelInfo("r"), EngineSlot(1, 0.1, 2, 1), tmp_path)
     assert {row[2:] for row in devices(tmp_path)} == {("0,1", "2")}
 
 
 def test_engines_that_share_a_gpu_are_told_their_share(nodes: str, tmp_path: Path) -> None:
-    run(GOLD, ModelInfo("r"), EnginePlace(2, 0.1, 0.5, 1), tmp_path)
+    run(GOLD, ModelInfo("r"), EngineSlot(2, 0.1, 0.5, 1), tmp_path)
     assert {row[3] for row in devices(tmp_path)} == {"0.5"}
 
 
@@ -138,7 +138,7 @@ def test_an_engine_that_can_never_run_ends_the_run_at_once(nodes: str, tmp_path:
     """vLLM's CPU build on a GPU that is only declared: one line, exit code 2, no second try."""
     model = ModelSpec(name="small", path=str(SMALL_MODEL))
     with pytest.raises(EngineRefused, match="given a GPU, but PyTorch sees none") as refused:
-        run(model, ModelInfo("r"), EnginePlace(1, 0.1, 1, 1), tmp_path)
+        run(model, ModelInfo("r"), EngineSlot(1, 0.1, 1, 1), tmp_path)
     assert refused.value.exit_code == 2 and "\n" not in str(refused.value)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sampling.errors import BadInput
-from sampling.references import AnswerReference, Limits, PythonReference
+from sampling.limits import Limits
+from sampling.references import MathReference, PythonReference
 from sampling.tasks.load import load_task
 from sampling.tasks.recipes import KINDS, RECIPES
 from tests.sampling.tasks.files import CONTEST, OWN, PUBLISHED, parquet, published, written
@@ -51,7 +52,7 @@ def test_gold_solutions_pass(judge: Verifiers, kind: str, first: int, step: int)
 def test_a_wrong_published_answer_is_kept() -> None:
     """Row 1042 of GSM8K says 3 where its question means 5. Mended answers would make numbers incomparable."""
     problem = published("gsm8k", skip=1042, limit=1)[0]
-    assert isinstance(problem.reference, AnswerReference)
+    assert isinstance(problem.reference, MathReference)
     assert problem.reference.answer == "3"
 
 
@@ -194,7 +195,7 @@ def test_an_own_template_and_limits(tmp_path: Path) -> None:
 def test_math_keeps_its_answer_in_the_solution(tmp_path: Path) -> None:
     row = {"problem": "1/2?", "solution": "It is $\\boxed{\\frac{1}{2}}$.", "level": "Level 1", "type": "Algebra"}
     (problem,) = load_task("math", parquet(tmp_path, row))
-    assert problem.id == "math/0" and problem.reference == AnswerReference(answer="\\frac{1}{2}")
+    assert problem.id == "math/0" and problem.reference == MathReference(answer="\\frac{1}{2}")
 
 
 def test_own_examples_stand_beside_an_own_template(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_contests_as_they_are_published(tmp_path: Path, judge: Verifiers) -> Non
 def test_a_contest_without_limits_has_ours(tmp_path: Path) -> None:
     (problem,) = load_task("codecontests", parquet(tmp_path, {**CONTEST, "time_limit": None, "memory_limit_bytes": 1}))
     assert isinstance(problem.reference, StdioReference)
-    assert (problem.reference.time_limit_s, problem.reference.memory_mb) == (5, 512)
+    assert (problem.reference.limit_s, problem.reference.memory_mb) == (5, 512)
 
 
 def test_contest_examples_are_programs_and_show_no_picture(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sampling.errors import BadInput
+from sampling.patches import PatchReference
 from sampling.problems import Problem
-from sampling.references import PatchReference
 from sampling.tasks.load import load_task
 from sampling.tasks.swebench import SUITES, Suite, image_name, runner_arguments
 from sampling.tasks.task import TaskSpec

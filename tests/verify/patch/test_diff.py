@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.references import DECIDES_HOW_TESTS_RUN
+from sampling.patches import DECIDES_HOW_TESTS_RUN
 from verify.patch.diff import MAX_DIFF, Change, NotRaw, extract_diff, read_changes, refusal
 
 DIFF = """diff --git a/calc.py b/calc.py

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from sampling.errors import BadInput, VerifierFault
+from sampling.patches import PatchReference
 from sampling.problems import Problem
-from sampling.references import PatchReference
 from tests.conftest import Troop, WriteSweep
 from tests.support.repositories import ALL, HANG, Made, git, make
 from verify.patch import verifier as patching

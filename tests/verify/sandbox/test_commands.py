@@ -33,7 +33,7 @@ def python(source: str) -> str:
 
 
 def sleepers(seconds: str) -> list[int]:
-    """Processes of this machine that sleep for so long."""
+    """Returns the pids of processes of this machine that sleep for so long."""
     seen = psutil.process_iter(["cmdline"])
     return [each.pid for each in seen if (each.info["cmdline"] or [])[:2] == ["sleep", seconds]]
 
@@ -124,7 +124,7 @@ print(os.getppid() < 10)
 
 
 def test_no_tracing_no_mounts_no_namespaces() -> None:
-    """By their numbers on x86-64; whatever these are elsewhere is an error too."""
+    """Calls them by their numbers on x86-64; elsewhere these numbers are errors too."""
     calls = {"ptrace": 101, "chroot": 161, "mount": 165, "keyctl": 250, "unshare": 272, "open_by_handle_at": 304}
     calls |= {"setns": 308, "process_vm_readv": 310, "bpf": 321, "userfaultfd": 323, "io_uring_setup": 425}
     calls |= {"clone3": 435, "fsopen": 430, "memfd_create": 319}
@@ -228,7 +228,7 @@ def test_measures_are_the_kernels() -> None:
 
 
 def test_a_script_that_cannot_start_is_our_fault(tmp_path: Path) -> None:
-    with pytest.raises(VerifierFault, match=r"making the jail: .*gone"):
+    with pytest.raises(VerifierFault, match=r"the jail for test suites: entering namespaces of its own: .*gone"):
         Jail(tree=str(tmp_path / "gone")).run("true", QUOTA)
 
 

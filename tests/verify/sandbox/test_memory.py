@@ -1,9 +1,9 @@
-"""How the fork server lays out its memory: nothing changes but where things lie. Run in processes of their own."""
+"""Memory layout of the zygote: only addresses change. Each test runs in a process of its own."""
 
 import subprocess
 
 from tests.support.places import ROOT
-from verify.sandbox.supervisor import base_interpreter
+from verify.sandbox.launch import base_interpreter
 
 PRELUDE = "import sys; sys.path.insert(0, sys.argv[1]); from verify.sandbox import memory\n"
 

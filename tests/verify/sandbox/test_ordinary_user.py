@@ -1,4 +1,4 @@
-"""The sandbox without root's powers, and where user namespaces are forbidden: each in a user namespace made for it."""
+"""The sandbox without root's powers, and without user namespaces: both are tried in a user namespace made here."""
 
 import os
 import shutil
@@ -62,7 +62,9 @@ def test_an_ordinary_user_has_jails_too() -> None:
 def test_without_user_namespaces_there_is_no_jail() -> None:
     ask = "from verify.sandbox.commands import Jail; from verify.sandbox.limits import Quota\n"
     ask += "try: Jail().run('true', Quota(9, 99))\nexcept Exception as error: print(type(error).__name__, error)"
-    assert run(WITHOUT_NAMESPACES, "-c", ask).startswith("VerifierFault the jail for test suites: making the jail")
+    assert run(WITHOUT_NAMESPACES, "-c", ask).startswith(
+        "VerifierFault the jail for test suites: entering namespaces of its own"
+    )
 
 
 def test_without_user_namespaces_the_weaker_tier_is_given_and_the_reason_named() -> None:

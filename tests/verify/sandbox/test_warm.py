@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from verify.sandbox import tiers, warm
-from verify.sandbox.limits import Quota, time_scale
+from verify.sandbox.limits import Quota
 from verify.sandbox.sandbox import Code, Sandbox, compiled
 from verify.sandbox.warm import Checks
 from verify.verdict import Status
 
-QUOTA = Quota(wall_s=10.0 * time_scale(), memory_mb=256)
+QUOTA = Quota(wall_s=10.0, memory_mb=256)
 SHORT = Quota(wall_s=0.5, memory_mb=256)
 
 
@@ -84,7 +84,7 @@ def test_a_test_process_that_was_killed_is_replaced(sandbox: Sandbox) -> None:
 
 def test_memory_that_earlier_candidates_used_up_is_not_charged_to_a_later_one(sandbox: Sandbox) -> None:
     keeps = "import sys\ndef check(f):\n    sys.modules.setdefault('kept', []).append(bytearray(f(1)))\n"
-    test, quota = checks(keeps), Quota(wall_s=10.0 * time_scale(), memory_mb=64)
+    test, quota = checks(keeps), Quota(wall_s=10.0, memory_mb=64)
     assert {status(sandbox, test, "def f(x):\n    return 25 << 20\n", quota) for _ in range(5)} == {Status.PASS}
 
 

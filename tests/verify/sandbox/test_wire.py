@@ -48,7 +48,7 @@ def cross(value: Any) -> Any:
 
 
 def shape(value: Any) -> Any:
-    """A value with all its types, since 1 == True == 1.0."""
+    """Returns a value together with all its types, since 1 == True == 1.0."""
     if isinstance(value, list | tuple):
         return type(value), [shape(item) for item in value]
     if isinstance(value, dict):

@@ -1,0 +1,144 @@
+"""The fate of units: waiting, in flight, failed, set aside or committed. Plain data and asyncio events, no Ray.
+
+A queue alone decides and remembers this. The pipeline, its in-process twin, the scoring of stored samples and the
+progress display read it here.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cluster.batches import ModelWork
+from sampling.samples import Shard, Unit
+
+UNIT_TRIES = 3  # failures after which a unit is set aside
+ENGINE_TRIES = 3  # failures in a row, without a committed unit between, after which an engine is given up
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A unit that this run does not try again, with its last error. The next run tries it."""
+
+    unit: Unit
+    error: str
+
+
+class UnitQueue:
+    """The units of one model, up to millions; new ones are read from ``units`` only when they are taken.
+
+    ``waiting`` counts the units that nobody works on, ``open`` these and the ones in flight. ``failures`` counts the
+    failures of each open unit. ``stopped`` means that no further unit is started.
+    """
+
+    def __init__(self, units: Collection[Unit]) -> None:
+        self.planned = self.open = self.waiting = len(units)
+        self.failures: Counter[Unit] = Counter()
+        self.set_aside: list[SetAside] = []
+        self.stopped = False
+        self._new, self._returned = iter(units), deque[Unit]()
+        self._listeners: list[asyncio.Event] = []
+
+    @property
+    def in_flight(self) -> int:
+        return self.open - self.waiting
+
+    @property
+    def closed(self) -> int:
+        return self.planned - self.open
+
+    def take(self) -> Unit:
+        """Hands out a waiting unit: new ones in their order, then those that came back."""
+        self.waiting -= 1
+        return next(self._new, None) or self._returned.popleft()
+
+    def close(self, unit: Unit) -> None:
+        """Ends a taken unit that is committed."""
+        self.failures.pop(unit, None)
+        self._end_one()
+
+    def give_up(self, unit: Unit, error: str) -> None:
+        """Sets a taken unit aside."""
+        self.set_aside.append(SetAside(unit, error))
+        self.close(unit)
+
+    def fail(self, unit: Unit, error: str) -> None:
+        """Counts a failure of a taken unit. Queues it again; sets it aside after UNIT_TRIES failures."""
+        if not self.stopped:
+            self.failures[unit] += 1
+        if self.failures[unit] >= UNIT_TRIES:
+            self.give_up(unit, error)
+        else:
+            self.put_back(unit)
+
+    def put_back(self, unit: Unit) -> None:
+        """Queues a taken unit again, behind the new ones. A stopped queue leaves it to the next run."""
+        if self.stopped:
+            self.close(unit)
+            return
+        self._returned.append(unit)
+        self.waiting += 1
+        self.wake()
+
+    def stop(self) -> None:
+        """Starts no further unit: the waiting ones are left to the next run, those in flight may still end."""
+        self.stopped = True
+        self.open, self.waiting = self.in_flight, 0
+        self.wake()
+
+    def listen(self) -> asyncio.Event:
+        """Returns an event that is set whenever units come back or the last one ends; the listener clears it."""
+        event = asyncio.Event()
+        self._listeners.append(event)
+        return event
+
+    def forget(self, event: asyncio.Event) -> None:
+        self._listeners.remove(event)
+
+    def wake(self) -> None:
+        for event in self._listeners:
+            event.set()
+
+    def _end_one(self) -> None:
+        """Wakes listeners only for the last unit: otherwise every unit would wake ten thousand engines."""
+        self.open -= 1
+        if not self.open:
+            self.wake()
+
+
+class UnitQueues:
+    """One queue for each model of a run, in the order of the models."""
+
+    def __init__(self, models: Sequence[ModelWork]) -> None:
+        self._queues = tuple(UnitQueue(work.units) for work in models)
+
+    def __iter__(self) -> Iterator[UnitQueue]:
+        return iter(self._queues)
+
+    @property
+    def open(self) -> int:
+        return sum(queue.open for queue in self._queues)
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        return tuple(item for queue in self._queues for item in queue.set_aside)
+
+    def stop(self) -> None:
+        for queue in self._queues:
+            queue.stop()
+
+
+class OpenShards:
+    """Counts down to full shards from receipts, so that a running sweep lists nothing in its store.
+
+    ``missing`` holds how many units each shard lacks; only shards whose units are all planned are in it.
+    """
+
+    def __init__(self, missing: Mapping[Shard, int]) -> None:
+        self._missing = dict(missing)
+
+    def filled_by(self, unit: Unit) -> bool:
+        """Counts a committed unit; returns True when its shard lacks no more."""
+        left = self._missing.get(unit.in_shard, 0)
+        self._missing[unit.in_shard] = left - 1
+        return left == 1

@@ -1,0 +1,19 @@
+"""Tables of the columns of stored rows."""
+
+from collections.abc import Mapping, Sequence
+
+from docs.pages.models import escape
+from jobs.store.schema import PROBLEM_COLUMNS, SAMPLE_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, Column
+
+COLUMNS: Mapping[str, Sequence[Column]] = {
+    "verdicts": VERDICT_COLUMNS,
+    "samples": SAMPLE_COLUMNS,
+    "scores": SCORE_COLUMNS,
+    "problems": PROBLEM_COLUMNS,
+}
+
+
+def column_table(kind: str) -> str:
+    """Returns a Markdown table of the columns of a kind of file."""
+    rows = [f"| `{c.name}` | {c.type} | {'yes' if c.nullable else 'no'} | {escape(c.about)} |" for c in COLUMNS[kind]]
+    return "\n".join(["| column | type | may be null | meaning |", "| --- | --- | --- | --- |", *rows])

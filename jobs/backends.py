@@ -1,0 +1,123 @@
+"""The two ways to do a run's work: in this process, or on a Ray cluster.
+
+A backend is opened, and has accepted the work, before anything is written: what it cannot do is refused in time.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from cluster.batches import Work
+from cluster.placement import Placement
+from cluster.queue import SetAside
+from cluster.spending import Spending
+from cluster.tally import OnProgress, Progress, Tally
+from jobs.budget import Budget, LimitCheck, check_limits
+from jobs.store.commit import RunSink
+from jobs.sweep import Stop
+
+Result = tuple[tuple[SetAside, ...], str | None]  # the units set aside, and the limit that was reached
+Limits = Callable[[Mapping[str, float]], Budget]  # takes the GPUs that one engine of each model holds
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a pipeline needs on any backend."""
+
+    work: Work
+    sink: RunSink
+    tally: Tally
+    spending: Spending
+    limits: Limits
+    show: OnProgress
+
+
+class ReadyBackend(Protocol):
+    """A backend that has accepted the work."""
+
+    def run(self, job: Job) -> Result:
+        """Works until every unit is committed or set aside, or a limit is reached."""
+
+
+class Backend(Protocol):
+    """One of LocalBackend and RayBackend."""
+
+    def prepare(self, work: Work, stop: Stop) -> ReadyBackend:
+        """Accepts the work; raises BadInput for work that the backend can never do, or a limit it can never reach."""
+
+
+@contextmanager
+def open_backend(address: str | None, *, local: bool) -> Iterator[Backend]:
+    """Opens the backend that the command line names, with a connection to Ray; raises BadInput when none answers."""
+    if local:
+        yield LocalBackend()
+        return
+    from cluster.session import connect_ray
+
+    with connect_ray(address) as (cpus, gpus):
+        yield RayBackend(cpus, gpus)
+
+
+class LocalBackend:
+    """The backend in this process, without Ray."""
+
+    def prepare(self, work: Work, stop: Stop) -> "LocalBackend":
+        check_limits(stop, {})
+        return self
+
+    def run(self, job: Job) -> Result:
+        from cluster.local import run_local
+
+        limit = LimitCheck(job.limits({}))
+        if limit.reached:
+            return (), limit.reached
+        return run_local(job.work, job.sink, job.tally, job.show, limit, job.spending), limit.reached
+
+
+@dataclass(frozen=True)
+class RayBackend:
+    """The backend on the connected cluster, with its cores and GPUs."""
+
+    cpus: float
+    gpus: float
+
+    def prepare(self, work: Work, stop: Stop) -> "ReadyRay":
+        from cluster.nodes import check_mark, list_nodes, survey
+        from cluster.placement import place
+
+        ready = ReadyRay(place(work.models, self.cpus, self.gpus, work.verifiers, survey(work.models)))
+        check_limits(stop, ready.gpus_held(work))
+        check_mark(work.verifier_nodes, list_nodes())
+        return ready
+
+
+@dataclass(frozen=True)
+class ReadyRay:
+    """The connected cluster, shared out among models and verifiers."""
+
+    placement: Placement
+
+    def run(self, job: Job) -> Result:
+        from cluster.actors import RayActors
+        from cluster.metrics import Metrics
+        from cluster.pipeline import Pipeline
+
+        limit = LimitCheck(job.limits(self.gpus_held(job.work)))
+        if limit.reached:
+            return (), limit.reached
+        metrics = Metrics(
+            job.sink.store.uri, lambda progress: limit.budget.spent(progress.engines).usd + progress.judge_usd
+        )
+        pipeline = Pipeline(job.work, RayActors(job.work, job.sink), self.placement, job.tally, job.spending)
+
+        def show(progress: Progress) -> None:
+            job.show(progress)
+            metrics(progress)
+
+        return asyncio.run(pipeline.run(show, limit)), limit.reached
+
+    def gpus_held(self, work: Work) -> dict[str, float]:
+        """Returns the GPUs that one engine of each model holds, by model."""
+        return {part.model.name: slot.gpus for part, slot in zip(work.models, self.placement.engines, strict=True)}

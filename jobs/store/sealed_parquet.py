@@ -1,0 +1,134 @@
+"""Sealed Parquet files, read back: every bit as it was written, of the kind asked for, of a schema version known here.
+
+A file of somebody else's at a key of ours, or half a file, is named and not read.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.store.schema import SCHEMA_VERSION
+from jobs.store.seal import is_whole
+from sampling.errors import DamagedFile, StoreError
+
+_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """Facts about a verdicts or scores file as a whole: JSON under the key ``troop`` of its Parquet metadata."""
+
+    attempt: str
+    """Id of the attempt that wrote the file."""
+
+    samples: str = ""
+    """Key of the samples file that the verdicts or scores are about; "" where there is no text, as after an import."""
+
+    samples_sha256: str = ""
+    """SHA-256 of that samples file; "" where there is no text."""
+
+    engine_s: float = 0.0
+    """Seconds of one engine: in a verdicts file to draw the samples, in a scores file to score them."""
+
+    merged: tuple[str, ...] = ()
+    """Attempts whose samples files went into ``samples``, for a compacted shard. It stands in for their files, even
+    where other verdicts still name those."""
+
+    judge_usd: float = 0.0
+    """Dollars that a paid language-model judge asked for these verdicts."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Object metadata of a verdicts file, for stores that keep it: readable without reading the file."""
+        return {"attempt": self.attempt, "samples": self.samples, "samples-sha256": self.samples_sha256}
+
+
+def read_footer(data: bytes, where: str = "verdicts", kind: str = "verdicts") -> Footer:
+    """Returns the footer of a verdicts or scores file; raises StoreError, DamagedFile where a bit has changed."""
+    return parse_footer(check_seal(data, kind, where), where, kind)
+
+
+def parse_footer(metadata: dict[bytes, bytes], where: str, kind: str = "verdicts") -> Footer:
+    """Returns the footer from a file's key-value pairs, which DuckDB reads for many files at once."""
+    pairs = check_kind(metadata, kind, where)
+    known = {field.name: pairs[field.name] for field in fields(Footer) if field.name in pairs}
+    return Footer(**known | {"merged": tuple(pairs.get("merged", ()))})
+
+
+def read_table(data: bytes, kind: str, where: str) -> pa.Table:
+    """Returns the rows of a sealed file; verifies its seal and the checksum of every page. Raises StoreError."""
+    check_kind(check_seal(data, kind, where), kind, where)
+    try:
+        return read_rows(open_parquet(data))
+    except (OSError, pa.ArrowException) as error:
+        raise DamagedFile(f"{where}: damaged ({str(error).splitlines()[0]})") from error
+
+
+def open_parquet(data: bytes) -> pq.ParquetFile:
+    """Opens Parquet bytes; every page is verified as it is read."""
+    return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+
+
+def read_rows(
+    file: pq.ParquetFile, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Returns the rows of some groups (default: all), read by this thread alone.
+
+    Arrow's own threads may release the bytes a moment after the table is there. If the interpreter ends just then, the
+    process is aborted and its exit code is lost.
+    """
+    return file.read_row_groups(range(file.num_row_groups) if groups is None else groups, columns, use_threads=False)
+
+
+def check_seal(data: bytes, kind: str, where: str) -> dict[bytes, bytes]:
+    """Returns the key-value pairs of a sealed file; raises DamagedFile, before any parser runs, if a bit has changed.
+
+    Files of schema version 1 have no seal: their pages' checksums have to do.
+    """
+    if not is_whole(data):
+        if (unsealed := _read_first_version(data)) is None:
+            raise DamagedFile(f"{where}: {_damage_of(data, kind)}")
+        return unsealed
+    metadata: dict[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+    return metadata
+
+
+def _read_first_version(data: bytes) -> dict[bytes, bytes] | None:
+    """Returns the key-value pairs of a file of schema version 1, else None.
+
+    A single flipped bit cannot turn a later file into one of version 1.
+    """
+    try:
+        metadata: dict[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+        pairs = json.loads(metadata.get(b"troop", b"null"))
+    except (OSError, pa.ArrowException, ValueError):
+        return None
+    return metadata if isinstance(pairs, dict) and pairs.get("schema") == 1 and "sha256" not in pairs else None
+
+
+def _damage_of(data: bytes, kind: str) -> str:
+    if not (data.startswith(_MAGIC) and data.endswith(_MAGIC)):
+        return "not a Parquet file, or a truncated one"
+    ours = b'"kind": ' in data
+    return "damaged (its SHA-256 is not that of what was written)" if ours else f"is not a {kind} file of Troop's"
+
+
+def check_kind(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str, Any]:
+    """Returns the footer's JSON; raises StoreError for another kind, or a schema version newer than this code."""
+    try:
+        pairs: dict[str, Any] = json.loads(metadata.get(b"troop", b"{}"))
+        version = int(pairs.get("schema", 0))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedFile(f"{where}: damaged (its footer cannot be read)") from error
+    if pairs.get("kind") != kind:
+        raise DamagedFile(f"{where}: is not a {kind} file of Troop's")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{where}: has {kind} schema version {version}, but this Troop reads versions up to "
+            f"{SCHEMA_VERSION}; use a newer one"
+        )
+    return pairs

@@ -1,0 +1,59 @@
+"""Files of checkers, read where problems are loaded."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sampling.checkers import CustomReference, check_output_checker
+from sampling.errors import BadInput
+from sampling.problems import Problem
+from sampling.references import StdioReference
+from sampling.tasks.sources import HUB, is_remote, read_bytes
+
+
+def with_checkers(problems: Iterable[Problem], place: str) -> list[Problem]:
+    """Returns the problems with the text of their checkers' files, each of which is read once.
+
+    Raises BadInput for a file that is not there, or that has no function of a known convention.
+    """
+    texts: dict[str, str] = {}
+    return [_with_checker(problem, place, texts) for problem in problems]
+
+
+def _with_checker(problem: Problem, place: str, texts: dict[str, str]) -> Problem:
+    reference = problem.reference
+    if isinstance(reference, CustomReference):
+        name, field = reference.path, "source"
+    elif isinstance(reference, StdioReference) and reference.checker.endswith(".py"):
+        name, field = reference.checker, "checker_source"
+    else:
+        return problem
+    path = _beside(name, place)
+    if path not in texts:
+        texts[path] = _read(path, problem)
+    read = reference.model_copy(update={field: texts[path]})
+    try:
+        if isinstance(read, CustomReference):
+            read.found  # noqa: B018  raises ValueError
+        else:
+            check_output_checker(texts[path])
+    except ValueError as error:
+        raise BadInput(f"{path}: {error} (problem {problem.id!r})") from error
+    return problem.model_copy(update={"reference": read})
+
+
+def _read(path: str, problem: Problem) -> str:
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    except BadInput as error:
+        raise BadInput(f"{error} (the checker of problem {problem.id!r})") from error
+
+
+def _beside(path: str, place: str) -> str:
+    """Returns the place of a file that is named from the folder of the problems' own file."""
+    if is_remote(path) or Path(path).is_absolute():
+        return path
+    if place.startswith(HUB):
+        raise BadInput(f"{place}: path {path!r}: no folder on the hub has checkers; give a full path")
+    return f"{place.rpartition('/')[0]}/{path}" if is_remote(place) else str(Path(place).resolve().parent / path)

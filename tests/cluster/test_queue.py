@@ -1,0 +1,107 @@
+"""The fate of units: handed out, committed, failed, set aside, or left to the next run."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.batches import ModelWork
+from cluster.queue import UNIT_TRIES, OpenShards, SetAside, UnitQueue, UnitQueues
+from sampling.engines.model_info import ModelInfo
+from sampling.samples import Shard, Unit
+from sampling.settings import ModelSpec, SamplingSettings
+
+UNITS = tuple(Unit("m", "t", number, 0, 1, number, number + 1) for number in range(3))
+
+
+def test_units_are_taken_in_their_order_and_failed_ones_last() -> None:
+    queue = UnitQueue(UNITS)
+    first = queue.take()
+    queue.fail(first, "once")
+    assert [queue.take() for _ in range(queue.waiting)] == [*UNITS[1:], first]
+    assert (queue.waiting, queue.in_flight, queue.open, queue.failures[first]) == (0, 3, 3, 1)
+
+
+def test_a_unit_is_set_aside_with_its_error_after_its_last_try() -> None:
+    queue = UnitQueue(UNITS)
+    (bad, *_) = (queue.take() for _ in range(3))
+    for number in range(UNIT_TRIES):
+        assert queue.set_aside == []
+        queue.fail(bad, f"error {number}")
+        if number < UNIT_TRIES - 1:
+            assert queue.take() == bad
+    assert queue.set_aside == [SetAside(bad, f"error {UNIT_TRIES - 1}")]
+    assert (queue.waiting, queue.open, queue.closed) == (0, 2, 1)
+
+
+def test_a_unit_that_could_never_run_is_set_aside_at_once() -> None:
+    queue = UnitQueue(UNITS)
+    queue.give_up(unit := queue.take(), "no money")
+    assert (queue.set_aside, queue.open) == ([SetAside(unit, "no money")], 2)
+
+
+def test_a_listener_hears_of_returned_units_and_of_the_last_one() -> None:
+    queue = UnitQueue(UNITS[:2])
+    event = queue.listen()
+    queue.put_back(queue.take())
+    assert event.is_set()
+    event.clear()
+    queue.close(queue.take())
+    assert not event.is_set()  # others may be waiting for a unit: none has come
+    queue.close(queue.take())
+    assert event.is_set()
+    queue.forget(event)
+
+
+def test_what_a_lost_node_costs_is_not_charged_to_the_unit() -> None:
+    queue = UnitQueue(UNITS)
+    first = queue.take()
+    for _ in range(UNIT_TRIES):
+        queue.put_back(first)
+        assert [queue.take() for _ in range(queue.waiting)][-1] == first
+    queue.fail(first, "once")
+    assert (queue.set_aside, queue.waiting) == ([], 1)
+
+
+def test_a_stopped_queue_leaves_units_to_the_next_run_and_sets_none_aside() -> None:
+    queue = UnitQueue(UNITS)
+    event = queue.listen()
+    first, second = queue.take(), queue.take()
+    queue.stop()
+    assert event.is_set()
+    assert (queue.waiting, queue.open) == (0, 2)
+    queue.close(first)
+    queue.fail(second, "late")
+    assert (queue.open, queue.waiting, queue.set_aside) == (0, 0, [])
+
+
+@given(st.lists(st.sampled_from(["close", "fail", "put_back", "give_up"]), max_size=60))
+def test_no_unit_is_lost_or_counted_twice(fates: list[str]) -> None:
+    queue, committed = UnitQueue(UNITS), Counter[Unit]()
+    for fate in fates:
+        if not queue.waiting:
+            break
+        unit = queue.take()
+        if fate == "close":
+            committed[unit] += 1
+        getattr(queue, fate)(unit, *(["error"] if fate in {"fail", "give_up"} else []))
+        assert queue.closed == committed.total() + len(queue.set_aside)
+        assert queue.in_flight == 0 and queue.open == queue.waiting
+    left = [queue.take() for _ in range(queue.waiting)]
+    assert sorted([*committed.elements(), *(item.unit for item in queue.set_aside), *left]) == list(UNITS)
+
+
+def test_queues_of_all_models_are_counted_and_stopped_together() -> None:
+    model = ModelSpec(name="m", path="m")
+    queues = UnitQueues([ModelWork(model, ModelInfo("r"), SamplingSettings(), "h", UNITS)] * 2)
+    first, second = queues
+    second.give_up(second.take(), "bad")
+    assert (queues.open, [item.error for item in queues.set_aside]) == (5, ["bad"])
+    queues.stop()
+    assert (queues.open, first.stopped, second.stopped) == (0, True, True)
+
+
+def test_a_shard_is_full_with_the_last_unit_that_it_lacked() -> None:
+    shards = OpenShards({Shard("m", "t", 0): 2})
+    assert [shards.filled_by(unit) for unit in UNITS] == [False, True, False]
+    assert not OpenShards({}).filled_by(UNITS[0])

@@ -1,0 +1,372 @@
+"""Verifies samples from anywhere: right verdicts in order, resumption, and bad input that leaves nothing behind."""
+
+import json
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs import verify_file as module
+from jobs.verify_file import Progress, parse_task, verify_file, verify_samples
+from jobs.verify_rows import COLUMNS, SampleRow, VerdictRow
+from sampling.errors import BadInput, TroopError
+from sampling.problems import Problem
+from tests.conftest import Troop
+from tests.support.places import ROOT
+from verify.verdict import Status, Verdict
+
+MATH = Problem.model_validate({"id": "m", "prompt": "?", "verifier": "math", "reference": {"answer": "4"}})
+EXACT = Problem.model_validate({"id": "e", "prompt": "?", "verifier": "exact", "reference": {"answer": "yes"}})
+CASE = {"stdin": "2\n", "stdout": "4\n"}
+STDIO = Problem.model_validate({"id": "s", "prompt": "?", "verifier": "stdio", "reference": {"cases": [CASE]}})
+PROBLEMS = (MATH, EXACT, STDIO)
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def samples(count: int = 5) -> list[dict[str, Any]]:
+    """Returns samples of which every second one passes, from the first."""
+    return [{"problem": "e", "sample": number, "text": "no" if number % 2 else "yes"} for number in range(count)]
+
+
+def test_verdicts_come_in_the_order_of_the_samples(tmp_path: Path) -> None:
+    rows = [
+        {"problem": "s", "sample": 0, "text": "```python\nprint(int(input()) ** 2)\n```"},
+        {"problem": "m", "sample": 0, "text": "\\boxed{4}"},
+        {"problem": "e", "sample": 1, "text": "no\ud800\0"},
+        {"problem": "m", "sample": 3, "text": "I do not know what to say."},
+        {"problem": "s", "sample": 1, "text": "print(5)", "model": "tiny"},
+        {"problem": "m", "sample": 2, "text": "\\boxed{\\sqrt{16}}"},
+    ]
+    seen: list[Progress] = []
+    out = tmp_path / "v.jsonl"
+    summary = verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), out, workers=2, progress=seen.append)
+    verdicts = read(out)
+    assert [(row["problem"], row["sample"]) for row in verdicts] == [(row["problem"], row["sample"]) for row in rows]
+    assert [row["status"] for row in verdicts] == ["pass", "pass", "fail", "invalid", "fail", "pass"]
+    assert [row["passed"] for row in verdicts] == [True, True, False, False, False, True]
+    assert all(tuple(row) == COLUMNS for row in verdicts if "model" not in row)
+    assert verdicts[4]["model"] == "tiny"
+    assert [verdicts[1]["answer"], verdicts[2]["answer"]] == ["4", "no?"]
+    assert verdicts[0]["tier"] and verdicts[0]["wall_s"] > 0 and not verdicts[1]["tier"]
+    assert summary.status_counts == {"pass": 3, "fail": 2, "invalid": 1}
+    assert [progress.done for progress in seen] == [1, 2, 3, 4, 5, 6]
+    assert seen[-1] == Progress(done=6, total=6, kept=0, passed=3, faults=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.jsonl", "v.jsonl"]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    out = tmp_path / "v.parquet"
+    verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", samples()), out, workers=1)
+    table = pq.read_table(out)
+    assert table.column_names == ["model", *COLUMNS]
+    assert table["passed"].to_pylist() == [True, False, True, False, True]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.jsonl", "v.parquet"]
+
+
+def test_samples_may_be_parquet(tmp_path: Path) -> None:
+    path, out = tmp_path / "s.parquet", tmp_path / "v.jsonl"
+    pq.write_table(pa.Table.from_pylist([{**row, "seed": 7} for row in samples()]), path)
+    assert verify_samples(PROBLEMS, path, out).status_counts == {"pass": 3, "fail": 2}
+    assert [row["sample"] for row in read(out)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"problem": "e", "sample": 0, "text": None}], "row 1: text"),
+        (
+            [{"problem": "e", "sample": 0, "text": "x"}, {"problem": "z", "sample": 0, "text": "x"}],
+            "row 2: problem 'z'",
+        ),
+        ([{"problem": "e", "sample": 0}], "row 1: text"),
+        ([{"problem": "e", "sample": 0.5, "text": "x"}], "row 1: sample"),
+    ],
+)
+def test_bad_rows_of_parquet_are_named(tmp_path: Path, rows: list[Any], said: str) -> None:
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(BadInput, match=re.escape(said)):
+        verify_samples(PROBLEMS, path, tmp_path / "v.jsonl")
+    assert [left.name for left in tmp_path.iterdir()] == ["s.parquet"]
+
+
+def test_a_cut_off_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.Table.from_pylist(samples()), path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BadInput, match="is no Parquet file that can be read"):
+        verify_samples(PROBLEMS, path, tmp_path / "v.jsonl")
+    with pytest.raises(BadInput, match="no such file"):
+        verify_samples(PROBLEMS, tmp_path / "none.parquet", tmp_path / "v.jsonl")
+
+
+def partial_lines(rows: list[dict[str, Any]], status: Status = Status.PASS) -> str:
+    return "".join(VerdictRow.of(SampleRow.model_validate(row), Verdict(status)).line() for row in rows)
+
+
+def test_an_unfinished_job_is_continued(tmp_path: Path) -> None:
+    """Rows of the partial file are kept even if they are wrong: no row is verified again."""
+    out, rows = tmp_path / "v.jsonl", samples(7)
+    torn = partial_lines(rows[3:4])[:-20]
+    (tmp_path / "v.jsonl.partial").write_text(partial_lines(rows[:3], Status.CRASH) + torn)
+    summary = verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), out, workers=1)
+    assert [row["status"] for row in read(out)] == ["crash"] * 3 + ["fail", "pass", "fail", "pass"]
+    assert (summary.kept, summary.samples) == (3, 7)
+    assert not (tmp_path / "v.jsonl.partial").exists()
+
+
+def test_a_finished_partial_only_has_to_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_verify_batch", None)
+    rows = samples(2)
+    (tmp_path / "v.jsonl.partial").write_text(partial_lines(rows))
+    assert verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl").kept == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (partial_lines([{"problem": "e", "sample": 0, "text": "another"}]), "belongs to other samples than these"),
+        (partial_lines(samples(9)), "v.jsonl.partial:6: belongs to other samples than these; delete the file"),
+        ("digest {not json}\n", "v.jsonl.partial:1: not valid JSON"),
+    ],
+)
+def test_a_partial_of_other_samples_is_refused_and_left(tmp_path: Path, found: str, said: str) -> None:
+    partial = tmp_path / "v.jsonl.partial"
+    partial.write_text(found)
+    with pytest.raises(BadInput) as refused:
+        verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", samples()), tmp_path / "v.jsonl")
+    assert said in str(refused.value)
+    assert partial.read_text() == found
+
+
+GOOD = samples(1)[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "s.jsonl: no samples; at least one is needed"),
+        ([GOOD, {**GOOD, "problem": "zzz"}], "s.jsonl:2: problem 'zzz' is not in the task"),
+        ([{"problem": "e", "sample": 0}], "s.jsonl:1: text: Field required"),
+        ([{**GOOD, "text": None}], "s.jsonl:1: text: Input should be a valid string"),
+        ([{**GOOD, "sample": "0"}], "s.jsonl:1: sample: Input should be a valid integer"),
+        ([{**GOOD, "sample": -1}], "s.jsonl:1: sample: "),
+        ([{**GOOD, "txt": ""}], "s.jsonl:1: txt: unknown key; allowed: model, problem, sample, text"),
+        ([{**GOOD, "model": "a\ud800"}], "s.jsonl:1: model: only printable characters are allowed"),
+        ([GOOD, "{"], "s.jsonl:2: not valid JSON"),
+        ([GOOD, GOOD], "sample 0 of problem 'e' occurs more than once"),
+    ],
+)
+def test_bad_samples_are_named_and_nothing_is_written(tmp_path: Path, rows: list[Any], said: str) -> None:
+    path = write(tmp_path / "s.jsonl", rows)
+    with pytest.raises(BadInput) as refused:
+        verify_samples(PROBLEMS, path, tmp_path / "v.jsonl")
+    assert said in str(refused.value)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_same_sample_of_two_models_is_two_samples(tmp_path: Path) -> None:
+    rows = [{**GOOD, "model": "a"}, {**GOOD, "model": "b"}, GOOD]
+    assert verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl", workers=1).samples == 3
+
+
+def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_bytes(json.dumps(GOOD).encode() + b'\n{"text": "\xff"}\n')
+    with pytest.raises(BadInput, match=r"s\.jsonl:2: not UTF-8"):
+        verify_samples(PROBLEMS, tmp_path / "s.jsonl", tmp_path / "v.jsonl")
+
+
+def test_outputs_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.jsonl", [GOOD])
+    (tmp_path / "folder.jsonl").mkdir()
+    for out, said in (
+        (tmp_path / "v.csv", "must end in .jsonl or .parquet"),
+        (tmp_path / "none" / "v.jsonl", "cannot be written"),
+        (tmp_path / "folder.jsonl", "cannot be written"),
+        (path, "is the samples file itself"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            verify_samples(PROBLEMS, path, out)
+    with pytest.raises(BadInput, match="no such file"):
+        verify_samples(PROBLEMS, tmp_path / "none.jsonl", tmp_path / "v.jsonl")
+
+
+def test_a_full_disk_keeps_the_old_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path, out = write(tmp_path / "s.jsonl", [GOOD]), tmp_path / "v.jsonl"
+    out.write_text("old\n")
+    monkeypatch.setattr("jobs.verify_rows._write_jsonl", full)
+    with pytest.raises(BadInput, match="No space left"):
+        verify_samples(PROBLEMS, path, out, workers=1)
+    assert out.read_text() == "old\n"
+    monkeypatch.undo()
+    assert verify_samples(PROBLEMS, path, out, workers=1).kept == 1
+    assert len(read(out)) == 1
+
+
+def test_a_tier_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    rows = [{"problem": "s", "sample": 0, "text": "print(4)"}]
+    with pytest.raises(BadInput):
+        verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl", tier="steel", workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["s.jsonl"]
+
+
+SLOW = """
+import sys
+from pathlib import Path
+from jobs.verify_file import verify_samples
+from sampling.problems import Problem
+cases = [{"stdin": "", "stdout": "1"}]
+problem = {"id": "s", "prompt": "?", "verifier": "stdio", "reference": {"cases": cases, "time_limit_s": 30}}
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    verify_samples([Problem.model_validate(problem)], folder / "s.jsonl", folder / "v.jsonl", workers=2)
+"""
+
+
+def children(pid: int) -> set[int]:
+    """Returns all processes below ``pid``, read from /proc."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+    found, grown = {pid}, True
+    while grown:
+        more = {child for child, parent in parents.items() if parent in found} - found
+        found, grown = found | more, bool(more)
+    return found - {pid}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_job_leaves_its_rows_and_no_process(tmp_path: Path, number: int) -> None:
+    quick = [{"problem": "s", "sample": sample, "text": "print(1)"} for sample in range(module.BATCH_ROWS)]
+    slow = [{"problem": "s", "sample": 1000 + n, "text": f"import time\ntime.sleep({20 + n})"} for n in range(4)]
+    write(tmp_path / "s.jsonl", quick + slow)
+    (tmp_path / "job.py").write_text(SLOW)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    job = subprocess.Popen(
+        [sys.executable, str(tmp_path / "job.py"), str(tmp_path)],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores it
+    )
+    partial, deadline = tmp_path / "v.jsonl.partial", time.monotonic() + 60
+    while time.monotonic() < deadline and not (partial.exists() and len(partial.read_text().split("\n")) > len(quick)):
+        time.sleep(0.1)
+    time.sleep(0.5)
+    started = children(job.pid)
+    job.send_signal(number)
+    job.wait(timeout=15)
+    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in started):
+        time.sleep(0.1)
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    assert not (tmp_path / "v.jsonl").exists()
+    assert len(partial.read_text().splitlines()) == len(quick)
+
+
+def test_a_worker_that_dies_ends_the_job_and_keeps_what_was_done(tmp_path: Path) -> None:
+    path, out = write(tmp_path / "s.jsonl", samples(3000)), tmp_path / "v.jsonl"
+
+    def kill(progress: Progress) -> None:
+        if progress.done == 1:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    with pytest.raises(TroopError, match="a verifier process died"):
+        verify_samples(PROBLEMS, path, out, workers=1, progress=kill)
+    assert verify_samples(PROBLEMS, path, out, workers=1).kept > 0
+    assert len(read(out)) == 3000
+
+
+def test_the_parse_task() -> None:
+    spec = parse_task("gsm8k=data/test=1.jsonl")
+    assert (spec.kind, spec.path) == ("gsm8k", "data/test=1.jsonl")
+    for text in ("gsm8k", "gsm8k=", "gsm9k=a", ""):
+        with pytest.raises(BadInput, match="write it as KIND=PATH; allowed kinds: jsonl, gsm8k"):
+            parse_task(text)
+
+
+def test_a_file_of_problems_and_one_of_samples_are_enough(tmp_path: Path) -> None:
+    problems = write(tmp_path / "p.jsonl", [EXACT.model_dump(mode="json")])
+    path = write(tmp_path / "s.jsonl", samples(3))
+    said = verify_file(f"jsonl={problems}", path, tmp_path / "v.jsonl", workers=1)
+    assert said.as_text().startswith("3 samples in ") and said.as_text().endswith(" s: 2 pass, 1 fail")
+
+
+def with_test(name: str, tests: str) -> Problem:
+    reference = {"entry_point": "f", "tests": tests, "time_limit_s": 1}
+    return Problem.model_validate({"id": name, "prompt": "?", "verifier": "python", "reference": reference})
+
+
+def test_tests_that_fail_or_hang_themselves_are_faults_named_by_problem(tmp_path: Path) -> None:
+    """A broken test gives a fault for every sample; the other problems get their verdicts."""
+    problems = [
+        with_test("fails", "def check(candidate):\n    assert helper(1)\n    candidate(1)\n"),
+        with_test("hangs", "while True:\n    pass\n"),
+        with_test("is none", "def check(candidate:\n"),
+        EXACT,
+    ]
+    rows = [{"problem": p.id, "sample": 0, "text": "def f(x):\n    return 1"} for p in problems[:3]]
+    out = tmp_path / "v.jsonl"
+    summary = verify_samples(problems, write(tmp_path / "s.jsonl", [*rows, GOOD]), out, workers=2)
+    assert [(row["status"], row["passed"]) for row in read(out)] == [("fault", None)] * 3 + [("pass", True)]
+    lines = summary.fault_lines()
+    assert [line.partition(": the task's own")[0] for line in lines] == [
+        f"fault: problem {name!r}" for name in ("fails", "hangs", "is none")
+    ]
+    assert json.loads(summary.as_json())["status_counts"] == {"fault": 3, "pass": 1}
+
+
+def test_texts_that_no_model_should_write_have_their_verdicts(tmp_path: Path) -> None:
+    """A NUL, half of a surrogate pair and 50 MB are verified like any other text."""
+    texts = [("s", "```python\nprint(4)\0\n```"), ("e", "yes\0"), ("m", "\\boxed{4}\ud800"), ("s", "x" * 50_000_000)]
+    rows = [{"problem": name, "sample": number, "text": text} for number, (name, text) in enumerate(texts)]
+    out = tmp_path / "v.jsonl"
+    verify_samples(PROBLEMS, write(tmp_path / "s.jsonl", rows), out, workers=2)
+    assert [row["status"] for row in read(out)] == ["invalid", "fail", "pass", "invalid"]
+
+
+def test_many_cases_are_judged_like_few(tmp_path: Path) -> None:
+    cases = [{"args": [2], "expected": 4}] * 100_000
+    reference = {"entry_point": "f", "cases": cases, "time_limit_s": 20}
+    problem = Problem.model_validate({"id": "f", "prompt": "?", "verifier": "python", "reference": reference})
+    texts = [
+        "def f(x):\n    return 2 * x",
+        "calls = 0\ndef f(x):\n    global calls\n    calls += 1\n    return calls // 9",
+    ]
+    rows = [{"problem": "f", "sample": number, "text": text} for number, text in enumerate(texts)]
+    verify_samples([problem], write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl", workers=1)
+    right, wrong = read(tmp_path / "v.jsonl")
+    assert (right["status"], wrong["status"]) == ("pass", "fail")
+    assert wrong["reason"].startswith("case 1 of 100000: got 0")
+
+
+def test_the_command_shows_progress_and_ends_with_a_summary(troop: Troop, tmp_path: Path) -> None:
+    problems = write(tmp_path / "p.jsonl", [EXACT.model_dump(mode="json")])
+    words = ["verify", "--task", f"jsonl={problems}", "--samples", write(tmp_path / "s.jsonl", samples(3))]
+    found = troop(*words, "--out", tmp_path / "v.jsonl", "--workers", 1, "--json")
+    assert found.code == 0, found.err
+    summary = json.loads(found.out)
+    assert (summary["samples"], summary["status_counts"]) == (3, {"pass": 2, "fail": 1})
+    assert found.err.startswith("troop: 3 of 3 samples in 0:")
