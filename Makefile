@@ -35,7 +35,7 @@ $(STAMP): requirements/$(GPU).txt pyproject.toml
 demo: $(STAMP) ## the whole chain on this machine, ending with a report (about two minutes)
 	@$(BIN)/troop demo
 
-test: $(STAMP) ## the test suite (some eleven minutes on two cores)
+test: $(STAMP) ## the test suite
 	@echo "test: pytest, with a real engine, a real Ray, a real S3 server and a real browser where the machine has one"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 

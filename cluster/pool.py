@@ -16,12 +16,14 @@ from cluster.actors import Actors, Ref
 from cluster.backlog import PoolSize
 from cluster.batches import VerdictHeader
 from cluster.placement import Placement
+from cluster.session import one_line
 from cluster.sharing import fill
 from sampling.errors import BadInput, TroopError, VerifierFault
 from sampling.samples import Unit
 
 TRIES = 4  # deaths of verifiers over one batch
 START_TRIES = 10  # of the first verifiers: only a machine that cannot hold them should end a run at its start
+START_PAUSE_S = 1.0  # between two tries: a busy cluster refuses ten of them within a second
 LAG = 8  # batches
 OPEN_S = 120.0  # a verifier whose cores someone else holds is given up, and tried again
 FIRST_SHARE = 4  # a pool starts with one verifier for every FIRST_SHARE slots
@@ -137,6 +139,7 @@ class VerifierPool:
                 self._refused.add(node_id)
 
     async def _open(self, node_id: str | None, tries: int = START_TRIES) -> None:
+        last = ""
         for _ in range(tries):
             actor = self._makers.new_verifier(self._cpus if node_id else 0, node_id)
             try:
@@ -146,14 +149,16 @@ class VerifierPool:
                 if isinstance(error.cause, BadInput):
                     raise error.cause from error
                 raise
-            except RayError:
+            except RayError as error:
+                last = one_line(error)
+                await asyncio.sleep(START_PAUSE_S)
                 continue
             except asyncio.CancelledError:
                 self._makers.end(actor)
                 raise
             await self._add(Member(actor, node_id))
             return
-        raise VerifierFault(f"verifiers died {tries} times at their start")
+        raise VerifierFault(f"verifiers died {tries} times at their start: {last}")
 
     async def _add(self, member: Member) -> None:
         async with self._changed:

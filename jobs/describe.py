@@ -66,10 +66,13 @@ class TaskPlan(Plain):
     """Strings at which a completion of the first problem ends; empty for the model's own end alone."""
     preset: dict[str, Any] | None = None
     """Keys and values that the task's preset sets; None without a preset."""
+    extraction: str | None = None
+    """Way to find answers: `published`; null for the rules of the verifier's kind."""
 
     def as_lines(self) -> list[str]:
         stop = f", ends at {', '.join(map(repr, self.stop))}" if self.stop else ""
-        judged = f"{many(self.problems, 'problem')}, judged by {', '.join(self.verifiers)}{stop}"
+        found = f", extraction: {self.extraction}" if self.extraction else ""
+        judged = f"{many(self.problems, 'problem')}, judged by {', '.join(self.verifiers)}{found}{stop}"
         lines = [
             f"first prompt of {self.task} ({judged}):",
             *(f"  | {line}" for line in self.first_prompt.splitlines()),
@@ -244,6 +247,7 @@ def _cells(resolved: Resolved, remaining: Remaining) -> tuple[CellPlan, ...]:
 def _task(name: str, resolved: Resolved) -> TaskPlan:
     problems = resolved.problems[name]
     preset = next(task for task in resolved.sweep.tasks if task.title == name).from_preset
+    ways = {getattr(problem.reference, "extraction", "kind") for problem in problems}
     return TaskPlan(
         task=name,
         problems=len(problems),
@@ -251,4 +255,5 @@ def _task(name: str, resolved: Resolved) -> TaskPlan:
         first_prompt=prompt_text(problems[0]),
         stop=problems[0].stop,
         preset=preset.settings if preset else None,
+        extraction=", ".join(sorted(ways)) if ways != {"kind"} else None,
     )

@@ -35,17 +35,17 @@ class VerifySettings(Plain):
     tier: Literal["isolated", "confined"] | None = None
     """Weakest sandbox that is accepted. Where a machine cannot give it, nothing starts.
 
-    None takes the strongest tier that each machine has. `troop doctor` shows the tiers of this machine.
+    Default: the strongest tier that each machine has. `troop doctor` shows the tiers of this machine.
     """
     workers: int | None = Field(default=None, ge=1)
-    """Number of verifier processes. None lets the pool follow the work, up to the cores that engines leave free.
+    """Number of verifier processes. Default: the pool follows the work, up to the cores that engines leave free.
 
     A judge with a rate limit needs the number, because the processes share the limit.
     """
     nodes: str | None = Field(default=None, min_length=1)
     """Nodes that verifiers go to: a Ray label (`role=cpu`) or the name of a custom resource (`verifiers`).
 
-    None prefers nodes without GPUs and falls back to free cores beside the engines.
+    Default: nodes without GPUs, else free cores beside the engines.
     """
     audit: int = Field(default=8, ge=0)
     """Gold solutions of each task that must pass before engines start. 0 tries none, as `--no-audit` does."""
@@ -84,7 +84,7 @@ class Sweep(Plain):
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
     """Tasks to sample, at least one. Their names must differ; a task without a name is called by its kind."""
     k: int | None = Field(default=None, ge=1)
-    """Samples per problem. None leaves it to the task's preset, or to 100. A larger k later continues the run."""
+    """Samples per problem. Default: the preset's, else 100. A larger k later continues the run."""
     sampling: SamplingSettings = SamplingSettings()
     """Sampling settings of all models and tasks that have no settings of their own."""
     seed: int = Field(default=0, ge=0)
@@ -92,7 +92,7 @@ class Sweep(Plain):
     verify: VerifySettings = VerifySettings()
     """Verifiers: sandbox tier, number of processes, nodes, and the check before a run."""
     judge: JudgeSettings | None = None
-    """Language model that verifies the problems whose verifier is `judge`. None: no task may have such problems."""
+    """Language model that verifies the problems whose verifier is `judge`. Default: no judge, and no such problems."""
     stop: Stop = Stop()
     """Limits that end the run: dollars, GPU hours, a time. None are set by default."""
     store_options: StoreOptions = StoreOptions()

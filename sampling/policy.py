@@ -11,9 +11,6 @@ from sampling.validate import Plain
 class TextPolicy(Plain):
     """Rules that find an answer and compare it as text."""
 
-    accept: tuple[str, ...] = ()
-    """Further right answers; one of them, or ``answer``, has to match. Example: `["0.5", "50\\%"]`."""
-
     pattern: str | None = None
     """Regular expression that finds the answer, in place of all other rules: its one group is the answer.
 

@@ -18,6 +18,7 @@ from sampling.validate import Plain
 VerifierKind = Literal[
     "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json", "ifeval"
 ]
+Extraction = Literal["kind", "published"]
 
 
 Language = Literal["python", "c", "cpp", "java", "go", "rust", "javascript"]
@@ -115,6 +116,21 @@ class PythonReference(Limits, WithPackages):
     prefix: str = ""
     """Code in the prompt that a completion continues, such as a signature with its docstring."""
 
+    extraction: Extraction = "kind"
+    """Way to find the program in a completion: ``kind`` drops prose and repairs what has one meaning.
+
+    ``published`` does as HumanEval and MBPP do: the program is ``prefix`` and the text up to HumanEval's stop strings,
+    or without a ``prefix`` the text up to ``[DONE]``, with nothing dropped or repaired.
+    """
+
+    prelude: Literal["none", "typing", "leetcode"] | None = None
+    """Names that a candidate may use without an import: ``typing`` (`List`, `Optional`, …), ``leetcode``, ``none``.
+
+    ``leetcode`` adds what LeetCode imports (`defaultdict`, `heappush`, `inf`, `math`, …) and defines (`ListNode`,
+    `TreeNode`). Default: ``leetcode`` if the entry point is a method (`Solution.solve`), ``typing`` for ``cases``
+    without a ``prefix``, else ``none``.
+    """
+
     shared: bool = False
     """Runs candidate and test in one process, where the candidate can forge a pass: every verdict says so.
 
@@ -147,12 +163,18 @@ class MathReference(MathPolicy, AnswerReference):
     Every equal value is accepted: `0.5`, `\\frac{1}{2}`, `50\\%`.
     """
 
+    accept: tuple[str, ...] = ()
+    """Further right answers; one of them, or ``answer``, has to match. Example: `["0.5", "50\\%"]`."""
+
 
 class ExactReference(ExactPolicy, AnswerReference):
     """The right text of an ``exact`` problem, and how it is compared."""
 
     answer: str
     """Right text; white space around it and the kind of line ends do not count. Example: `Paris`."""
+
+    accept: tuple[str, ...] = ()
+    """Further right texts; one of them, or ``answer``, has to match. Example: `["Paris, France"]`."""
 
 
 # Files that decide which tests run and what their results are; a patch that touches one is refused.

@@ -12,7 +12,7 @@ from typing import Any
 from sampling.checkers import CustomReference, Function
 from sampling.problems import Problem
 from verify.checker_call import call_score
-from verify.extract import MAX_TEXT
+from verify.programs.extract import MAX_TEXT
 from verify.sandbox.limits import Quota
 from verify.sandbox.sandbox import Code, Sandbox
 from verify.verdict import Status, Verdict

@@ -23,10 +23,10 @@ from sampling.problems import Problem
 from sampling.references import AnswerReference, JudgeReference, LeanReference, PythonReference, StdioReference
 from sampling.theorems import theorem_name
 from verify.compare import same_output
-from verify.extract import extract_code
 from verify.languages.samples import SAMPLES
 from verify.math.notation import as_number, normalise, number_text
 from verify.patch.diff import extract_diff
+from verify.programs.candidate import candidate_code
 from verify.verdict import Status
 
 GOLD = "gold"
@@ -197,7 +197,7 @@ def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]
         if not all(same_output(reference.checker, case.stdout, "") for case in reference.cases):
             yield Known("empty program", fenced(SAMPLES[reference.language].empty, reference.language), WRONG)
         return
-    program = extract_code(solution)
+    program = candidate_code(reference, solution)
     if program is None:
         return
     yield Known("no code", "", WRONG)
@@ -267,7 +267,7 @@ def fenced(program: str, language: str = "python") -> str:
 
 def _program(solution: str, reference: PythonReference) -> tuple[str, tuple[str, ...]]:
     """Returns the program in a gold solution, and the functions in it that the tests call."""
-    program = extract_code(solution, prefix=reference.prefix, entry_point=reference.entry_point) or ""
+    program = candidate_code(reference, solution) or ""
     defined = _functions(_parsed(program))
     if reference.entry_point:
         return program, (reference.entry_point,) if reference.entry_point in defined else ()

@@ -8,9 +8,9 @@ from sampling.problems import Problem
 from sampling.references import StdioCase, StdioReference
 from verify.checker_call import call_check
 from verify.compare import same_output
-from verify.extract import extract_code
 from verify.languages.runner import Languages
-from verify.languages.source import find_program
+from verify.programs import foreign
+from verify.programs.candidate import candidate_code
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
 from verify.sandbox.outcomes import Execution
 from verify.sandbox.sandbox import Code, Sandbox
@@ -20,7 +20,7 @@ from verify.verdict import NO_CODE, Status, Verdict
 class StdioVerifier:
     """Runs the candidate once per case and stops at the first case that is not right."""
 
-    version = "stdio-2"
+    version = f"stdio-3 {foreign.VERSION}"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
@@ -29,7 +29,7 @@ class StdioVerifier:
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference
         assert isinstance(reference, StdioReference), f"problem {problem.id}: not a stdio problem"
-        source = find_source(completion, reference.language)
+        source = candidate_code(reference, completion)
         if source is None:
             return NO_CODE
         if reference.language == "python":
@@ -69,11 +69,6 @@ class StdioVerifier:
         else:
             same = same_output(reference.checker, case.stdout, run.output)
         return None if same else (Status.FAIL, "wrong output")
-
-
-def find_source(completion: str, language: str) -> str | None:
-    """Returns the program that a completion offers in a language, or None where it offers none."""
-    return extract_code(completion) if language == "python" else find_program(completion, language)
 
 
 def _quota(reference: StdioReference, case: StdioCase, least_s: float = 0.0) -> Quota:

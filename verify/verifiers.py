@@ -16,7 +16,6 @@ from sampling.errors import BadInput, VerifierFault
 from sampling.patches import PatchReference
 from sampling.problems import Problem
 from sampling.references import LeanReference, PythonReference, StdioReference
-from verify import extract
 from verify.choice import ChoiceVerifier
 from verify.custom import CustomVerifier
 from verify.exact import ExactVerifier
@@ -29,12 +28,14 @@ from verify.lean.verifier import LeanVerifier
 from verify.math.verifier import MathVerifier
 from verify.patch.diff import extract_diff
 from verify.patch.verifier import PatchVerifier
+from verify.programs.candidate import candidate_code
+from verify.programs.extract import VERSION as EXTRACT_VERSION
 from verify.python import PythonVerifier
 from verify.regex import RegexVerifier
 from verify.sandbox.packages import Names, PackageMissing, find_packages
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import AUTO
-from verify.stdio import StdioVerifier, find_source
+from verify.stdio import StdioVerifier
 from verify.verdict import FAULT_TRIES, UNREPEATABLE, Status, Verdict, Verifier
 
 REMEMBERED = 50_000  # verdicts kept across calls
@@ -209,10 +210,8 @@ def candidate_text(problem: Problem, completion: str) -> str | None:
     None where the completion holds no such part.
     """
     reference = problem.reference
-    if isinstance(reference, PythonReference):
-        return extract.extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
-    if isinstance(reference, StdioReference):
-        return find_source(completion, reference.language)
+    if isinstance(reference, PythonReference | StdioReference):
+        return candidate_code(reference, completion)
     if isinstance(reference, PatchReference):
         return extract_diff(completion)
     if isinstance(reference, LeanReference):
@@ -234,7 +233,7 @@ def verifier_version(
     kinds = sorted(set(kinds))
     parts = [f"{kind} {KINDS[kind].version}" for kind in kinds]
     if IN_SANDBOX.keys() & set(kinds):
-        parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
+        parts.append(f"{EXTRACT_VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
     if judge is not None:
         parts.append(f"judge {judge.identity}")
     parts += [f"checker {digest}" for digest in sorted(set(checkers))]

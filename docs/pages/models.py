@@ -1,5 +1,6 @@
 """Tables of pydantic models: one row a field, with its type, its default and its docstring."""
 
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -15,6 +16,7 @@ _PLAIN = {
     dict: "mapping",
     object: "anything",
     AwareDatetime: "time with its zone",
+    Path: "text",
     Any: "anything",
 }
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
@@ -41,7 +43,8 @@ def _line(cells: list[str]) -> str:
 
 def escape(text: str) -> str:
     """Returns text as one Markdown table cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("``", "`").replace("<", "&lt;")
+    parts = " ".join(text.split()).replace("|", "\\|").replace("``", "`").split("`")
+    return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))
 
 
 def _kind(annotation: Any) -> str:
@@ -76,7 +79,7 @@ def _default(field: FieldInfo) -> str:
         return "–"
     if isinstance(value, BaseModel):
         return "its defaults"
-    if value in ((), {}, []):
+    if value in ((), {}, [], ""):
         return "empty"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

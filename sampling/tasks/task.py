@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from sampling.limits import Limits
 from sampling.packages import PackageEntry, under_folder
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
+from sampling.references import Extraction
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task, with_packages
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -121,6 +122,14 @@ class TaskSpec(Plain):
     Default: the order in the file.
     """
 
+    extraction: Extraction | None = None
+    """Way to find the answer in a completion: ``kind`` is the rules of docs/problems.md, ``published`` the benchmark's.
+
+    With ``published`` nothing is dropped or repaired: for humaneval the program is the prompt and the completion up to
+    the paper's stop strings, for mbpp the completion up to ``[DONE]``. Not for jsonl, whose lines have their own key,
+    nor for kinds without such a rule. Default: ``kind``.
+    """
+
     limits: Limits | None = None
     """Time and memory of a candidate, in place of what each problem says; a key that is not given stays as it is.
 
@@ -137,16 +146,8 @@ class TaskSpec(Plain):
     policy: MathPolicy | None = None
     """What counts as the answer and as equal to it, for ``math`` and ``exact``, in place of what each problem says.
 
-    A key that is not given stays as it is; ``accept`` belongs to a problem. Keys: docs/problems.md. Default: the
-    problems' own. Example: `{percent: strict, which: boxed}`.
+    A key that is not given stays as it is. Default: the problems' own. Example: `{percent: strict, which: boxed}`.
     """
-
-    @field_validator("policy")
-    @classmethod
-    def _no_answers(cls, policy: MathPolicy | None) -> MathPolicy | None:
-        if policy is not None and policy.accept:
-            raise ValueError("accept: right answers belong to a problem, not to a task")
-        return policy
 
     @model_validator(mode="after")
     def _preset_has_the_kind(self) -> "TaskSpec":
@@ -194,6 +195,7 @@ class TaskSpec(Plain):
             style=task.style,
             prompt=task.prompt,
             limits=task.limits,
+            extraction=task.extraction,
             policy=task.policy,
             which=Which(task.without or (), bool(task.shuffle)),
             shuffle_options=task.shuffle_options,

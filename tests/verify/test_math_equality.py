@@ -349,6 +349,165 @@ n|e^{\pi}|\pi^e
 y|\frac{d}{2}|0.5d
 """
 
+# One answer in many notations, and near misses of each
+NOTATIONS = r"""
+y|0.005|0.5\%
+y|\frac12\%|0.005
+n|0.5|0.5\text{ million}
+y|\ln 2|\log_e 2
+y|e^{\ln 2}|2
+y|3!|6
+y|\sqrt{-4}|2i
+y|5\sqrt2|5\sqrt{2} \approx 7.07
+n|5\sqrt2|7.07
+y|5\sqrt2|7.0710678
+y|50\%|50\text{ percent}
+y|50\%|50 percent
+y|1234.5|1,234.5
+y|1000|1 000
+y|1000000|1e6
+y|1000000|1E6
+y|6.02\times10^{23}|6.02*10^23
+y|6.02\times10^{23}|6.02x10^{23}
+y|6.02\times10^{23}|6.02 × 10^23
+y|6.02\times10^{23}|6.02 × 10²³
+y|\infty|\text{infinity}
+y|\infty|infinity
+y|\text{DNE}|\text{dne}
+y|7 \pmod{12}|7\mod{12}
+y|\{-1,1\}|\pm1
+y|x=2,y=3|y=3, x=2
+n|x=2,y=3|x=3,y=2
+y|x=2,y=3|(x,y)=(2,3)
+y|(2,3)|(x, y) = (2, 3)
+y|(2,3)|x=2 \text{ and } y=3
+y|\left\{1,2\right\}|\lbrace 1,2\rbrace
+y|\frac{\sqrt{3}}{2}|\frac{\sqrt3}2
+y|\frac{\sqrt{3}}{2}|\sqrt{3}/2
+y|\frac{\sqrt{3}}{2}|\sqrt{\frac34}
+y|\frac{1}{2}|1/2
+y|\frac{1}{2}|{1 \over 2}
+y|\frac{-1}{2}|-\frac12
+y|-\frac12|\frac{1}{-2}
+y|\frac{a}{b}|a/b
+y|2\pi r|2r\pi
+y|36\pi|36 \pi \text{ cm}^3
+y|36\pi|36π
+y|\frac{1}{4}\pi|\frac{\pi}{4}
+y|x^3|x\cdot x\cdot x
+y|(x-2)(x+3)|x^2+x-6
+y|(x-2)(x+3)|(x+3)(x-2)
+n|(x-2)(x+3)|(x+2)(x-3)
+y|10!/(3!7!)|120
+y|{10 \choose 3}|120
+y|C(10,3)|C(10,3)
+y|\dbinom{10}{3}|120
+y|2^{10}|1024
+y|\sqrt[4]{16}|2
+y|16^{1/4}|2
+y|(-8)^{1/3}|(-8)^{1/3}
+y|0.\overline{9}|1
+y|\cot x|\frac{1}{\tan x}
+y|\sec^2 x|1+\tan^2 x
+y|\sin^2 x+\cos^2 x|1
+y|\cos 2x|2\cos^2x-1
+y|\frac{e^x-e^{-x}}{2}|\sinh x
+y|\arctan 1|\frac{\pi}{4}
+y|\tan^{-1}(1)|\frac{\pi}{4}
+y|\log_{10}100|2
+y|\sqrt{x}\sqrt{y}|\sqrt{xy}
+y|x>2|(2,\infty)
+y|x \in (2,\infty)|(2,\infty)
+y|(2,\infty)|\{x \mid x>2\}
+y|(2,\infty)|\{x : x > 2\}
+y|[-1,1]|-1\le x\le1
+y|-1\le x\le1|[-1,1]
+y|\mathbb{R}|(-\infty,\infty)
+y|\mathbb{R}|\text{all real numbers}
+y|x\ne 2|(-\infty,2)\cup(2,\infty)
+y|[1,2]\cup[3,4]|[3,4]\cup[1,2]
+n|[1,2]\cup[3,4]|[1,2]\cap[3,4]
+y|(1,2)\cup(2,3)|(1,3)\setminus\{2\}
+y|\begin{bmatrix}1\\0\end{bmatrix}|\begin{bmatrix} 1 \\ 0 \end{bmatrix}
+y|\begin{pmatrix}1&0\end{pmatrix}|\begin{bmatrix}1&0\end{bmatrix}
+y|90|90^{\circ}
+y|\frac{\pi}{3}|\pi/3
+y|1.5|1\frac{1}{2}
+y|1.5|1 1/2
+y|1.5|3/2
+y|-1.5|-1\frac12
+n|-1.5|1.5
+y|3:4|3 : 4
+y|12:30|12:30
+y|2\text{ hours}|2 \text{ h}
+y|\$10|10 \text{ USD}
+y|10|\text{\$}10
+y|10|10\ \text{dollars}
+y|10|\text{10 dollars}
+y|10|\text{10}
+y|10|\mathbf{10}
+y|10|\textbf{10}
+y|10|10.
+y|10|10\,
+y|10|=10
+y|10|: 10
+y|10|(10)
+y|10|{10}
+y|10|\left(10\right)
+n|10|[10]
+n|10|-10
+n|10|10i
+n|10|10\pi
+n|10|10e
+n|10|10^1{}^0
+n|10|01
+n|10|1{}0 0
+y|x=5|5
+y|x=5|x=5
+n|x=5|y=5
+y|a_5=10|10
+y|f(3) = 10|10
+y|AB = 10|10
+y|\angle ABC = 60^\circ|60
+y|\angle ABC = 60^\circ|60^\circ
+y|\theta=\frac{\pi}{3}|\frac{\pi}{3}
+y|n^2+n+1|1+n+n^2
+n|n^2+n+1|n^2+n-1
+n|n^2+n+1|m^2+m+1
+y|P=\frac13|\frac{1}{3}
+y|S=\{1,2\}|\{1,2\}
+y|y=-2x+3|2x+y-3=0
+y|y=-2x+3|y=3-2x
+n|y=-2x+3|y=2x+3
+y|x^2+y^2=25|y^2+x^2=25
+n|x^2+y^2=25|x^2+y^2=5
+n|x^2+y^2=25|25
+y|2x+3y=6|4x+6y=12
+n|2x+3y=6|4x+6y=6
+y|1,2,3|1, 2, 3
+y|1,2,3|3,2,1
+y|1,2,3|\{1,2,3\}
+n|1,2,3|1,2
+n|1,2,3|1,2,3,4
+n|1,2,3|6
+y|2\text{ and }3|2, 3
+y|x<-1\text{ or }x>1|(-\infty,-1)\cup(1,\infty)
+y|\text{(A)}|A
+y|\textbf{(A)}|A
+y|\text{A}|A
+n|\text{A}|B
+y|\text{(A)}|\text{A}
+y|\text{triangle}|\text{Triangle}
+y|\text{True}|true
+n|\text{True}|False
+y|\text{increasing}|\text{increasing }
+n|\text{2 red, 3 blue}|\text{3 red, 2 blue}
+y|\text{2 red, 3 blue}|\text{2 red, 3 blue}
+y|\text{June 20}|June 20
+n|\text{June 20}|\text{June 21}
+n|\text{June 20}|20
+"""
+
 KINDS = {
     "congruences": CONGRUENCES,
     "repeating": REPEATING,
@@ -362,6 +521,7 @@ KINDS = {
     "lists": LISTS,
     "numbers": NUMBERS,
     "formulas": FORMULAS,
+    "notations": NOTATIONS,
 }
 PAIRS = [tuple(line.split("|")) for pairs in KINDS.values() for line in pairs.strip().split("\n")]
 

@@ -17,7 +17,7 @@ _ACCENT_NAMES = "vec hat bar overline dot tilde widehat overrightarrow angle tri
 ACCENTS = frozenset(_ACCENT_NAMES.split())
 _MATRICES = {"pmatrix": "matrix", "bmatrix": "matrix", "matrix": "matrix", "array": "matrix", "vmatrix": "det"}
 _COLUMNS = frozenset({"cases", "aligned", "gathered"})
-_APPLIED = frozenset("fghFGHP")
+APPLIED = frozenset("fghFGHP")
 _ITEM_STARTS = JOINS | {"=", "(", "[", "{", "\\{", "&", "\\\\"}
 _ITEM_ENDS = JOINS | {")", "]", "}", "\\}", "&", "\\\\"}
 
@@ -106,12 +106,15 @@ class Atoms(Cursor):
     def is_applied(self, name: str) -> bool:
         """True where a name before a bracket is a function's: ``f(x)``, ``P(A)``, ``a(3)``; not in ``x(x+1)``."""
         number, closer = self.token(1), self.peek(2)
-        return name in _APPLIED or (number is not None and number.kind == "number" and closer in (")", ","))
+        return name in APPLIED or (number is not None and number.kind == "number" and closer in (")", ","))
 
     def group(self, opener: str) -> Node:
         if opener in ("\\{", "\\lbrace") and self.accept("\\}", "\\rbrace"):
             return Node("group", (), "{}")
         closers = ("}",) if opener == "{" else _OPENS[opener]
+        before = self.tokens[self.at - 2] if self.at > 1 else None
+        if opener in ("\\{", "\\lbrace") and self.peek(1) in ("\\mid", ":", "|") and self.token() is not None:
+            return self.builder()
         node = self.sequence(closers)
         closer = self.expect(*closers)
         if node.op == "list":
@@ -120,7 +123,18 @@ class Atoms(Cursor):
             return Node("group", node.args, _brackets(opener, closer))
         if opener in ("\\{", "\\lbrace", "\\langle") or (opener, closer) in (("(", "]"), ("[", ")")):
             return Node("group", (node,), _brackets(opener, closer))
-        return node
+        whole = (before is None or before.text in _ITEM_STARTS) and (not self.token() or self.peek() in _ITEM_ENDS)
+        return Node("group", (node,), "[]") if opener == "[" and whole and node.op != "matrix" else node
+
+    def builder(self) -> Node:
+        """Parses the condition of ``\\{x \\mid x > 2\\}``, which says which set it is."""
+        name = self.take()
+        self.at += 1
+        condition = self.item()
+        self.expect("\\}", "\\rbrace")
+        if name.kind != "letter" or condition.op != "relation" or not names_in(condition, name.text):
+            raise Unknown
+        return condition
 
     def bars_of(self, opener: str) -> Node:
         self.bars += 1
@@ -242,6 +256,11 @@ class Atoms(Cursor):
         node = self.item()
         self.depth -= 1
         return node
+
+
+def names_in(condition: Node, name: str) -> bool:
+    """Returns True if one side of a relation is just this name."""
+    return any(side == Node("name", text=name) for side in condition.args)
 
 
 def _brackets(opener: str, closer: str) -> str:

@@ -17,6 +17,8 @@ ENOUGH = 4
 _NUMBER_NAMES = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBER_WORDS = _NUMBER_NAMES.split()
 _EMPTY = frozenset({"no solution", "no solutions", "no real solution", "no real solutions", "empty set"})
+_SINGLE_LABELS = frozenset({"name", "applied", "group", "words", "abs", "function"})
+_ALL_NUMBERS = frozenset({"all real numbers", "all reals", "real numbers", "all real"})
 _ARTICLE = re.compile(r"\A(?:a|an|the) ", re.IGNORECASE)
 _UNORDERED = frozenset({"list", "{}"})
 _VECTORS = frozenset({"()", "<>"})
@@ -59,12 +61,13 @@ class _Comparison:
             if written(label) == written(other):
                 return self.same(value, said)
             return self.same_equations(gold, given)
-        if gold.op == "relation" and given.op == "relation" and label is None and other is None:
-            return self.same_equations(gold, given)
-        if gold.op == "relation" and given.op == "relation":
+        if gold.op == given.op:
             return self.same_equations(gold, given)
         if (gold.op == "relation" and label is None) or (given.op == "relation" and other is None):
             return False
+        segment = label is not None and label.op == "mul" and all(map(str.isupper, names(label)))
+        if label is not None and label.op not in _SINGLE_LABELS and not segment:
+            return False  # "x + y = 7" is a line, which 7 is not
         return self.same(value, said)
 
     def same_equations(self, gold: Node, given: Node) -> bool:
@@ -156,6 +159,8 @@ class _Comparison:
         said = words.text.casefold()
         if other.op == "number":
             return said in _NUMBER_WORDS and str(_NUMBER_WORDS.index(said)) == other.text
+        if said in _ALL_NUMBERS:
+            return other == Node("set", text="R")
         return said in _EMPTY and other == Node("group", (), "{}")
 
     def within_tolerance(self, gold: Node, given: Node) -> bool:

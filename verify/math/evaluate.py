@@ -168,6 +168,7 @@ class Approximation:
         self.operations = 0
         self.largest = 0  # binary exponent of the largest value on the way
         self.complex = False  # the imaginary unit occurs
+        self.unreal = False  # a root, power or logarithm of real numbers is not real
 
     def of(self, node: Node) -> Any:
         """Returns the value as one of mpmath's numbers; raises Unknown."""
@@ -181,6 +182,7 @@ class Approximation:
         if self.operations > MAX_OPERATIONS:
             raise Unknown
         value = self._compute(node)
+        self.unreal = self.unreal or bool(not self.complex and self.context.im(value))
         if not self.context.isfinite(value):
             raise Unknown
         if value:

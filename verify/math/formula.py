@@ -6,7 +6,7 @@ equal spelling decides. Depth and length are bounded, so parsing takes time in p
 
 import re
 
-from verify.math.atoms import ACCENTS, GREEK, Atoms
+from verify.math.atoms import ACCENTS, APPLIED, GREEK, Atoms
 from verify.math.tokens import FUNCTIONS, NAMES, SCALES, Token, tokens
 from verify.math.tree import JOINS, RELATIONS, Node, Unknown, signed, written
 from verify.math.units import unit_of
@@ -236,13 +236,22 @@ class _Parser(Atoms):
             elif sign == "_":
                 node = self.indexed(node)
             elif sign == "'":
-                node = Node("name", text=f"{_name(node)}'")
+                node = self.primed(node)
             elif node.op == "factorial":
                 raise Unknown  # "3!!" can mean two things
             else:
                 node = Node("factorial" if sign == "!" else "percent", (node,))
         self.depth -= 1
         return node
+
+    def primed(self, node: Node) -> Node:
+        """Parses ``f'`` and ``f'(x)``."""
+        name = f"{_name(node)}'"
+        if name[0] not in APPLIED or not self.accept("("):
+            return Node("name", text=name)
+        argument = self.sequence((")",))
+        self.expect(")")
+        return Node("applied", (argument,), name)
 
     def power(self, base: Node) -> Node:
         if self.accept("\\circ"):

@@ -30,7 +30,7 @@ _SIGNS = str.maketrans(
             "⟨": "\\langle ",
             "⟩": "\\rangle ",
         },
-        **{"²": "^{2}", "³": "^{3}", "⁴": "^{4}", "⁵": "^{5}", "¹": "^{1}", "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}"},
+        **{"½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}"},
         **{"⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "⅛": "\\frac{1}{8}", "∖": "\\setminus "},
         **{
             "θ": "\\theta ",
@@ -44,10 +44,15 @@ _SIGNS = str.maketrans(
         **{"\u00a0": " ", "\u2009": " ", "\u202f": " "},
     }
 )
+_RAISED = re.compile("⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,9}")
+_LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_TYPED_CROSS = re.compile(r"(?<=[0-9])\s?x\s?(?=10\^)")
+_OVER = re.compile(r"\{(?P<top>[^{}]{1,60})\\(?P<how>over|choose)(?![A-Za-z])(?P<bottom>[^{}]{1,60})\}")
 _COLOUR = re.compile(r"\\(?:textcolor|color)\s?\{[A-Za-z]{1,20}\}")
 _EQUAL_COMMANDS = re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![A-Za-z])")
 _BAD_CIRCLE = re.compile(r"\^\s?\{?\s?\\(?:circ|degree)\s?\}?|\\degree(?![A-Za-z])")
-_MONEY = re.compile(r"^(?P<sign>[-+]?)(?:US)?\\?[$£€¥₹] ?(?P<minus>-?)(?=[0-9.])|(?<=[0-9}]) ?(?:\\?[$]|[£€¥₹])$")
+_CURRENCY = r"(?:US)?(?:\\?[$£€¥₹]|\\text\{\\?\$\})"
+_MONEY = re.compile(rf"^(?P<sign>[-+]?){_CURRENCY} ?(?P<minus>-?)(?=[0-9.])|(?<=[0-9}}]) ?(?:\\?[$]|[£€¥₹])$")
 _ORDINAL = re.compile(r"(?<=[0-9])(?:st|nd|rd|th)\b")
 _SHORT_FRACTION = re.compile(
     r"\\frac\s{0,3}(?P<top>\{[^{}]{0,100}\}|[0-9A-Za-z])\s{0,3}(?P<bottom>\{[^{}]{0,100}\}|[0-9A-Za-z])"
@@ -94,13 +99,15 @@ def unwrapped(answer: str) -> str:
                 inner = answer[len(left) : -len(right)].strip()
                 several = left == right and re.search(rf"(?<!\\){re.escape(left)}", inner)
                 answer = answer if several else inner
+        answer = answer.lstrip(": ")
         answer = answer if answer.endswith(("\\,", "\\;", "\\:")) else answer.rstrip(".,;: ")
     return answer
 
 
 def as_latex(answer: str) -> str:
     """Returns typed mathematics (``2*sqrt(13)``, ``pi/6``, ``√2``, ``1 4/5``, ``x²``, ``6.02e23``) in LaTeX."""
-    text = _RUN_ON.sub(r"\g<0> ", answer.translate(_SIGNS))
+    text = _RAISED.sub(lambda found: f"^{{{found[0].translate(_LOWERED)}}}", answer.translate(_SIGNS))
+    text = _TYPED_CROSS.sub(r"\\times ", _RUN_ON.sub(r"\g<0> ", text))
     text = _TYPED_ROOT.sub(lambda found: f"\\sqrt{{{found['inner'] or found['of']}}}", text)
     text = _TYPED_TIMES.sub("", _TYPED_PI.sub(r"\\pi ", text))
     text = _TYPED_POWER_OF_TEN.sub(lambda found: f"{found['digits']}\\times 10^{{{int(found['power'])}}}", text)
@@ -110,7 +117,7 @@ def as_latex(answer: str) -> str:
 def as_formula(answer: str) -> str:
     """Returns an answer as a formula to parse: with typed mathematics, short fractions, money, groups of digits."""
     text = as_latex(_MONEY.sub(r"\g<sign>\g<minus>", unwrapped(answer).strip()))
-    text = _COLOUR.sub("", text)
+    text = _OVER.sub(_as_command, _COLOUR.sub("", text)).replace("\\dbinom", "\\binom").replace("\\tbinom", "\\binom")
     if not re.search(r"(?<!\\)\$[^$]{0,100}[0-9][^$]{0,100}\$", text):
         text = re.sub(r"(?<!\\)\$", " ", text)
     text = _ORDINAL.sub("", _BAD_CIRCLE.sub(r"^\\circ ", _EQUAL_COMMANDS.sub(r"\\frac", text)))
@@ -207,6 +214,11 @@ def number_text(number: Fraction) -> str:
         return f"{number.numerator}/{number.denominator}"
     digits = f"{abs(number.numerator) * (10**12 // number.denominator):013d}"
     return f"{'-' if number < 0 else ''}{digits[:-12]}.{digits[-12:].rstrip('0')}"
+
+
+def _as_command(found: re.Match[str]) -> str:
+    command = "frac" if found["how"] == "over" else "binom"
+    return f"\\{command}{{{found['top'].strip()}}}{{{found['bottom'].strip()}}}"
 
 
 def _braced(group: str) -> str:

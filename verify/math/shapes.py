@@ -44,17 +44,8 @@ def _is_label(node: Node) -> bool:
         return all(map(_is_label, node.args))
     if node.op == "function":
         return node.text in ("sin", "cos", "tan", "cot", "sec", "csc") and len(names(node)) == 1
-    if node.op == "power":
-        return False
-    return len(names(node)) > 1 and not any(leaf.op in ("number", "constant") for leaf in _leaves(node))
-
-
-def _leaves(node: Node) -> Iterator[Node]:
-    """Yields the names and numbers in a formula, without exponents."""
-    if not node.args:
-        yield node
-    for part in node.args[:1] if node.op == "power" else node.args:
-        yield from _leaves(part)
+    parts = list(_parts(node))
+    return len(names(node)) > 1 and not any(part.op in ("number", "constant", "power") for part in parts)
 
 
 def residue(node: Node) -> tuple[Node | None, Node]:

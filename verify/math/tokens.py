@@ -69,8 +69,10 @@ def _letters(run: str, spaced: bool, units: bool) -> list[Token]:
 def _styled(style: str, content: str, spaced: bool, units: bool) -> list[Token]:
     """Returns the tokens of ``\\text{…}`` and its like: a function, formula, bold name or piece of text."""
     plain = content.replace("~", " ").strip()
-    if plain in FUNCTIONS or plain in ("and", "or", "mod"):
+    if plain in FUNCTIONS or plain in ("and", "or", "mod", "infinity", "pi"):
         return [Token("word", plain, spaced)]
+    if amount := re.fullmatch(r"(?P<number>[0-9]+(?:\.[0-9]+)?) (?P<unit>[A-Za-z ]+)", plain):
+        return [Token("number", amount["number"], spaced), Token("text", amount["unit"], spaced=True)]
     if style == "mathbf" and len(plain) == 1:
         return [Token("bold", plain, spaced)]
     if style.startswith("math") and (plain in ("e", "i") or "\\" in plain):

@@ -123,10 +123,8 @@ def values_at(point: Values, *nodes: Node) -> tuple[Any, ...] | None:
         return None
     context = approximation.context
     noise = context.mpf(2) ** max(approximation.largest, 0) * context.mpf(10) ** (5 - POINT_DIGITS)
-    if not approximation.complex:
-        if any(abs(context.im(value)) > noise for value in values):
-            return None  # outside the reals, roots and logarithms follow conventions
-        values = tuple(map(context.re, values))
+    if approximation.unreal and not approximation.complex:
+        return None  # outside the reals, roots and logarithms follow conventions
     return tuple(context.mpf(0) if abs(value) <= noise else value for value in values)
 
 

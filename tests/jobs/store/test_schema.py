@@ -235,6 +235,6 @@ def test_problems() -> None:
         "problem_id": "p",
         "prompt": '[{"role": "user", "content": "Why?"}]',
         "verifier": "exact",
-        "reference": '{"answer":"é","accept":[],"pattern":null,"which":"last","case":"strict"}',
+        "reference": '{"answer":"é","pattern":null,"which":"last","case":"strict","accept":[]}',
         "solution": None,
     }

@@ -151,6 +151,37 @@ def test_bad_files_and_options_are_named(tmp_path: Path) -> None:
         assert said in str(refused.value), said
 
 
+def test_the_benchmarks_own_extraction() -> None:
+    for kind in ("humaneval", "mbpp"):
+        ours, theirs = (published(kind, limit=1, extraction=way) for way in (None, "published"))
+        assert [getattr(problem.reference, "extraction", "") for problem in (*ours, *theirs)] == ["kind", "published"]
+        assert ours[0].prompt_digest == theirs[0].prompt_digest
+        assert ours[0].reference_digest != theirs[0].reference_digest
+
+
+def test_extraction_is_refused_where_there_is_one_way(tmp_path: Path) -> None:
+    for kind in ("gsm8k", "codecontests"):
+        with pytest.raises(BadInput, match=r"extraction: not for tasks of kind .*; allowed for humaneval, mbpp$"):
+            published(kind, limit=1, extraction="published")
+    with pytest.raises(BadInput, match="extraction: not for tasks of kind 'jsonl'"):
+        load_task("jsonl", written(tmp_path, OWN), extraction="published")
+
+
+def test_sanitized_mbpp(tmp_path: Path) -> None:
+    row = {
+        "source_file": "x",
+        "task_id": 602,
+        "prompt": "Write a function to add.",
+        "code": "def add(a, b):\n    return a + b",
+        "test_imports": ["import math"],
+        "test_list": ["assert math.isclose(add(1, 2), 3)"],
+    }
+    (problem,) = load_task("mbpp", written(tmp_path, row), shots=0)
+    assert isinstance(problem.reference, PythonReference)
+    assert problem.reference.setup == "import math\n"
+    assert "Write a function to add." in (problem.prompt or "")
+
+
 def test_an_own_template_and_limits(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("Solve {this} now: {question}\n")
     row = {"task_id": "h", "prompt": "def f():\n", "entry_point": "f", "canonical_solution": " pass", "test": ""}

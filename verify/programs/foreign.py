@@ -1,13 +1,14 @@
 """Finds the program in a completion for a problem that asks for another language than Python.
 
-The rules are those of ``verify.extract`` where they can be: no parser of these languages decides here, so a program is
-told by its fences, its entry point and the first words of its lines. Every rule is linear in the text.
+The rules are those of ``verify.programs.extract`` where they can be: no parser of these languages decides here, so a
+program is told by its fences, its entry point and the first words of its lines. Every rule is linear in the text.
 """
 
 import re
 from dataclasses import dataclass
 
-from verify.extract import MAX_TEXT, Block, after_thinking, fenced_blocks
+from verify.programs.extract import MAX_TEXT, Block, fenced_blocks
+from verify.special_tokens import after_thought
 
 VERSION = "source/1"  # must change with every rule below
 
@@ -57,7 +58,7 @@ def find_program(text: str, language: str) -> str | None:
     """
     if len(text) > MAX_TEXT:
         return None
-    answer, look = after_thinking(text).replace("\r\n", "\n"), LOOKS[language]
+    answer, look = after_thought(text).replace("\r\n", "\n"), LOOKS[language]
     blocks = fenced_blocks(answer)
     program = (
         _begun_in_prompt(answer, blocks, look) or _best(blocks, look) or (None if blocks else _plain(answer, look))
