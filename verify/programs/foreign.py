@@ -15,7 +15,7 @@ VERSION = "source/1"  # must change with every rule below
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """How programs of a language look: labels of fences, the entry point, first words of a line of code."""
+    """Looks of a language's programs: labels of fences, the entry point, first words of a line of code."""
 
     labels: frozenset[str]
     entry: re.Pattern[str]

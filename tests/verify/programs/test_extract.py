@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verify.programs.extract import MAX_TEXT, extract_code, published_code
+from verify.programs.candidate import published_code
+from verify.programs.extract import MAX_TEXT, extract_code
 
 PREFIX = 'import math\n\n\ndef helper(x):\n    return x\n\n\ndef area(r):\n    """The area of a circle."""\n'
 BODY = "    return math.pi * helper(r) ** 2\n"
