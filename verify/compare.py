@@ -15,7 +15,8 @@ from typing import Any
 RELATIVE, ABSOLUTE = 1e-6, 1e-6
 NOISE_ULPS, NOISE = 8, 1e-9  # rounding of a float in place of an expected integer: units in the last place, and at most
 _MAX_NUMBER = 400  # characters; no float has more, and int() of longer ones is slow
-_INTEGER = re.compile(r"(?P<sign>[-+]?)0*(?P<digits>[0-9]+)", re.ASCII)
+# Quantifiers are possessive, so it is linear in any text. Zero has no digits.
+_INTEGER = re.compile(r"(?P<sign>[-+]?)(?=[0-9])0*+(?P<digits>[0-9]*+)", re.ASCII)
 _SEQUENCES = (tuple, deque, array, range, KeysView, ValuesView, ItemsView)  # what JSON writes as a list
 
 
@@ -79,7 +80,7 @@ def _same_word(expected: str, actual: str) -> bool:
 
 
 def _canonical(integer: re.Match[str]) -> tuple[bool, str]:
-    return integer["sign"] == "-" and integer["digits"] != "0", integer["digits"]
+    return integer["sign"] == "-" and integer["digits"] != "", integer["digits"]
 
 
 def _is_whole(word: str) -> bool:

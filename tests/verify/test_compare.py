@@ -1,6 +1,7 @@
 """Checkers of whole outputs, and comparison of plain values."""
 
 import math
+import time
 from array import array
 from collections import Counter, deque
 from decimal import Decimal
@@ -148,6 +149,20 @@ def test_values(expected: Any, actual: Any, same: bool) -> None:
 
 
 NUMBERS = ["1", "-1.5", "1e400", "nan", "inf", "-inf", "1_0", "0x1", "٣", "1" * 500, "e", "\x1c", "\u2028", "\ud800"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["0" * 1_000_000 + "x", "-" + "0" * 1_000_000 + ".", "9" * 1_000_000, "1." + "0" * 1_000_000, "0" * 1_000_000],
+)
+@pytest.mark.parametrize("checker", sorted(CHECKERS))
+def test_a_long_word_costs_little(checker: str, word: str) -> None:
+    began = time.process_time()
+    assert not same_output(checker, "17", word)
+    assert same_output(checker, word, word)
+    assert time.process_time() - began < 2
+
+
 SPACES = st.sampled_from([" ", "\n", "\r\n", "\0"])
 OUTPUTS = st.lists(st.sampled_from(NUMBERS) | st.text(max_size=4) | SPACES).map("".join)
 

@@ -3,14 +3,14 @@
 import re
 from typing import NamedTuple
 
-# Quantifiers are possessive, so one pass is linear in any text.
+# Quantifiers are possessive, and modifiers are one lexeme with or without a class: one pass is linear in any text.
 _LEXEME = re.compile(
     r'(?P<skipped>/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|//[^\n]*+|"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|'
     r""""(?:[^"\\\n]|\\.)*+"?|'(?:[^'\\\n]|\\.)*+'?)"""
     r"|(?P<open>\{)|(?P<close>\})"
     r"|\b(?P<package>package)\s++(?P<path>[\w.]++)"
-    r"|\b(?P<public>public\s++)?+(?:(?:abstract|final|sealed|strictfp)\s++)*+"
-    r"(?:class|interface|enum|record)\s++(?P<class>[^\W\d]\w{0,200})"
+    r"|\b(?P<modifiers>(?:(?:public|abstract|final|sealed|strictfp)\s++)++)?+"
+    r"(?:(?:class|interface|enum|record)\s++(?P<class>[^\W\d]\w{0,200})|(?(modifiers)|(?!)))"
     r"|\bstatic\s++(?:(?:final|public|synchronized)\s++)*+void\s++(?P<main>main)\s*+\(",
     re.DOTALL,
 )
@@ -40,7 +40,7 @@ def java_names(source: str) -> JavaNames:
         elif lexeme["class"] and depth == 0:
             current = lexeme["class"]
             first = first or current
-            public = public or (current if lexeme["public"] else "")
+            public = public or (current if "public" in (lexeme["modifiers"] or "").split() else "")
         elif lexeme["main"] and not found:
             found = current
     return JavaNames(public or DEFAULT, package + (found or public or first or DEFAULT))

@@ -24,7 +24,10 @@ _DONE = re.compile(r"^[ \t]*\[DONE\]", re.MULTILINE)
 _TAG = re.compile(
     r"^[ \t]*(?:<(?P<tag>code|python|answer|solution)>|\[(?P<mark>PYTHON|CODE|ANSWER)\])[ \t]*\n?", re.MULTILINE
 )
-_FENCE = re.compile(r"^[ \t]{0,12}(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`~]{0,40})[^\n`]{0,200}$", re.MULTILINE)
+# Quantifiers are possessive, so one pass is linear in any text.
+_FENCE = re.compile(
+    r"^[ \t]{0,12}+(?P<mark>`{3,}+|~{3,}+)[ \t]*+(?P<label>[^\s`~]{0,40}+)[^\n`]{0,200}+$", re.MULTILINE
+)
 _CODE_LINE = re.compile(
     r"^(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|(?:async[ \t]+)?def[ \t]+\w|class[ \t]+\w|@\w"
     r"|if[ \t]+__name__\b)",

@@ -70,7 +70,8 @@ def find_program(text: str, language: str) -> str | None:
 def _best(blocks: list[Block], look: _Look) -> str | None:
     """Returns the code of the block that counts."""
     ranks = [2 if block.label in look.labels else 1 if not block.label else 0 for block in blocks]
-    best = [block.code for block, rank in zip(blocks, ranks, strict=True) if rank == max(ranks)]
+    highest = max(ranks, default=0)
+    best = [block.code for block, rank in zip(blocks, ranks, strict=True) if rank == highest]
     whole = [code for code in best if look.entry.search(code)]
     return (whole or best)[-1] if best else None
 
