@@ -58,7 +58,7 @@ def resident_mb(pid: int, enough_mb: float = 0.0) -> float:
     Pages that forks share count once (``Pss``). Since this is costly, it is done only if the plain sum is over
     ``enough_mb``.
     """
-    resident = {child: _resident_mb(child) for child in tree(pid)[1:]}
+    resident = {child: held_mb(child) for child in tree(pid)[1:]}
     if sum(resident.values()) <= enough_mb:
         return sum(resident.values())
     return sum(_proportional_mb(child, most) for child, most in resident.items())
@@ -105,7 +105,8 @@ def _memory_mb(pid: int) -> float:
     return 0.0
 
 
-def _resident_mb(pid: int) -> float:
+def held_mb(pid: int) -> float:
+    """Returns the megabytes that one process holds, shared ones included; 0 for a process that has ended."""
     fields = _read(Path(f"/proc/{pid}/statm")).split()
     return int(fields[1]) * _PAGE_MB if fields else 0.0
 

@@ -21,13 +21,14 @@ from verify.sandbox.confinement import PROGRAMS, READY, Profile
 from verify.sandbox.launch import StartFailed, start
 from verify.sandbox.limits import MEGABYTE, Deadline, Ended, Quota
 from verify.sandbox.packages import NO_PACKAGES, Packages
-from verify.sandbox.process_tree import cpu_s
+from verify.sandbox.process_tree import cpu_s, held_mb
 from verify.sandbox.programs import DEVICES, Runtime
 from verify.sandbox.zygote import CONFINED, KILL_ORDER, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK
 from verify.verdict import Status
 
 KILL_S = 10.0  # how long the kernel may take to end a killed process
 PATIENCE_MS = 5
+LOOK_MS = 20  # between two looks at the memory of a child, where its address space bounds that too little
 SCRATCH_MB = 16
 MAX_PROCESSES_ISOLATED, MORE_PROCESSES = 256, 1024
 _INLINE = MAX_REQUEST - 1024  # larger requests travel in a memfd
@@ -70,6 +71,7 @@ class Supervisor:
         self._began = 0.0
         self._before = Times()
         self._child = 0  # the running child's pid, once it was looked for
+        self._own_mb = runtime.resident_mb if runtime and runtime.reserve_mb else None
         self.running = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kill_reader, self._kill = os.pipe2(os.O_CLOEXEC)
@@ -156,7 +158,7 @@ class Supervisor:
                 if stopped:
                     raise ZygoteDied("the fork server does not answer")
                 stopped, deadline = (Status.TIMEOUT, deadline.exceeded), self._order_end()
-            for descriptor, _ in poll.poll(left * 1000 + 1):
+            for descriptor, _ in poll.poll(left * 1000 + 1 if self._own_mb is None else min(left * 1000 + 1, LOOK_MS)):
                 if descriptor not in readers:
                     return self._collect(readers.values(), stopped)
                 if not readers[descriptor].read() and not stopped:
@@ -165,6 +167,15 @@ class Supervisor:
                     if until is not None and not stopped:
                         return None
                     poll.unregister(descriptor)
+            if not stopped and (stopped := self._too_much_memory(quota)):
+                deadline = self._order_end()
+
+    def _too_much_memory(self, quota: Quota) -> tuple[Status, str] | None:
+        """Looks at a child whose runtime reserves address space: shared and read-only pages count as no data there."""
+        held = held_mb(self._known_child()) if self._own_mb is not None and self._known_child() else 0.0
+        if held <= quota.memory_mb + (self._own_mb or 0):
+            return None
+        return Status.MEMORY, f"held {held:.0f} MB, more than {quota.memory_mb} MB"
 
     def end(self) -> Ended:
         """Ends the running child, whatever it does. Raises ZygoteDied."""

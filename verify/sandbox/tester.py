@@ -7,6 +7,7 @@ remembered, so that no ``except`` of a test hides it.
 A *fault* is the task's own: it is reported only before the candidate was called, when nothing depended on it.
 """
 
+import _signal  # type: ignore[import-not-found]  # without the enumerations that ``signal`` wraps around everything
 import _socket
 import marshal
 import os
@@ -245,6 +246,7 @@ def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoRe
     setup, wanted, steps, calls_check = payload
     code = marshal.loads(setup), [marshal.loads(step) for step in steps]
     host = _socket.socket(fileno=HOST)
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # a candidate that hangs up ends no test process
     dice, seeds = _random_state(), _hear_seeds()
     values.as_arrays = True
     while (message := host.recvmsg(1, ANCILLARY))[0]:

@@ -5,6 +5,7 @@ cannot come along. Modules are imported only where such a value is there: every 
 imported.
 """
 
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +16,7 @@ MAX_BITS = 1 << 17  # of each part of a Fraction, whose common divisor takes qua
 MAX_ARRAY = 1 << 24  # bytes
 CHANGEABLE = frozenset({"deque", "OrderedDict", "Counter", "defaultdict", "array", "ndarray"})
 _ITEMS = "biufcU"  # kinds of a NumPy array's items
+_ITEM = re.compile(r"[<>|]?(?:[biufc]\d{1,2}|U\d{1,8})")  # a NumPy array's type: never a record, never objects
 _EMPTY: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
 _VIEWS: dict[type, str] = {
     type(getattr(empty, name)()): name for empty in _EMPTY for name in ("keys", "values", "items")
@@ -193,7 +195,7 @@ def _ndarray(items: Any, kind: Any, shape: Any) -> Any:
     numpy: Any = sys.modules.get("numpy")
     if not as_arrays or numpy is None:
         return items
-    if type(kind) is not str or kind.lstrip("<>|=")[:1] not in _ITEMS or not _fits(items, shape):
+    if type(kind) is not str or not _ITEM.fullmatch(kind) or not _fits(items, shape):
         raise TypeError("no array")
     made = numpy.dtype(kind)
     if made.itemsize * numpy.prod(shape, dtype=float) > MAX_ARRAY:

@@ -169,6 +169,11 @@ def test_hostile_parts_are_refused(parts: list[Any]) -> None:
     [
         ["ndarray", [1], "O", [1]],
         ["ndarray", [1], 5, [1]],
+        ["ndarray", [1.0], "f8,O", [1]],
+        ["ndarray", 1, "b1,V8", []],
+        ["ndarray", 1.0, "f8,(3,)f8", []],
+        ["ndarray", [], "<", [0]],
+        ["ndarray", ["a" * 9, "b"], "U", [2]],
         ["ndarray", [1, 2], "<i8", [3]],
         ["ndarray", [1], "<i8", [-1]],
         ["ndarray", ["a"], "<U99999999", [1]],
