@@ -8,8 +8,10 @@ import pytest
 from sampling.limits import Limits
 from sampling.patches import PatchReference
 from sampling.references import LeanReference, PythonReference, StdioReference
+from tests.attacks import checkers, languages, messages, output_checkers
 from tests.attacks.test_attacks import CLASSES, RUNS
 from tests.support.places import ROOT
+from verify.languages import compiler
 from verify.lean import verifier as lean
 from verify.patch import suite as patch
 from verify.sandbox import child, commands, escapes, limits, namespaces, sandbox, supervisor, tiers, tool, wire, zygote
@@ -47,6 +49,10 @@ def test_every_class_of_attacks_is_named() -> None:
         assert f"`tests/attacks/{module.__name__.rpartition('.')[2]}.py`" in PAGE, module
     assert sum(len(module.CASES) for module in CLASSES) > 500
     assert len(RUNS) > 500
+    others = (languages, messages, output_checkers, checkers)
+    for module in others:
+        assert f"`tests/attacks/{module.__name__.rpartition('.')[2]}.py`" in PAGE, module
+    assert sum(len(module.CASES) for module in (*CLASSES, *others)) > 700
 
 
 @pytest.mark.parametrize(
@@ -99,6 +105,10 @@ def test_fixed_limits_are_those_of_the_code() -> None:
     ]
     for expected in rows:
         assert expected in PAGE
+    assert f"every {supervisor.LOOK_MS} ms." in PAGE
+    compiled = compiler.COMPILE
+    assert f"{compiled.cpu_s:.0f} s of CPU time for each process, {compiled.wall_s:.0f} s of wall time," in PAGE
+    assert f"{compiled.memory_mb} MB and {compiled.output_bytes // MEGABYTE} MiB of program" in PAGE
 
 
 @pytest.mark.parametrize(
