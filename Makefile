@@ -8,7 +8,7 @@ ROOMS  := sampling verify cluster jobs
 KILLS  ?= 500
 FAULTS ?= 500
 SEED   ?= 1
-WORKERS ?= 2
+WORKERS ?= 3
 UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
 LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)),--find-links $(dir))
