@@ -8,10 +8,12 @@ ROOMS  := sampling verify cluster jobs
 KILLS  ?= 500
 FAULTS ?= 500
 SEED   ?= 1
-WORKERS ?= 2
+WORKERS ?= 3
 UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
 LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)),--find-links $(dir))
+
+unexport PYTHONDONTWRITEBYTECODE  # every process of a run would compile all modules again
 
 .PHONY: help install demo test chaos check bench docs format lock clean
 help: ## say what each target does
@@ -37,7 +39,7 @@ demo: $(STAMP) ## the whole chain on this machine, ending with a report (about t
 
 test: $(STAMP) ## the test suite
 	@echo "test: pytest, with a real engine, a real Ray, a real S3 server and a real browser where the machine has one"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1
 	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED)"

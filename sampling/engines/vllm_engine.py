@@ -149,7 +149,8 @@ def prepare_environment(threads: int) -> bool:
     """Sets the variables that vLLM reads at import; returns True where PyTorch sees a GPU.
 
     Without a GPU the engine runs inside this process: a second process takes 30 s more to start and gains nothing. CPU
-    binding is off, because it would put all engines of one machine on the same cores.
+    binding is off, because it would put all engines of one machine on the same cores. So is torch.compile: an eager
+    engine would compile one function, at its first log probability, for ten seconds and with a C++ compiler.
     """
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -159,6 +160,7 @@ def prepare_environment(threads: int) -> bool:
         return True
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     return False

@@ -150,21 +150,34 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
-@pytest.fixture(params=["light", "dark", "phone"])
-def seen(request: pytest.FixtureRequest, chromium: object, folder: Path) -> Iterator[Seen]:
+@pytest.fixture(scope="module", params=["light", "dark", "phone"])
+def page(request: pytest.FixtureRequest, chromium: object) -> Iterator[object]:
+    """A tab for all tests of its kind: each further one would be a process of its own."""
     width = 375 if request.param == "phone" else 1100
     scheme = "dark" if request.param == "dark" else "light"
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    found = Seen(context.new_page())
-    found.page.on("console", lambda message: found.console.append(message.text))
-    found.page.on("pageerror", lambda error: found.console.append(str(error)))
-    found.page.on("request", lambda asked: found.requests.append(asked.url))
-    found.page.goto((folder / "report.html").as_uri())
-    found.page.locator("#list li").first.wait_for()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def seen(page: object, folder: Path) -> Iterator[Seen]:
+    """Loads the page anew, and sees to it that it says and asks for nothing."""
+    found = Seen(page)
+    listeners = {
+        "console": lambda message: found.console.append(message.text),
+        "pageerror": lambda error: found.console.append(str(error)),
+        "request": lambda asked: found.requests.append(asked.url),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    page.goto((folder / "report.html").as_uri())
+    page.locator("#list li").first.wait_for()
     yield found
     assert found.console == [] and len(found.requests) == 1
-    assert found.page.evaluate("window.hacked") is None
-    context.close()
+    assert page.evaluate("window.hacked") is None
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
 
 
 @pytest.mark.browser
