@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.address import token_advice
 from sampling.errors import BadInput
 
 EXCLUDED = (".git", ".venv", "runs", "**/__pycache__", "tests")
@@ -43,9 +44,7 @@ def submit_job(
         runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED)}
         job = _submit_job(client, {"entrypoint": entrypoint, "runtime_env": runtime_env, "metadata": {RUN: run}})
     except AuthenticationError as error:
-        raise BadInput(
-            f"ray jobs: {address!r} refuses this machine's token; copy the cluster's ~/.ray/auth_token"
-        ) from error
+        raise BadInput(f"ray jobs: {address!r} {token_advice()}") from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise BadInput(f"ray jobs: {address!r}: {str(error).strip().splitlines()[0]}") from error
     print(f"troop: submitted {job}; `ray job stop {job} --address {address}` ends it", file=sys.stderr, flush=True)

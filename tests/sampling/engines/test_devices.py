@@ -1,9 +1,11 @@
 """Samplers see only their own device: as plain data, and on real Ray nodes with declared GPUs."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import ray
@@ -19,7 +21,7 @@ from cluster.tally import CellTally, Tally
 from jobs.store.commit import RunSink
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from sampling.engines.devices import Given, Gpu, device_trouble, located, look, refuse_wrong
+from sampling.engines.devices import Given, Gpu, _gpu, device_trouble, located, look, refuse_wrong
 from sampling.engines.gpu_memory import GpuShare
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import EngineRefused
@@ -68,8 +70,38 @@ def test_what_an_engine_got_is_provenance_and_its_room() -> None:
 
 def test_without_ray_the_environment_says_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
-    assert look(1).ids == ("4",)
+    assert (look(1).ids, look(1).visible) == (("4",), ("4",))
     assert look(0).ids == ()
+
+
+def test_without_ray_and_variable_an_engine_takes_the_emptiest_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with NVIDIA GPUs and no scheduler: `--local` and `score --local`."""
+    free = {"0": FIRST, "1": replace(SECOND, free_bytes=5 * GIB), "2": replace(FIRST, uuid="GPU-3")}
+    monkeypatch.setattr("sampling.engines.devices._all_gpus", lambda: free)
+    monkeypatch.setattr("sampling.engines.devices.gpus_of", lambda ids: tuple(free[name] for name in ids))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that the test gives back what was there
+    for asked, ids in ((0.5, ("0",)), (1, ("0",)), (2, ("0", "2"))):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        given = look(asked)
+        assert (given.ids, given.visible, device_trouble(given)) == (ids, ids, None)
+
+
+def test_a_gpu_without_memory_of_its_own_has_the_machines() -> None:
+    """GB10, Jetson and the like share the machine's memory, and NVML knows no size of theirs."""
+
+    class NVMLError(Exception):
+        pass
+
+    class NotSupported(NVMLError):
+        pass
+
+    nvml = Mock()
+    nvml.NVMLError, nvml.NVMLError_NotSupported = NVMLError, NotSupported
+    nvml.nvmlDeviceGetMemoryInfo.side_effect = NotSupported
+    nvml.nvmlDeviceGetUUID.return_value, nvml.nvmlDeviceGetName.return_value = "GPU-9", "NVIDIA GB10"
+    gpu = _gpu(nvml, "0")
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert gpu is not None and gpu.total_bytes == pages and 0 < gpu.free_bytes <= pages
 
 
 @pytest.fixture(scope="module")
