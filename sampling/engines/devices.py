@@ -18,6 +18,7 @@ from sampling.engines.gpu_memory import Allowance, GpuShare, gib
 from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance
 
+OLDEST_DRIVER = 580  # of the CUDA 13 wheels in requirements/gpu.txt
 FREE_WAIT_S = 60.0  # an engine that has just ended may take this long to free its memory
 
 
@@ -145,6 +146,21 @@ def wait_for_memory(given: Given, wanted_bytes: float, patience_s: float = FREE_
             where = f"{socket.gethostname()}: {short[0].name} {short[0].uuid}"
             raise EngineError(f"{where}: {free}, this engine takes {gib(wanted_bytes)}; another process holds the rest")
         time.sleep(1)
+
+
+def driver_trouble() -> str | None:
+    """Returns why this machine's NVIDIA driver cannot run the GPU wheels, or None; None where there is no driver."""
+    with _nvml() as nvml:
+        version = str(nvml.nvmlSystemGetDriverVersion()) if nvml else None
+    return None if version is None else too_old(version)
+
+
+def too_old(driver: str) -> str | None:
+    """Returns a complaint about a driver such as ``570.86.15`` that is older than OLDEST_DRIVER, else None."""
+    first = driver.partition(".")[0]
+    if not first.isdigit() or int(first) >= OLDEST_DRIVER:
+        return None
+    return f"driver {driver} is older than {OLDEST_DRIVER}, which the CUDA 13 wheels need; install nvidia-driver-{OLDEST_DRIVER}"
 
 
 def gpus_of(ids: Sequence[str]) -> tuple[Gpu | None, ...] | None:

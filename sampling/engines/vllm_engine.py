@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sampling.engines.devices import driver_trouble
 from sampling.engines.engine import Completion, Request
 from sampling.engines.gpu_memory import Allowance, GpuShare, utilization
 from sampling.engines.log_tail import LogTail
@@ -183,9 +184,8 @@ def check_build(sees_gpu: bool, share: GpuShare | None) -> None:
     """Raises EngineRefused where vLLM cannot use the GPU it was given, or would use one that it was not given."""
     here = os.uname().nodename
     if share and not sees_gpu:
-        raise EngineRefused(
-            f"{here}: given a GPU, but PyTorch sees none; install the GPU build, or join with --num-gpus 0"
-        )
+        cure = driver_trouble() or "install the GPU build, or join with --num-gpus 0"
+        raise EngineRefused(f"{here}: given a GPU, but PyTorch sees none; {cure}")
     if sees_gpu and not share:
         raise EngineRefused(f"{here}: PyTorch sees a GPU that Ray has not given; join with `ray start --num-gpus N`")
 

@@ -21,7 +21,7 @@ from cluster.tally import CellTally, Tally
 from jobs.store.commit import RunSink
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from sampling.engines.devices import Given, Gpu, _gpu, device_trouble, located, look, refuse_wrong
+from sampling.engines.devices import Given, Gpu, _gpu, device_trouble, located, look, refuse_wrong, too_old
 from sampling.engines.gpu_memory import GpuShare
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import EngineRefused
@@ -84,6 +84,12 @@ def test_without_ray_and_variable_an_engine_takes_the_emptiest_gpus(monkeypatch:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         given = look(asked)
         assert (given.ids, given.visible, device_trouble(given)) == (ids, ids, None)
+
+
+@pytest.mark.parametrize(("driver", "old"), [("570.86.15", True), ("580.65.06", False), ("610", False), ("?", False)])
+def test_a_driver_older_than_the_wheels_is_named(driver: str, old: bool) -> None:
+    assert bool(too_old(driver)) is old
+    assert not old or "install nvidia-driver-580" in str(too_old(driver))
 
 
 def test_a_gpu_without_memory_of_its_own_has_the_machines() -> None:
