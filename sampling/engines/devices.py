@@ -160,7 +160,8 @@ def too_old(driver: str) -> str | None:
     first = driver.partition(".")[0]
     if not first.isdigit() or int(first) >= OLDEST_DRIVER:
         return None
-    return f"driver {driver} is older than {OLDEST_DRIVER}, which the CUDA 13 wheels need; install nvidia-driver-{OLDEST_DRIVER}"
+    cure = f"install nvidia-driver-{OLDEST_DRIVER}"
+    return f"driver {driver} is older than {OLDEST_DRIVER}, which the CUDA 13 wheels need; {cure}"
 
 
 def gpus_of(ids: Sequence[str]) -> tuple[Gpu | None, ...] | None:

@@ -13,22 +13,27 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class LogTail:
-    """Reads what is written to a log file from now on; by default the file behind standard error, as Ray makes it."""
+    """Reads what is written to log files from now on; by default those behind the standard streams, as Ray makes them.
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path or _file_behind(2)
-        self._begin = self._path.stat().st_size if self._path else 0
+    vLLM logs to standard output.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        found = paths or [path for stream in (1, 2) if (path := _file_behind(stream))]
+        self._begins = {path: path.stat().st_size for path in found}
 
     def errors(self) -> str:
-        """Returns the last ERROR lines and the log's path in one line; "" where there are none."""
-        if self._path is None:
-            return ""
-        with self._path.open("rb") as file:
-            file.seek(max(self._begin, self._path.stat().st_size - MAX_BYTES))
-            text = _COLOUR.sub("", file.read().decode("utf-8", "replace"))
-        lines = [found["said"].strip() for found in _ERROR.finditer(text) if found["said"].strip()]
-        told = [line for line in lines if _EXCEPTION.fullmatch(line)] or lines
-        return f"{' / '.join(dict.fromkeys(told[-SHOWN:]))}; log: {self._path}" if told else ""
+        """Returns the last ERROR lines and their log's path in one line; "" where there are none."""
+        return next((said for path, begin in self._begins.items() if (said := _errors(path, begin))), "")
+
+
+def _errors(path: Path, begin: int) -> str:
+    with path.open("rb") as file:
+        file.seek(max(begin, path.stat().st_size - MAX_BYTES))
+        text = _COLOUR.sub("", file.read().decode("utf-8", "replace"))
+    lines = [found["said"].strip() for found in _ERROR.finditer(text) if found["said"].strip()]
+    told = [line for line in lines if _EXCEPTION.fullmatch(line) and "root cause" not in line] or lines
+    return f"{' / '.join(dict.fromkeys(told[-SHOWN:]))}; log: {path}" if told else ""
 
 
 def _file_behind(descriptor: int) -> Path | None:

@@ -1,11 +1,9 @@
 """Samplers see only their own device: as plain data, and on real Ray nodes with declared GPUs."""
 
 import asyncio
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 import ray
@@ -21,7 +19,7 @@ from cluster.tally import CellTally, Tally
 from jobs.store.commit import RunSink
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from sampling.engines.devices import Given, Gpu, _gpu, device_trouble, located, look, refuse_wrong, too_old
+from sampling.engines.devices import Given, Gpu, device_trouble, located, look, refuse_wrong, too_old
 from sampling.engines.gpu_memory import GpuShare
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import EngineRefused
@@ -90,24 +88,6 @@ def test_without_ray_and_variable_an_engine_takes_the_emptiest_gpus(monkeypatch:
 def test_a_driver_older_than_the_wheels_is_named(driver: str, old: bool) -> None:
     assert bool(too_old(driver)) is old
     assert not old or "install nvidia-driver-580" in str(too_old(driver))
-
-
-def test_a_gpu_without_memory_of_its_own_has_the_machines() -> None:
-    """GB10, Jetson and the like share the machine's memory, and NVML knows no size of theirs."""
-
-    class NVMLError(Exception):
-        pass
-
-    class NotSupported(NVMLError):
-        pass
-
-    nvml = Mock()
-    nvml.NVMLError, nvml.NVMLError_NotSupported = NVMLError, NotSupported
-    nvml.nvmlDeviceGetMemoryInfo.side_effect = NotSupported
-    nvml.nvmlDeviceGetUUID.return_value, nvml.nvmlDeviceGetName.return_value = "GPU-9", "NVIDIA GB10"
-    gpu = _gpu(nvml, "0")
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert gpu is not None and gpu.total_bytes == pages and 0 < gpu.free_bytes <= pages
 
 
 @pytest.fixture(scope="module")

@@ -37,16 +37,15 @@ def test_without_an_exception_the_last_lines_are_told(tmp_path: Path) -> None:
     assert tail.errors().startswith("line 6 / line 7 / line 8; log: ")
 
 
-@pytest.mark.parametrize("kind", ["file", "pipe"])
-def test_standard_error_is_read_where_it_is_a_file(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["stdout", "stderr", "pipe"])
+def test_a_standard_stream_is_read_where_it_is_a_file(tmp_path: Path, kind: str) -> None:
     code = (
         "import sys; from sampling.engines.log_tail import LogTail; tail = LogTail()\n"
-        "print('ERROR 11-30 09:00:00 [a.py:1] ValueError: no', file=sys.stderr, flush=True); print(tail.errors())"
+        f"print('ERROR 11-30 09:00:00 [a.py:1] ValueError: no', file=sys.{'stderr' if kind == 'stderr' else 'stdout'}, "
+        "flush=True); open(sys.argv[1], 'w').write(tail.errors())"
     )
-    path = tmp_path / "err"
-    with path.open("w") as file:
-        stream = file if kind == "file" else subprocess.PIPE
-        done = subprocess.run(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=stream, text=True, check=True
-        )
-    assert done.stdout.strip() == (f"ValueError: no; log: {path}" if kind == "file" else "")
+    log, said = tmp_path / "log", tmp_path / "said"
+    with log.open("w") as file:
+        streams = {name: file if name == kind else subprocess.PIPE for name in ("stdout", "stderr")}
+        subprocess.run([sys.executable, "-c", code, str(said)], **streams, text=True, check=True)  # type: ignore[call-overload]
+    assert said.read_text() == ("" if kind == "pipe" else f"ValueError: no; log: {log}")
