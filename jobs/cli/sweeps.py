@@ -56,7 +56,8 @@ def plan(
 
     Reads the sweep, its models and problems, and the run if there is one. Writes nothing; with --calibrate, commits a
     few samples and the prediction to the run. Prints samples and units to do, settings, an upper bound of tokens and
-    bytes, and the first prompt of each task. Exit codes: 0 done, 2 the sweep cannot run, 3 calibration drew no sample.
+    bytes, and for each task its answer policy and its first prompt. Exit codes: 0 done, 2 the sweep cannot run, 3
+    calibration drew no sample.
 
     \b
     Example: troop plan sweep.yaml --set k=1000
