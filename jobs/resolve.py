@@ -1,5 +1,6 @@
 """Resolves a sweep on this machine: inspects models, loads problems, checks that prompts fit. Writes nothing."""
 
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
 from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
+
+CODE_VERSION = "TROOP_CODE_VERSION"  # the variable that holds the commit where there is no repository
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,12 @@ def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> N
 
 
 def code_version() -> str:
-    """Returns the commit that this code runs from, with "+" if files differ from it; "unknown" outside a repository."""
+    """Returns the commit that this code runs from, with "+" if files differ from it; "unknown" outside a repository.
+
+    An image and the folder of a submitted job have no repository; they carry the commit in a variable.
+    """
+    if given := os.environ.get(CODE_VERSION):
+        return given
     folder = Path(__file__).parent
     try:
         words = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]

@@ -1,5 +1,6 @@
 """References: what each verifier needs to judge a problem. One model for each kind, and none is shown to a model."""
 
+import re
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -19,7 +20,8 @@ VerifierKind = Literal[
     "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json", "ifeval"
 ]
 Extraction = Literal["kind", "published"]
-
+MathExtraction = Literal["kind", "gsm8k", "math"]
+_NUMBER = re.compile(r"-?[0-9.,]+")
 
 Language = Literal["python", "c", "cpp", "java", "go", "rust", "javascript"]
 OUTPUT_CHECKERS = ("tokens", "lines", "exact", "float", "caseless")
@@ -165,6 +167,25 @@ class MathReference(MathPolicy, AnswerReference):
 
     accept: tuple[str, ...] = ()
     """Further right answers; one of them, or ``answer``, has to match. Example: `["0.5", "50\\%"]`."""
+
+    extraction: MathExtraction = "kind"
+    """Way to find and compare the answer: ``kind`` is the rules of docs/problems.md, the others are a benchmark's own.
+
+    ``gsm8k`` takes the number after the first ``#### ``, ``math`` the last ``\\boxed{…}`` in the spelling of MATH's
+    authors; then only equal text is right. Of the other keys ``accept`` alone can stand beside them.
+    """
+
+    @model_validator(mode="after")
+    def _one_policy(self) -> "MathReference":
+        if self.extraction == "kind":
+            return self
+        for name, field in MathPolicy.model_fields.items():
+            if getattr(self, name) != field.default:
+                raise ValueError(f"extraction {self.extraction!r} is a whole policy: {name} cannot stand beside it")
+        for answer in (self.answer, *self.accept):
+            if self.extraction == "gsm8k" and not _NUMBER.fullmatch(answer):
+                raise ValueError(f"extraction 'gsm8k' needs a number as answer (18, -1,000, 2.5), got {answer!r}")
+        return self
 
 
 class ExactReference(ExactPolicy, AnswerReference):

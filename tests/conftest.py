@@ -1,5 +1,6 @@
 """Fixtures of many tests: the command line in this process, and a small sweep that needs no engine."""
 
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from jobs.cli.main import main
-from tests.support.ray_ports import take_any_port
+from tests.support.lean_ray import start_lean_rays
 
 pytest_plugins = ["tests.support.store_fixtures"]  # registered before any import, so that pytest rewrites its asserts
 
@@ -29,23 +30,46 @@ class Finished:
     err: str
 
 
-LONG = {  # half a minute or more each: they start first, so that no xdist worker has one left at the end
-    "test_audit", "test_chaos", "test_compact", "test_demo", "test_elastic", "test_independence", "test_pipeline",
-    "test_run_compacted", "test_submit", "test_twelve_cases", "test_vllm_server",
-}  # fmt: skip
-
 Troop = Callable[..., Finished]
 WriteSweep = Callable[..., Path]
 
 
+# Files that start first, the longest before the others, so that no worker of pytest-xdist has one left at the end.
+LONG = (
+    "test_elastic", "test_chaos", "test_pipeline", "test_bad_store", "test_run_compacted", "test_twelve_cases",
+    "test_audit", "test_compact", "test_page", "test_devices", "test_submit", "test_attacks", "test_vllm_server",
+)  # fmt: skip
+# Files with an engine in the test's own process: one worker runs them all, since importing vLLM takes ten seconds.
+ENGINES = ("test_demo", "test_independence", "test_reward_engine", "test_score", "test_vllm_engine")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in LONG)  # a stable sort
+    """Sorts files by their length, and names the group that one worker runs: a file, or all files with an engine."""
+    order = {name: place for place, name in enumerate(ENGINES + LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))  # a stable sort
+    for item in items:
+        item.add_marker(
+            pytest.mark.xdist_group(
+                "engines" if item.path.stem in ENGINES else f"{item.path.parent.name}/{item.path.stem}"
+            )
+        )
+
+
+def pytest_collection_finish() -> None:
+    """Hides thousands of tests from the garbage collector: each whole collection took a second, and vLLM wants many."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # what is never collected counts as leaked at the end
 
 
 @pytest.fixture(scope="session", autouse=True)
 def rays_of_many_workers() -> None:
     """Lets each worker of pytest-xdist start its own Ray."""
-    take_any_port()
+    start_lean_rays()
 
 
 @pytest.fixture

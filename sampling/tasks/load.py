@@ -25,7 +25,7 @@ from sampling.tasks.rows import read_rows
 from sampling.tasks.templates import Style, ask, choose_shots, read_fixed_shots, read_template, show
 from sampling.validate import parse
 
-PUBLISHED = ("humaneval", "mbpp")  # kinds whose benchmark has a rule of its own for finding the answer
+PUBLISHED = [kind for kind, recipe in RECIPES.items() if recipe.published]
 R = TypeVar("R", Question, Problem)
 
 
@@ -195,9 +195,14 @@ def _with_extraction(kind: str, reference: Reference, extraction: Extraction | N
     """Returns the reference with a task's own ``extraction``; raises BadInput for a kind that has one way only."""
     if extraction is None:
         return reference
-    if "extraction" not in type(reference).model_fields:
+    published = RECIPES[kind].published
+    if published is None:
         raise BadInput(f"extraction: not for tasks of kind {kind!r}; allowed for {', '.join(PUBLISHED)}")
-    return reference.model_copy(update={"extraction": extraction})
+    given = {
+        **reference.model_dump(exclude_unset=True),
+        "extraction": published if extraction == "published" else "kind",
+    }
+    return parse(type(reference), given, f"extraction of kind {kind!r}")
 
 
 def with_policy(problems: Sequence[Problem], policy: MathPolicy, where: str) -> tuple[Problem, ...]:

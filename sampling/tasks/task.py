@@ -126,8 +126,9 @@ class TaskSpec(Plain):
     """Way to find the answer in a completion: ``kind`` is the rules of docs/problems.md, ``published`` the benchmark's.
 
     With ``published`` nothing is dropped or repaired: for humaneval the program is the prompt and the completion up to
-    the paper's stop strings, for mbpp the completion up to ``[DONE]``. Not for jsonl, whose lines have their own key,
-    nor for kinds without such a rule. Default: ``kind``.
+    the paper's stop strings, for mbpp the completion up to ``[DONE]``; for gsm8k the answer is the number after the
+    first ``####``, for math the last ``\\boxed{…}`` in its authors' spelling, and only equal text is right. Not for
+    jsonl, whose lines have their own key, nor for kinds without such a rule. Default: ``kind``.
     """
 
     limits: Limits | None = None

@@ -40,9 +40,9 @@ class Arena:
     rounds: list[Round] = field(default_factory=list)
 
     def run_undisturbed(self) -> Findings:
-        """Runs the same sweep without any disturbance, as the reference."""
+        """Runs the same sweep without any disturbance and without Ray, as the reference."""
         place = Place(str(self.folder / "runs"))
-        done = self._run("reference", place, Injector(iter(())))
+        done = self._run("reference", place, Injector(iter(())), "--local")
         if set(done.exits) - {DONE, GAVE_UP} or any(done.findings.faults.values()):
             raise Failed(f"the undisturbed run is not whole: {done.exits}, {done.findings.faults}")
         return done.findings
@@ -53,11 +53,11 @@ class Arena:
         self.rounds.append(done)
         return done
 
-    def _run(self, name: str, place: Place, injector: Injector) -> Round:
+    def _run(self, name: str, place: Place, injector: Injector, *more: str) -> Round:
         sweep = write_sweep(self.folder, self.size, name, place.store, place.options)
         # A short folder, since names of sockets below it have a limit.
         environment = {"RAY_TMPDIR": str(self.folder), **place.environment}
-        command = [sys.executable, "-m", "tests.chaos.troop", "run", str(sweep), "--no-report"]
+        command = [sys.executable, "-m", "tests.chaos.troop", "run", str(sweep), "--no-report", *more]
         log, started, exits = self.folder / f"{name}.log", time.monotonic(), Counter[int]()
         with nothing_left_behind(LEAVE_S):
             while not exits[DONE]:

@@ -2,11 +2,11 @@
 
 import jobs.planning
 from jobs.cli.main import main
-from tests.support.ray_ports import take_any_port
+from tests.support.lean_ray import start_lean_rays
 
 UNIT_ROWS = 64
 
 if __name__ == "__main__":
     jobs.planning.UNIT_ROWS = UNIT_ROWS
-    take_any_port()  # Ray of a killed driver runs on for a while
+    start_lean_rays()  # Ray of a killed driver runs on for a while
     main()

@@ -118,7 +118,7 @@ def run(
     rows = test_pipeline.PROBLEMS * test_pipeline.SAMPLES
     tally = Tally([CellTally(part.model.name, "t", test_pipeline.PROBLEMS, rows, 0, set()) for part in given.models])
     actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "v1", gate, held))
-    placement = Placement((ON_A_GPU,) * len(given.models), 2, 1.0)
+    placement = Placement((ON_A_GPU,) * len(given.models), 1, 1.0)
 
     async def go() -> tuple[SetAside, ...]:
         return await Pipeline(given, actors, placement, tally).run(show_and_open)

@@ -63,7 +63,7 @@ def work(tmp_path: Path, *models: ModelSpec) -> Work:
         {
             "problem": f"p{p}",
             "sample": s,
-            "text": f"import time\ndef f(x):\n    time.sleep(0.03)\n    return {s % 10}+{s}*0\n",
+            "text": f"import time\ndef f(x):\n    time.sleep(0.01)\n    return {s % 10}+{s}*0\n",
         }
         for p in range(PROBLEMS)
         for s in range(SAMPLES)

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,16 +23,24 @@ from tests.support.places import ROOT
 
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[str]:
+    """Starts a Ray in a folder of its own and names it there as the latest.
+
+    Where one machine has several Rays, a job's driver is sent to the latest of the folder: in the common one, to a Ray
+    of another test.
+    """
     import ray
+    from ray._private.utils import write_ray_address
 
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # as in an activated environment
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     where = {"dashboard_host": "127.0.0.1", "dashboard_port": port, "_node_ip_address": "127.0.0.1"}
-    ray.init(address="local", include_dashboard=True, log_to_driver=False, **where)
-    yield f"http://127.0.0.1:{port}"
-    ray.shutdown()
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # short: the names of sockets have a limit
+        ray.init(address="local", include_dashboard=True, log_to_driver=False, _temp_dir=folder, **where)
+        write_ray_address(ray.get_runtime_context().gcs_address, folder)
+        yield f"http://127.0.0.1:{port}"
+        ray.shutdown()
 
 
 @pytest.mark.filterwarnings("default")  # of Ray's own clients

@@ -1,4 +1,8 @@
-"""The demo end to end with its real models and engines, made smaller; the driver is killed in the middle."""
+"""The demo end to end with its real models and engines, made smaller; the driver is killed in the middle.
+
+The first run has its engine in the driver (``--local``), so that the kill hits it in the middle of its work. The second
+one finishes the run on Ray, with an engine in each sampler's process, where importing vLLM costs most of the time.
+"""
 
 import json
 import os
@@ -23,9 +27,9 @@ UNITS = PLANNED // UNIT_ROWS  # small units: the first is soon committed, and ma
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 
-def start(folder: Path) -> "subprocess.Popen[str]":
+def start(folder: Path, *more: str) -> "subprocess.Popen[str]":
     words = [word for assignment in SMALLER for word in ("--set", assignment)]
-    command = [sys.executable, "-m", "tests.chaos.troop", "run", str(SWEEP), *words]
+    command = [sys.executable, "-m", "tests.chaos.troop", "run", str(SWEEP), *words, *more]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -35,7 +39,7 @@ def committed(folder: Path) -> int:
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
-    first = start(tmp_path)
+    first = start(tmp_path, "--local")
     while not committed(tmp_path) and first.poll() is None:
         time.sleep(0.2)
     os.kill(first.pid, signal.SIGKILL)

@@ -1,4 +1,7 @@
-"""Runs that are long enough for whole shards: compacted on the way, continued, verified again, read by version."""
+"""Runs that are long enough for whole shards: compacted on the way, continued, verified again, read by version.
+
+Shards have 40 units instead of 256 where all commits are made by the test's own process.
+"""
 
 import json
 import signal
@@ -23,11 +26,24 @@ from tests.support.s3_server import S3Server
 
 RUN = "runs/sums"
 K = 172  # 86 units of each of three problems make 258, so that the second shard is open
+SMALL_SHARD = 40
+SMALL_K = 28  # 42 units
 
 
 @pytest.fixture(autouse=True)
 def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.planning.UNIT_ROWS", 2)
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (
+        "jobs.store.layout",
+        "jobs.store.layers",
+        "jobs.store.compact",
+        "sampling.samples",
+    ):  # the source last
+        monkeypatch.setattr(f"{module}.UNITS_PER_SHARD", SMALL_SHARD)
 
 
 def run(troop: Troop, sweep: Path) -> str:
@@ -53,38 +69,41 @@ def counts(version: str | None = None) -> tuple[int, int, int]:
     return row
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_a_full_shard_is_compacted_on_the_way_and_the_run_grows_beyond_it(
     troop: Troop, write_sweep: WriteSweep
 ) -> None:
-    run(troop, write_sweep(**gold(K)))
+    run(troop, write_sweep(**gold(SMALL_K)))
     assert len(files("final/verdicts/")) == len(files("final/samples/")) == 1
     assert len(files("verdicts/")) == len(files("samples/")) == 2
-    assert counts() == (3 * K, 3 * K, 3 * K)
-    assert "nothing to sample" in run(troop, write_sweep(**gold(K)))
+    assert counts() == (3 * SMALL_K, 3 * SMALL_K, 3 * SMALL_K)
+    assert "nothing to sample" in run(troop, write_sweep(**gold(SMALL_K)))
     assert "nothing to compact" in troop("compact", RUN).out
-    refused = troop("run", write_sweep(**gold(K), sampling={"temperature": 0.5}), "--local")
+    refused = troop("run", write_sweep(**gold(SMALL_K), sampling={"temperature": 0.5}), "--local")
     assert (refused.code, "temperature was 1.0, is 0.5" in refused.err) == (2, True)
-    run(troop, write_sweep(**gold(2 * K)))  # 516 units: the second shard is filled by another rectangle
+    run(troop, write_sweep(**gold(2 * SMALL_K)))  # 84 units: the second shard is filled by another rectangle
     assert len(files("final/verdicts/")) == 2
-    run(troop, write_sweep(**gold(2 * K, "twin")))
-    assert counts() == (12 * K, 12 * K, 12 * K)
+    run(troop, write_sweep(**gold(2 * SMALL_K, "twin")))
+    assert counts() == (12 * SMALL_K, 12 * SMALL_K, 12 * SMALL_K)
     assert len(files("final/verdicts/")) == 4
     status = json.loads(troop("status", RUN, "--json").out)
     assert status["complete"]
-    assert [cell["committed"] for cell in status["cells"]] == [6 * K, 6 * K]
+    assert [cell["committed"] for cell in status["cells"]] == [6 * SMALL_K, 6 * SMALL_K]
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_a_shard_is_open_until_the_plan_fills_it(troop: Troop, write_sweep: WriteSweep) -> None:
     run(troop, write_sweep(**gold(4)))  # 6 units
     layers = open_run(RUN).layers
     assert open_shards(layers, planned_units(layers)) == {}
-    run(troop, write_sweep(**gold(K)))  # 258 units in two layers
+    run(troop, write_sweep(**gold(SMALL_K)))  # 42 units in two layers
     layers = open_run(RUN).layers
     missing = planned_units(layers).without({("gold", "sums"): set(range(6))})
-    assert open_shards(layers, missing) == {Shard("gold", "sums", 0): UNITS_PER_SHARD - 6}
+    assert open_shards(layers, missing) == {Shard("gold", "sums", 0): SMALL_SHARD - 6}
     assert len(files("final/verdicts/")) == 1
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_what_was_killed_before_it_was_compacted_is_compacted_by_the_next_run(
     troop: Troop, write_sweep: WriteSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,10 +112,10 @@ def test_what_was_killed_before_it_was_compacted_is_compacted_by_the_next_run(
 
     with monkeypatch.context() as patch:
         patch.setattr("jobs.store.commit.RunSink.compact", interrupt)
-        assert troop("run", write_sweep(**gold(K)), "--local", "--no-report").code == 130
+        assert troop("run", write_sweep(**gold(SMALL_K)), "--local", "--no-report").code == 130
     assert files("final/") == []
-    assert "1 full shard compacted" in run(troop, write_sweep(**gold(K)))
-    assert counts() == (3 * K, 3 * K, 3 * K)
+    assert "1 full shard compacted" in run(troop, write_sweep(**gold(SMALL_K)))
+    assert counts() == (3 * SMALL_K, 3 * SMALL_K, 3 * SMALL_K)
 
 
 def test_compacted_shards_are_judged_again_beside_the_old_verdicts(
@@ -165,10 +184,11 @@ def requests(proxy: FaultyProxy) -> tuple[int, int]:
     return pages, others
 
 
+@pytest.mark.usefixtures("small_shards")
 def test_resuming_asks_for_listing_pages_only(
     troop: Troop, write_sweep: WriteSweep, moto: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second start makes the same requests for three units as for 258, in unit files or compacted."""
+    """A second start makes the same requests for three units as for 42, in unit files or compacted."""
     store = moto.new_store(monkeypatch)
 
     def sweep(k: int, endpoint: str = moto.endpoint) -> Path:
@@ -186,10 +206,10 @@ def test_resuming_asks_for_listing_pages_only(
         with monkeypatch.context() as patch:
             patch.setattr("jobs.store.compact.UNITS_PER_SHARD", 10**6)
             patch.setattr("jobs.store.layers.UNITS_PER_SHARD", 10**6)
-            run(troop, sweep(K))
-            many = asked_again(K)
-        assert "1 full shard compacted" in run(troop, sweep(K))
-        compacted = asked_again(K)
+            run(troop, sweep(SMALL_K))
+            many = asked_again(SMALL_K)
+        assert "1 full shard compacted" in run(troop, sweep(SMALL_K))
+        compacted = asked_again(SMALL_K)
     assert few == many == compacted
     assert many[1] < 20
 

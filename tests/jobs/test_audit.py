@@ -79,21 +79,26 @@ def test_nothing_is_found_where_all_is_well(verifiers: Verifiers) -> None:
     assert audited(verifiers, *SOUND) == {}
 
 
-@pytest.mark.parametrize(
-    ("bad", "found"),
-    [
-        (function("p", expected=5), {"p: gold": "fail"}),
-        (function("p", "no program (at all"), {"p: gold": "invalid"}),
-        (with_test("p", "helper(1)", DOUBLE), {"p: gold": "fault"}),
-        (with_test("p", "candidate(2) or True", DOUBLE), {"p: return None": "pass"}),
-        (row("p", "choice", {"answer": "both"}, "A"), {"p: gold": "fault"}),
-        (row("p", "math", {"answer": "4"}, "\\boxed{5}"), {"p: gold": "fail"}),
-        (program("p", "while True: pass") | {"reference": {"cases": [CASE], "time_limit_s": 0.5}},
-         {"p: gold": "timeout"}),
-    ],
-)  # fmt: skip
-def test_what_a_task_gets_wrong_is_named_once(verifiers: Verifiers, bad: dict[str, Any], found: dict[str, str]) -> None:
-    assert audited(verifiers, bad, *SOUND[-3:]) == found
+def test_what_tasks_get_wrong_is_named_once(verifiers: Verifiers) -> None:
+    endless = program("endless", "while True: pass") | {"reference": {"cases": [CASE], "time_limit_s": 0.5}}
+    wrong = [
+        function("wrong", expected=5),
+        function("no program", "no program (at all"),
+        with_test("broken test", "helper(1)", DOUBLE),
+        with_test("lenient test", "candidate(2) or True", DOUBLE),
+        row("two choices", "choice", {"answer": "both"}, "A"),
+        row("another number", "math", {"answer": "4"}, "\\boxed{5}"),
+        endless,
+    ]
+    assert audited(verifiers, *wrong, *SOUND[-3:]) == {
+        "wrong: gold": "fail",
+        "no program: gold": "invalid",
+        "broken test: gold": "fault",
+        "lenient test: return None": "pass",
+        "two choices: gold": "fault",
+        "another number: gold": "fail",
+        "endless: gold": "timeout",
+    }
 
 
 def test_limits_are_tried_once_for_each_way_of_judging(verifiers: Verifiers) -> None:

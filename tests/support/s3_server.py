@@ -18,6 +18,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -55,10 +56,7 @@ class S3Server:
 
     def client(self) -> Any:
         """Returns a plain client, for requests that Troop never makes."""
-        session = boto3.session.Session(
-            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key, region_name="us-east-1"
-        )
-        return session.client("s3", endpoint_url=self.endpoint)
+        return _new_client(self.endpoint, self.access_key, self.secret_key)
 
     def options(self, **more: object) -> StoreOptions:
         return StoreOptions.model_validate({"endpoint_url": self.endpoint, **more})
@@ -68,9 +66,20 @@ class S3Server:
         for name, value in self.environment().items():
             monkeypatch.setenv(name, value)
         bucket = f"troop-{uuid.uuid4().hex}"
-        with contextlib.closing(self.client()) as client:
-            client.create_bucket(Bucket=bucket)
+        _shared_client(self.endpoint, self.access_key, self.secret_key).create_bucket(Bucket=bucket)
         return open_store(f"s3://{bucket}/runs/first one", self.options(**more))
+
+
+def _new_client(endpoint: str, access_key: str, secret_key: str) -> Any:
+    session = boto3.session.Session(
+        aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name="us-east-1"
+    )
+    return session.client("s3", endpoint_url=endpoint)
+
+
+_shared_client = lru_cache(maxsize=4)(
+    _new_client
+)  # for the buckets of all tests: each client costs a tenth of a second
 
 
 @contextlib.contextmanager

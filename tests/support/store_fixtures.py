@@ -3,9 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from jobs.store.base import Store
 from jobs.store.catalogue import result_files
@@ -15,6 +17,8 @@ from jobs.store.layout import FINAL, VERDICTS
 from jobs.store.sealed_parquet import read_table
 from sampling.samples import Provenance, Sample
 from tests.support.s3_server import CannotStart, S3Server, moto_server, swift_server
+
+JSONFileLoader.load_file = lru_cache(maxsize=None)(JSONFileLoader.load_file)  # each client reads a megabyte of them
 
 
 @pytest.fixture(scope="session")

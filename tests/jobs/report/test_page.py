@@ -17,6 +17,7 @@ from jobs.report.chart_process import ChartProcess
 from jobs.report.page import write_report
 from jobs.report.samples import BrowserSample
 from sampling.errors import BadInput
+from sampling.judged_by import collect_rules
 from tests.support.made_cells import FACTS, LARGE, SMALL, cell, drawn, two_models
 
 CHROMIUM = shutil.which("chromium")
@@ -40,8 +41,9 @@ def process() -> Iterator[ChartProcess]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, process: ChartProcess) -> Path:
     out = tmp_path_factory.mktemp("report")
+    rules = collect_rules([("math", {"pattern": f"({HOSTILE})"})], {"math": "math/4"})
     report = build_report(two_models(problems=12, n=300), FACTS, run=HOSTILE, provenance={HOSTILE: HOSTILE},
-                          notes=[HOSTILE])  # fmt: skip
+                          notes=[HOSTILE], judged_by={(model, "gsm8k"): rules for model in (SMALL, LARGE)})  # fmt: skip
     write_report(report, samples(), out, process, {("gsm8k", "p0"): f"How many? {HOSTILE}"})
     return out
 
@@ -88,6 +90,15 @@ def test_a_hostile_model_name_does_not_leave_its_picture(tmp_path: Path, process
     )
     assert page.count("<script") == 3 and "window.hacked=1</script" not in page
     ElementTree.parse(tmp_path / "coverage.svg")
+
+
+def test_a_page_says_how_each_task_was_judged(folder: Path, tmp_path: Path, process: ChartProcess) -> None:
+    page = (folder / "report.html").read_text("utf-8")
+    assert page.index('id="task-1"') < page.index("Judged by math/4, extraction kind, pattern ") < page.index("<h3>")
+    undecided = cell([0], [0], faults=[1])
+    report = build_report([undecided], {}, judged_by={(SMALL, "gsm8k"): collect_rules([("lean", {})])})
+    page = write_report(report, [], tmp_path, process).read_text("utf-8")
+    assert "Judged by lean, time limit 60 s." in page
 
 
 @pytest.mark.parametrize(
@@ -150,21 +161,34 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
-@pytest.fixture(params=["light", "dark", "phone"])
-def seen(request: pytest.FixtureRequest, chromium: object, folder: Path) -> Iterator[Seen]:
+@pytest.fixture(scope="module", params=["light", "dark", "phone"])
+def page(request: pytest.FixtureRequest, chromium: object) -> Iterator[object]:
+    """A tab for all tests of its kind: each further one would be a process of its own."""
     width = 375 if request.param == "phone" else 1100
     scheme = "dark" if request.param == "dark" else "light"
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    found = Seen(context.new_page())
-    found.page.on("console", lambda message: found.console.append(message.text))
-    found.page.on("pageerror", lambda error: found.console.append(str(error)))
-    found.page.on("request", lambda asked: found.requests.append(asked.url))
-    found.page.goto((folder / "report.html").as_uri())
-    found.page.locator("#list li").first.wait_for()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def seen(page: object, folder: Path) -> Iterator[Seen]:
+    """Loads the page anew, and sees to it that it says and asks for nothing."""
+    found = Seen(page)
+    listeners = {
+        "console": lambda message: found.console.append(message.text),
+        "pageerror": lambda error: found.console.append(str(error)),
+        "request": lambda asked: found.requests.append(asked.url),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    page.goto((folder / "report.html").as_uri())
+    page.locator("#list li").first.wait_for()
     yield found
     assert found.console == [] and len(found.requests) == 1
-    assert found.page.evaluate("window.hacked") is None
-    context.close()
+    assert page.evaluate("window.hacked") is None
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
 
 
 @pytest.mark.browser
@@ -180,7 +204,9 @@ def test_it_fits_the_screen_and_its_charts_have_words(seen: Seen) -> None:
 @pytest.mark.browser
 def test_names_that_never_end_do_not_widen_a_phone(chromium: object, tmp_path: Path, process: ChartProcess) -> None:
     name = "lab/" + "a-name-that-never-ends-" * 8 + "x" * 90
-    report = build_report([cell([9] * 6, [1] * 6, model=name, task="t" * 90), cell([9] * 6, [1] * 6)], {}, run="r" * 90)
+    rules = {(name, "t" * 90): collect_rules([("math", {"pattern": "x" * 90})])}
+    cells = [cell([9] * 6, [1] * 6, model=name, task="t" * 90), cell([9] * 6, [1] * 6)]
+    report = build_report(cells, {}, run="r" * 90, judged_by=rules)
     page = chromium.new_page(viewport={"width": 390, "height": 800})
     page.goto(write_report(report, [], tmp_path, process).as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") == 390
