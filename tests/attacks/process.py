@@ -17,7 +17,53 @@ def _raw(name: str, call: str) -> Case:
     )
 
 
+def _sees(name: str, asked: str) -> Case:
+    """Describes a look for other processes: one of them answers to its pid."""
+    return attempt(
+        f"sees-by-{name}",
+        f"""
+        import os, time
+        for pid in range(1, 9000):
+            try:
+                if pid != os.getpid():
+                    {asked}
+                    return True
+            except OSError:
+                pass
+        """,
+    )
+
+
 CASES = (
+    _sees("session", "os.getsid(pid)"),
+    _sees("group", "os.getpgid(pid)"),
+    _sees("priority", "os.getpriority(os.PRIO_PROCESS, pid)"),
+    _sees("scheduler", "os.sched_getscheduler(pid)"),
+    _sees("scheduler-parameter", "os.sched_getparam(pid)"),
+    _sees("processor-time", "time.clock_gettime((~pid << 3) | 2)"),
+    attempt(
+        "sees-by-robust-list",
+        """
+        import ctypes, os
+        libc, head = ctypes.CDLL(None, use_errno=True), ctypes.create_string_buffer(16)
+        said = set()
+        for pid in range(1, 9000):
+            libc.syscall(274, pid, head, head)
+            said.add(ctypes.get_errno())
+        return len(said) > 1
+        """,
+    ),
+    attempt(
+        "thread-with-own-descriptors",
+        """
+        import ctypes
+        libc, stack = ctypes.CDLL(None), ctypes.create_string_buffer(1 << 16)
+        top = (ctypes.addressof(stack) + (1 << 16)) & ~15
+        pause = ctypes.cast(libc.pause, ctypes.c_void_p)
+        return libc.clone(pause, ctypes.c_void_p(top), 0x100 | 0x800 | 0x10000, None) > 0
+        """,
+    ),
+    attempt("own-descriptors-by-range", "import ctypes\nreturn ctypes.CDLL(None).syscall(436, 200, 300, 2) == 0"),
     either_way("fork", "import os\npid = os.fork()\nif not pid:\n    os._exit(0)\nreturn pid"),
     _raw("libc-fork", "fork()"),
     _raw("libc-vfork", "vfork()"),

@@ -20,14 +20,14 @@ _PID = struct.Struct("<I")
 Rule = int | list[Instruction]
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-ENOSYS, EPERM, EROFS = ERRNO | errno.ENOSYS, ERRNO | errno.EPERM, ERRNO | errno.EROFS
+EINVAL, ENOSYS, EPERM, EROFS = ERRNO | errno.EINVAL, ERRNO | errno.ENOSYS, ERRNO | errno.EPERM, ERRNO | errno.EROFS
 _LOAD, _JEQ, _JGE, _JSET, _JUMP, _RETURN, _AND = 0x20, 0x15, 0x35, 0x45, 0x05, 0x06, 0x54
 _NUMBER, _ARCH, _X32 = 0, 4, 0x40000000
 
 # Stands in a program for the pid of the process that installs it.
 OWN_PID = 0x7A5A5A5A
 
-_CLONE_THREAD = 0x00010000
+_CLONE_FILES, _CLONE_THREAD = 0x00000400, 0x00010000
 _CLONE_NEW_ANY = 0x7E020080
 _AT_EMPTY_PATH = 0x1000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
@@ -40,11 +40,10 @@ rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend pread64 pwrite64 readv 
 mremap madvise mincore dup dup2 dup3 pause nanosleep getitimer alarm setitimer getpid recvfrom recvmsg sendto
 shutdown getsockname getpeername getsockopt exit exit_group uname flock fsync fdatasync ftruncate getdents
 getdents64 getcwd chdir fchdir readlink readlinkat umask gettimeofday getrlimit getrusage sysinfo times getuid getgid
-geteuid getegid getppid getpgrp getgroups getresuid getresgid getpgid getsid sigaltstack statfs fstatfs getpriority
-sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min gettid time futex sched_getaffinity
-set_tid_address restart_syscall fadvise64 clock_gettime clock_getres clock_nanosleep epoll_wait epoll_ctl epoll_pwait
-epoll_create1 eventfd2 newfstatat faccessat faccessat2 pselect6 ppoll set_robust_list get_robust_list pipe2 getcpu
-getrandom membarrier statx rseq close_range wait4 waitid arch_prctl"""
+geteuid getegid getppid getpgrp getgroups getresuid getresgid sigaltstack statfs fstatfs
+sched_get_priority_max sched_get_priority_min gettid time futex sched_getaffinity set_tid_address restart_syscall
+fadvise64 epoll_wait epoll_ctl epoll_pwait epoll_create1 eventfd2 newfstatat faccessat faccessat2 pselect6 ppoll
+set_robust_list pipe2 getcpu getrandom membarrier statx rseq wait4 waitid arch_prctl"""
 _CHANGES_FILES = "mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 symlink symlinkat"
 # EPERM tells more than ENOSYS. sendmsg is refused because a descriptor that is under way in a ring of sockets outlives
 # its process; setsockopt because larger socket buffers are memory that nobody counts.
@@ -56,6 +55,10 @@ futimesat utimensat fallocate copy_file_range getxattr lgetxattr fgetxattr listx
 inotify_init1 inotify_add_watch inotify_rm_watch timer_create timer_settime timer_gettime timer_getoverrun timer_delete
 timerfd_create timerfd_settime timerfd_gettime signalfd4 eventfd epoll_create sched_setaffinity setpriority preadv
 pwritev splice tee creat capget sync_file_range kill tgkill fcntl"""
+# What a process may ask about itself, by the number 0 at this place; the answer about others would show who is there.
+_ABOUT_ITSELF = {"getpgid": 0, "getsid": 0, "getpriority": 1, "sched_getparam": 0, "sched_getscheduler": 0}
+_CLOCKS = "clock_gettime clock_getres clock_nanosleep"
+_CLOSE_RANGE = (0, 4)  # now or at exec; never in a table of the thread's own, for which no limit of descriptors counts
 _SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 _COMMANDS_PRCTL = (1, 3, *_PRCTL, 38)  # also: signal at the parent's death, dumpable, no_new_privs
 _FORK_SERVER = "kill tgkill prctl seccomp pidfd_open chmod fchmod fchmodat"
@@ -73,7 +76,7 @@ def tool_program(scratch: bool, arch: str | None = None) -> bytes:
 
 def program_program(scratch: bool, arch: str | None = None) -> bytes:
     """Returns the allow-list of a zygote whose children become other programs, once, by a descriptor."""
-    return _program(_of_a_zygote(scratch) | {"execveat": _bits(4, required=_AT_EMPTY_PATH)}, ENOSYS, arch or machine())
+    return _program(_of_a_zygote(scratch) | {"execveat": _bits(4, _AT_EMPTY_PATH)}, ENOSYS, arch or machine())
 
 
 def _of_a_zygote(scratch: bool) -> dict[str, Rule]:
@@ -81,8 +84,11 @@ def _of_a_zygote(scratch: bool) -> dict[str, Rule]:
     rules |= _each(_CHANGES_FILES, ALLOW if scratch else EROFS)
     rules |= _each(_REFUSED, EPERM)
     rules |= _each(_FORK_SERVER, ALLOW)
+    rules |= {name: _one_of(place, (0,)) for name, place in _ABOUT_ITSELF.items()}
+    rules |= _each(_CLOCKS, _own_clock())
     return rules | {
-        "clone": _bits(0, required=0, forbidden=_CLONE_NEW_ANY),
+        "close_range": _one_of(2, _CLOSE_RANGE),
+        "clone": _bits(0, forbidden=_CLONE_NEW_ANY),
         "ioctl": _one_of(1, _IOCTL),
         "fcntl": _one_of(1, _FCNTL),
         "prlimit64": _one_of(0, (0,)),
@@ -99,7 +105,7 @@ def child_program(arch: str | None = None) -> bytes:
 
 def _of_a_child() -> dict[str, Rule]:
     return _each(_FORK_SERVER, EPERM) | {
-        "clone": _bits(0, required=_CLONE_THREAD, forbidden=_CLONE_NEW_ANY),
+        "clone": _bits(0, _CLONE_THREAD, _CLONE_FILES, forbidden=_CLONE_NEW_ANY),
         "kill": _one_of(0, (OWN_PID,)),
         "tgkill": _one_of(0, (OWN_PID,)),
         "prctl": _one_of(0, _PRCTL),
@@ -109,8 +115,9 @@ def _of_a_child() -> dict[str, Rule]:
 def command_program(arch: str | None = None) -> bytes:
     """Returns the allow-list of commands in namespaces of their own: several processes, no tracing or mounts."""
     rules = _each(_PLAIN, ALLOW) | _each(_CHANGES_FILES, ALLOW) | _each("ptrace", EPERM) | _each(_COMMANDS, ALLOW)
+    rules |= dict.fromkeys((*_ABOUT_ITSELF, *_CLOCKS.split(), "close_range"), ALLOW)
     rules |= {
-        "clone": _bits(0, required=0, forbidden=_CLONE_NEW_ANY),
+        "clone": _bits(0, forbidden=_CLONE_NEW_ANY),
         "ioctl": _one_of(1, _IOCTL),
         "prlimit64": _one_of(0, (0,)),
         "prctl": _one_of(0, _COMMANDS_PRCTL),
@@ -193,8 +200,14 @@ def _one_of(index: int, values: tuple[int, ...]) -> list[Instruction]:
     return [_load_argument(index), *jumps, (_RETURN, 0, 0, EPERM), (_RETURN, 0, 0, ALLOW)]
 
 
-def _bits(index: int, required: int, forbidden: int = 0) -> list[Instruction]:
-    needed = [(_JSET, 1, 0, required), (_RETURN, 0, 0, EPERM)] if required else []
+def _own_clock() -> list[Instruction]:
+    """Refuses negative numbers, which are clocks of any process, as the kernel does where there is none."""
+    return [_load_argument(0), (_JGE, 0, 1, 0x80000000), (_RETURN, 0, 0, EINVAL), (_RETURN, 0, 0, ALLOW)]
+
+
+def _bits(index: int, *required: int, forbidden: int = 0) -> list[Instruction]:
+    """Allows arguments with all the required bits and none of the forbidden ones."""
+    needed = [step for bit in required for step in ((_JSET, 1, 0, bit), (_RETURN, 0, 0, EPERM))]
     refused = [(_JSET, 0, 1, forbidden), (_RETURN, 0, 0, EPERM), (_RETURN, 0, 0, ALLOW)]
     return [_load_argument(index), *needed, *refused]
 

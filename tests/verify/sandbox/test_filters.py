@@ -100,6 +100,14 @@ def test_arguments_decide(arch: str) -> None:
     assert answer(program, arch, "socketpair", 1, 2) == EPERM
     assert answer(program, arch, "socketpair", 2, 1) == EPERM
     assert answer(program, arch, "fcntl", 3, 1031) == EPERM
+    for call in ("getpgid", "getsid", "sched_getparam", "sched_getscheduler"):
+        assert [answer(program, arch, call, pid) for pid in (0, 1)] == [ALLOW, EPERM], call
+    assert [answer(program, arch, "getpriority", 0, pid) for pid in (0, 1)] == [ALLOW, EPERM]
+    for call in ("clock_gettime", "clock_getres", "clock_nanosleep"):
+        assert [answer(program, arch, call, clock & 0xFFFFFFFF) for clock in (1, 2, ~1 << 3 | 2)] == [
+            *(ALLOW, ALLOW, ERRNO | errno.EINVAL)
+        ], call
+    assert [answer(program, arch, "close_range", 3, 9, flags) for flags in (0, 4, 2, 6)] == [ALLOW] * 2 + [EPERM] * 2
     assert answer(program, arch, "openat", 0, 0, os.O_RDONLY | os.O_TRUNC) == EROFS
     assert answer(program, arch, "openat", 0, 0, os.O_WRONLY | os.O_TRUNC | os.O_CREAT) == ALLOW
 
@@ -128,6 +136,7 @@ def test_children_lose_what_only_a_fork_server_needs(arch: str) -> None:
         assert answer(program, arch, call) == EPERM
     assert answer(program, arch, "clone", THREAD) == ALLOW
     assert answer(program, arch, "clone", FORK) == EPERM
+    assert answer(program, arch, "clone", THREAD & ~0x400) == EPERM  # with descriptors of its own
     for call in ("kill", "tgkill"):
         assert answer(program, arch, call, OWN_PID) == ALLOW
         assert answer(program, arch, call, 1) == EPERM
