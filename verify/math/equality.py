@@ -249,11 +249,16 @@ def _plain(node: Node) -> Node:
 
 def _regions(gold: Node, given: Node) -> tuple[Region | None, Region | None]:
     """Returns two sets of numbers; beside a union, a list of intervals is one too."""
-    if gold.op == "union" and given.op == "list":
-        given = Node("list", given.args, "or")
-    elif given.op == "union" and gold.op == "list":
-        gold = Node("list", gold.args, "or")
+    if gold.op == "union":
+        given = _as_union(given)
+    elif given.op == "union":
+        gold = _as_union(gold)
     return region(gold), region(given)
+
+
+def _as_union(node: Node) -> Node:
+    listed = node.op == "list" and all(part.op == "group" for part in node.args)
+    return Node("list", node.args, "or") if listed else node
 
 
 def _same_sets(left: Region, right: Region) -> bool:

@@ -39,14 +39,19 @@ def as_function_of(label: Node, other: Node, said: Node) -> Node | None:
     ``f(x)`` and ``f(t)`` name the same function, with another letter; ``y`` names the value of ``f(x)``.
     """
     for one, two in ((label, other), (other, label)):
-        if one == Node("name", text="y") and two.op == "applied" and two.text in "fgh" and two.args[0].op == "name":
+        if one == Node("name", text="y") and two.op == "applied" and two.text in "fgh" and two.args[0] in named(said):
             return said
     if label.op != "applied" or other.op != "applied" or label.text != other.text:
         return None
     old, new = other.args[0], label.args[0]
-    if old.op != "name" or new.op != "name" or new.text in names(said):
+    if old not in named(said) or new.op != "name" or new.text in names(said):
         return None
     return _renamed(said, old, new)
+
+
+def named(node: Node) -> set[Node]:
+    """Returns the names in a formula as nodes."""
+    return {part for part in _parts(node) if part.op == "name"}
 
 
 def _renamed(node: Node, old: Node, new: Node) -> Node:

@@ -93,6 +93,7 @@ _LATEX: tuple[tuple[re.Pattern[str], _Replacement], ...] = tuple(
          r"\\mathbb{R}\\setminus\\{\1\\}"),
         (r"(?<=P\()([^()|]{1,40})\|(?=[^()|]{1,40}\))", r"\1\\mid "),
         (r"(?<![A-Za-z\\])([0-9]{1,9}) ?(?:\\text\s?\{\s?to\s?\}|to) ?(?=[0-9])", r"\1\\ratio "),
+        (r"&\s?(?=[=<>]|\\[lg]e)", ""),
         (r"\\colon(?![A-Za-z])", ":"),
         (r"(?<![0-9])\.(?=\\(?:overline|bar|dot)(?![A-Za-z]))", "0."),
         (r"\A<([^<>]{1,100},[^<>]{1,100})>\Z", r"\\langle \1\\rangle "),

@@ -31,6 +31,7 @@ _CHOSEN = re.compile(
     re.DOTALL,
 )
 _DOUBTED = re.compile(r"\b(?:or|and|not|nor|is|are)\b|\([A-Z]\)|(?<![A-Za-z])[A-Z](?![A-Za-z])", re.IGNORECASE)
+_INDIAN = re.compile(r"[0-9]{1,2}(?:,[0-9]{2}){1,20},[0-9]{3}")  # digits in groups of two: 12,34,567
 REMEMBERED = 20_000  # pairs of gold and answer whose verdicts are kept
 
 
@@ -83,6 +84,8 @@ def equal_answers(gold: str, written: str, policy: MathPolicy) -> bool:
         return False  # dollars for cents
     if _same_spelling(gold, written, policy):
         return True
+    if gold.isdigit() and _INDIAN.fullmatch(unwrapped(written)):
+        return unwrapped(written).replace(",", "") == gold
     formulas = as_formula(gold), as_formula(written)
     for units in (True, False):  # letters after a number are a unit, or names
         wanted, said = (parse(formula, units=units) for formula in formulas)
