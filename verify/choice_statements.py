@@ -26,16 +26,18 @@ _ANSWER = (
     r"答案|答え|正解|"
     r"正确的?选项|정답|답(?=[은:])|الإجابة|الجواب|उत्तर|jawaban(?:nya)?\b|cevap\b|đáp\s(?:án|số)|"
     r"উত্তর|antwoord\b|odpowied[zź]\b|"
-    r"คำตอบ|svar(?:et)?\b|відповідь\b|जवाब"
+    r"คำตอบ|svar(?:et)?\b|відповідь\b|जवाब|ans\b\.?(?=\s{0,3}[:=(]|\s[A-Z]\b)|"
+    r"opci[óo]n\ correcta|op[çc][ãa]o\ correta|"
+    r"alternativa\ correta|opzione\ corretta|option\ correcte|(?:правильный|верный)\ вариант"
 )
 _RANKED = r"(?:correct|right|best|final|closest|appropriate|likely|suitable|accurate|chosen|my)"
 _KEY = re.compile(
     rf"""(?P<box>\\(?:boxed|fbox)(?![A-Za-z]))
     |(?P<tag><(?:answer|choice|option)>|\[answer\])
-    |(?P<said>(?<![A-Za-z])(?:{_RANKED}\s{{1,9}}(?:options?|choices?|letters?|selections?|pick|statement|alternative)\b
+    |(?P<said>(?<![A-Za-z])(?:{_RANKED}\s{{1,9}}(?:options?|choices?|letters?|selections?|pick|statement|alternative|one)\b
               |{_ANSWER}))
-    |(?P<pick>(?<![A-Za-z])(?:choose|chose|choosing|pick|select|selecting|go(?:ing)?\ with|opt(?:ing)?\ for|settle\ on
-              |i['’]d\ say|i\ would\ say)\b|选择?(?!项)|正确的是)
+    |(?P<pick>(?<![A-Za-z])(?:choose|chose|choosing|pick|select|selecting|go(?:ing)?\ (?:with|for)|opt(?:ing)?\ for
+              |settle\ on|i['’]d\ say|i\ would\ say)\b|选择?(?!项)|正确的是)
     |(?P<mention>(?<![A-Za-z])(?:options?|choices?)\b)
     |(?P<right>(?<=\s)(?:is|are)\s(?:(?:the|indeed|clearly|definitely|therefore|thus|also|only)\s){{0,2}}
                (?:correct|right|(?:best|most\s\w{{2,20}})\s(?:answer|option|choice)
@@ -45,20 +47,20 @@ _KEY = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _COPULA = re.compile(
-    r"\b(?:is|are|be|was|seems|appears|looks like|es|est|é|è|ist|sind|son|sont|adalah|là|är|to)\b"
+    r"\b(?:is|are|be|was|seems|appears|looks like|es|est|é|è|ist|sind|son|sont|adalah|lautet|là|är|to)\b"
     r"|[:：=→是为為はは은】]|คือ|هي|هو|это\b|[-–—](?=\s)",
     re.IGNORECASE,
 )
 _UNSURE = re.compile(
-    r"\b(?:not|never|cannot|can|could|may|might|whether|if|or|choices|options|possible|wrong|incorrect|unlikely|hardly)\b"
-    r"|n['’]t\b|不",
+    r"\b(?:not|never|cannot|can|could|may|might|whether|if|or|choices|options|possible|wrong|incorrect|unlikely|hardly"
+    r"|no|nicht|pas|não|non|не|niet|inte|nie|bukan|değil)\b|n['’]t\b|不|ない|아니|ليس|नहीं|không",
     re.IGNORECASE,
 )
 # What stands right before a key and turns it: "if the answer is B", "the wrong answer is B", "do not choose B".
 _TURNED = re.compile(
-    r"(?:\b(?:if|whether|suppose|assume|assuming|not|never|doubt|wrong|incorrect|false|neither|nor|unless|cannot|except|"
+    r"(?:\b(?:if|whether|suppose|assume|assuming|not|never|doubt|wrong|incorrect|false|neither|nor|unless|cannot|except|least|"
     r"avoid|reject)\b|n['’]t\b|不|并非|错误)[\s,:*_\"“]{0,5}"
-    r"(?:(?:the|that|an?|my|your|correct|right|best|final|think|believe|say|be|is|it|have|to)\b[\s*_]{0,5}){0,6}\Z",
+    r"(?:(?:the|that|an?|my|your|likely|probable|correct|right|best|final|think|believe|say|be|is|it|have|to)\b[\s*_]{0,5}){0,6}\Z",
     re.IGNORECASE,
 )
 _BAD_CLAUSE = re.compile(
@@ -81,6 +83,13 @@ _BOX_BETWEEN = re.compile(
     r"\s{0,5}\{(?:[^{}\n]|\{[^{}\n]{0,60}\}){0,80}\}[\s,;&$*]{0,9}(?P<word>and|or)?[\s,;&$*]{0,9}", re.IGNORECASE
 )
 _HINDI_IS = re.compile(r"\s{0,9}(?:है|हैं)[।.]?\s{0,9}\Z")  # the verb stands behind the label
+# What stands before a statement that is somebody else's
+_OTHERS_SAY = re.compile(
+    r"\b(?:you|one|we|some|students?|people|many|someone|everyone|others)\b[^.!?;]{0,20}\b(?:might|may|could|would|often|tend"
+    r"|choose|pick|select|say|think|assume)\b|\b(?:tempt\w{1,5}|mistake|trap|distractor|naive(?:ly)?)\b",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\b(?:if|whether|unless|not)\b", re.IGNORECASE)
 _BUT = re.compile(r"\bnot\b(?P<not>.{1,40}?)(?:,|;)?\s{0,3}\b(?:but|rather|it is|it's)\b(?: rather)?", re.IGNORECASE)
 
 
@@ -119,7 +128,8 @@ def _read_key(text: str, key: re.Match[str], labels: Labels) -> Selection | None
     if kind == "box":
         return _boxed(text, key, labels)
     line = text[max(0, key.start() - _GAP) : key.start()].rpartition("\n")[2]
-    if _TURNED.search(line[-80:]):
+    clause = re.split(r"[.!?;]\s", line)[-1]
+    if (kind != "turn" and _TURNED.search(line[-80:])) or (kind != "tag" and _OTHERS_SAY.search(clause[-80:])):
         return None
     said = _line_at(text, key.end())
     if kind == "said":
@@ -129,8 +139,9 @@ def _read_key(text: str, key: re.Match[str], labels: Labels) -> Selection | None
     if kind == "tag":
         content = re.split(r"</(?:answer|choice|option)>|\[/answer\]", said, maxsplit=1, flags=re.IGNORECASE)[0]
         return labels.read(content) if content.strip() else _on_next_line(text, key.end(), labels)
-    clause = re.split(r"[.!?;]\s", line)[-1]
-    if _BAD_CLAUSE.search(clause) or (kind == "mention" and not _RELATES.search(clause)):
+    if (_CONDITION if kind == "turn" else _BAD_CLAUSE).search(clause) or (
+        kind == "mention" and not _RELATES.search(clause)
+    ):
         return None
     return labels.read(said, strict=kind in ("it", "turn"))
 

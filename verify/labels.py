@@ -23,7 +23,7 @@ _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 
 _FILLER = (
     r"(?:(?:is|definitely|clearly|simply|just|probably|most likely|likely|indeed|therefore|thus|both|the|"
     r"i think|i believe|i['’]d say|"
-    r"la|el|le|der|die|das|correct|right|best|final|options?|choices?|letters?|answers?|"
+    r"l['’]|la|el|le|der|die|das|correct|right|best|final|options?|choices?|letters?|answers?|"
     r"number|no\.|nummer|option|opción"
     r"|opção|opzione|вариант|"
     r"选项|[:：#=→]|[-–—](?=\s))\s*){0,6}"
@@ -46,8 +46,8 @@ _DENIED = re.compile(
 _OR = re.compile(r"[\s.,…]{0,9}(?:or|oder|ou|或)\b", re.IGNORECASE)
 # A small word after "E." makes a name of it ("E. coli"), unless it is a word that begins a clause.
 _NAME = re.compile(
-    r"\.\s(?!(?:the|an?|it|its|this|that|these|they|there|we|i|all|both|none|no|not|to|by|in|on|of|at|as|is|are|because|"
-    r"since|so|for|from|with|when|if|here|only|each|more|increase|decrease)\w{0,2}\b)[a-z]"
+    r"\.\s[A-Z]\.|\.\s(?!(?:the|an?|it|its|this|that|these|they|there|we|i|all|both|none|no|not|to|by|in|on|of|at|as|is|"
+    r"are|because|since|so|for|from|with|when|if|here|only|each|more|increase|decrease)\w{0,2}\b)[a-z]"
 )
 _AFTER = re.compile(r"\s*(?:$|[).:,;!。，]|[-–—]\s)|\s\((?!or\b|and\b|maybe\b|not\b|\(?[A-Z]\b)")
 
