@@ -13,7 +13,7 @@ from itertools import islice
 from sampling.boxed import MAX_ANSWER, all_boxed, boxed_answer, first_boxed
 from sampling.patterns import find
 from verify.special_tokens import after_thought
-from verify.stated import MATH_WORDS, last_value, stated_answer, words
+from verify.stated import MATH_SPAN, MATH_WORDS, content_of, last_value, stated_answer, words
 
 MAX_TEXT = 1_000_000  # characters; only the last ones of a longer text are read
 MAX_QUESTIONS = 3  # marks of a next question that are tried
@@ -32,6 +32,7 @@ _HASH_LINE = re.compile(r"^####[ \t]*(?P<said>[^\n]{1,200})", re.MULTILINE)
 # "#### 1. First step" and "#### 3 + 4 = 7" give no answer
 _HEADING = re.compile(r"[.):][ \t]+\S|[ \t]+[A-Z*]|[.)][ \t]|[ \t]*[-+*/=^×<>!:]|\w")
 _FINAL = re.compile(r"final answer is:?", re.IGNORECASE)
+_WORDS_AFTER = re.compile(r"\s?[a-z]{2,20}(?: [a-z]{2,20}){0,3}")
 _NEXT_QUESTION = re.compile(r"\n[ \t*#]{0,5}(?:Q|Question|Problem|Exercise|Human|User)(?:[ \t]?[0-9]{1,3})?[ \t]?[:.]")
 _EXPLAINED = re.compile(
     r"\n\s{0,9}(?:\*\*)?(?:Explanation|Reason(?:ing)?|Justification|Note|Details|Because|Since|Solution|Steps?|Work)\b",
@@ -123,6 +124,9 @@ def minerva_answer(text: str) -> str | None:
     if end < 0:
         return None
     said = text[found.end() : end].strip().removesuffix(".")
+    span = MATH_SPAN.match(said)
+    if span and (unit := _WORDS_AFTER.fullmatch(said, span.end())):
+        return f"{content_of(span)} \\text{{{unit[0].strip()}}}"
     return boxed_answer(said) or said
 
 

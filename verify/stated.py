@@ -57,8 +57,18 @@ _NUMBER = re.compile(
 )
 _SCALE = re.compile(r"\s?(?:thousand|million|billion|trillion|percent|hundred|dozen)\b")
 # Words after a number that make it another one
-_CHANGES = re.compile(r"\s?(?:plus|minus|times|divided|over|and a|squared|cubed|factorial|to|dozen|point|mod)\b")
+_CHANGES = re.compile(r"\s?\(?(?:plus|minus|times|divided|over|and a|squared|cubed|factorial|to|dozen|point|mod)\b")
 _OPERATOR = re.compile(r"\s?[-+*/×·^=](?=\s?[0-9(\\])")
+# Words right before a number that make it another one
+_MADE_OTHER = re.compile(
+    r"\b(?:half|twice|double|triple|thrice|quarter|third|over|under|almost|nearly|below|above|up to|root|cube"
+    r"|reciprocal|opposite|inverse|multiple|factorial|log|minus|negative|times|plus)"
+    r"(?:[ \t](?:of|the|a|an|as|than)\b){0,3}[ \t$]{0,3}\Z",
+    re.IGNORECASE,
+)
+_MINUS_WORD = re.compile(r"(?:minus|negative)[ \t]{1,3}(?=\$?[0-9])", re.IGNORECASE)
+# What is between two values of one name: "x = 3 and x = 7"
+_SAME_NAME = re.compile(r"[\s,$]*\b(?:or|and)\b[\s$]*[a-z]\s?=\s?\$?")
 _DOUBT = re.compile(r"\b(?:either|between|maybe|perhaps|possibly|at least|at most|more than|less than|greater than)\b")
 _OTHER_SCRIPT = re.compile(r"[\u0400-\u1fff\u3040-\ud7ff\uf900-\ufdff]")
 _SPAN = (
@@ -69,7 +79,7 @@ _SPAN = (
 _ALIGNED = re.compile(r"\\(?:begin|end)\{(?:aligned|split)\}")
 MATH_SPAN = re.compile(_SPAN)
 _LEADING = re.compile(
-    r"(?:\*\*)?(?P<value>[-+−]?[$£€¥₹]?[-+−]?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?(?:\s?\\?%|\\?\$)?|[½⅓⅔¼¾⅛⅜⅝⅞⅕⅖⅗⅘⅙⅚]"
+    r"(?:\*\*)?(?P<value>[0-9]{1,2}:[0-9]{2}(?:\s?[AaPp]\.?[Mm]\b\.?)?|[-+−]?[$£€¥₹]?[-+−]?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?(?:\s?\\?%|\\?\$)?|[½⅓⅔¼¾⅛⅜⅝⅞⅕⅖⅗⅘⅙⅚]"
     r"|[(\[{][^()\[\]{}]{1,200}[)\]}])(?:\*\*)?(?![A-Za-z0-9^*/+=(−-]|\s*[-+*/^=×·]\s?[0-9A-Za-z\\(])"
 )
 _ASIDE = re.compile(r"(?<=[0-9}]) \((?:or |i\.e\.,? |= ?|≈ ?|about |approximately )?\$?[0-9][0-9.,/]{0,20}%?\)\Z")
@@ -104,12 +114,18 @@ def stated_answer(text: str, *, first: bool = False) -> str | None:
 
 def _said(text: str, found: re.Match[str]) -> str:
     """Returns what follows a statement's "is"; a decimal comma as a point where the language writes commas."""
-    said = text[found.end() : found.end() + MAX_ANSWER].lstrip()
+    said = _minus(text[found.end() : found.end() + MAX_ANSWER].lstrip())
     return (
         _DECIMAL_COMMA.sub(r"\1.\2", said, count=1)
         if _COMMA_LANGUAGES.match(found[0]) and _DECIMAL_COMMA.match(said)
         else said
     )
+
+
+def _minus(said: str) -> str:
+    """Returns ``-27`` for "minus 27" at the start."""
+    word = _MINUS_WORD.match(said)
+    return f"-{said[word.end() :]}" if word else said
 
 
 def without_negated(text: str) -> str:
@@ -188,6 +204,8 @@ def _somewhere(said: str) -> str | None:
     number = next((found for found in _NUMBER.finditer(sentence) if found["value"]), None)
     if number is None or "\\" in sentence:
         return None
+    if _MADE_OTHER.search(sentence, max(0, number.start() - 40), number.start()):
+        return sentence
     if _CHANGES.match(sentence, number.end()) or _OPERATOR.match(sentence, number.end()):
         return sentence
     scale = _SCALE.match(sentence, number.end())
@@ -198,14 +216,16 @@ def last_value(text: str) -> str | None:
     """Returns the last number or the last formula, whichever ends later; for a number in a formula, the formula."""
     text = without_negated(text)
     number = deque((number for number in _NUMBER.finditer(text) if number["value"]), maxlen=2)
-    span = deque((span for span in MATH_SPAN.finditer(text) if len(words(span[0])) <= 1), maxlen=1)
-    if span and (not number or span[0].end() >= number[-1].end()):
-        return content_of(span[0])
+    spans = deque((span for span in MATH_SPAN.finditer(text) if len(words(span[0])) <= 1), maxlen=2)
+    if spans and (not number or spans[-1].end() >= number[-1].end()):
+        joined = len(spans) > 1 and text[spans[0].end() : spans[1].start()].strip(" ,") in ("or", "and")
+        return " , ".join(map(content_of, spans)) if joined else content_of(spans[-1])
     if not number:
         return None
     scale = _SCALE.match(text, number[-1].end())
     value = number[-1]["value"].rstrip(",") + (scale[0] if scale else "")
-    if len(number) > 1 and text[number[0].end() : number[1].start()].strip(" ,*") == "or":
+    between = text[number[0].end() : number[-1].start()] if len(number) > 1 else ""
+    if between.strip(" ,*") == "or" or _SAME_NAME.fullmatch(between[:40]):
         return f"{number[0]['value']} or {value}"
     return value
 

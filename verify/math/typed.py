@@ -119,7 +119,7 @@ def unwrapped(answer: str) -> str:
                 inner = answer[len(left) : -len(right)].strip()
                 several = left == right and re.search(rf"(?<!\\){re.escape(left)}", inner)
                 answer = answer if several else inner
-        answer = answer.lstrip(": ")
+        answer = answer.lstrip(": ∴")
         if answer.endswith("\\") and not answer.endswith("\\\\"):  # of a blank "\ " at the end
             answer = answer[:-1].rstrip()
         if not answer.endswith(("\\,", "\\;", "\\:", "..")):
