@@ -185,7 +185,7 @@ FOUND = [
     ("3, 8", "The solutions are x = 3 and x = 8.", "The solution is x = 8."),
     ("8", "So $x = 8$.", "So $x = 3$ or $x = 8$."),
     ("\\text{3:30 PM}", "The answer is 3:30 p.m.", "The answer is 3:30 a.m."),
-    ("14", "The final answer is $14$ ways. I hope it is correct.", "The final answer is $14$ or so. I hope it is correct."),
+    ("14", "The final answer is $14$ ways. I hope it is right.", "The final answer is $14$ or so. I hope it is right."),
     ("14", "정답은 14입니다.", "정답은 15입니다."),
     ("14", "Đáp số: 14", "Đáp số: 41"),
     ("14", "Відповідь: 14", "Відповідь: 41"),

@@ -175,6 +175,8 @@ class _Parser(Atoms):
         sign = self.sign()
         node = signed(sign, self.term())
         while (sign := self.sign()) is not None:
+            if sign in ("+", "-") and self.accept("-"):  # "3 + -2"
+                sign = "-" if sign == "+" else "+"
             right = self.term()
             if sign in ("\\pm", "\\mp"):
                 node = Node("pm", (node, right), sign)

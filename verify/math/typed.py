@@ -99,6 +99,7 @@ _LATEX: tuple[tuple[re.Pattern[str], _Replacement], ...] = tuple(
         (r"\A<([^<>]{1,100},[^<>]{1,100})>\Z", r"\\langle \1\\rangle "),
         (r"\s?\((?:approx\w{0,12}\.?|rounded|exactly|exact)\)\Z", ""),
         (r"\A\\text\s?\{\s?(?:approximately|about|around|roughly|approx\.?)\s?\}\s?", r"\\approx "),
+        (r"(?<![A-Za-z\\])m\s?(?=\\angle)", ""),
         (r"\\hat\s?\{?\s?\\([ij])math\s?\}?", r"\\hat{\1}"),
         (r"\\hat\s?\{\s?\\mathbf\s?\{([ijk])\}\s?\}", r"\\mathbf{\1}"),
     )
