@@ -49,6 +49,7 @@ n|\begin{cases}x=3\\y=-1\end{cases}|x=3
 y|\begin{cases}1 & x>0\\0 & x\le 0\end{cases}|\begin{cases}0, & \text{if } x\le 0\\1, & \text{if } x>0\end{cases}
 n|\begin{cases}1 & x>0\\0 & x\le 0\end{cases}|\begin{cases}0, & x>0\\1, & x\le 0\end{cases}
 n|x=4 \text{ or } x=9|y=4 \text{ or } y=9
+n|x=4, 9|y=4, 9
 y|x=4 \text{ or } x=9|x=9, 4
 """
 MATRICES_AND_VECTORS = r"""

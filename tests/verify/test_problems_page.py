@@ -22,6 +22,7 @@ from verify.answers import math_answer
 from verify.choice import choice_answer
 from verify.compare import CHECKERS, same_output, same_value
 from verify.lean.proof import refusal
+from verify.programs.extract import extract_code
 from verify.verdict import Status
 from verify.verifiers import Verifiers, candidate_text
 
@@ -125,6 +126,15 @@ def test_expected_values() -> None:
     for expected, returned, right in rows("python", "expected", "returned", "right"):
         same = same_value(json.loads(expected), ast.literal_eval(returned))
         assert same == (right == "yes"), (expected, returned)
+
+
+def test_programs_are_found() -> None:
+    found = rows("How code is found", "rule", "completion", "program")
+    assert all(sum(row[0] == str(rule) for row in found) >= 3 for rule in range(1, 6))
+    for _, completion, program in found:
+        text = ast.literal_eval(completion.replace("\\|", "|"))
+        given = extract_code(text, prefix="def add(a, b):\n", entry_point="add")
+        assert given == (None if program == "none" else ast.literal_eval(program)), completion
 
 
 def letter_of(completion: str) -> str | None:

@@ -110,7 +110,8 @@ class _Comparison:
 
     def same_collections(self, first: Sequence[Node], second: Sequence[Node]) -> bool:
         dotted = any(item.op == "dots" for item in (*first, *second))
-        if _names_told(first) != _names_told(second) and _names_told(first) and _names_told(second):
+        told = _names_told(first), _names_told(second)
+        if all(told) and told[0].isdisjoint(told[1]):
             return False  # "a = 1 or a = 2" for "b = 1 or b = 2"
         if self.policy.order == "strict" or dotted or max(len(first), len(second)) > MAX_ITEMS:
             return len(first) == len(second) and all(map(self.same, first, second))
@@ -271,9 +272,8 @@ def _wide(gold: Node, given: Node) -> bool:
 
 
 def _names_told(items: Sequence[Node]) -> set[str]:
-    """Returns the names that the items of a list are said to be values of: x for ``x = 2 or x = 3``."""
-    labels = [label for label, _ in map(labelled, items) if label is not None]
-    return set(map(written, labels)) if len(labels) == len(items) else set()
+    """Returns the names that items of a list are said to be values of: x for ``x = 2 or x = 3`` and ``x = 2, 3``."""
+    return {written(label) for label, _ in map(labelled, items) if label is not None}
 
 
 def _as_binomial(node: Node) -> Node:
