@@ -8,13 +8,15 @@ from pydantic import Field, model_validator
 from sampling.validate import Plain
 
 RELATIONS = ("less than", "at least")
-# Arguments of each instruction that Troop can check, with their types.
+# Arguments of each published instruction, with their types.
 ARGUMENTS: Mapping[str, Mapping[str, type]] = {
+    "language:response_language": {"language": str},
     "keywords:existence": {"keywords": list},
     "keywords:frequency": {"keyword": str, "frequency": int, "relation": str},
     "keywords:forbidden_words": {"forbidden_words": list},
     "keywords:letter_frequency": {"letter": str, "let_frequency": int, "let_relation": str},
     "length_constraints:number_paragraphs": {"num_paragraphs": int},
+    "length_constraints:number_sentences": {"num_sentences": int, "relation": str},
     "length_constraints:number_words": {"num_words": int, "relation": str},
     "length_constraints:nth_paragraph_first_word": {"num_paragraphs": int, "nth_paragraph": int, "first_word": str},
     "detectable_content:number_placeholders": {"num_placeholders": int},
@@ -27,15 +29,16 @@ ARGUMENTS: Mapping[str, Mapping[str, type]] = {
     "detectable_format:title": {},
     "combination:two_responses": {},
     "combination:repeat_prompt": {"prompt_to_repeat": str},
+    "change_case:capital_word_frequency": {"capital_frequency": int, "capital_relation": str},
+    "change_case:english_capital": {},
+    "change_case:english_lowercase": {},
     "startend:end_checker": {"end_phrase": str},
     "startend:quotation": {},
     "punctuation:no_comma": {},
 }
-# Published instructions that need a detector of languages or a tokenizer of sentences and words.
-LEFT_OUT = (
-    *("language:response_language", "length_constraints:number_sentences", "change_case:capital_word_frequency"),
-    *("change_case:english_capital", "change_case:english_lowercase"),
-)
+# Languages that Troop tells apart, by the codes that IFEval uses.
+_CODES = "ar bg bn de el en es fa fi fr gu he hi id it ja kn ko ml mr ne nl pa pl pt ru sv sw ta te th tr uk ur vi zh"
+LANGUAGES = frozenset(_CODES.split())
 
 
 class IfevalReference(Plain):
@@ -71,8 +74,6 @@ class IfevalReference(Plain):
 
 
 def _trouble(name: str, given: Mapping[str, Any]) -> str:
-    if name in LEFT_OUT:
-        return f"instruction {name}: needs a language detector or tokenizer, which Troop lacks; leave the problem out"
     if name not in ARGUMENTS:
         return f"instruction {name!r}: unknown; allowed: {', '.join(ARGUMENTS)}"
     for argument, kind in ARGUMENTS[name].items():
@@ -81,6 +82,8 @@ def _trouble(name: str, given: Mapping[str, Any]) -> str:
             return f"instruction {name}: {argument} is needed, a {_KINDS[kind]}, got {value!r}"
         if isinstance(value, list) and not all(isinstance(part, str) and part for part in value):
             return f"instruction {name}: {argument}: texts are needed"
+        if argument == "language" and value not in LANGUAGES:
+            return f"instruction {name}: language: allowed: {', '.join(sorted(LANGUAGES))}; got {value!r}"
         if argument.endswith("relation") and value not in RELATIONS:
             return f"instruction {name}: {argument}: allowed: {', '.join(RELATIONS)}; got {value!r}"
     unknown = sorted(given.keys() - ARGUMENTS[name].keys())

@@ -13,22 +13,39 @@ from itertools import islice
 from sampling.boxed import MAX_ANSWER, all_boxed, boxed_answer, first_boxed
 from sampling.patterns import find
 from verify.special_tokens import after_thought
-from verify.stated import MATH_WORDS, last_value, stated_answer, words
+from verify.stated import MATH_SPAN, MATH_WORDS, content_of, last_value, stated_answer, words
 
 MAX_TEXT = 1_000_000  # characters; only the last ones of a longer text are read
 MAX_QUESTIONS = 3  # marks of a next question that are tried
 NO_ANSWER = "no final answer found"
 
-_NUMBER = r"[-+]?\$?[ \t]?-?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?%?(?:[ \t](?:thousand|[mb]illion)\b)?"
-_HASHES = re.compile(
-    rf"####[ \t]*\*{{0,2}}(?P<number>{_NUMBER}(?:[ \t]*(?:,|or|and)[ \t]+{_NUMBER}){{0,20}})\*{{0,2}}"
-    r"(?P<rest>[^\n]{0,60})"
+_NUMBER = (
+    r"[-+]?(?:\\?\$|[€£¥₹])?[ \t]?-?"
+    r"(?:[0-9]{1,3}(?:[ ][0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)"
+    r"(?:/[0-9]+)?%?(?:[ \t](?:thousand|[mb]illion)\b)?"
 )
+_HASHES = re.compile(
+    rf"####[ \t]*[*`]{{0,2}}(?P<number>{_NUMBER}(?:[ \t]*(?:,|or|and)[ \t]+{_NUMBER}){{0,20}})\*{{0,2}}"
+    r"`?(?P<rest>[^\n]{0,60})"
+)
+_HASH_LINE = re.compile(r"^####[ \t]*(?P<said>[^\n]{1,200})", re.MULTILINE)
 # "#### 1. First step" and "#### 3 + 4 = 7" give no answer
 _HEADING = re.compile(r"[.):][ \t]+\S|[ \t]+[A-Z*]|[.)][ \t]|[ \t]*[-+*/=^×<>!:]|\w")
 _FINAL = re.compile(r"final answer is:?", re.IGNORECASE)
+_WORDS_AFTER = re.compile(r"\s?[a-z]{2,20}(?: [a-z]{2,20}){0,3}")
 _NEXT_QUESTION = re.compile(r"\n[ \t*#]{0,5}(?:Q|Question|Problem|Exercise|Human|User)(?:[ \t]?[0-9]{1,3})?[ \t]?[:.]")
-_EXPLAINED = re.compile(r"\n\s{0,9}(?:\*\*)?(?:Explanation|Reason|Because|Since|Solution|Steps?|Work)\b", re.IGNORECASE)
+_EXPLAINED = re.compile(
+    r"\n\s{0,9}(?:\*\*)?(?:Explanation|Reason(?:ing)?|Justification|Note|Details|Because|Since|Solution|Steps?|Work)\b",
+    re.IGNORECASE,
+)
+# A word with a letter that is neither ASCII nor Greek
+_OTHER_WORD = re.compile(r"[^\W\d_][^\W\d_A-Za-z\u0370-\u03ff]|[^\W\d_A-Za-z\u0370-\u03ff][^\W\d_]")
+# What a box or tag says around its value
+_SAID = re.compile(
+    r"\A(?:\\text\s?\{\s?)?(?:(?:so|thus|hence|therefore),? )?(?:the |my )?(?:final |correct )?answer(?: is)?"
+    r"\s?[:=]?\s?(?P<value>.+)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
 _SAYS = re.compile(r"\\text\s?\{[^{}]{0,80}(?:is|are|=|:)\s{0,3}\}\s{0,3}(?=\S)")
 # Decimal digits of scripts in which the most spoken languages write numbers
 _DIGITS = {ord(zero) + digit: str(digit) for zero in "०০٠۰" for digit in range(10)}
@@ -59,7 +76,13 @@ def math_answer(text: str, which: str | None = None, pattern: str | None = None)
 def _usable(found: str | None) -> str | None:
     if found is None or not 0 < len(found.strip()) <= MAX_ANSWER:
         return None
-    return _SAYS.sub("", found.strip(), count=1) if found.lstrip().startswith("\\text") else found.strip()
+    found = found.strip()
+    if said := _SAID.match(found):
+        text = found.startswith("\\text") and found.endswith("}") and found.count("{") == found.count("}")
+        found = (
+            said["value"].removesuffix("}") if text and "}" not in said["value"][:-1] else said["value"].lstrip("} ")
+        )
+    return _SAYS.sub("", found, count=1) if found.startswith("\\text") else found
 
 
 def _first_question(text: str) -> str:
@@ -76,7 +99,14 @@ def gsm8k_answer(text: str) -> str | None:
     for found in _HASHES.finditer(text):
         if not _HEADING.match(found["rest"]):
             return found["number"].rstrip(",")
-    return None
+    return next((said for line in _HASH_LINE.finditer(text) if (said := _end_of_chain(line["said"])) is not None), None)
+
+
+def _end_of_chain(line: str) -> str | None:
+    """Returns 18 of ``x = 18`` and of ``9 * 2 = <<9*2=18>>18``; None where the line has no equal sign or more words."""
+    said = re.sub(r"<<[^<>]{1,80}>>", "", line).rpartition("=")[2].strip(" $*`\\")
+    value = re.fullmatch(rf"{_NUMBER}", said)
+    return said if value and "=" in line and len(words(line)) <= 1 else None
 
 
 def _last_hashes(text: str) -> str | None:
@@ -94,6 +124,9 @@ def minerva_answer(text: str) -> str | None:
     if end < 0:
         return None
     said = text[found.end() : end].strip().removesuffix(".")
+    span = MATH_SPAN.match(said)
+    if span and (unit := _WORDS_AFTER.fullmatch(said, span.end())):
+        return f"{content_of(span)} \\text{{{unit[0].strip()}}}"
     return boxed_answer(said) or said
 
 
@@ -113,6 +146,9 @@ def tagged_answer(text: str) -> str | None:
 def _bare_answer(text: str) -> str | None:
     """Returns the text itself if it is one short line without a sentence."""
     if "\n" in text or len(text) > 300 or not any(character.isalnum() for character in text):
+        return None
+    text = re.sub(r"\A#{1,3}[ \t]+", "", text)
+    if _OTHER_WORD.search(text):
         return None
     prose = [word for word in words(text) if word.lower() not in MATH_WORDS]
     return text if not prose or (len(prose) <= 2 and not re.search("[0-9]", text)) else None

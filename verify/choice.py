@@ -10,7 +10,7 @@ from verify.verdict import Status, Verdict
 class ChoiceVerifier:
     """Compares the labels that a completion states with the right ones of the reference, in any order."""
 
-    version = "choice/2"
+    version = "choice/3"
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference

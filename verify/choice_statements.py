@@ -18,42 +18,49 @@ MAX_STATEMENTS = 300  # the last ones of a text
 _GAP = 160  # characters before and after a key that belong to its statement
 _EDGE = 50  # lines at either end of a text that are searched for labels
 
-_SPECIAL = re.compile(r"<\|[^<>|\n]{1,40}\|>|</?s>|<eos>|<(?:start|end)_of_turn>")
-_TURN_END = re.compile(r"<\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|return)\|>|</s>|<eos>|<end_of_turn>")
 _NEXT_QUESTION = re.compile(r"^(?:Question|Q|Problem)\b[ \t]{0,9}[0-9]{0,5}[ \t]{0,9}[:.]", re.MULTILINE)
 _ANSWER = (
-    r"answers?\b|(?:solution|response|conclusion)(?=\s{0,3}[:：]|\s{1,3}is\b)|r[ée]ponse\b|respuesta\b|resposta\b|risposta\b|antwort\b|l[öo]sung\b|ответ\w{0,2}\b|答案|答え|正解|"
-    r"正确的?选项|정답|답(?=[은:])|الإجابة|الجواب|उत्तर|jawaban(?:nya)?\b|cevap\b|đáp án|উত্তর"
+    r"answers?\b|(?:solution|response|conclusion)(?=\s{0,3}[:：]|\s{1,3}is\b)|"
+    r"r[ée]ponse\b|respuesta\b|resposta\b|risposta\b|antwort\b|"
+    r"l[öo]sung\b|ответ\w{0,2}\b|"
+    r"答案|答え|正解|"
+    r"正确的?选项|정답|답(?=[은:])|الإجابة|الجواب|उत्तर|jawaban(?:nya)?\b|cevap\b|đáp\s(?:án|số)|"
+    r"উত্তর|antwoord\b|odpowied[zź]\b|"
+    r"คำตอบ|svar(?:et)?\b|відповідь\b|जवाब|ans\b\.?(?=\s{0,3}[:=(]|\s[A-Z]\b)|"
+    r"opci[óo]n\ correcta|op[çc][ãa]o\ correta|"
+    r"alternativa\ correta|opzione\ corretta|option\ correcte|(?:правильный|верный)\ вариант"
 )
 _RANKED = r"(?:correct|right|best|final|closest|appropriate|likely|suitable|accurate|chosen|my)"
 _KEY = re.compile(
     rf"""(?P<box>\\(?:boxed|fbox)(?![A-Za-z]))
-    |(?P<tag><answer>|\[answer\])
-    |(?P<said>(?<![A-Za-z])(?:{_RANKED}\s{{1,9}}(?:options?|choices?|letters?|selections?|pick|statement|alternative)\b
+    |(?P<tag><(?:answer|choice|option)>|\[answer\])
+    |(?P<said>(?<![A-Za-z])(?:{_RANKED}\s{{1,9}}(?:options?|choices?|letters?|selections?|pick|statement|alternative|one)\b
               |{_ANSWER}))
-    |(?P<pick>(?<![A-Za-z])(?:choose|chose|choosing|pick|select|selecting|go(?:ing)?\ with|opt(?:ing)?\ for|settle\ on
-              )\b|选择?(?!项))
+    |(?P<pick>(?<![A-Za-z])(?:choose|chose|choosing|pick|select|selecting|go(?:ing)?\ (?:with|for)|opt(?:ing)?\ for
+              |settle\ on|i['’]d\ say|i\ would\ say)\b|选择?(?!项)|正确的是)
     |(?P<mention>(?<![A-Za-z])(?:options?|choices?)\b)
     |(?P<right>(?<=\s)(?:is|are)\s(?:(?:the|indeed|clearly|definitely|therefore|thus|also|only)\s){{0,2}}
-               (?:correct|right|(?:best|most\s\w{{2,20}})\s(?:answer|option|choice))\b|是?正确)
+               (?:correct|right|(?:best|most\s\w{{2,20}})\s(?:answer|option|choice)
+               |(?:best|most\s(?:accurate|appropriate|likely|suitable))(?=\s?[.,!]|\s{{0,9}}$))\b|项?是?正确)
     |(?P<turn>(?<![A-Za-z])(?:so|thus|hence|therefore|actually|wait|no|sorry|correction|i\ mean)\b[,:]?\s)
     |(?P<it>(?<![A-Za-z])(?:it|this|that)(?:['’]s|\s(?:is|must\sbe|should\sbe|has\sto\sbe|would\sbe))\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _COPULA = re.compile(
-    r"\b(?:is|are|be|was|seems|appears|es|est|é|è|ist|sind|son|sont|adalah)\b|[:：=→是为為はは은]|это\b|[-–—](?=\s)",
+    r"\b(?:is|are|be|was|seems|appears|looks like|es|est|é|è|ist|sind|son|sont|adalah|lautet|là|är|to)\b"
+    r"|[:：=→是为為はは은】]|คือ|هي|هو|это\b|[-–—](?=\s)",
     re.IGNORECASE,
 )
 _UNSURE = re.compile(
-    r"\b(?:not|never|cannot|can|could|may|might|whether|if|or|choices|options|possible|wrong|incorrect|unlikely|hardly)\b"
-    r"|n['’]t\b|不",
+    r"\b(?:not|never|cannot|can|could|may|might|whether|if|or|choices|options|possible|wrong|incorrect|unlikely|hardly"
+    r"|no|nicht|pas|não|non|не|niet|inte|nie|bukan|değil)\b|n['’]t\b|不|ない|아니|ليس|नहीं|không",
     re.IGNORECASE,
 )
 # What stands right before a key and turns it: "if the answer is B", "the wrong answer is B", "do not choose B".
 _TURNED = re.compile(
-    r"(?:\b(?:if|whether|suppose|assume|assuming|not|never|doubt|wrong|incorrect|false|neither|nor|unless|cannot|except|"
+    r"(?:\b(?:if|whether|suppose|assume|assuming|not|never|doubt|wrong|incorrect|false|neither|nor|unless|cannot|except|least|"
     r"avoid|reject)\b|n['’]t\b|不|并非|错误)[\s,:*_\"“]{0,5}"
-    r"(?:(?:the|that|an?|my|your|correct|right|best|final|think|believe|say|be|is|it|have|to)\b[\s*_]{0,5}){0,6}\Z",
+    r"(?:(?:the|that|an?|my|your|likely|probable|correct|right|best|final|think|believe|say|be|is|it|have|to)\b[\s*_]{0,5}){0,6}\Z",
     re.IGNORECASE,
 )
 _BAD_CLAUSE = re.compile(
@@ -67,7 +74,7 @@ _RELATES = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_RIGHT = re.compile(
-    r"(?:\A|[.!?,;:。，]|选项|\b(?:so|thus|therefore|hence|that|means|only|both|conclude|think|believe|say|options?|"
+    r"(?:\A|[.!?,;:。，]|选项|\b(?:so|thus|therefore|hence|that|means|only|both|conclude|think|believe|say|options?|statement|"
     r"choices?|answers?|letters?))[\s*_(\"“$]{0,5}\Z",
     re.IGNORECASE,
 )
@@ -75,6 +82,14 @@ _WORD = re.compile(r"(?<![A-Za-z0-9])[(\[]?[A-Za-z0-9]")
 _BOX_BETWEEN = re.compile(
     r"\s{0,5}\{(?:[^{}\n]|\{[^{}\n]{0,60}\}){0,80}\}[\s,;&$*]{0,9}(?P<word>and|or)?[\s,;&$*]{0,9}", re.IGNORECASE
 )
+_HINDI_IS = re.compile(r"\s{0,9}(?:है|हैं)[।.]?\s{0,9}\Z")  # the verb stands behind the label
+# What stands before a statement that is somebody else's
+_OTHERS_SAY = re.compile(
+    r"\b(?:you|one|we|some|students?|people|many|someone|everyone|others)\b[^.!?;]{0,20}\b(?:might|may|could|would|often|tend"
+    r"|choose|pick|select|say|think|assume)\b|\b(?:tempt\w{1,5}|mistake|trap|distractor|naive(?:ly)?)\b",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\b(?:if|whether|unless|not)\b", re.IGNORECASE)
 _BUT = re.compile(r"\bnot\b(?P<not>.{1,40}?)(?:,|;)?\s{0,3}\b(?:but|rather|it is|it's)\b(?: rather)?", re.IGNORECASE)
 
 
@@ -83,20 +98,11 @@ def stated_choice(text: str, labels: Labels) -> Selection | None:
 
     What follows a next question that the text goes on with ("Question: …") counts only if nothing before it does.
     """
-    text = narrow(_final_part(text[-MAX_TEXT:])).strip()
+    text = narrow(clean(after_thought(text[-MAX_TEXT:]))).strip()
     next_question = _NEXT_QUESTION.search(text, 1)
     before = _choice_in(text[: next_question.start()], labels) if next_question else None
     chosen = before or _choice_in(text, labels)
     return None if chosen == UNDECIDED else chosen
-
-
-def _final_part(text: str) -> str:
-    """Returns what follows a thought, up to the end of the turn; "" where the thought is not finished."""
-    text = after_thought(text).lstrip()
-    if "<think>" in text:
-        return ""
-    end = _TURN_END.search(text, 1)
-    return _SPECIAL.sub(" ", clean(text[: end.start()] if end else text))
 
 
 def _choice_in(text: str, labels: Labels) -> Selection | None:
@@ -122,7 +128,8 @@ def _read_key(text: str, key: re.Match[str], labels: Labels) -> Selection | None
     if kind == "box":
         return _boxed(text, key, labels)
     line = text[max(0, key.start() - _GAP) : key.start()].rpartition("\n")[2]
-    if _TURNED.search(line[-80:]):
+    clause = re.split(r"[.!?;]\s", line)[-1]
+    if (kind != "turn" and _TURNED.search(line[-80:])) or (kind != "tag" and _OTHERS_SAY.search(clause[-80:])):
         return None
     said = _line_at(text, key.end())
     if kind == "said":
@@ -130,10 +137,11 @@ def _read_key(text: str, key: re.Match[str], labels: Labels) -> Selection | None
     if kind == "right":
         return None if said.startswith("?") else _before_right(line, labels)
     if kind == "tag":
-        content = re.split(r"</answer>|\[/answer\]", said, maxsplit=1, flags=re.IGNORECASE)[0]
+        content = re.split(r"</(?:answer|choice|option)>|\[/answer\]", said, maxsplit=1, flags=re.IGNORECASE)[0]
         return labels.read(content) if content.strip() else _on_next_line(text, key.end(), labels)
-    clause = re.split(r"[.!?;]\s", line)[-1]
-    if _BAD_CLAUSE.search(clause) or (kind == "mention" and not _RELATES.search(clause)):
+    if (_CONDITION if kind == "turn" else _BAD_CLAUSE).search(clause) or (
+        kind == "mention" and not _RELATES.search(clause)
+    ):
         return None
     return labels.read(said, strict=kind in ("it", "turn"))
 
@@ -166,12 +174,13 @@ def _said(text: str, at: int, labels: Labels) -> Selection | None:
         if _UNSURE.search(said, 0, copula.start()):
             return None
         piece = said[copula.end() :].lstrip(" :*_")
+        piece = piece.removeprefix("a ") if copula[0] == "é" else piece  # an article, as in "é a C"
         if not plain(piece):
             return _on_next_line(text, at, labels)
         chosen = _denied(piece, labels) if piece[:4].lower() == "not " else labels.read(piece)
         if chosen is not None:
             return chosen
-    return labels.read(said, strict=True) if said[:1] in " *([" else None
+    return labels.read(_HINDI_IS.sub("", said), strict=True) if said[:1] in " *([" else None
 
 
 def _denied(piece: str, labels: Labels) -> Selection | None:

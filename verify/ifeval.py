@@ -12,6 +12,7 @@ from typing import Any
 
 from sampling.instructions import IfevalReference
 from sampling.problems import Problem
+from verify.prose import count_capital_words, count_sentences, is_english, language_of
 from verify.special_tokens import after_thought
 from verify.verdict import Status, Verdict
 
@@ -22,7 +23,7 @@ Arguments = dict[str, Any]
 class IfevalVerifier:
     """Passes a completion that follows all instructions; its score is the share that it follows."""
 
-    version = "ifeval/1"
+    version = "ifeval/2"
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference
@@ -105,6 +106,26 @@ def _number_placeholders(text: str, given: Arguments) -> bool:
     return count >= int(given["num_placeholders"])
 
 
+def _response_language(text: str, given: Arguments) -> bool:
+    return language_of(text) == str(given["language"])
+
+
+def _number_sentences(text: str, given: Arguments) -> bool:
+    return _compare(count_sentences(text), given["relation"], given["num_sentences"])
+
+
+def _capital_word_frequency(text: str, given: Arguments) -> bool:
+    return _compare(count_capital_words(text), given["capital_relation"], given["capital_frequency"])
+
+
+def _english_capital(text: str, given: Arguments) -> bool:
+    return text.isupper() and is_english(text)
+
+
+def _english_lowercase(text: str, given: Arguments) -> bool:
+    return text.islower() and is_english(text)
+
+
 def _postscript(text: str, given: Arguments) -> bool:
     marker = given["postscript_marker"].lower()
     known = {"p.p.s": r"p\.\s?p\.\s?s", "p.s.": r"p\.\s?s\."}
@@ -181,6 +202,11 @@ def _no_comma(text: str, given: Arguments) -> bool:
 
 
 RULES: dict[str, Callable[[str, Arguments], bool]] = {
+    "language:response_language": _response_language,
+    "length_constraints:number_sentences": _number_sentences,
+    "change_case:capital_word_frequency": _capital_word_frequency,
+    "change_case:english_capital": _english_capital,
+    "change_case:english_lowercase": _english_lowercase,
     "keywords:existence": _existence,
     "keywords:frequency": _frequency,
     "keywords:forbidden_words": _forbidden_words,

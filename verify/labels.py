@@ -14,15 +14,18 @@ Selection = frozenset[str]
 UNDECIDED: Selection = frozenset({""})  # labels are named, but not chosen: an earlier choice no longer counts
 
 _FONTS = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mathtt|mbox|rm|bf|boxed)\b"
+    r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mathtt|mathcal|underline|mbox|rm|bf|boxed)\b"
 )
-_MARKS = re.compile(r"[*$`\"“”„‘«»{}]|\\[()\[\]]|\\quad\b|__|</?(?:b|strong|i|em|answer)>|[✓✔✅☑\ufe0f]")
+_MARKS = re.compile(r"[*$`\"“”„‘«»{}]|\\[()\[\]]|\\quad\b|__|</?(?:b|strong|i|em|answer)>|[✓✔✅☑👉➡★\ufe0f]")
 _SPACES = re.compile(r"\\[ ,;:!]|~|\s")
-_BRACKETS = str.maketrans("[]<>", "()()")
+_BRACKETS = str.maketrans("[]<>【】", "()()()")
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", ord("。"): ".", ord("、"): ","}
 _FILLER = (
     r"(?:(?:is|definitely|clearly|simply|just|probably|most likely|likely|indeed|therefore|thus|both|the|"
-    r"la|el|le|der|die|das|correct|right|best|final|options?|choices?|letters?|answers?|number|no\.|nummer|option|opción|opção|opzione|вариант|"
+    r"i think|i believe|i['’]d say|"
+    r"l['’]|la|el|le|der|die|das|correct|right|best|final|options?|choices?|letters?|answers?|"
+    r"number|no\.|nummer|option|opción"
+    r"|opção|opzione|вариант|"
     r"选项|[:：#=→]|[-–—](?=\s))\s*){0,6}"
 )
 _NO_MORE = r"(?![A-Za-z0-9_À-ɏ]|['’][A-Za-z])"
@@ -43,10 +46,15 @@ _DENIED = re.compile(
 _OR = re.compile(r"[\s.,…]{0,9}(?:or|oder|ou|或)\b", re.IGNORECASE)
 # A small word after "E." makes a name of it ("E. coli"), unless it is a word that begins a clause.
 _NAME = re.compile(
-    r"\.\s(?!(?:the|an?|it|its|this|that|these|they|there|we|i|all|both|none|no|not|to|by|in|on|of|at|as|is|are|because|"
-    r"since|so|for|from|with|when|if|here|only|each|more|increase|decrease)\w{0,2}\b)[a-z]"
+    r"\.\s[A-Z]\.|\.\s(?!(?:the|an?|it|its|this|that|these|they|there|we|i|all|both|none|no|not|to|by|in|on|of|at|as|is|"
+    r"are|because|since|so|for|from|with|when|if|here|only|each|more|increase|decrease)\w{0,2}\b)[a-z]"
 )
-_AFTER = re.compile(r"\s*(?:$|[).:,;!。，]|[-–—]\s)")
+_AFTER = re.compile(r"\s*(?:$|[).:,;!。，]|[-–—]\s)|\s\((?!or\b|and\b|maybe\b|not\b|\(?[A-Z]\b)")
+
+
+_WORDS_IN = re.compile(r"\\(?:text|mathrm|mbox)\s?\{([^{}]{0,100})\}")
+_TRUTH = re.compile(r"\A\s?(yes|no|true|false)[,.]", re.IGNORECASE)
+_BLANKS = re.compile(r"\\[,;: !]|~")
 
 
 def plain(said: str) -> str:
@@ -60,6 +68,9 @@ def spelling(text: str) -> str:
     text = " ".join(text[: 4 * MAX_SAID].split()).strip('*$`"“”‘’«».,;:! ')
     if found := re.fullmatch(r"\\text\{([^{}]*)\}", text):
         text = found[1].strip(" .")
+    text = re.sub(r"\\dfrac|\\tfrac", r"\\frac", _BLANKS.sub(" ", _WORDS_IN.sub(r"\1", text.replace("$", ""))))
+    text = re.sub(r"\\frac\{([0-9]{1,9})\}\{([0-9]{1,9})\}", r"\1/\2", re.sub(r"\A\s?[a-z]\s?=\s?", "", text))
+    text = re.sub(r"(?<=[0-9]) ?(?=[A-Za-z%°])|(?<=[0-9])\.0{1,9}\Z", "", " ".join(text.split()))
     return re.sub(r"\A(?:the|an?) (?=\S)", "", text.casefold())
 
 
@@ -181,7 +192,7 @@ class Labels:
     def _by_text(self, said: str, whole: bool) -> Selection | None:
         if not self.options:
             return None
-        pieces = [said] if whole else _pieces(said)
+        pieces = [said, *_TRUTH.findall(said[:9])] if whole else _pieces(said)
         return next((found for piece in pieces if (found := self.texts.get(spelling(piece)))), None)
 
     def _name(self, label: str) -> str:
@@ -225,7 +236,7 @@ def _pieces(said: str) -> Iterator[str]:
     """Yields a text, its first sentence, and what stands before a reason."""
     said = said[: 4 * MAX_SAID]
     yield said
-    if end := re.search(r"[.;]\s|\.?\s*\bbecause\b|,?\s*\bsince\b", said):
+    if end := re.search(r"[.;]\s|[.,]?\s*\bbecause\b|,?\s*\bsince\b", said):
         yield said[: end.start()]
 
 

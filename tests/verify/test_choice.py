@@ -99,6 +99,12 @@ STATED = [
     *("B\n\nQuestion: Next?\nA. x\nB. y\nAnswer: D", "B<|im_end|>\n<|im_start|>user\nAnswer: D", "B</s>"),
     *("B) x\n\nWhy:\nA) too small\nC) too large", "A) no\nB) yes\nC) no\n\nB"),
 ]
+# A label behind a hedge word, in a tag or sign of its own, or in a sentence that ends in "best" or "so"
+STATED += [
+    *("Answer: I think B", "I'd say B.", "<choice>B</choice>", "【B】", "👉 **B**", "\\boxed{\\underline{B}}"),
+    *("Of these, option B is best.", "So statement B is correct.", "Answer: B (2.5 mol)", "Ans: B", "Ans. (B)"),
+    *("The correct one is B.", "I'll go for B", "A and C are wrong, so B.", "Answer looks like B."),
+]
 LANGUAGES = [
     *("la respuesta es B", "La respuesta correcta es la opción B", "La bonne réponse est B.", "Ответ: B"),
     *("Die richtige Antwort ist B.", "Die Antwort lautet: B", "Правильный ответ — B", "正解はBです", "答えは B です。"),
@@ -113,6 +119,9 @@ LANGUAGES = [
         "答案：（B）",
         "A resposta é: (B)",
     ),
+    *("Đáp án: B", "Đáp án đúng là B", "सही उत्तर B है", "A resposta correta é a B", "الإجابة الصحيحة هي B"),
+    *("Het juiste antwoord is B", "Odpowiedź: B", "คำตอบคือ B", "Rätt svar är B", "Правильна відповідь: B"),
+    *("【答案】B", "正确的是B", "B项正确", "La opción correcta es B", "Die Antwort lautet B.", "Верный вариант: B"),
     *("الإجابة: B", "उत्तर: B", "Jawaban: B", "Cevap: B", "La risposta corretta è B"),
 ]
 
@@ -163,10 +172,21 @@ NAMES = [
     "Answer: T-cells",
     "\\boxed{B",
 ]
+# What somebody else might choose, denials in other languages, names with initials
+OTHERS = [
+    *(
+        "You might think the answer is B.",
+        "Students often choose B.",
+        "It is tempting to pick B.",
+        "One may say B is right",
+    ),
+    *("A common mistake is to choose B.", "La respuesta no es B.", "Die Antwort ist nicht B.", "Ответ не B."),
+    *("B. F. Skinner wrote it.", "The least likely answer is B."),
+]
 THOUGHTS = ["<think>the answer is B", "</think><think>Answer: B", "<think>\nMaybe (B)"]
 
 
-@pytest.mark.parametrize("text", ARTICLES + UNDECIDED + TURNED + NAMES + THOUGHTS)
+@pytest.mark.parametrize("text", ARTICLES + UNDECIDED + TURNED + NAMES + OTHERS + THOUGHTS)
 def test_in_doubt_nothing_is_chosen(text: str) -> None:
     assert answer(text) is None
 
@@ -184,6 +204,13 @@ def test_in_doubt_nothing_is_chosen(text: str) -> None:
             ("The sky is blue", None),
             ("not blue", None),
         ),
+        *(
+            ("\\boxed{3.2\\text{ eV}}", "C"),
+            ("The answer is $3.2$ eV.", "C"),
+            ("3.2\\,\\mathrm{eV}", "C"),
+            ("3.2eV", "C"),
+        ),
+        *(("3.3 eV", None), ("3.2 V", None), ("You might think it is blue", None)),
         *(("The answer is not blue", None), ("3.2", None), ("A polygenic risk", None)),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from sampling import problems, references
 from sampling.choices import ChoiceReference
-from sampling.instructions import ARGUMENTS, LEFT_OUT
+from sampling.instructions import ARGUMENTS
 from sampling.policy import MathPolicy
 from sampling.problems import Problem, VerifierKind
 from sampling.references import REFERENCES, LeanReference, MathExtraction
@@ -22,6 +22,7 @@ from verify.answers import math_answer
 from verify.choice import choice_answer
 from verify.compare import CHECKERS, same_output, same_value
 from verify.lean.proof import refusal
+from verify.programs.extract import extract_code
 from verify.verdict import Status
 from verify.verifiers import Verifiers, candidate_text
 
@@ -119,13 +120,21 @@ def test_instructions() -> None:
     assert {name: set(re.findall(r"\w+", given)) for name, given, _ in found} == {
         name: set(given) for name, given in ARGUMENTS.items()
     }
-    assert all(f"`{name}`" in SECTIONS["ifeval"] for name in LEFT_OUT)
 
 
 def test_expected_values() -> None:
     for expected, returned, right in rows("python", "expected", "returned", "right"):
         same = same_value(json.loads(expected), ast.literal_eval(returned))
         assert same == (right == "yes"), (expected, returned)
+
+
+def test_programs_are_found() -> None:
+    found = rows("How code is found", "rule", "completion", "program")
+    assert all(sum(row[0] == str(rule) for row in found) >= 3 for rule in range(1, 6))
+    for _, completion, program in found:
+        text = ast.literal_eval(completion.replace("\\|", "|"))
+        given = extract_code(text, prefix="def add(a, b):\n", entry_point="add")
+        assert given == (None if program == "none" else ast.literal_eval(program)), completion
 
 
 def letter_of(completion: str) -> str | None:

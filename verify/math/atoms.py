@@ -6,6 +6,8 @@ from verify.math.tree import JOINS, Node, Unknown, signed
 
 MAX_DIGITS = 1_000
 _OPENS = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",), "\\langle": ("\\rangle",), "\\lbrace": ("\\rbrace",)}
+_DOTS = ("\\ldots", "\\dots", "\\cdots")
+MAX_PERIOD = 30  # digits
 _BARS = {"|": "|", "\\lvert": "\\rvert", "\\vert": "\\vert"}
 _ROUND = {"\\lfloor": ("\\rfloor", "floor"), "\\lceil": ("\\rceil", "ceil")}
 _GREEK_NAMES = """
@@ -36,8 +38,10 @@ class Atoms(Cursor):
             return self.number(token)
         if token.kind == "letter":
             return self.letter(token)
-        if token.kind in ("bold", "roman"):
-            return Node("name", text=f"{token.kind} {token.text}" if token.kind == "bold" else token.text)
+        if token.kind == "bold":
+            return Node("name", text=f"{'unit' if token.text in 'ijk' else 'bold'} {token.text}")
+        if token.kind == "roman":
+            return Node("name", text=token.text)
         if token.kind == "begin":
             return self.environment(token.text)
         if token.kind == "text":
@@ -57,7 +61,7 @@ class Atoms(Cursor):
         """Parses words: they stand for themselves, and only where they are a whole item."""
         before = self.tokens[self.at - 2] if self.at > 1 else None
         first = before is None or before.text in _ITEM_STARTS or before.kind == "begin"
-        last = self.token() is None or self.peek() in _ITEM_ENDS
+        last = self.token() is None or self.peek() in _ITEM_ENDS or (first and self.peek() in ("=", "\\approx"))
         if not (first and last) or any(character in "0123456789\\$" for character in token.text):
             raise Unknown
         return Node("words", text=" ".join(token.text.split()))
@@ -73,11 +77,24 @@ class Atoms(Cursor):
         if self.peek() in ("\\overline", "\\bar", "\\dot") and "." in text:
             self.at += 1
             return self.repeating(text)
+        if self.peek() in _DOTS and "." in text:
+            return self.going_on(text)
         if text.endswith("."):
             self.expect("(")
             self.at -= 1
             return self.repeating(text)
         return Node("number", text=text)
+
+    def going_on(self, text: str) -> Node:
+        """Parses ``0.1666\\ldots``, whose last digits repeat at least twice (a single digit three times)."""
+        self.at += 1
+        digits = text.partition(".")[2]
+        for size in range(1, min(len(digits) // 2, MAX_PERIOD) + 1):
+            block = digits[-size:]
+            times = 3 if size == 1 else 2
+            if digits.endswith(block * times):
+                return Node("repeating", text=f"{text}|{block}")
+        raise Unknown
 
     def repeating(self, text: str) -> Node:
         """Parses the digits under the bar of ``0.1\\overline{6}``."""
@@ -130,9 +147,10 @@ class Atoms(Cursor):
         """Parses the condition of ``\\{x \\mid x > 2\\}``, which says which set it is."""
         name = self.take()
         self.at += 1
-        condition = self.item()
+        condition = self.sequence(("\\}", "\\rbrace"))
         self.expect("\\}", "\\rbrace")
-        if name.kind != "letter" or condition.op != "relation" or not names_in(condition, name.text):
+        parts = condition.args if condition.op == "list" else (condition,)
+        if name.kind != "letter" or any(part.op != "relation" or not names_in(part, name.text) for part in parts):
             raise Unknown
         return condition
 
@@ -193,6 +211,8 @@ class Atoms(Cursor):
             self.expect("}")
         if not letters:
             raise Unknown
+        if name in ("hat", "vec", "mathbf") and letters in ("i", "j", "k"):
+            return Node("name", text=f"unit {letters}")
         return Node("set", text=letters) if name == "mathbb" else Node("name", text=f"{name} {letters}")
 
     def function(self, name: str) -> Node:
@@ -252,10 +272,20 @@ class Atoms(Cursor):
         return Node(_MATRICES.get(name, name), tuple(Node("row", tuple(row)) for row in rows))
 
     def cell(self) -> Node:
+        """Parses a cell, without the comma at its end and the "if" at its start that ``cases`` have."""
         self.deeper()
+        if (token := self.token()) is not None and token.kind == "text" and token.text in ("if", "for", "when"):
+            self.at += 1
         node = self.item()
+        if self.peek() in (",", ".") and self.is_edge(1):
+            self.at += 1
         self.depth -= 1
         return node
+
+    def is_edge(self, ahead: int) -> bool:
+        """Returns True if a cell, a row or the environment ends at a coming token."""
+        token = self.token(ahead)
+        return token is not None and (token.kind == "end" or token.text in ("&", "\\\\"))
 
 
 def names_in(condition: Node, name: str) -> bool:

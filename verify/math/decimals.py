@@ -13,7 +13,7 @@ MIN_PLACES = 6  # digits after the point from which a decimal can be a rounded v
 MIN_DIGITS = 2  # of these, without zeros at the front
 NOISE_DIGITS = 12  # digits from which the last ones can be noise of floating-point arithmetic
 NOISE = Fraction(1, 10**10)  # relative
-NEAR_WHOLE = Fraction(1, 2_000_000)  # such a decimal this near to a whole number is that number
+NEAR_WHOLE = Fraction(1, 2_000_000)  # a computed decimal this near to a whole number is that number
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,19 @@ def _power_of_ten(node: Node) -> Fraction | None:
     return Fraction(10) ** (-int(exponent.text) if negative else int(exponent.text))
 
 
-def rounds_to(value: Fraction, decimal: Decimal) -> bool:
-    """Returns True if ``decimal`` is ``value`` rounded to enough digits, or ``value`` with floating-point noise."""
+def rounds_to(value: Fraction, decimal: Decimal, *, computed: bool = False) -> bool:
+    """Returns True if ``decimal`` is ``value`` rounded to enough digits, or ``value`` with floating-point noise.
+
+    A ``computed`` one is a model's; the digits of a right answer mean themselves, and 1.0000001 is not 1.
+    """
     error = abs(decimal.value - value)
-    if decimal.places < MIN_PLACES or not value:
+    if not error or decimal.places < MIN_PLACES or not value:
         return not error
     if decimal.digits >= MIN_DIGITS and error <= decimal.unit / 2:
         return True
     if decimal.digits >= NOISE_DIGITS and error <= NOISE * abs(value):
         return True
-    return value.denominator == 1 and error <= NEAR_WHOLE
+    return computed and value.denominator == 1 and error <= NEAR_WHOLE
 
 
 def same_decimals(left: Decimal, right: Decimal) -> bool:

@@ -6,19 +6,18 @@ from fractions import Fraction
 
 from sampling.policy import MathPolicy
 from verify.math.evaluate import names
-from verify.math.regions import region, same_regions
-from verify.math.shapes import contradicts_itself, items_of, labelled, residue, shape_of, without_labels
+from verify.math.number_words import ABSENT, ALL_NUMBERS, EMPTY, ENDLESS, number_in_words
+from verify.math.regions import EVERYTHING, Region, region, same_regions
+from verify.math.shapes import as_function_of, contradicts_itself, items_of, labelled, residue, shape_of, without_labels
+from verify.math.times import minutes_of, same_ratios
 from verify.math.tree import ORDERS, Node, Unknown, written
 from verify.math.units import contradict
 from verify.math.values import close, points, real_value, same_value, values_at
+from verify.math.vectors import as_matrix, components, rows_of_lists, transposed
 
 MAX_ITEMS = 40  # of a list; longer ones are compared in order
 ENOUGH = 4
-_NUMBER_NAMES = "zero one two three four five six seven eight nine ten eleven twelve"
-_NUMBER_WORDS = _NUMBER_NAMES.split()
-_EMPTY = frozenset({"no solution", "no solutions", "no real solution", "no real solutions", "empty set"})
 _SINGLE_LABELS = frozenset({"name", "applied", "group", "words", "abs", "function"})
-_ALL_NUMBERS = frozenset({"all real numbers", "all reals", "real numbers", "all real"})
 _ARTICLE = re.compile(r"\A(?:a|an|the) ", re.IGNORECASE)
 _UNORDERED = frozenset({"list", "{}"})
 _VECTORS = frozenset({"()", "<>"})
@@ -45,6 +44,10 @@ class _Comparison:
             return self.related(gold, given)
         if gold.op == "words" or given.op == "words":
             return self.same_words(gold, given)
+        if (matrices := _matrices(gold, given)) is not None:
+            return self.same_rows(*matrices)
+        if (vectors := _vectors(gold, given)) is not None:
+            return all(map(self.same, *vectors))
         listed = items_of(gold), items_of(given)
         if any(items is not None for items in listed):
             return self.same_lists(gold, given)
@@ -55,11 +58,13 @@ class _Comparison:
     def related(self, gold: Node, given: Node) -> bool:
         """Compares equations, inequalities, and what a relation says about a name with a bare value."""
         if (left := region(gold)) is not None and (right := region(given)) is not None:
-            return left.name in (right.name, "") or right.name == "" if same_regions(left, right) else False
+            return _same_sets(left, right)
         (label, value), (other, said) = labelled(gold), labelled(given)
         if label is not None and other is not None:
             if written(label) == written(other):
                 return self.same(value, said)
+            if (renamed := as_function_of(label, other, said)) is not None:
+                return self.same(value, renamed)
             return self.same_equations(gold, given)
         if gold.op == given.op:
             return self.same_equations(gold, given)
@@ -90,9 +95,12 @@ class _Comparison:
 
     def same_lists(self, gold: Node, given: Node) -> bool:
         """Compares lists, tuples, sets and intervals; a single value is a list of one."""
-        if (left := region(gold)) is not None and (right := region(given)) is not None and _wide(gold, given):
-            return same_regions(left, right)
-        first, second = items_of(gold) or (gold,), items_of(given) or (given,)
+        if _wide(gold, given):
+            left, right = _regions(gold, given)
+            if left is not None and right is not None:
+                return _same_sets(left, right)
+        first, second = items_of(gold), items_of(given)
+        first, second = (gold,) if first is None else first, (given,) if second is None else second
         shapes = shape_of(gold), shape_of(given)
         if shapes[0] in _UNORDERED and shapes[1] in _UNORDERED:
             return self.same_collections(first, second)
@@ -102,6 +110,9 @@ class _Comparison:
 
     def same_collections(self, first: Sequence[Node], second: Sequence[Node]) -> bool:
         dotted = any(item.op == "dots" for item in (*first, *second))
+        told = _names_told(first), _names_told(second)
+        if all(told) and told[0].isdisjoint(told[1]):
+            return False  # "a = 1 or a = 2" for "b = 1 or b = 2"
         if self.policy.order == "strict" or dotted or max(len(first), len(second)) > MAX_ITEMS:
             return len(first) == len(second) and all(map(self.same, first, second))
         wanted, said = without_labels(first), without_labels(second)
@@ -135,17 +146,37 @@ class _Comparison:
             based, number = (gold, given) if gold.op == "based" else (given, gold)
             return based.args[0].text == number.text and len(number.text) > 1
         if "ratio" in (gold.op, given.op):
-            return _same_ratios(gold, given)
+            return same_ratios(gold, given)
         if "congruence" in (gold.op, given.op):
             return self.same_congruences(gold, given)
+        gold, given = _as_binomial(gold), _as_binomial(given)
         if gold.op == given.op and gold.op in _STRUCTURES:
-            shapes = [[len(row.args) for row in node.args] for node in (gold, given)]
-            pairs = zip(gold.args, given.args, strict=shapes[0] == shapes[1])
-            return shapes[0] == shapes[1] and all(
-                all(map(self.same, left.args, right.args)) if left.op == "row" else self.same(left, right)
-                for left, right in pairs
-            )
+            return self.same_rows(gold, given) or (gold.op == "cases" and self.same_cases(gold, given))
         return self.within_tolerance(gold, given) or same_value(gold, given)
+
+    def same_rows(self, gold: Node, given: Node) -> bool:
+        """Compares two structures part by part, in order."""
+        shapes = [[len(row.args) for row in node.args] for node in (gold, given)]
+        if shapes[0] != shapes[1]:
+            return False
+        return all(
+            all(map(self.same, left.args, right.args)) if left.op == "row" else self.same(left, right)
+            for left, right in zip(gold.args, given.args, strict=True)
+        )
+
+    def same_cases(self, gold: Node, given: Node) -> bool:
+        """Compares the cases of a function in any order."""
+        left = list(given.args)
+        for row in gold.args:
+            alike = (
+                at
+                for at, other in enumerate(left)
+                if len(other.args) == len(row.args) and all(map(self.same, row.args, other.args))
+            )
+            if (found := next(alike, None)) is None:
+                return False
+            del left[found]
+        return not left
 
     def same_words(self, gold: Node, given: Node) -> bool:
         """Compares words; a number word equals its number, and "no solution" the empty set."""
@@ -154,14 +185,17 @@ class _Comparison:
             if self.policy.case == "strict" or min(map(len, texts)) < 3:
                 return texts[0] == texts[1]
             small = {text.casefold() for text in texts}
-            return len(small) == 1 or small <= _EMPTY
+            return len(small) == 1 or small <= EMPTY or small <= ABSENT or small <= ALL_NUMBERS
         words, other = (gold, given) if gold.op == "words" else (given, gold)
         said = words.text.casefold()
         if other.op == "number":
-            return said in _NUMBER_WORDS and str(_NUMBER_WORDS.index(said)) == other.text
-        if said in _ALL_NUMBERS:
-            return other == Node("set", text="R")
-        return said in _EMPTY and other == Node("group", (), "{}")
+            number = number_in_words(said)
+            return number is not None and str(number) == other.text
+        if said in ALL_NUMBERS:
+            return (every := region(other)) is not None and same_regions(every, EVERYTHING)
+        if said in ENDLESS:
+            return other == Node("constant", text="oo")
+        return said in EMPTY and other == Node("group", (), "{}")
 
     def within_tolerance(self, gold: Node, given: Node) -> bool:
         policy = self.policy
@@ -172,6 +206,8 @@ class _Comparison:
         return abs(said - wanted) <= most
 
     def same_quantities(self, gold: Node, given: Node) -> bool:
+        if (times := [minutes_of(node) for node in (gold, given)]) != [None, None]:
+            return times[0] == times[1]
         units = tuple(node.text if node.op == "unit" else None for node in (gold, given))
         if self.policy.units == "strict" and units[0] != units[1]:
             return False
@@ -212,37 +248,68 @@ def _plain(node: Node) -> Node:
     return node
 
 
+def _regions(gold: Node, given: Node) -> tuple[Region | None, Region | None]:
+    """Returns two sets of numbers; beside a union, a list of intervals is one too."""
+    if gold.op == "union":
+        given = _as_union(given)
+    elif given.op == "union":
+        gold = _as_union(gold)
+    return region(gold), region(given)
+
+
+def _as_union(node: Node) -> Node:
+    listed = node.op == "list" and all(part.op == "group" for part in node.args)
+    return Node("list", node.args, "or") if listed else node
+
+
+def _same_sets(left: Region, right: Region) -> bool:
+    return (left.name == right.name or "" in (left.name, right.name)) and same_regions(left, right)
+
+
 def _wide(gold: Node, given: Node) -> bool:
     """Returns True if one of two sets is more than a pair of numbers in brackets, so that brackets mean intervals."""
     return any(node.op in ("union", "both", "without", "set", "list") for node in (gold, given))
 
 
-def _same_ratios(gold: Node, given: Node) -> bool:
-    """Compares ``2:3`` with ``4:6`` or 2/3; times of day, such as ``12:05``, only with equal ones."""
-    if gold.op == given.op:
-        if _is_time(gold):
-            same = [int(part.text) for part in gold.args] == [int(part.text or -1) for part in given.args]
-            return same and _is_time(given)
-        if len(gold.args) != len(given.args):
-            return False
-        return all(
-            same_value(Node("mul", (left, given.args[0])), Node("mul", (right, gold.args[0])))
-            for left, right in zip(gold.args, given.args, strict=True)
-        )
-    ratio, other = (gold, given) if gold.op == "ratio" else (given, gold)
-    return (
-        len(ratio.args) == 2
-        and not _is_time(ratio)
-        and other.op == "div"
-        and same_value(Node("div", ratio.args), other)
-    )
+def _names_told(items: Sequence[Node]) -> set[str]:
+    """Returns the names that items of a list are said to be values of: x for ``x = 2 or x = 3`` and ``x = 2, 3``."""
+    return {written(label) for label, _ in map(labelled, items) if label is not None}
 
 
-def _is_time(node: Node) -> bool:
-    texts = [part.text for part in node.args]
-    if any(part.op != "number" or not part.text.isdigit() for part in node.args) or len(texts) > 3:
-        return False
-    return int(texts[0]) <= 24 and all(len(text) == 2 and int(text) < 60 for text in texts[1:])
+def _as_binomial(node: Node) -> Node:
+    """Returns ``C(5,2)`` as a binomial coefficient."""
+    if node.op != "applied" or node.text != "C" or node.args[0].op != "list" or len(node.args[0].args) != 2:
+        return node
+    return node if names(node.args[0]) else Node("binomial", node.args[0].args)
+
+
+def _matrices(gold: Node, given: Node) -> tuple[Node, Node] | None:
+    """Returns two matrices, of which one may be a nested list or a vector ``\\langle 1, 2\\rangle``; else None."""
+    left, right = as_matrix(gold), as_matrix(given)
+    if left is None and right is None:
+        return None
+    left, right = left or rows_of_lists(gold), right or rows_of_lists(given)
+    if left is None or right is None:
+        return None
+    if "<>" in (gold.text, given.text):  # a vector, which is a column where the other is one
+        vector, matrix = (left, right) if gold.text == "<>" else (right, left)
+        if all(len(row.args) == 1 for row in matrix.args):
+            return transposed(vector), matrix
+    return left, right
+
+
+def _vectors(gold: Node, given: Node) -> tuple[Sequence[Node], Sequence[Node]] | None:
+    """Returns the components of a tuple and of a sum of unit vectors, or of a point with its name; else None."""
+    for vector, other in ((gold, given), (given, gold)):
+        if vector.op != "group" or vector.text not in _VECTORS:
+            continue
+        if other.op == "applied" and other.text.isupper() and other.args[0].op == "list":
+            parts: Sequence[Node] | None = other.args[0].args
+        else:
+            parts = components(other, len(vector.args))
+        if parts is not None and len(parts) == len(vector.args):
+            return vector.args, parts
+    return None
 
 
 def _multiples(gold: Node, given: Node, ordered: bool, direction: int) -> bool:

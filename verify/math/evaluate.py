@@ -90,6 +90,13 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
     return Fraction(base ** (exponent.numerator if bits > 1 else exponent.numerator % 2 if base < 0 else 1))
 
 
+def _radical(base: Fraction, degree: Fraction) -> Fraction:
+    """Returns the real root that a radical sign means, of negative numbers too where the degree is odd."""
+    if base < 0 and degree.denominator == 1 and degree.numerator % 2:
+        return -_root(-base, degree)
+    return _root(base, degree)
+
+
 def _root(base: Fraction, degree: Fraction) -> Fraction:
     if degree.denominator != 1 or not 1 <= degree.numerator <= MAX_DEGREE or base < 0:
         raise Inexact  # of negative numbers, the root is complex, or a convention
@@ -142,7 +149,7 @@ _EXACT: dict[str, Callable[..., Fraction]] = {
     "negative": lambda value: -value,
     "div": _divided,
     "power": _power,
-    "root": _root,
+    "root": _radical,
     "factorial": _factorial,
     "binomial": _binomial,
     "abs": abs,
@@ -219,7 +226,7 @@ class Approximation:
         if op == "power":
             return self._power(*parts)
         if op == "root":
-            return self._power(parts[0], 1 / parts[1])
+            return self._radical(*parts)
         if op in ("floor", "ceil"):
             return getattr(context, op)(self._real(parts[0]))
         if op == "abs":
@@ -227,6 +234,15 @@ class Approximation:
         if op in ("factorial", "binomial"):
             return getattr(context, op)(*(self._small(part, 1_000) for part in parts))
         raise Unknown
+
+    def _radical(self, base: Any, degree: Any) -> Any:
+        context = self.context
+        odd = (
+            not context.im(degree) and context.isint(degree) and int(degree) % 2 if abs(degree) <= MAX_DEGREE else False
+        )
+        if odd and not context.im(base) and context.re(base) < 0 and not self.complex:
+            return -self._power(-base, 1 / degree)
+        return self._power(base, 1 / degree)
 
     def _power(self, base: Any, exponent: Any) -> Any:
         if not base:

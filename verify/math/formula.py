@@ -42,7 +42,9 @@ class _Parser(Atoms):
         if self.token() is not None and self.peek() not in closers:
             raise Unknown
         self.depth -= 1
-        return items[0] if len(items) == 1 else Node("list", tuple(items), "or" if joins == {"or"} else "")
+        if items[-1].op == "congruence" and len(items) > 1:
+            items = _with_modulus(items)
+        return items[0] if len(items) == 1 else Node("list", tuple(items), _kind_of_list(joins))
 
     def join(self) -> str | None:
         """Takes what separates two items, ``, and`` too; None where nothing does."""
@@ -59,7 +61,7 @@ class _Parser(Atoms):
         if self.peek() in ("\\ldots", "\\dots", "\\cdots"):
             self.at += 1
             return Node("dots")
-        if self.accept("\\approx", "=") and not self.token():
+        if self.accept("\\approx", "=", "\\sim") and not self.token():
             raise Unknown
         node = self.relation()
         if self.peek() in ("\\pmod", "\\mod", "\\bmod", "pmod", "mod", "("):
@@ -88,6 +90,11 @@ class _Parser(Atoms):
         terms = [self.sets()]
         while self.accept(":"):
             terms.append(self.sets())
+        if len(terms) == 1 and self.accept("\\ratio"):
+            return Node("ratio", (terms[0], self.sets()), "to")
+        last = terms[-1]
+        if len(terms) > 1 and last.op == "unit":  # "12:30 pm": the words belong to all of it
+            return Node("unit", (Node("ratio", (*terms[:-1], last.args[0])),), last.text)
         return terms[0] if len(terms) == 1 else Node("ratio", tuple(terms))
 
     def sets(self) -> Node:
@@ -119,7 +126,11 @@ class _Parser(Atoms):
         """Takes the words after a value that are a unit, with powers and strokes; None where there are none."""
         token = self.token()
         word = token is not None and token.kind in ("text", "word", "roman") and self.peek() not in JOINS
-        micro = self.peek() == "\\mu" and token is not None and token.spaced and self.token(1) is not None
+        micro = (
+            token is not None
+            and token.spaced
+            and (self.peek() == "\\Omega" or (self.peek() == "\\mu" and self.token(1) is not None))
+        )
         if not (word or micro or self.unit_fraction()) or not _has_value(value):
             return None
         words = []
@@ -164,6 +175,8 @@ class _Parser(Atoms):
         sign = self.sign()
         node = signed(sign, self.term())
         while (sign := self.sign()) is not None:
+            if sign in ("+", "-") and self.accept("-"):  # "3 + -2"
+                sign = "-" if sign == "+" else "+"
             right = self.term()
             if sign in ("\\pm", "\\mp"):
                 node = Node("pm", (node, right), sign)
@@ -197,8 +210,14 @@ class _Parser(Atoms):
         before, token = self.tokens[self.at - 1], self.token()
         assert token is not None
         right = self.factor()
-        if token.kind == "number" and before.kind in ("number", "letter"):
+        if token.kind == "number" and before.kind in ("number", "letter") and before.text != "i":
             raise Unknown  # "7 8" and "x2" can mean many things
+        if before.kind == "number" and right.op == "percent" and right.args[0].op == "div":  # "33\\frac13\\%"
+            return Node("percent", (self.beside(node, before, token, right.args[0]),))
+        return self.beside(node, before, token, right)
+
+    def beside(self, node: Node, before: Token, token: Token, right: Node) -> Node:
+        """Returns a mixed number or a product of two factors that stand side by side."""
         whole = all(part.op == "number" and "." not in part.text for part in right.args) and "." not in before.text
         if before.kind == "number" and right.op == "div" and token.text == "\\frac" and whole:
             if node.op != "number" or int(right.args[0].text) >= int(right.args[1].text):
@@ -210,7 +229,7 @@ class _Parser(Atoms):
         token = self.token()
         if token is None or token.kind in ("text", "end", "roman"):
             return False
-        if token.kind in ("number", "letter", "bold"):
+        if token.kind in ("number", "letter", "bold", "begin"):
             return True
         if token.kind == "word":
             return token.text in ("pi", "sqrt", "infinity", "inf") or token.text in FUNCTIONS
@@ -219,7 +238,7 @@ class _Parser(Atoms):
         if token.text == "|":
             return not self.bars
         name = token.text[1:]
-        if (token.text == "\\mu" and token.spaced) or self.unit_fraction():
+        if (token.text in ("\\mu", "\\Omega") and token.spaced) or self.unit_fraction():
             return False
         return token.kind == "command" and (
             name in GREEK or name in ACCENTS or name in FUNCTIONS or name in ("frac", "sqrt", "pi", "binom", "infty")
@@ -278,6 +297,28 @@ class _Parser(Atoms):
         if index.op == "list" or _size(index) > 8:
             raise Unknown
         return Node("name", text=f"{_name(node)}_{written(index)}")
+
+
+def _kind_of_list(joins: set[str]) -> str:
+    if joins == {"or"}:
+        return "or"
+    return "and" if joins <= {"and", "\\land", "\\wedge"} else ""
+
+
+def _with_modulus(items: list[Node]) -> list[Node]:
+    """Returns items of ``n \\equiv 1, 3 \\pmod 8`` with the name and the modulus for each."""
+    modulus = items[-1].args[1]
+    first = items[0].args[0] if items[0].op == "congruence" else items[0]
+    label = first.args[0] if first.op == "relation" and len(first.args) == 2 else None
+    found = []
+    for item in items:
+        if item.op == "congruence" and item.args[1] != modulus:
+            raise Unknown
+        said = item.args[0] if item.op == "congruence" else item
+        if said.op != "relation" and label is not None:
+            said = Node("relation", (label, said), first.text)
+        found.append(Node("congruence", (said, modulus)))
+    return found
 
 
 def _name(node: Node) -> str:

@@ -1,12 +1,14 @@
 """Sets of real numbers with known ends: intervals, unions, and what inequalities say about one name."""
 
+import itertools
 from dataclasses import dataclass
 from fractions import Fraction
 
-from verify.math.evaluate import names
+from verify.math.evaluate import Inexact, exact, names
 from verify.math.tree import ORDERS, Node, Unknown
 from verify.math.values import real_value
 
+MOST = 40  # intervals of one set that are cut
 NEAR = Fraction(1, 10**45)  # ends are known to sixty digits
 End = tuple[Fraction | float, bool]  # the end and if it belongs to the set; infinities are floats
 Interval = tuple[End, End]
@@ -19,6 +21,9 @@ class Region:
 
     intervals: tuple[Interval, ...]
     name: str = ""
+
+
+EVERYTHING = Region((_ALL,))
 
 
 def region(node: Node) -> Region | None:
@@ -50,7 +55,9 @@ def _read(node: Node) -> tuple[str, list[Interval]]:
         return "", [_ALL]
     if node.op == "group":
         return "", _group(node)
-    if node.op == "union" or (node.op == "list" and node.text == "or"):
+    if node.op == "list" and node.text != "or":
+        return _common(node)
+    if node.op == "union" or node.op == "list":
         parts = [_read(part) for part in node.args]
         if len({name for name, _ in parts}) > 1:
             raise Unknown
@@ -58,14 +65,45 @@ def _read(node: Node) -> tuple[str, list[Interval]]:
     if node.op == "without":
         name, intervals = _read(node.args[0])
         holes = node.args[1]
-        if holes.op != "group" or holes.text != "{}":
+        if holes.op != "group":
             raise Unknown
+        if holes.text != "{}":
+            return name, _overlaps(intervals, _outside(_group(holes)[0]))
         for hole in holes.args:
             intervals = _without(intervals, real_value(hole))
         return name, intervals
     if node.op == "relation":
         return _relation(node)
     raise Unknown
+
+
+def _common(node: Node) -> tuple[str, list[Interval]]:
+    """Returns what all of ``x > 2 and x < 3`` say together; raises Unknown where that is nothing."""
+    if any(part.op != "relation" for part in node.args):
+        raise Unknown
+    parts = [_read(part) for part in node.args]
+    found = [_ALL]
+    for name, intervals in parts:
+        found = _overlaps(found, intervals)
+        if name != parts[0][0] or not found:
+            raise Unknown
+    return parts[0][0], found
+
+
+def _outside(interval: Interval) -> list[Interval]:
+    low, high = interval
+    parts = [(_ALL[0], (low[0], not low[1])), ((high[0], not high[1]), _ALL[1])]
+    return [part for part in parts if part[0][0] < part[1][0]]
+
+
+def _overlaps(left: list[Interval], right: list[Interval]) -> list[Interval]:
+    """Returns the parts of intervals that both lists have in common."""
+    found: list[Interval] = []
+    for (low, high), (start, end) in itertools.product(left[:MOST], right[:MOST]):
+        first, last = max(low, start, key=lambda one: (one[0], not one[1])), min(high, end)
+        if first[0] < last[0] or (first[0] == last[0] and first[1] and last[1]):
+            found.append((first, last))
+    return found
 
 
 def _group(node: Node) -> list[Interval]:
@@ -91,6 +129,8 @@ def _end(node: Node) -> Fraction | float:
 
 def _relation(node: Node) -> tuple[str, list[Interval]]:
     signs = node.text.split()
+    if len(signs) == 1 and any(side.op == "abs" for side in node.args):
+        return _distance(node.args, signs[0])
     if len(signs) == 1 and node.args[0].op == "name" and signs[0] == "in":
         return node.args[0].text, _read(node.args[1])[1]
     at = next((at for at, side in enumerate(node.args) if side.op == "name"), None)
@@ -102,6 +142,31 @@ def _relation(node: Node) -> tuple[str, list[Interval]]:
         end = _end(node.args[side if left_of_name else side + 1])
         intervals = _cut(intervals, _MIRRORED[sign] if left_of_name else sign, end)
     return node.args[at].text, intervals
+
+
+def _distance(sides: tuple[Node, ...], sign: str) -> tuple[str, list[Interval]]:
+    """Returns what ``|x - 2| < 1`` says about x; raises Unknown where the bars hold no linear formula of one name."""
+    if sides[0].op != "abs":
+        sides, sign = (sides[1], sides[0]), _MIRRORED.get(sign, "")
+    inner, known = sides[0].args[0], names(sides[0])
+    if len(known) != 1 or names(sides[1]) or sign not in ("<", "<=", ">", ">="):
+        raise Unknown
+    name, end = next(iter(known)), real_value(sides[1])
+    start, one, two, three = (_at(inner, name, at) for at in (0, 1, 2, 7))
+    slope = one - start
+    if not slope or two - start != 2 * slope or three - start != 7 * slope or end <= 0:
+        raise Unknown
+    low, high = sorted(((-end - start) / slope, (end - start) / slope))
+    if sign in ("<", "<="):
+        return name, [((low, sign == "<="), (high, sign == "<="))]
+    return name, _outside(((low, sign == ">"), (high, sign == ">")))
+
+
+def _at(node: Node, name: str, value: int) -> Fraction:
+    try:
+        return exact(node, {name: Fraction(value)})
+    except Inexact:
+        raise Unknown from None
 
 
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}

@@ -6,6 +6,8 @@ from verify.math.evaluate import names
 from verify.math.tree import Node, Unknown, written
 from verify.math.values import same_value
 
+COLUMNS = frozenset({"cases", "aligned", "gathered"})  # systems, in which each row is an item
+
 
 def labelled(node: Node) -> tuple[Node | None, Node]:
     """Returns what is named, and its value: ``x = 2 + 3 = 5`` gives x and 5; no name where it is no such relation."""
@@ -23,16 +25,44 @@ def labelled(node: Node) -> tuple[Node | None, Node]:
         return Node("name", text="="), sides[0]
     if contradicts_itself(Node("relation", tuple(sides), "=")):
         return None, node
+    if len(sides) == 2 and sides[1].op == "name" and not names(sides[0]):  # "5 = x"
+        sides.reverse()
     if _is_label(sides[0]) or not names(sides[0]):
-        return (sides[0] if names(sides[0]) else Node("name", text="=")), sides[-1]
+        label = sides[0] if names(sides[0]) or sides[0].op == "words" else Node("name", text="=")
+        return label, sides[-1]
     return None, node
+
+
+def as_function_of(label: Node, other: Node, said: Node) -> Node | None:
+    """Returns the value of a function as ``label`` names it; None where ``other`` names something else.
+
+    ``f(x)`` and ``f(t)`` name the same function, with another letter; ``y`` names the value of ``f(x)``.
+    """
+    for one, two in ((label, other), (other, label)):
+        if one == Node("name", text="y") and two.op == "applied" and two.text in "fgh" and two.args[0] in named(said):
+            return said
+    if label.op != "applied" or other.op != "applied" or label.text != other.text:
+        return None
+    old, new = other.args[0], label.args[0]
+    if old not in named(said) or new.op != "name" or new.text in names(said):
+        return None
+    return _renamed(said, old, new)
+
+
+def named(node: Node) -> set[Node]:
+    """Returns the names in a formula as nodes."""
+    return {part for part in _parts(node) if part.op == "name"}
+
+
+def _renamed(node: Node, old: Node, new: Node) -> Node:
+    return new if node == old else Node(node.op, tuple(_renamed(part, old, new) for part in node.args), node.text)
 
 
 def contradicts_itself(node: Node) -> bool:
     """Returns True for a chain of equal signs between constants that are not equal: ``8 = 7``."""
     if node.op != "relation" or not set(node.text.split()) <= {"="}:
         return False
-    constants = [side for side in node.args if not names(side) and items_of(side) is None]
+    constants = [side for side in node.args if not names(side) and items_of(side) is None and side.op != "words"]
     return any(not same_value(constants[0], side) for side in constants[1:])
 
 
@@ -58,6 +88,8 @@ def items_of(node: Node) -> tuple[Node, ...] | None:
     """Returns the items of a list, tuple, set or interval, and both values of ``\\pm``; None for a single value."""
     if node.op == "group":
         return node.args
+    if node.op in COLUMNS and all(len(row.args) == 1 for row in node.args):
+        return tuple(row.args[0] for row in node.args)
     if node.op == "list":
         return tuple(item for part in node.args for item in (_variants(part) or (part,)))
     if node.op in ("union", "both", "without", "set"):

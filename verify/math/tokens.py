@@ -10,7 +10,7 @@ _PATTERN = re.compile(
   (?P<blank>\s+|\\[,;:! >]|~|\\(?:quad|qquad|displaystyle|textstyle|limits|left|right|[bB]igg?[lr]?)(?![A-Za-z]))
 | (?P<number>[0-9]{1,3}(?:\ [0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)
 | (?P<styled>\\(?P<style>text(?:bf|it|rm|normal)?|math(?:rm|bf|it|sf)|mbox|operatorname\*?|rm)\s*
-  \{(?P<content>[^{}]*)\})
+  \{(?P<content>(?:[^{}]|\{[^{}]{0,9}\})*)\})
 | (?P<environment>\\(?P<edge>begin|end)\s*\{(?P<name>[a-z]+)\*?\}(?:\{[clr|]{1,20}\})?)
 | (?P<command>\\[A-Za-z]+|\\.)
 | (?P<letters>[A-Za-z]+)
@@ -18,6 +18,7 @@ _PATTERN = re.compile(
 """,
     re.VERBOSE | re.DOTALL,
 )
+_UNITS = re.compile(r"(?P<first>[A-Za-z]{1,5})(?:\\[,; ]|\s|\\cdot\s?){1,3}(?P<second>[A-Za-z]{1,5})\^\{-1\}")
 _FUNCTION_NAMES = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp max min gcd lcm"
 FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
@@ -69,8 +70,12 @@ def _letters(run: str, spaced: bool, units: bool) -> list[Token]:
 def _styled(style: str, content: str, spaced: bool, units: bool) -> list[Token]:
     """Returns the tokens of ``\\text{…}`` and its like: a function, formula, bold name or piece of text."""
     plain = content.replace("~", " ").strip()
+    if style.startswith("math") and (unit := _UNITS.fullmatch(plain)):
+        return [Token("text", f"{unit['first']}/{unit['second']}", spaced)]
     if plain in FUNCTIONS or plain in ("and", "or", "mod", "infinity", "pi"):
         return [Token("word", plain, spaced)]
+    if re.fullmatch(r"\(?[A-Z]\)?(?:(?:, ?(?:and )?| and )\(?[A-Z]\)?){1,20}", plain):
+        return tokens(plain, units=False)
     if amount := re.fullmatch(r"(?P<number>[0-9]+(?:\.[0-9]+)?) (?P<unit>[A-Za-z ]+)", plain):
         return [Token("number", amount["number"], spaced), Token("text", amount["unit"], spaced=True)]
     if style == "mathbf" and len(plain) == 1:

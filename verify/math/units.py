@@ -45,6 +45,8 @@ def unit_of(phrase: str) -> str | None:
         return half
     if _REMARK.fullmatch(phrase):
         return ""
+    if phrase == "times":
+        return phrase
     if listed := _LISTED.fullmatch(phrase):  # "5 apples and 3 pears": amounts of different things
         others = re.findall(r"[0-9]+ ([A-Za-z]+)", phrase)
         return listed["unit"] if listed["unit"] not in others else None

@@ -14,7 +14,7 @@ from verify.programs.indentation import body_column, indented_bodies
 from verify.programs.statements import does_something, is_encodable, parse, statement_starts
 from verify.special_tokens import after_thought
 
-VERSION = "extract/3"  # must change with every rule below: it is part of the version of all code verdicts
+VERSION = "extract/4"  # must change with every rule below: it is part of the version of all code verdicts
 MAX_TEXT = 2_000_000  # characters; the longest contexts of today are far shorter
 MAX_PARSED = 200_000  # characters of unfenced text that are searched for code
 PYTHON_LABELS = frozenset({"py", "py3", "python", "python3", "pypy", "pypy3"})
@@ -30,7 +30,7 @@ _FENCE = re.compile(
 )
 _CODE_LINE = re.compile(
     r"^(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|(?:async[ \t]+)?def[ \t]+\w|class[ \t]+\w|@\w"
-    r"|if[ \t]+__name__\b)",
+    r"|if[ \t]+__name__\b|[\w, *]{1,80}=[^=\n]{0,200}\b(?:input|open|stdin)\b[.(])",
     re.MULTILINE,
 )
 _PRINTS = re.compile(r"\b(?:print|write|writelines|stdout)\b")
@@ -65,7 +65,7 @@ def extract_code(text: str, *, prefix: str = "", entry_point: str | None = None,
     """
     if len(text) > MAX_TEXT or len(prefix) > MAX_TEXT:
         return None
-    answer = _between_marks(after_thought(text).replace("\r\n", "\n").removeprefix("\ufeff"))
+    answer = _between_marks(after_thought(text).replace("\r\n", "\n").lstrip("\ufeff\u200b"))
     prefix = prefix.replace("\r\n", "\n")
     name = entry_point.partition(".")[0] if entry_point else None
     tagged = _tagged(answer)
