@@ -9,13 +9,15 @@ KILLS  ?= 500
 FAULTS ?= 500
 SEED   ?= 1
 WORKERS ?= 3
+BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) 2>/dev/null)))
+COMMIT   = $(shell git describe --always --dirty=+ --abbrev=12 2>/dev/null || echo unknown)
 UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
 LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)),--find-links $(dir))
 
 unexport PYTHONDONTWRITEBYTECODE  # every process of a run would compile all modules again
 
-.PHONY: help install demo test chaos check bench docs format lock clean
+.PHONY: help install demo test chaos check bench docs images format lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
@@ -61,6 +63,11 @@ docs: $(STAMP) ## write the tables of docs/*.md and the sweep's schema anew from
 	@echo "docs: docs/*.md, examples/sweep.schema.json"
 	@$(BIN)/python -m docs.pages
 	@$(BIN)/python -m jobs schema --out examples/sweep.schema.json
+
+images: ## build the images troop:cpu and troop:gpu with docker, podman or buildah
+	@test -n "$(BUILDER)" || { echo "images: none of docker, podman and buildah is installed here"; exit 2; }
+	@for kind in cpu gpu; do echo "images: troop:$$kind with $(BUILDER)"; \
+	  $(BUILDER) build -f cluster/manifests/Dockerfile.$$kind --build-arg CODE_VERSION=$(COMMIT) -t troop:$$kind . || exit 1; done
 
 format: $(STAMP) ## let ruff rewrite what check would refuse
 	@echo "format: ruff format and ruff check --fix"

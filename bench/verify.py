@@ -4,7 +4,8 @@ Every way judges the same small candidates: a function called seven times, and a
 way has its own process on one core, and all ways take turns, half a second each, many times. The ceiling is the fork
 and exit of an interpreter. ``python -m bench.verify`` prints the tables. ``python -m bench.verify --soak 100000`` runs
 that many verifications in a row and prints what they leave behind. ``--humaneval FILE`` judges many candidates of
-HumanEval's problems beside HumanEval's own harness (``bench.humaneval``).
+HumanEval's problems beside HumanEval's own harness (``bench.humaneval``). ``--languages`` measures programs in other
+languages (``bench.languages``).
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench import humaneval, others
+from bench import humaneval, languages, others
 from bench.figures import Figure
 from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, serve
 from sampling.problems import Problem
@@ -257,6 +258,8 @@ def main(words: list[str]) -> None:
         soak(int(words[1]))
     elif words[:1] == ["--humaneval"]:
         print(humaneval.report(words[1], *map(int, words[2:])))
+    elif words[:1] == ["--languages"]:
+        print(languages.report(*map(float, words[1:])))
     else:
         print(report()[0])
 

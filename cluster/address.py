@@ -4,6 +4,7 @@ Ray itself tries for minutes and prints many lines. About a wrong token it says 
 """
 
 import os
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,14 +30,23 @@ def check_address(address: str | None) -> None:
 def _host_and_port(address: str) -> str:
     try:
         url = urlsplit(address if "://" in address else f"//{address}")
-        if url.scheme in ("", "ray") and url.hostname and url.port:
+        if url.scheme == "" and url.hostname and url.port:
             return url.netloc
     except ValueError:  # not a port number
         pass
-    hint = "; a dashboard's address is for `troop submit`" if address.startswith("http") else ""
-    raise BadInput(
-        f"--address {address!r}: allowed: host:port, as `ray start` prints it, ray://host:port or auto{hint}"
-    )
+    hints = {
+        "http": "; a dashboard's address is for `troop submit`",
+        "ray": f"; Ray Client cannot drive a run: use `troop submit SWEEP --address http://{_host_of(address)}:8265`",
+    }
+    hint = next((hint for scheme, hint in hints.items() if address.startswith(scheme)), "")
+    raise BadInput(f"--address {address!r}: allowed: host:port, as `ray start` prints it, or auto{hint}")
+
+
+def _host_of(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or "HEAD"
+    except ValueError:
+        return "HEAD"
 
 
 def _ask(address: str, target: str) -> None:
@@ -48,20 +58,40 @@ def _ask(address: str, target: str) -> None:
             channel.unary_unary(_CHECK_ALIVE)(b"", timeout=PATIENCE_S, metadata=_credentials())
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                raise BadInput(
-                    f"ray: {address!r} refuses this machine's token; copy the cluster's ~/.ray/auth_token"
-                ) from error
+                raise BadInput(f"ray: {address!r} {token_advice()}") from error
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise BadInput(f"ray: no cluster answers at {address!r}; `ray start --head` starts one") from error
 
 
+def use_token() -> None:
+    """Turns Ray's token authentication on where this machine has a token.
+
+    Ray reads the mode once, when it is imported: later a change would hold for its servers, but not for this process.
+    """
+    if "ray" not in sys.modules and _token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def token_advice() -> str:
+    """Says why a cluster refuses this machine, with the command to type."""
+    copy = "scp HEAD:.ray/auth_token ~/.ray/"
+    if not _token():
+        return f"wants a token, and this machine has none; copy the one of its head: `{copy}`"
+    if not _wants_token():
+        return "wants a token, but RAY_AUTH_MODE is not token; `export RAY_AUTH_MODE=token`"
+    return f"refuses this machine's token; copy the one of its head: `{copy}`"
+
+
 def _credentials() -> tuple[tuple[str, str], ...]:
+    token = _token()
+    return (("authorization", f"Bearer {token}"),) if token and _wants_token() else ()
+
+
+def _token() -> str | None:
     """Returns the token from where Ray looks for it, in its order (Ray's documentation, "Token authentication")."""
     token = os.environ.get("RAY_AUTH_TOKEN")
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-    if not token and path.is_file():
-        token = path.read_text().strip()
-    return (("authorization", f"Bearer {token}"),) if token and _wants_token() else ()
+    return token or (path.read_text().strip() if path.is_file() else None) or None
 
 
 def _wants_token() -> bool:

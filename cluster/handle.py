@@ -14,6 +14,7 @@ from cluster.session import one_line
 from cluster.tally import EngineTally
 from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance, Unit
+from sampling.settings import ModelSpec
 
 UNCOMMITTED = 3 * UNITS_IN_FLIGHT  # units that one engine may be ahead of verifiers and store
 COMMITS_AT_ONCE = 2  # for one engine's units: Ray starts a process for each commit, however many units end together
@@ -139,7 +140,7 @@ class SamplerHandle:
         """Starts an actor and feeds it; returns the error that ended it, or None when nothing is left to do."""
         try:
             engine = await self._start()
-        except RayError as error:
+        except (RayError, EngineError) as error:
             return error
         watch = asyncio.create_task(self._watch(engine))
         try:
@@ -149,14 +150,20 @@ class SamplerHandle:
         return engine.broken
 
     async def _start(self) -> RunningEngine:
-        """Starts a new actor in place of an earlier one; raises RayError if it dies or its engine cannot start."""
+        """Starts a new actor in place of an earlier one.
+
+        Raises RayError if it dies or its engine cannot start, EngineError if it takes longer than it may.
+        """
         self._kill()
         self.node_id = None
         self._actor = actor = self._makers.new_sampler(self._work, self._slot)
         self.tally.set_state("waiting")
         self.node_id = await actor.is_placed.remote()
         self.tally.set_state("starting")
-        ready = await actor.start.remote()
+        try:
+            ready = await asyncio.wait_for(actor.start.remote(), self._work.model.start_timeout_s)
+        except TimeoutError as error:
+            raise EngineError(_too_slow(self._work.model)) from error
         self.tally.ready(ready.start_s)
         self.engine = engine = RunningEngine(self, actor, ready.provenance)
         return engine
@@ -210,3 +217,11 @@ class SamplerHandle:
         if self._actor is not None:
             self._makers.end(self._actor)
             self._actor = None
+
+
+def _too_slow(model: ModelSpec) -> str:
+    """Says what an engine that does not start may wait for."""
+    text = f"did not start within {model.start_timeout_s:g} s and was killed; start_timeout_s of the model allows more"
+    if model.gpus > 1:
+        text += "; engines on several GPUs may wait for each other: set NCCL_DEBUG=INFO, or NCCL_P2P_DISABLE=1"
+    return text

@@ -2,10 +2,12 @@
 
 An actor reads a unit's samples, scores them and commits the scores by itself: only receipts pass the driver. Each actor
 has two units at a time, so that its engine works on one while the other is read or committed. A failed unit is tried
-again, by another actor if its own has died; after three failures it is set aside.
+again, by another actor if its own has died; after three failures it is set aside. An actor takes units once it has its
+share of the cluster, so that a lost node delays only what it was scoring.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from sampling.samples import Unit
 from sampling.settings import SamplingSettings
 
 AT_ONCE = 2  # units of one actor
+PATIENCE_S = 1800.0  # for a node with room for an engine
 OnCount = Callable[[int, int], None]  # how many samples are done, of how many
 
 
@@ -153,6 +156,10 @@ class ScorerActor(Scorer):
         super().__init__(model, sink, slot)
         self._thread = ThreadPoolExecutor(1)
 
+    def is_placed(self) -> bool:
+        """Returns True, as soon as this actor has its share of the cluster."""
+        return True
+
     def _score(self, texts: Sequence[Text]) -> tuple[list[Score], float]:
         return self._thread.submit(super()._score, texts).result()
 
@@ -196,25 +203,45 @@ class _Team(Generic[Item]):
         self._work, self._slot, self._tally = work, slot, tally
         self._sink = ray.put(work.sink)
         self._running: dict[Any, tuple[Any, Item]] = {}  # reference -> actor, unit
-        self._actors = [self._new_actor() for _ in range(slot.count)]
+        self._placing: dict[Any, Any] = {}  # reference -> actor that waits for its share of the cluster
+        self._idle: deque[Any] = deque()  # actors, once for each unit that they can take now
+        for _ in range(slot.count):
+            self._place_actor()
 
     def run(self) -> None:
         import ray
 
         while self._tally.waiting or self._running:
             self._hand_out()
-            (ready,), _ = ray.wait(list(self._running), num_returns=1)
-            actor, item = self._running.pop(ready)
-            self._take(ready, actor, item)
+            patience_s = None if self._running else PATIENCE_S
+            ready, _ = ray.wait([*self._running, *self._placing], num_returns=1, timeout=patience_s)
+            if not ready:
+                raise EngineError(f"no node had room for an engine for {PATIENCE_S:g} s")
+            if ready[0] in self._placing:
+                self._placed(ready[0])
+            else:
+                self._take(ready[0], *self._running.pop(ready[0]))
 
     def _hand_out(self) -> None:
-        """Gives every actor one unit before any gets a second."""
-        for most in range(1, AT_ONCE + 1):
-            for actor in self._actors:
-                mine = sum(owner is actor for owner, _ in self._running.values())
-                if mine < most and self._tally.waiting:
-                    item = self._tally.take()
-                    self._running[actor.score.remote(item)] = (actor, item)
+        """Gives waiting units to actors that have their share of the cluster, the one that is idle longest first."""
+        while self._idle and self._tally.waiting:
+            actor, item = self._idle.popleft(), self._tally.take()
+            self._running[actor.score.remote(item)] = (actor, item)
+
+    def _placed(self, reference: Any) -> None:
+        """Lets an actor take units. One that dies first is placed again: its node may have left."""
+        import ray
+        from ray.exceptions import RayError
+
+        actor = self._placing.pop(reference)
+        try:
+            ray.get(reference)
+        except RayError as error:
+            self._tally.broke([], EngineError(one_line(error)))
+            self._place_actor()
+        else:
+            self._idle.appendleft(actor)  # every actor gets one unit before any gets a second
+            self._idle.extend([actor] * (AT_ONCE - 1))
 
     def _take(self, ready: Any, actor: Any, item: Item) -> None:
         import ray
@@ -222,6 +249,7 @@ class _Team(Generic[Item]):
 
         try:
             self._tally.done(ray.get(ready))
+            self._idle.append(actor)
         except RayError as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, BadInput | StoreUnusable):
@@ -230,6 +258,7 @@ class _Team(Generic[Item]):
                 self._replace(actor, item, error)
             else:
                 self._tally.failed(item, cause or error)
+                self._idle.append(actor)
 
     def _replace(self, actor: Any, item: Item, error: Exception) -> None:
         import ray
@@ -237,12 +266,14 @@ class _Team(Generic[Item]):
         lost = [ref for ref, (owner, _) in self._running.items() if owner is actor]
         items = [item, *(self._running.pop(ref)[1] for ref in lost)]
         ray.kill(actor)
-        self._actors[self._actors.index(actor)] = self._new_actor()
+        self._idle = deque(other for other in self._idle if other is not actor)
+        self._place_actor()
         self._tally.broke(items, EngineError(one_line(error)))
 
-    def _new_actor(self) -> Any:
+    def _place_actor(self) -> None:
         import ray
 
         made: Any = ray.remote(ScorerActor)
         options = {"num_cpus": self._slot.cpus, "num_gpus": self._slot.gpus, "max_concurrency": AT_ONCE}
-        return made.options(**options).remote(self._work.model, self._sink, self._slot)
+        actor = made.options(**options).remote(self._work.model, self._sink, self._slot)
+        self._placing[actor.is_placed.remote()] = actor

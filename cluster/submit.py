@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from cluster.address import token_advice
 from sampling.errors import BadInput
 
 EXCLUDED = (".git", ".venv", "runs", "**/__pycache__", "tests")
@@ -20,13 +22,20 @@ RUN = "troop_run"  # the key in a job's metadata for the run that it works on
 
 
 def submit_job(
-    address: str, words: Sequence[str], folder: Path, *, wait: bool, run: str = "", only_one: bool = False
+    address: str,
+    words: Sequence[str],
+    folder: Path,
+    *,
+    wait: bool,
+    run: str = "",
+    only_one: bool = False,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Submits ``python -m jobs WORDS`` with ``folder`` as working directory; returns the job's exit code.
 
-    Without ``wait`` it returns 0 at once. ``run`` names what the job works on. With ``only_one`` it submits nothing
-    and returns 0 while another job works on it. Raises BadInput when no cluster answers at ``address``, or when it
-    refuses this machine's token.
+    Without ``wait`` it returns 0 at once. ``run`` names what the job works on; ``variables`` are in its environment.
+    With ``only_one`` it submits nothing and returns 0 while another job works on the run. Raises BadInput when no
+    cluster answers at ``address``, or when it refuses this machine's token.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # clusters ask for a token; Ray's client offers none by default
     from ray.exceptions import AuthenticationError
@@ -40,12 +49,10 @@ def submit_job(
         if only_one and (other := _job_of(client, run)):
             print(f"troop: {other} already works on {run}; nothing submitted", file=sys.stderr, flush=True)
             return 0
-        runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED)}
+        runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED), "env_vars": dict(variables)}
         job = _submit_job(client, {"entrypoint": entrypoint, "runtime_env": runtime_env, "metadata": {RUN: run}})
     except AuthenticationError as error:
-        raise BadInput(
-            f"ray jobs: {address!r} refuses this machine's token; copy the cluster's ~/.ray/auth_token"
-        ) from error
+        raise BadInput(f"ray jobs: {address!r} {token_advice()}") from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise BadInput(f"ray jobs: {address!r}: {str(error).strip().splitlines()[0]}") from error
     print(f"troop: submitted {job}; `ray job stop {job} --address {address}` ends it", file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ from cluster.sink import Receipt, Sink
 from sampling.errors import TroopError
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.judge_settings import JudgeSettings
+from verify.needs import languages_of, packages_of
 from verify.verdict import Status, Verdict
 from verify.verifiers import Verifiers
 
@@ -28,7 +29,10 @@ class VerifierWorker:
 
     def prepare(self) -> None:
         """Opens what the problems' verifiers need; raises BadInput where this machine cannot give it."""
-        self._verifiers.prepare({problem.verifier for table in self._problems.values() for problem in table.values()})
+        problems = [problem for table in self._problems.values() for problem in table.values()]
+        self._verifiers.prepare(
+            {problem.verifier for problem in problems}, packages_of(problems), languages_of(problems)
+        )
 
     def verify(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
         """Returns a verdict for every sample of the batch, in its order."""

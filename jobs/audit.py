@@ -14,7 +14,9 @@ from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.validate import Plain
 from sampling.words import printable
+from verify.languages.toolchains import ToolchainUnavailable
 from verify.lean.verifier import LeanVerifier
+from verify.needs import check_languages, check_packages
 from verify.patch.verifier import check_patches
 from verify.sandbox.tiers import TierUnavailable
 from verify.trials import Audit, gold_problems, is_gold, plan_audit, with_limits
@@ -102,7 +104,9 @@ def audit_sweep(
 
     Raises BadInput for a task that cannot be loaded and a cluster that does not answer.
     """
-    tasks = {task.title: task.load() for task in sweep.tasks}
+    tasks = {task.title: sweep.problems_of(task) for task in sweep.tasks}
+    for title, problems in tasks.items():
+        check_packages(problems, f"task {title}: ")
     audit = plan_audit(tasks, most)
     audit = replace(audit, problems=with_limits(audit.problems, sweep.verify.tier))
     if local or not (address or os.environ.get("RAY_ADDRESS")):
@@ -112,6 +116,7 @@ def audit_sweep(
         nodes = audit_cluster(audit, repeats, sweep.verify.tier, show, address)
     else:
         check_lean(tasks, sweep.verify.tier)
+        check_compilers(tasks, sweep.verify.tier)
         nodes = audit_here(audit, repeats, sweep.verify.tier, show)
     return _report(tasks, audit, nodes)
 
@@ -159,6 +164,15 @@ def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else
             except TierUnavailable as error:
                 raise BadInput(f"task {task}: {error}{else_do}") from error
             return
+
+
+def check_compilers(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else_do: str = "") -> None:
+    """Raises BadInput if a task asks for programs in a language that this machine cannot compile or run."""
+    for task, problems in tasks.items():
+        try:
+            check_languages(problems, tier, f"task {task}: ")
+        except ToolchainUnavailable as error:
+            raise BadInput(f"{error}{else_do}") from error
 
 
 def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | None) -> str:

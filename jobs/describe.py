@@ -21,9 +21,11 @@ from jobs.store.predictions import store_prediction
 from jobs.store.stored_run import StoredRun, list_committed, read_layers_to_extend, read_run
 from jobs.sweep import Sweep
 from sampling.errors import EngineError
+from sampling.judged_by import JudgedBy, collect_rules, in_words, rules_of
 from sampling.settings import SamplingSettings, settings_on
 from sampling.validate import Plain
 from sampling.words import many
+from verify.verifiers import KINDS
 
 BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # upper bounds of what is stored; text is compressed
 
@@ -66,17 +68,17 @@ class TaskPlan(Plain):
     """Strings at which a completion of the first problem ends; empty for the model's own end alone."""
     preset: dict[str, Any] | None = None
     """Keys and values that the task's preset sets; None without a preset."""
+    judged_by: tuple[JudgedBy, ...] = ()
+    """Verifiers with the rules by which they judge, one entry per kind of verifier."""
 
     def as_lines(self) -> list[str]:
-        stop = f", ends at {', '.join(map(repr, self.stop))}" if self.stop else ""
-        judged = f"{many(self.problems, 'problem')}, judged by {', '.join(self.verifiers)}{stop}"
-        lines = [
-            f"first prompt of {self.task} ({judged}):",
-            *(f"  | {line}" for line in self.first_prompt.splitlines()),
-        ]
+        """Formats the answer policy, the preset, and the first prompt with its stop strings."""
+        ends = f" (ends at {', '.join(map(repr, self.stop))})" if self.stop else ""
+        lines = [f"answers of {self.task}, {many(self.problems, 'problem')}: {in_words(self.judged_by)}"]
         if self.preset:
-            lines.insert(0, f"preset of {self.task}: {_settings(self.preset)}; keys in the sweep override these")
-        return lines
+            lines.append(f"preset of {self.task}: {_settings(self.preset)}; keys in the sweep override these")
+        lines.append(f"first prompt of {self.task}{ends}:")
+        return lines + [f"  | {line}" for line in self.first_prompt.splitlines()]
 
 
 class PlanDescription(Plain):
@@ -251,4 +253,5 @@ def _task(name: str, resolved: Resolved) -> TaskPlan:
         first_prompt=prompt_text(problems[0]),
         stop=problems[0].stop,
         preset=preset.settings if preset else None,
+        judged_by=collect_rules(map(rules_of, problems), {kind: KINDS[kind].version for kind in KINDS}),
     )

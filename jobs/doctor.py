@@ -2,22 +2,29 @@
 
 import importlib.metadata
 import os
+import platform
 import shutil
 import subprocess
 import sys
 
+from sampling.engines.devices import driver_trouble
 from sampling.validate import Plain
+from verify.languages.runner import Languages
+from verify.languages.toolchains import FINDERS, ToolchainUnavailable
 from verify.lean.verifier import LeanVerifier
 from verify.patch.containers import find_engine
 from verify.patch.workspace import PatchUnavailable
+from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import TierUnavailable, probe
+
+OLDEST_GLIBC = (2, 31)
 
 
 class Finding(Plain):
     """One thing that was looked at."""
 
     what: str
-    """Name of the thing: `machine`, `GPU`, `engine`, `sandbox TIER`, `git`, `containers`, `Lean`, `Ray`, …"""
+    """Name of the thing: `machine`, `glibc`, `GPU`, `engine`, `sandbox TIER`, `language NAME`, `git`, `Lean`, …"""
     usable: bool
     """True where it can be used."""
     seen: str
@@ -38,8 +45,10 @@ class Examination(Plain):
 
 def examine() -> Examination:
     """Examines the machine; starts no engine and no Ray."""
-    verifiers = (*_sandbox(), *_patches(), _lean())
-    return Examination(findings=(_machine(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser()))
+    verifiers = (*_sandbox(), *_languages(), *_patches(), _lean())
+    return Examination(
+        findings=(_machine(), _c_library(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser())
+    )
 
 
 def _machine() -> Finding:
@@ -52,9 +61,20 @@ def _machine() -> Finding:
 def _gpus() -> Finding:
     if shutil.which("nvidia-smi") is None:
         return Finding(what="GPU", usable=False, seen="none found (no nvidia-smi); engines use the CPU")
-    words = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    words = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
-    return Finding(what="GPU", usable=found.returncode == 0, seen="; ".join(found.stdout.splitlines()) or found.stderr)
+    trouble = driver_trouble() if found.returncode == 0 else None
+    seen = trouble or "; ".join(found.stdout.splitlines()) or found.stderr
+    return Finding(what="GPU", usable=found.returncode == 0 and not trouble, seen=seen)
+
+
+def _c_library() -> Finding:
+    """Looks at the C library, as the wheels of vLLM and PyTorch do not load with an older one."""
+    version = platform.libc_ver()[1] or "unknown"
+    numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
+    new = not numbers or numbers >= OLDEST_GLIBC
+    cure = "" if new else f"; the wheels need {'.'.join(map(str, OLDEST_GLIBC))} or later: a newer system, or an image"
+    return Finding(what="glibc", usable=new, seen=f"{version}{cure}")
 
 
 def _engine() -> Finding:
@@ -70,6 +90,24 @@ def _sandbox() -> list[Finding]:
         Finding(what=f"sandbox {found.tier}", usable=found.available, seen=found.reason or "tried; it holds")
         for found in probe()
     ]
+
+
+def _languages() -> list[Finding]:
+    """Compiles and runs a small program in each language: only that shows that a compiler works in the sandbox."""
+    try:
+        sandbox = Sandbox()
+    except TierUnavailable as error:
+        return [Finding(what=f"language {language}", usable=False, seen=str(error)) for language in FINDERS]
+    with sandbox:
+        return [_language(language, Languages(sandbox)) for language in FINDERS]
+
+
+def _language(language: str, languages: Languages) -> Finding:
+    try:
+        return Finding(what=f"language {language}", usable=True, seen=languages.try_out(language).version)
+    except ToolchainUnavailable as error:
+        seen = str(error).removeprefix(f"language {language}: ")
+        return Finding(what=f"language {language}", usable=False, seen=seen)
 
 
 def _patches() -> list[Finding]:

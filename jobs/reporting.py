@@ -1,9 +1,11 @@
 """``troop report``: reads the counts of a stored run, computes the numbers and writes the page."""
 
+import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from jobs.numbers.cells import CellCounts, ModelFacts
@@ -17,14 +19,18 @@ from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
+from jobs.store.encode import NO_VERIFIER
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import REPORT
 from jobs.store.open_cells import retry_on_compaction
 from jobs.store.predictions import read_prediction
 from jobs.store.scores import read_scorers
-from jobs.store.stored_run import StoredRun
+from jobs.store.stored_run import IMPORTED, StoredRun
 from jobs.sweep import sweep_of
+from sampling.checkers import checker_digests
+from sampling.judged_by import JudgedBy, collect_rules
+from verify.verifiers import KINDS, verifier_version
 
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
@@ -32,9 +38,11 @@ def report_run(stored: StoredRun, out: Path | None) -> str:
     with ChartProcess() as charts, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
         cells, engines = read_cells(stored.store, stored.version, stored.scores), read_engines(stored)
         facts, origins = model_facts(stored, engines), provenance(stored, engines, cells)
-        report = build_report(cells, facts, run=stored.store.uri, provenance=origins)
+        problems = read_problems(stored.store).to_pylist()
+        rules = judged_by(stored, cells, problems)
+        report = build_report(cells, facts, run=stored.store.uri, provenance=origins, judged_by=rules)
         report = _with_predictions(report, stored.store)
-        prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in read_problems(stored.store).to_pylist()}
+        prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in problems}
         samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
         page = write_report(report, samples, out or Path(folder), charts, prompts)
         return _summary(report, str(page) if out else _store_report(page, stored.store), page.stat().st_size)
@@ -90,6 +98,27 @@ def provenance(stored: StoredRun, engines: Sequence[EngineUsed], cells: Sequence
     return origins
 
 
+def judged_by(
+    stored: StoredRun, cells: Sequence[CellCounts], problems: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], tuple[JudgedBy, ...]]:
+    """Returns the rules that each cell's verdicts were given by, from the stored problems; imported ones have none.
+
+    A verifier's own version is named where the verdicts are of the version that this Troop's verifiers have together.
+    """
+    given: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for row in problems:
+        if row["verifier"] != NO_VERIFIER:
+            given.setdefault(row["task"], []).append((row["verifier"], json.loads(row["reference"])))
+    references = (SimpleNamespace(**reference) for rows in given.values() for _, reference in rows)
+    present = verifier_version(KINDS, sweep_of(stored.layers).judge, checkers=checker_digests(references))
+    names = {kind: verifier.version for kind, verifier in KINDS.items()}
+    return {
+        (cell.model, cell.task): collect_rules(given[cell.task], names if cell.version == present else None)
+        for cell in cells
+        if cell.task in given and cell.version != IMPORTED
+    }
+
+
 def browser_samples(stored: StoredRun, per_problem: int) -> Iterator[BrowserSample]:
     """Yields the first samples of every problem with their verdicts; reads them when the first is asked for."""
     query = """
@@ -143,6 +172,8 @@ def _summary(report: Report, page: str, size: int) -> str:
         curve = [point for point in cell.coverage if str(point.k).strip("0") == "1" or point is cell.coverage[-1]]
         said = "  ".join(f"k={point.k:,} {share(point.value)} {shares(point.low, point.high)}" for point in curve)
         lines.append(f"  {cell.model} on {cell.task}, {cell.problems} problems: {said}")
+        if cell.policy:
+            lines.append(f"    judged by {cell.policy}")
     lines += [f"  {selection_line(cell)}" for cell in report.cells if cell.scores]
     lines += [f"  {crossing(cross)}" for cross in report.crossovers]
     lines += [f"  note: {line}" for line in report.limits]

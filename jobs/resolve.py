@@ -1,5 +1,6 @@
 """Resolves a sweep on this machine: inspects models, loads problems, checks that prompts fit. Writes nothing."""
 
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,10 @@ from sampling.engines.prices import most_unit_rows, most_usd, rows_for
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
+from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
+
+CODE_VERSION = "TROOP_CODE_VERSION"  # the variable that holds the commit where there is no repository
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,13 @@ class Resolved:
 def resolve(sweep: Sweep) -> Resolved:
     """Inspects the models and loads the problems of a sweep.
 
-    Raises BadInput for a model or task that cannot be used, and for a prompt that is too long for its model.
+    Raises BadInput for a model or task that cannot be used, for a prompt that is too long for its model, and for a
+    package of candidates that is not installed.
     """
     infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
-    problems = {task.title: task.load(sweep.sampling_on(task)) for task in sweep.tasks}
+    problems = {task.title: sweep.problems_of(task) for task in sweep.tasks}
+    for title, given in problems.items():
+        check_packages(given, f"task {title}: ")
     for name in [*infos, *problems]:
         quote(name)
     for model in sweep.models:
@@ -97,7 +104,12 @@ def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> N
 
 
 def code_version() -> str:
-    """Returns the commit that this code runs from, with "+" if files differ from it; "unknown" outside a repository."""
+    """Returns the commit that this code runs from, with "+" if files differ from it; "unknown" outside a repository.
+
+    An image and the folder of a submitted job have no repository; they carry the commit in a variable.
+    """
+    if given := os.environ.get(CODE_VERSION):
+        return given
     folder = Path(__file__).parent
     try:
         words = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]

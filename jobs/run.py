@@ -12,7 +12,7 @@ from cluster.address import check_address
 from cluster.queue import SetAside
 from cluster.spending import Spending
 from cluster.tally import Tally
-from jobs.audit import check_gold, check_lean
+from jobs.audit import check_compilers, check_gold, check_lean
 from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.messages import closing, opening
@@ -156,7 +156,8 @@ def _try_verifiers(resolved: Resolved, remaining: Remaining, local: bool, say: S
     """Raises BadInput for a task whose gold solutions fail, before an engine starts and wastes hours."""
     settings = resolved.sweep.verify
     if local or settings.audit:
-        elsewhere = "" if local else "; if only the cluster's nodes have Lean, give --no-audit"
+        elsewhere = "" if local else "; if only the cluster's nodes have it, give --no-audit"
+        check_compilers(resolved.problems, settings.tier, else_do=elsewhere)
         check_lean(resolved.problems, settings.tier, else_do=elsewhere)
         check_patches(problem for problems in resolved.problems.values() for problem in problems)
     if settings.audit:

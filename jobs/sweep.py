@@ -16,7 +16,8 @@ from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
 from jobs.store.stored_run import StoredRun, read_run
 from sampling.errors import BadInput
-from sampling.problems import read_text
+from sampling.packages import PackageEntry, under_folder
+from sampling.problems import Problem, read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
@@ -48,6 +49,13 @@ class VerifySettings(Plain):
     """
     audit: int = Field(default=8, ge=0)
     """Gold solutions of each task that must pass before engines start. 0 tries none, as `--no-audit` does."""
+    packages: tuple[PackageEntry, ...] | None = None
+    """Packages that candidates may import, on tasks and problems without `packages` of their own.
+
+    Each is the name of a distribution that is installed beside Troop on every machine that verifies, or the path of a
+    folder that holds packages (with a slash; relative to the sweep's file). Requirements come with a distribution.
+    None gives NumPy alone, where it is installed. Example: `[numpy, sortedcontainers]`.
+    """
 
 
 class Stop(Plain):
@@ -144,6 +152,10 @@ class Sweep(Plain):
         """Returns the settings that hold for a model on tasks without settings of their own."""
         return model.sampling or self.sampling
 
+    def problems_of(self, task: TaskSpec) -> tuple[Problem, ...]:
+        """Loads a task's problems, with its sampling settings and packages; raises BadInput."""
+        return task.load(self.sampling_on(task), self.verify.packages)
+
     def sampling_on(self, task: TaskSpec) -> TaskSampling | None:
         """Returns a task's own sampling, or None. Its preset fills only keys that the sweep's `sampling` leaves out."""
         preset, own = task.from_preset, task.sampling or TaskSampling()
@@ -213,7 +225,8 @@ def _choices(node: Any) -> str:
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
     models = [model.model_copy(update={"path": _model_path(model, folder)}) for model in sweep.models]
     tasks = [task.under(folder) for task in sweep.tasks]
-    return sweep.model_copy(update={"models": tuple(models), "tasks": tuple(tasks)})
+    verify = sweep.verify.model_copy(update={"packages": under_folder(sweep.verify.packages, folder)})
+    return sweep.model_copy(update={"models": tuple(models), "tasks": tuple(tasks), "verify": verify})
 
 
 def _model_path(model: ModelSpec, folder: Path) -> str:

@@ -25,6 +25,7 @@ from sampling.problems import Problem
 from sampling.tasks.recipes import KINDS
 from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
+from verify.needs import check_languages, check_packages
 from verify.patch.verifier import check_patches
 from verify.processes import VerifierProcesses
 from verify.trials import with_limits
@@ -126,6 +127,8 @@ def verify_samples(
     if any(problem.verifier == "judge" for problem in problems):
         raise BadInput(f"--task: {NO_JUDGE}")
     _check_out(samples, out)
+    check_packages(problems)
+    check_languages(problems, tier)
     check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
     summary = Summary(check_samples(samples, by_id))

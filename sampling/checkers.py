@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from sampling.validate import Plain
+from sampling.packages import WithPackages
 
 Convention = Literal["verl", "trl"]
 VERL = ("data_source", "solution_str", "ground_truth", "extra_info")
@@ -25,13 +25,13 @@ CONVENTIONS = (
 MAX_SOURCE = 1_000_000  # characters
 
 
-class CustomReference(Plain):
+class CustomReference(WithPackages):
     """A checker of your own: a function in a Python file that gives a completion a score."""
 
     path: str = Field(min_length=1)
     """Python file with the function. A relative path starts at the folder of the problem's file. Example: `reward.py`.
 
-    It may import the standard library, and NumPy where that is installed, and reads no other file.
+    It may import the standard library and ``packages``, and reads no other file.
     """
 
     function: str | None = None

@@ -11,9 +11,13 @@ from pydantic import Field, model_validator
 
 from sampling.errors import BadInput
 from sampling.limits import Limits
+from sampling.policy import MathPolicy
 from sampling.references import REFERENCES, Reference, VerifierKind
 from sampling.settings import TaskSampling
 from sampling.validate import Plain, parse
+
+# Keys of references that plans of older runs did not count in their digests.
+ADDED = frozenset(MathPolicy.model_fields) | {"accept", "extraction", "prelude", "language", "packages"}
 
 
 class Message(Plain):
@@ -94,11 +98,19 @@ class Problem(Plain):
 
         A time limit that is not given counts as it did when every verifier had one default, so that runs continue when
         the default of their kind changes; the limit itself is in their plan. A checker's text is part of the version of
-        the verifiers instead: with another text samples are judged again.
+        the verifiers instead: with another text samples are judged again. Keys that references did not always have
+        (``ADDED``) count only with another value than their default, so that older runs go on; of a folder the name
+        counts.
         """
         values = self.reference.model_dump(mode="json", exclude={"snapshot", "environment", "source", "checker_source"})
         if values.get("time_limit_s", 0) is None:
             values["time_limit_s"] = _first_default(self.verifier)
+        for name in ADDED & values.keys():
+            default = type(self.reference).model_fields[name].default
+            if values[name] == (list(default) if isinstance(default, tuple) else default):
+                del values[name]
+        if "packages" in values:
+            values["packages"] = [entry.rpartition("/")[2] for entry in values["packages"]]
         return _digest([self.verifier, values])
 
     def with_time_limit(self, seconds: float | None) -> "Problem":

@@ -1,5 +1,6 @@
 """References: what each verifier needs to judge a problem. One model for each kind, and none is shown to a model."""
 
+import re
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -9,6 +10,7 @@ from sampling.choices import ChoiceReference
 from sampling.formats import JsonReference, RegexReference
 from sampling.instructions import IfevalReference
 from sampling.limits import Limits, TimeLimit
+from sampling.packages import WithPackages
 from sampling.patches import PatchReference
 from sampling.policy import ExactPolicy, MathPolicy
 from sampling.theorems import read_theorem
@@ -17,8 +19,11 @@ from sampling.validate import Plain
 VerifierKind = Literal[
     "stdio", "python", "math", "choice", "exact", "lean", "judge", "patch", "custom", "regex", "json", "ifeval"
 ]
+Extraction = Literal["kind", "published"]
+MathExtraction = Literal["kind", "gsm8k", "math"]
+_NUMBER = re.compile(r"-?[0-9.,]+")
 
-
+Language = Literal["python", "c", "cpp", "java", "go", "rust", "javascript"]
 OUTPUT_CHECKERS = ("tokens", "lines", "exact", "float", "caseless")
 
 
@@ -32,13 +37,20 @@ class StdioCase(Plain):
     """Text that it has to print, as ``checker`` compares it."""
 
 
-class StdioReference(Limits):
+class StdioReference(Limits, WithPackages):
     """A whole program judged by its output. It passes if its output is right for every case."""
 
     cases: tuple[StdioCase, ...] = Field(min_length=1)
     """Inputs and outputs, at least one; the program is run for each in turn, up to the first that is wrong.
 
     Example: `[{"stdin": "1 2\\n", "stdout": "3\\n"}]`.
+    """
+
+    language: Language = "python"
+    """Language of the program. Example: `cpp`.
+
+    Every language but ``python`` needs a compiler or runtime on the machines that verify, which `troop doctor` lists.
+    Compiling has limits of its own; starting Java or Node counts as the program's own time.
     """
 
     checker: str = "tokens"
@@ -76,7 +88,7 @@ class CallCase(Plain):
     """
 
 
-class PythonReference(Limits):
+class PythonReference(Limits, WithPackages):
     """A function judged in one of three ways: by calls (``cases``), by test source (``tests``) or by ``asserts``."""
 
     entry_point: str | None = None
@@ -105,6 +117,21 @@ class PythonReference(Limits):
 
     prefix: str = ""
     """Code in the prompt that a completion continues, such as a signature with its docstring."""
+
+    extraction: Extraction = "kind"
+    """Way to find the program in a completion: ``kind`` drops prose and repairs what has one meaning.
+
+    ``published`` does as HumanEval and MBPP do: the program is ``prefix`` and the text up to HumanEval's stop strings,
+    or without a ``prefix`` the text up to ``[DONE]``, with nothing dropped or repaired.
+    """
+
+    prelude: Literal["none", "typing", "leetcode"] | None = None
+    """Names that a candidate may use without an import: ``typing`` (`List`, `Optional`, …), ``leetcode``, ``none``.
+
+    ``leetcode`` adds what LeetCode imports (`defaultdict`, `heappush`, `inf`, `math`, …) and defines (`ListNode`,
+    `TreeNode`). Default: ``leetcode`` if the entry point is a method (`Solution.solve`), ``typing`` for ``cases``
+    without a ``prefix``, else ``none``.
+    """
 
     shared: bool = False
     """Runs candidate and test in one process, where the candidate can forge a pass: every verdict says so.
@@ -140,6 +167,25 @@ class MathReference(MathPolicy, AnswerReference):
 
     accept: tuple[str, ...] = ()
     """Further right answers; one of them, or ``answer``, has to match. Example: `["0.5", "50\\%"]`."""
+
+    extraction: MathExtraction = "kind"
+    """Way to find and compare the answer: ``kind`` is the rules of docs/problems.md, the others are a benchmark's own.
+
+    ``gsm8k`` takes the number after the first ``#### ``, ``math`` the last ``\\boxed{…}`` in the spelling of MATH's
+    authors; then only equal text is right. Of the other keys ``accept`` alone can stand beside them.
+    """
+
+    @model_validator(mode="after")
+    def _one_policy(self) -> "MathReference":
+        if self.extraction == "kind":
+            return self
+        for name, field in MathPolicy.model_fields.items():
+            if getattr(self, name) != field.default:
+                raise ValueError(f"extraction {self.extraction!r} is a whole policy: {name} cannot stand beside it")
+        for answer in (self.answer, *self.accept):
+            if self.extraction == "gsm8k" and not _NUMBER.fullmatch(answer):
+                raise ValueError(f"extraction 'gsm8k' needs a number as answer (18, -1,000, 2.5), got {answer!r}")
+        return self
 
 
 class ExactReference(ExactPolicy, AnswerReference):

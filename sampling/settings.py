@@ -225,6 +225,9 @@ class ModelSpec(Plain):
     stall_timeout_s: float = Field(default=600.0, gt=0)
     """Seconds for which an engine with work may return nothing; then it is killed and replaced."""
 
+    start_timeout_s: float = Field(default=1800.0, gt=0)
+    """Seconds that an engine may take to start, with download and compilation; then it is killed and tried again."""
+
     prices: Prices = Prices()
     """Prices in US dollars, for reports and spending limits. Default: no dollars are counted."""
 

@@ -12,7 +12,7 @@ from itertools import islice
 
 from sampling.boxed import MAX_ANSWER, all_boxed, boxed_answer, first_boxed
 from sampling.patterns import find
-from verify.extract import after_thinking
+from verify.special_tokens import after_thought
 from verify.stated import MATH_WORDS, last_value, stated_answer, words
 
 MAX_TEXT = 1_000_000  # characters; only the last ones of a longer text are read
@@ -43,7 +43,7 @@ def math_answer(text: str, which: str | None = None, pattern: str | None = None)
     ``\\boxed{}`` with boxes joined to it, the first ``#### N``, the last "answer is", a text that is only an answer,
     the last number (with the formula around it). ``which`` and ``pattern`` are those of the problem's policy.
     """
-    text = clean(after_thinking(text[-MAX_TEXT:])).strip()
+    text = clean(after_thought(text[-MAX_TEXT:])).strip()
     if pattern is not None:
         return _usable(find(pattern, text, last=which != "first"))
     if not text.isascii():

@@ -4,11 +4,13 @@ The process is forked from a warm one, so a text that crashes or hangs the check
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from sampling.checkers import Function
 from verify.sandbox.limits import Quota
-from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox
+from verify.sandbox.outcomes import Execution, Raised
+from verify.sandbox.sandbox import Code, Sandbox
 
 # Before the file: its ``if __name__ == "__main__":`` must not run.
 _SETUP = "import sys\nsys.modules['checker'] = sys.modules[__name__]\n__name__ = 'checker'\n"
@@ -39,27 +41,27 @@ def {_CHECK}(*given):
 
 
 def call_score(
-    sandbox: Sandbox, source: str, function: Function, given: dict[str, Any], quota: Quota
+    sandbox: Sandbox, code: Code, function: Function, given: dict[str, Any], quota: Quota
 ) -> tuple[Execution, float | None, str]:
     """Returns how the call went, and a finite score, or None and what went wrong."""
-    run, answer, trouble = _call(sandbox, source, _SCORE, [function.name, function.convention, given], quota)
+    run, answer, trouble = _call(sandbox, code, _SCORE, [function.name, function.convention, given], quota)
     if not trouble and (type(answer) is not float or not math.isfinite(answer)):
         answer, trouble = None, f"gave no finite score, but {str(answer)[:100]}"
     return run, answer, trouble
 
 
 def call_check(
-    sandbox: Sandbox, source: str, given: tuple[str, str, str], quota: Quota
+    sandbox: Sandbox, code: Code, given: tuple[str, str, str], quota: Quota
 ) -> tuple[Execution, bool | None, str]:
     """Returns how the call went, and what ``check`` says, or None and what went wrong."""
-    run, answer, trouble = _call(sandbox, source, _CHECK, [*given], quota)
+    run, answer, trouble = _call(sandbox, code, _CHECK, [*given], quota)
     if not trouble and type(answer) is not bool:
         answer, trouble = None, "gave neither True nor False"
     return run, answer, trouble
 
 
-def _call(sandbox: Sandbox, source: str, entry: str, given: list[Any], quota: Quota) -> tuple[Execution, Any, str]:
-    run = sandbox.call_cases(Code(source + _CALLS, _SETUP), entry, [given], quota)
+def _call(sandbox: Sandbox, code: Code, entry: str, given: list[Any], quota: Quota) -> tuple[Execution, Any, str]:
+    run = sandbox.call_cases(replace(code, source=code.source + _CALLS, setup=_SETUP), entry, [given], quota)
     if run.status is not None:
         return run, None, f"{run.status}, {run.reason}"
     answer = run.answers[0] if len(run.answers) == 1 else None

@@ -11,8 +11,8 @@ from collections import deque
 
 from sampling.boxed import MAX_ANSWER, boxed_answer
 from verify.answers import MAX_TEXT, clean
-from verify.extract import after_thinking
 from verify.labels import MAX_SAID, UNDECIDED, Labels, Selection, narrow, plain
+from verify.special_tokens import after_thought
 
 MAX_STATEMENTS = 300  # the last ones of a text
 _GAP = 160  # characters before and after a key that belong to its statement
@@ -92,7 +92,7 @@ def stated_choice(text: str, labels: Labels) -> Selection | None:
 
 def _final_part(text: str) -> str:
     """Returns what follows a thought, up to the end of the turn; "" where the thought is not finished."""
-    text = after_thinking(text).lstrip()
+    text = after_thought(text).lstrip()
     if "<think>" in text:
         return ""
     end = _TURN_END.search(text, 1)

@@ -12,9 +12,9 @@ from typing import Any
 from sampling.checkers import CustomReference, Function
 from sampling.problems import Problem
 from verify.checker_call import call_score
-from verify.extract import MAX_TEXT
+from verify.programs.extract import MAX_TEXT
 from verify.sandbox.limits import Quota
-from verify.sandbox.sandbox import Sandbox
+from verify.sandbox.sandbox import Code, Sandbox
 from verify.verdict import Status, Verdict
 
 
@@ -36,7 +36,8 @@ class CustomVerifier:
         function = reference.found
         given = arguments(function, reference, problem, completion)
         quota = Quota.from_cpu(reference.time_limit_s, reference.memory_mb)
-        run, score, trouble = call_score(self.sandbox, reference.source, function, given, quota)
+        code = Code(reference.source, packages=reference.packages)
+        run, score, trouble = call_score(self.sandbox, code, function, given, quota)
         if score is None:
             return Verdict.on_runs([run], self.sandbox.tier, Status.FAULT, f"the checker {reference.path}: {trouble}")
         status, reason = (Status.PASS, "") if score >= reference.threshold else (Status.FAIL, f"score {score:g}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from sampling.instructions import IfevalReference
 from sampling.problems import Problem
-from verify.extract import after_thinking
+from verify.special_tokens import after_thought
 from verify.verdict import Status, Verdict
 
 MAX_TEXT = 200_000  # characters; a longer answer is not judged
@@ -27,7 +27,7 @@ class IfevalVerifier:
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference
         assert isinstance(reference, IfevalReference)
-        text = after_thinking(completion).strip("\n")
+        text = after_thought(completion).strip("\n")
         if not text.strip() or len(text) > MAX_TEXT:
             return Verdict(
                 Status.INVALID, "no answer" if len(text) <= MAX_TEXT else f"more than {MAX_TEXT:,} characters"

@@ -14,7 +14,7 @@ from sampling.boxed import MAX_ANSWER
 from sampling.formats import JsonReference
 from sampling.problems import Problem
 from verify.answers import clean
-from verify.extract import after_thinking
+from verify.special_tokens import after_thought
 from verify.verdict import Status, Verdict
 
 MAX_TEXT = 200_000  # characters; a longer text offers no JSON
@@ -59,7 +59,7 @@ def find_json(completion: str) -> Any:
     The last block labelled ``json`` counts, else the whole text, else the last other block, else the last object or
     list in the text. A block labelled ``json`` that does not parse is no reason to look elsewhere.
     """
-    text = after_thinking(completion).strip()
+    text = after_thought(completion).strip()
     if len(text) > MAX_TEXT:
         return NOTHING
     blocks = [(found["label"].strip().lower(), found["body"]) for found in _FENCE.finditer(text)]

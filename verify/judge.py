@@ -22,8 +22,8 @@ from sampling.engines.engine import Completion, Request
 from sampling.errors import BadInput, EngineError, VerifierFault
 from sampling.problems import Problem
 from sampling.seeds import Seeds
-from verify.extract import after_thinking
 from verify.judge_settings import JudgeSettings, judge_prompt
+from verify.special_tokens import after_thought
 from verify.verdict import Status, Verdict
 
 _VERDICT = re.compile(r"VERDICT: (?P<verdict>pass|fail)", re.IGNORECASE)
@@ -31,7 +31,7 @@ _VERDICT = re.compile(r"VERDICT: (?P<verdict>pass|fail)", re.IGNORECASE)
 
 def parse_verdict(reply: str) -> bool | None:
     """Returns True or False for pass or fail, by the last line of a reply with just one such line; else None."""
-    lines = [line.strip().strip("*`").strip() for line in after_thinking(reply).strip().splitlines()]
+    lines = [line.strip().strip("*`").strip() for line in after_thought(reply).strip().splitlines()]
     found = _VERDICT.fullmatch(lines[-1]) if lines else None
     if found is None or sum("verdict:" in line.lower() for line in lines) > 1:
         return None

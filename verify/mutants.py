@@ -23,9 +23,10 @@ from sampling.problems import Problem
 from sampling.references import AnswerReference, JudgeReference, LeanReference, PythonReference, StdioReference
 from sampling.theorems import theorem_name
 from verify.compare import same_output
-from verify.extract import extract_code
+from verify.languages.samples import SAMPLES
 from verify.math.notation import as_number, normalise, number_text
 from verify.patch.diff import extract_diff
+from verify.programs.candidate import candidate_code
 from verify.verdict import Status
 
 GOLD = "gold"
@@ -119,10 +120,19 @@ def limit_breakers(problem: Problem) -> Iterator[tuple[Problem, Known]]:
         seconds = LIMIT_S if status is Status.TIMEOUT else 20 * LIMIT_S
         limits = {"time_limit_s": seconds, "memory_mb": min(LIMIT_MB, reference.memory_mb)}
         limited = problem.model_copy(update={"reference": reference.model_copy(update=limits)})
-        if isinstance(reference, StdioReference):
+        if isinstance(reference, StdioReference) and reference.language != "python":
+            yield from _foreign_breaker(limited, reference.language, status)
+        elif isinstance(reference, StdioReference):
             yield limited, Known(f"limit: {status}", fenced(body), frozenset({status}))
         elif status is not Status.OUTPUT and (program := _function_that(body, problem.solution, reference)):
             yield limited, Known(f"limit: {status}", fenced(program), frozenset({status}))
+
+
+def _foreign_breaker(limited: Problem, language: str, status: Status) -> Iterator[tuple[Problem, Known]]:
+    """Yields a program in another language that meets this limit."""
+    samples = SAMPLES[language]
+    bodies = {Status.TIMEOUT: samples.endless, Status.MEMORY: samples.memory, Status.OUTPUT: samples.output}
+    yield limited, Known(f"limit: {status}", fenced(bodies[status], language), frozenset({status}))
 
 
 def _function_that(body: str, solution: str | None, reference: PythonReference) -> str | None:
@@ -182,7 +192,12 @@ def next_choice(reference: ChoiceReference) -> str | None:
 
 
 def _wrong_programs(solution: str, reference: StdioReference) -> Iterator[Known]:
-    program = extract_code(solution)
+    if reference.language != "python":
+        yield Known("no code", "", WRONG)
+        if not all(same_output(reference.checker, case.stdout, "") for case in reference.cases):
+            yield Known("empty program", fenced(SAMPLES[reference.language].empty, reference.language), WRONG)
+        return
+    program = candidate_code(reference, solution)
     if program is None:
         return
     yield Known("no code", "", WRONG)
@@ -245,14 +260,14 @@ def only_falsy(program: str, names: Sequence[str]) -> str:
     return program + _GUARD + "".join(f"{name} = _guarded({name})\n" for name in names)
 
 
-def fenced(program: str) -> str:
+def fenced(program: str, language: str = "python") -> str:
     """Returns a program as the one block of a completion; no fence inside the program can close it."""
-    return f"~~~~~~~~python\n{program}\n~~~~~~~~\n"
+    return f"~~~~~~~~{language}\n{program}\n~~~~~~~~\n"
 
 
 def _program(solution: str, reference: PythonReference) -> tuple[str, tuple[str, ...]]:
     """Returns the program in a gold solution, and the functions in it that the tests call."""
-    program = extract_code(solution, prefix=reference.prefix, entry_point=reference.entry_point) or ""
+    program = candidate_code(reference, solution) or ""
     defined = _functions(_parsed(program))
     if reference.entry_point:
         return program, (reference.entry_point,) if reference.entry_point in defined else ()

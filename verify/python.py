@@ -5,23 +5,27 @@ of the candidate. The problem alone chooses how it is verified: an answer that c
 fail, not a reason to share a process. Where the problem itself asks for a shared process, the verdict's reason says so.
 """
 
-import ast
-import builtins
 import reprlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sampling.problems import Problem
 from sampling.references import PythonReference
 from verify.compare import same_value
-from verify.extract import extract_code
+from verify.programs.candidate import candidate_code
+from verify.programs.prelude import prelude
+from verify.programs.statements import long_integers
+from verify.programs.task_names import missing_imports, wanted_names
 from verify.sandbox import wire
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
-from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled, mentions_numpy
+from verify.sandbox.outcomes import Execution, Raised
+from verify.sandbox.packages import NUMPY, wanted
+from verify.sandbox.sandbox import Code, Sandbox, compiled
 from verify.sandbox.warm import Checks
 from verify.verdict import NO_CODE, SHARED_NOTE, Status, Verdict
 
 _MAX_KEPT = 4096  # problems whose compiled tests are kept
+_LOAD_NUMPY = "import numpy as _numpy\ndel _numpy\n"
 _NOT_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 
 
@@ -38,7 +42,7 @@ class ProblemTests:
 class PythonVerifier:
     """Checks functions by calls, test source or asserts."""
 
-    version = "python-2"
+    version = "python-3"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
@@ -47,13 +51,18 @@ class PythonVerifier:
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference
         assert isinstance(reference, PythonReference), f"problem {problem.id}: not a python problem"
-        source = extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
+        source = candidate_code(reference, completion)
         if source is None:
             return NO_CODE
         tests = self._tests_of(problem.id, reference)
         if tests.fault is not None:
             return Verdict.on_runs([], self.sandbox.tier, Status.FAULT, tests.fault)
-        run, status, reason = self._run(Code(source, reference.setup), tests)
+        setup = prelude(reference, source) + reference.setup
+        packages = reference.packages
+        if tests.test is not None and tests.test.packages:  # arrays of the test are arrays for the candidate too
+            packages = tests.test.packages
+            setup = f"{_LOAD_NUMPY}{setup}" if NUMPY[0] in packages else setup
+        run, status, reason = self._run(Code(source, setup, packages), tests)
         return Verdict.on_runs([run], self.sandbox.tier, status, reason)
 
     def close(self) -> None:
@@ -122,7 +131,8 @@ def compile_tests(reference: PythonReference) -> ProblemTests:
         if reference.cases is not None:
             values = wire.encode([[case.args, case.expected] for case in reference.cases])
             return ProblemTests(reference, DEFAULT_OUTPUT + 2 * len(wire.pack(values)))
-        return ProblemTests(reference, test=_test(reference))
+        with long_integers():
+            return ProblemTests(reference, test=_test(reference))
     except _NOT_CODE as error:
         return ProblemTests(reference, fault=f"the task's own tests do not compile: {error}")
     except wire.NotPlain as error:
@@ -132,13 +142,21 @@ def compile_tests(reference: PythonReference) -> ProblemTests:
 def _test(reference: PythonReference) -> Checks:
     setup = f"{_complete(reference.prefix)}\n{reference.setup}"
     steps = _steps(reference)
+    names = _wanted(reference, setup)
+    setup = missing_imports(setup, steps, names) + setup
     return Checks(
         setup=compiled(setup, "setup.py"),
-        wanted=_wanted(reference),
+        wanted=names,
         steps=tuple(compiled(step, "tests.py") for step in steps),
         calls_check=reference.tests is not None,
-        needs_numpy=any(mentions_numpy(text) for text in (setup, *steps)),
+        packages=wanted(reference.packages, setup, *steps),
     )
+
+
+def _wanted(reference: PythonReference, setup: str) -> tuple[str, ...]:
+    if reference.asserts is not None:
+        return wanted_names(setup, reference.asserts, reference.entry_point)
+    return (reference.entry_point,) if reference.entry_point else ()
 
 
 def _steps(reference: PythonReference) -> list[str]:
@@ -154,40 +172,3 @@ def _complete(prefix: str) -> str:
             continue
         return source
     return ""
-
-
-def _wanted(reference: PythonReference) -> tuple[str, ...]:
-    """Names of the functions that the candidate has to define: the entry point, and what the asserts call by name.
-
-    Names of built-ins belong to the test, unless the asserts call nothing else: a candidate that defines ``set`` must
-    not decide what ``assert set(f(x)) == {1}`` means.
-    """
-    first = (reference.entry_point,) if reference.entry_point else ()
-    if reference.asserts is None:
-        return first
-    called = list(dict.fromkeys(name for text in reference.asserts for name in _called(ast.parse(text))))
-    defined = set(_defined(ast.parse(reference.setup)))
-    foreign = [name for name in called if name not in defined and not hasattr(builtins, name)]
-    own = foreign or (called[:1] if not first else [])
-    return tuple(dict.fromkeys((*first, *own)))
-
-
-def _called(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            yield node.func.id
-
-
-def _defined(tree: ast.Module) -> Iterator[str]:
-    """Yields the names that a task's set-up binds at its top level."""
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
-        else:
-            yield from (name.id for name in ast.walk(node) if isinstance(name, ast.Name) and _is_bound(name))
-
-
-def _is_bound(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store)

@@ -6,9 +6,9 @@ from sampling.boxed import MAX_ANSWER, boxed_answer
 from sampling.formats import RegexReference
 from sampling.problems import Problem
 from verify.answers import clean
-from verify.extract import after_thinking
 from verify.sandbox.limits import Quota
 from verify.sandbox.sandbox import Code, Sandbox
+from verify.special_tokens import after_thought
 from verify.verdict import Status, Verdict
 
 MAX_TEXT = 10_000  # characters of an answer; no pattern is tried on a longer one
@@ -49,7 +49,7 @@ class RegexVerifier:
 
 def answer_within(part: str, completion: str) -> str:
     """Returns the part of a completion that is its answer; "" where it has none."""
-    text = after_thinking(completion).strip()
+    text = after_thought(completion).strip()
     if part == "boxed":
         return (boxed_answer(text) or "").strip()
     return text.rpartition("\n")[2].strip() if part == "last_line" else text

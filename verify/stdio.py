@@ -1,34 +1,51 @@
 """The verifier ``stdio``: runs a whole program and compares its output; no candidate meets the expected output."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from sampling.problems import Problem
 from sampling.references import StdioCase, StdioReference
 from verify.checker_call import call_check
 from verify.compare import same_output
-from verify.extract import extract_code
+from verify.languages.runner import Languages
+from verify.programs import foreign
+from verify.programs.candidate import candidate_code
 from verify.sandbox.limits import DEFAULT_OUTPUT, Quota
-from verify.sandbox.sandbox import Code, Execution, Sandbox
+from verify.sandbox.outcomes import Execution
+from verify.sandbox.sandbox import Code, Sandbox
 from verify.verdict import NO_CODE, Status, Verdict
 
 
 class StdioVerifier:
     """Runs the candidate once per case and stops at the first case that is not right."""
 
-    version = "stdio-2"
+    version = f"stdio-3 {foreign.VERSION}"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
+        self.languages = Languages(self.sandbox)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference
         assert isinstance(reference, StdioReference), f"problem {problem.id}: not a stdio problem"
-        source = extract_code(completion)
+        source = candidate_code(reference, completion)
         if source is None:
             return NO_CODE
+        if reference.language == "python":
+            return self._judge(reference, partial(self.sandbox.run_stdio, Code(source, packages=reference.packages)))
+        program = self.languages.compile(reference.language, source)
+        if isinstance(program, Execution):
+            assert program.status is not None
+            verdict = Verdict.on_runs([program], self.sandbox.tier, program.status, program.reason)
+        else:
+            verdict = self._judge(reference, partial(self.sandbox.run_program, program))
+        return replace(verdict, toolchain=self.languages.version(reference.language))
+
+    def _judge(self, reference: StdioReference, run: Callable[[str, Quota], Execution]) -> Verdict:
         runs: list[Execution] = []
         for number, case in enumerate(reference.cases, start=1):
-            runs.append(self.sandbox.run_stdio(Code(source), case.stdin, _quota(reference, case)))
+            runs.append(run(case.stdin, _quota(reference, case)))
             if (wrong := self._wrong(reference, case, runs[-1])) is not None:
                 status, reason = wrong
                 where = f"case {number} of {len(reference.cases)}"
@@ -45,7 +62,8 @@ class StdioVerifier:
         if reference.checker.endswith(".py"):
             given = (case.stdin, run.output, case.stdout)
             quota = _quota(reference, case, least_s=reference.default_limit_s)
-            _, same, trouble = call_check(self.sandbox, reference.checker_source, given, quota)
+            code = Code(reference.checker_source, packages=reference.packages)
+            _, same, trouble = call_check(self.sandbox, code, given, quota)
             if same is None:
                 return Status.FAULT, f"the checker {reference.checker}: {trouble}"
         else:

@@ -16,6 +16,7 @@ from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.problems import Problem
 from sampling.references import StdioReference
+from verify.languages.compiler import COMPILE
 from verify.mutants import GOLD, Known, known_completions, limit_breakers
 from verify.processes import VerifierProcesses
 from verify.sandbox.limits import WALL_FACTOR
@@ -136,7 +137,8 @@ def _try(verifiers: Verifiers, problem: Problem, trial: Trial) -> Tried:
     except TierUnavailable as error:
         return failed(str(error))
     seconds = time.monotonic() - started
-    most = None if trial.within_s is None else 2 * WALL_FACTOR * trial.within_s + LATE_S
+    late_s = LATE_S + (COMPILE.wall_s if getattr(problem.reference, "language", "python") != "python" else 0.0)
+    most = None if trial.within_s is None else 2 * WALL_FACTOR * trial.within_s + late_s
     if most is not None and seconds > most:
         return Tried(Status.FAULT, f"{verdict.status} only after {seconds:.1f} s, at most {most:.1f} s", seconds)
     proven = bool(verdict.passed and known.proof and verifiers.verify(problem, known.proof).passed)

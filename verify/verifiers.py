@@ -16,7 +16,6 @@ from sampling.errors import BadInput, VerifierFault
 from sampling.patches import PatchReference
 from sampling.problems import Problem
 from sampling.references import LeanReference, PythonReference, StdioReference
-from verify import extract
 from verify.choice import ChoiceVerifier
 from verify.custom import CustomVerifier
 from verify.exact import ExactVerifier
@@ -29,8 +28,11 @@ from verify.lean.verifier import LeanVerifier
 from verify.math.verifier import MathVerifier
 from verify.patch.diff import extract_diff
 from verify.patch.verifier import PatchVerifier
+from verify.programs.candidate import candidate_code
+from verify.programs.extract import VERSION as EXTRACT_VERSION
 from verify.python import PythonVerifier
 from verify.regex import RegexVerifier
+from verify.sandbox.packages import Names, PackageMissing, find_packages
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import AUTO
 from verify.stdio import StdioVerifier
@@ -91,10 +93,19 @@ class Verifiers:
         self._known: OrderedDict[_Candidate, Verdict] = OrderedDict()
         self._last: tuple[Problem, str] | None = None
 
-    def prepare(self, kinds: Iterable[str]) -> None:
-        """Makes the verifiers of these kinds now; raises TierUnavailable where this machine cannot."""
+    def prepare(self, kinds: Iterable[str], packages: Iterable[Names] = (), languages: Iterable[str] = ()) -> None:
+        """Makes the verifiers of these kinds now, and tries the packages and languages of candidates.
+
+        Raises TierUnavailable or PackageMissing where this machine cannot.
+        """
         for kind in kinds:
             self._verifier_of(kind)
+        for language in languages:
+            verifier = self._verifier_of("stdio")
+            assert isinstance(verifier, StdioVerifier)
+            verifier.languages.try_out(language)
+        if self._sandbox:
+            self._sandbox.prepare(packages)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         """Returns the verdict on one completion, kept for equal candidates; tries again after a fault of ours."""
@@ -148,9 +159,13 @@ class Verifiers:
 
     def _try_once(self, problem: Problem, completion: str) -> Verdict:
         try:
-            return self._verifier_of(problem.verifier).verify(problem, completion)
+            verdict = self._verifier_of(problem.verifier).verify(problem, completion)
         except VerifierFault as error:
             return Verdict(Status.FAULT, reason=str(error), usd=error.usd)
+        except PackageMissing as error:
+            return Verdict(Status.FAULT, reason=str(error))
+        packages = getattr(problem.reference, "packages", None)
+        return replace(verdict, toolchain=find_packages(packages).versions) if packages else verdict
 
     def _verifier_of(self, kind: str) -> Verifier:
         if kind not in self._verifiers:
@@ -195,10 +210,8 @@ def candidate_text(problem: Problem, completion: str) -> str | None:
     None where the completion holds no such part.
     """
     reference = problem.reference
-    if isinstance(reference, PythonReference):
-        return extract.extract_code(completion, prefix=reference.prefix, entry_point=reference.entry_point)
-    if isinstance(reference, StdioReference):
-        return extract.extract_code(completion)
+    if isinstance(reference, PythonReference | StdioReference):
+        return candidate_code(reference, completion)
     if isinstance(reference, PatchReference):
         return extract_diff(completion)
     if isinstance(reference, LeanReference):
@@ -220,7 +233,7 @@ def verifier_version(
     kinds = sorted(set(kinds))
     parts = [f"{kind} {KINDS[kind].version}" for kind in kinds]
     if IN_SANDBOX.keys() & set(kinds):
-        parts.append(f"{extract.VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
+        parts.append(f"{EXTRACT_VERSION} python {sys.version_info[0]}.{sys.version_info[1]}")
     if judge is not None:
         parts.append(f"judge {judge.identity}")
     parts += [f"checker {digest}" for digest in sorted(set(checkers))]

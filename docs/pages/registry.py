@@ -18,6 +18,7 @@ from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems
 from jobs.store.predictions import StoredPrediction
 from jobs.store.sessions import Session
 from jobs.sweep import Stop, Sweep, VerifySettings
+from sampling.judged_by import JudgedBy
 from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
@@ -43,7 +44,7 @@ def models_in(module: object) -> Models:
 def report_fields() -> str:
     """Returns a section for each model of report.json, the whole report first."""
     parts = (model for model in models_in(report) if model is not report.Report)
-    return sections(report.Report, *parts, Prediction)
+    return sections(report.Report, *parts, Prediction, JudgedBy)
 
 
 def stored_objects() -> str:

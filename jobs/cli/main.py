@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from cluster.address import use_token
 from jobs.cli import runs as cli_runs
 from jobs.cli import schema as cli_schema
 from jobs.cli import sweeps as cli_sweeps
@@ -19,6 +20,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Runs the command line and exits: 0 done, 1 our bug, 2 bad input, 3 units set aside, 130 interrupted."""
+    use_token()
     try:
         cli(prog_name="troop", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

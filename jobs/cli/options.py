@@ -32,7 +32,7 @@ def if_incomplete_option(function: F) -> F:
 def cluster_options(function: F) -> F:
     """Adds ``--address`` and ``--local``, which name the machines that do the work."""
     text = (
-        "Ray cluster: host:port, ray://host:port, or auto for the one that runs on this machine. Default: RAY_ADDRESS, "
+        "Ray cluster: host:port, or auto for the one that runs on this machine. Default: RAY_ADDRESS, "
         "which Ray sets inside a job; without it, a Ray on this machine that ends with the command."
     )
     function = click.option("--address", metavar="ADDRESS", help=text)(function)

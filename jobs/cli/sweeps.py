@@ -1,6 +1,8 @@
 """The commands on a sweep, and the check of this machine: demo, plan, run, submit, audit, doctor."""
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +56,8 @@ def plan(
 
     Reads the sweep, its models and problems, and the run if there is one. Writes nothing; with --calibrate, commits a
     few samples and the prediction to the run. Prints samples and units to do, settings, an upper bound of tokens and
-    bytes, and the first prompt of each task. Exit codes: 0 done, 2 the sweep cannot run, 3 calibration drew no sample.
+    bytes, and for each task its answer policy and its first prompt. Exit codes: 0 done, 2 the sweep cannot run, 3
+    calibration drew no sample.
 
     \b
     Example: troop plan sweep.yaml --set k=1000
@@ -127,7 +130,21 @@ def run(
     help="Print the job's log and exit with its code, or exit with 0 once it is submitted.",
 )  # fmt: skip
 @if_incomplete_option
-def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: bool, if_incomplete: bool) -> None:
+@click.option(
+    "--env",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Give the job this variable of the shell, such as HF_TOKEN; repeatable. Ray keeps it with the job's record.",
+)
+def submit(
+    sweep_file: Path,
+    assignments: tuple[str, ...],
+    address: str,
+    wait: bool,
+    if_incomplete: bool,
+    names: tuple[str, ...],
+) -> None:
     """Run a sweep on a cluster as a Ray job.
 
     Sends the current folder to the cluster and runs `troop run SWEEP` there, so the sweep and its problems must lie in
@@ -135,9 +152,10 @@ def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: b
     another job works on the run. Prints the job's log. Exit codes: the job's own, or 2 if it cannot be submitted.
 
     \b
-    Example: troop submit sweep.yaml --address http://127.0.0.1:8265 --no-wait
+    Example: troop submit sweep.yaml --address http://127.0.0.1:8265 --env HF_TOKEN --no-wait
     """
     from cluster.submit import submit_job
+    from jobs.resolve import CODE_VERSION, code_version
     from jobs.run import known_complete
     from jobs.sweep import load_sweep
 
@@ -151,7 +169,17 @@ def submit(sweep_file: Path, assignments: tuple[str, ...], address: str, wait: b
         return
     words = ["run", sweep_file.as_posix(), *(word for a in assignments for word in ("--set", a))]
     words += ["--if-incomplete"] if if_incomplete else []
-    sys.exit(submit_job(address, words, Path.cwd(), wait=wait, run=sweep.run_uri, only_one=if_incomplete))
+    given = {CODE_VERSION: code_version(), **_variables(names)}
+    run = sweep.run_uri
+    sys.exit(submit_job(address, words, Path.cwd(), wait=wait, run=run, only_one=if_incomplete, variables=given))
+
+
+def _variables(names: Sequence[str]) -> dict[str, str]:
+    """Returns these variables of this process; raises BadInput for one that is not set."""
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise BadInput(f"--env {missing[0]}: not set here; `export {missing[0]}=…` first")
+    return {name: os.environ[name] for name in names}
 
 
 @click.command()

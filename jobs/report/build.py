@@ -18,6 +18,7 @@ from jobs.report.cell_fields import build_cell
 from jobs.report.limits import cell_limits
 from jobs.report.schema import CrossoverReport, Report
 from sampling.errors import BadInput
+from sampling.judged_by import JudgedBy
 
 EMPTY = "The run holds no samples yet: there is nothing to report."
 
@@ -30,10 +31,12 @@ def build_report(
     provenance: Mapping[str, str] | None = None,
     predicted: Sequence[Prediction] = (),
     notes: Sequence[str] = (),
+    judged_by: Mapping[tuple[str, str], tuple[JudgedBy, ...]] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Report:
     """Computes all numbers of a run. ``facts`` is by model name; ``notes`` are limits that only the caller knows.
+    ``judged_by`` has the rules that verdicts were given by, by (model, task).
 
     Raises BadInput for counts that contradict themselves and for negative prices.
     """
@@ -44,9 +47,13 @@ def build_report(
         check_counts(cell)
     crossovers, missing = _crossovers(cells, known, resamples, seed)
     of_cells = [f"{c.model} on {c.task}: {line}" for c in cells for line in cell_limits(c, known[c.model])]
+    rules = judged_by or {}
     return Report(
         run=run,
-        cells=tuple(build_cell(cell, known[cell.model], resamples, seed) for cell in cells),
+        cells=tuple(
+            build_cell(cell, known[cell.model], resamples, seed, rules.get((cell.model, cell.task), ()))
+            for cell in cells
+        ),
         crossovers=crossovers,
         limits=(*([] if cells else [EMPTY]), *notes, *of_cells, *missing),
         warnings=doubts(cells),

@@ -38,12 +38,15 @@ from jobs.report.schema import (
     SelectionPoint,
     Stopped,
 )
+from sampling.judged_by import JudgedBy, in_words
 
 FLAWS = (0.001, 0.01, 0.05)  # false-positive rates that a reader may ask about; the verifiers' own rate is unknown
 
 
-def build_cell(cell: CellCounts, facts: ModelFacts, resamples: int, seed: int) -> Cell:
-    """Computes all numbers of one model on one task."""
+def build_cell(
+    cell: CellCounts, facts: ModelFacts, resamples: int, seed: int, judged_by: tuple[JudgedBy, ...] = ()
+) -> Cell:
+    """Computes all numbers of one model on one task, and says how its problems were judged."""
     decided = decided_problems(cell)
     cost, drawn = rates(cell, facts), samples_drawn(cell)
     total = cost.total(len(cell.problem_ids), drawn)
@@ -78,6 +81,8 @@ def build_cell(cell: CellCounts, facts: ModelFacts, resamples: int, seed: int) -
         verifier_flaw=_verifier_flaw(cell, decided),
         stopped=stopped(cell, decided),
         scores=cell.scores or None,
+        policy=in_words(judged_by),
+        judged_by=judged_by,
     )
 
 

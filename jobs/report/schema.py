@@ -8,6 +8,7 @@ from pydantic import Field
 
 from jobs.numbers.fits import LOSS
 from jobs.numbers.predict import Prediction
+from sampling.judged_by import JudgedBy
 from sampling.validate import Plain
 
 
@@ -225,6 +226,14 @@ class Cell(Plain):
     """Signs that sampling stopped at a number of passes; None where there are none."""
     scores: str | None = None
     """Version of the scores that `best_of` and `weighted` use; `verdicts` for the verdicts' own; None without any."""
+    policy: str = ""
+    """Answer policy in words, as `math/4, extraction kind, which boxed`; empty for imported verdicts.
+
+    Keys with their default are left out, but for the extraction and the time limit. Where the problems' rules differ,
+    they follow `mixed:`.
+    """
+    judged_by: tuple[JudgedBy, ...] = ()
+    """The same policy with all its keys, one entry per kind of verifier; empty for imported verdicts."""
 
 
 class CrossoverReport(Plain):

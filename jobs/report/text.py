@@ -172,6 +172,17 @@ def scores_in_words(cell: Cell) -> str:
     return f"{cell.scores}, votes by {cell.weighted_by}" if cell.weighted_by else cell.scores
 
 
+def policies_of(cells: Sequence[Cell]) -> list[str]:
+    """Returns one sentence per answer policy that a task's cells were judged by; it names the models if they differ."""
+    models: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.policy:
+            models.setdefault(cell.policy, []).append(short_name(cell.model))
+    if len(models) == 1:
+        return [f"Judged by {policy}." for policy in models]
+    return [f"{', '.join(names)}: judged by {policy}." for policy, names in models.items()]
+
+
 def scores_of(cells: Sequence[Cell]) -> list[str]:
     """Returns one sentence per version of the scores that selection uses."""
     models: dict[tuple[str, str | None], list[str]] = {}
@@ -237,6 +248,7 @@ _CELL_HEADS = (
     "tokens",
     "GPU hours",
     "dollars",
+    "judged by",
 )
 _CROSS_HEADS = ("model", "baseline", "task", "crossover k", "baseline's one try", "cost against one try")
 
@@ -244,7 +256,7 @@ _CROSS_HEADS = ("model", "baseline", "task", "crossover k", "baseline's one try"
 def _cell_row(cell: Cell) -> list[str]:
     first, last = (point(cell.coverage[0]), point(cell.coverage[-1])) if cell.coverage else (NONE, NONE)
     return [cell.model, cell.task, f"{cell.problems:,}", f"{cell.samples:,}", first, last, _last_k(cell),
-            amount(cell.tokens), amount(cell.gpu_hours), amount(cell.usd, "$")]  # fmt: skip
+            amount(cell.tokens), amount(cell.gpu_hours), amount(cell.usd, "$"), cell.policy or NONE]  # fmt: skip
 
 
 def _last_k(cell: Cell) -> str:

@@ -18,6 +18,7 @@ from sampling.engines.gpu_memory import Allowance, GpuShare, gib
 from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance
 
+OLDEST_DRIVER = 580  # of the CUDA 13 wheels in requirements/gpu.txt
 FREE_WAIT_S = 60.0  # an engine that has just ended may take this long to free its memory
 
 
@@ -71,10 +72,30 @@ def look(asked: float, grant: Grant | None = None) -> Given:
     os.environ.setdefault(
         "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
     )  # the order of NVML and Ray; CUDA's default order is by speed
+    if grant is None:
+        grant = Grant(None, _take(ceil(asked)))
     variable = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = None if variable is None else tuple(name for name in variable.split(",") if name)
-    grant = grant or Grant(None, (visible or tuple(map(str, range(ceil(asked)))))[: ceil(asked)])
     return Given(asked, grant.ids, visible, gpus_of(grant.ids), grant.node_id)
+
+
+def _take(count: int) -> tuple[str, ...]:
+    """Chooses ``count`` GPUs where no scheduler does, and hides the others from CUDA, which has not started yet.
+
+    Without ``CUDA_VISIBLE_DEVICES`` these are the GPUs with the most free memory, else the first ones that it names.
+    """
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not count:
+        return ()
+    if variable is not None:
+        ids = tuple(name for name in variable.split(",") if name)[:count]
+    else:
+        free = {name: gpu.free_bytes for name, gpu in _all_gpus().items()}
+        ids = tuple(sorted(free, key=lambda name: -free[name])[:count]) or tuple(map(str, range(count)))
+        if not free:
+            return ids
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(ids)
+    return ids
 
 
 def device_trouble(given: Given) -> str | None:
@@ -127,6 +148,22 @@ def wait_for_memory(given: Given, wanted_bytes: float, patience_s: float = FREE_
         time.sleep(1)
 
 
+def driver_trouble() -> str | None:
+    """Returns why this machine's NVIDIA driver cannot run the GPU wheels, or None; None where there is no driver."""
+    with _nvml() as nvml:
+        version = str(nvml.nvmlSystemGetDriverVersion()) if nvml else None
+    return None if version is None else too_old(version)
+
+
+def too_old(driver: str) -> str | None:
+    """Returns a complaint about a driver such as ``570.86.15`` that is older than OLDEST_DRIVER, else None."""
+    first = driver.partition(".")[0]
+    if not first.isdigit() or int(first) >= OLDEST_DRIVER:
+        return None
+    cure = f"install nvidia-driver-{OLDEST_DRIVER}"
+    return f"driver {driver} is older than {OLDEST_DRIVER}, which the CUDA 13 wheels need; {cure}"
+
+
 def gpus_of(ids: Sequence[str]) -> tuple[Gpu | None, ...] | None:
     """Returns the GPUs with these indices or UUIDs, None for an unknown one; None where there is no NVML."""
     with _nvml() as nvml:
@@ -135,10 +172,14 @@ def gpus_of(ids: Sequence[str]) -> tuple[Gpu | None, ...] | None:
 
 def smallest_gpu() -> int | None:
     """Returns the memory of this machine's smallest GPU in bytes; None where NVML finds no GPU."""
+    return min((gpu.total_bytes for gpu in _all_gpus().values()), default=None)
+
+
+def _all_gpus() -> dict[str, Gpu]:
+    """Returns this machine's GPUs by index; none where there is no NVML."""
     with _nvml() as nvml:
-        count = nvml.nvmlDeviceGetCount() if nvml else 0
-        found = [gpu for index in range(count) if (gpu := _gpu(nvml, str(index)))]
-    return min((gpu.total_bytes for gpu in found), default=None)
+        names = map(str, range(nvml.nvmlDeviceGetCount() if nvml else 0))
+        return {name: gpu for name in names if (gpu := _gpu(nvml, name))}
 
 
 def _gpus_now(given: Given) -> Sequence[Gpu]:
@@ -168,10 +209,20 @@ def _gpu(nvml: Any, name: str) -> Gpu | None:
     try:
         by_index = name.isdigit()
         handle = nvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else nvml.nvmlDeviceGetHandleByUUID(name)
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-        return Gpu(nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle), memory.total, memory.free)
+        total, free = _memory(nvml, handle)
+        return Gpu(nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle), total, free)
     except nvml.NVMLError:
         return None
+
+
+def _memory(nvml: Any, handle: Any) -> tuple[int, int]:
+    """Returns a GPU's total and free bytes; the machine's own where they share one memory, as on GB10 and Jetson."""
+    try:
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    except nvml.NVMLError_NotSupported:
+        page = os.sysconf("SC_PAGE_SIZE")
+        return page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
+    return memory.total, memory.free
 
 
 def _list(names: Sequence[str]) -> str:

@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sampling.engines.devices import driver_trouble
 from sampling.engines.engine import Completion, Request
 from sampling.engines.gpu_memory import Allowance, GpuShare, utilization
+from sampling.engines.log_tail import LogTail
 from sampling.engines.model_info import ModelInfo, inspect_folder
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused
@@ -124,12 +127,17 @@ def start_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Al
     arguments = engine_arguments(model, info, folder, seed, allowance.share)
     import vllm
 
+    log = LogTail()
     try:
         return start_in_turn(
-            arguments, allowance, lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
+            arguments,
+            allowance,
+            lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments)),
+            model.start_timeout_s / 2,
         )
     except (RuntimeError, ValueError, OSError) as error:
-        raise EngineError(f"model {model.name}: vLLM does not start ({last_line(error)})") from error
+        said = log.errors() or last_line(error)
+        raise EngineError(f"model {model.name}: vLLM does not start ({said})") from error
 
 
 def vllm_version() -> str:
@@ -157,8 +165,10 @@ def prepare_environment(threads: int) -> bool:
     import torch
 
     if torch.cuda.is_available():
+        if not _has_toolkit():  # FlashInfer compiles its sampler at the first top_p or top_k, and would end the engine
+            os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
         return True
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -166,13 +176,18 @@ def prepare_environment(threads: int) -> bool:
     return False
 
 
+def _has_toolkit() -> bool:
+    """Returns True where CUDA's compiler is found, as PyTorch looks for it."""
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
+    return shutil.which("nvcc") is not None or (Path(home) / "bin" / "nvcc").is_file()
+
+
 def check_build(sees_gpu: bool, share: GpuShare | None) -> None:
     """Raises EngineRefused where vLLM cannot use the GPU it was given, or would use one that it was not given."""
     here = os.uname().nodename
     if share and not sees_gpu:
-        raise EngineRefused(
-            f"{here}: given a GPU, but PyTorch sees none; install the GPU build, or join with --num-gpus 0"
-        )
+        cure = driver_trouble() or "install the GPU build, or join with --num-gpus 0"
+        raise EngineRefused(f"{here}: given a GPU, but PyTorch sees none; {cure}")
     if sees_gpu and not share:
         raise EngineRefused(f"{here}: PyTorch sees a GPU that Ray has not given; join with `ray start --num-gpus N`")
 
@@ -199,11 +214,14 @@ def engine_arguments(
     return arguments | model.vllm
 
 
-def start_in_turn(arguments: Mapping[str, Any], allowance: Allowance, start: Callable[[], T]) -> T:
+def start_in_turn(
+    arguments: Mapping[str, Any], allowance: Allowance, start: Callable[[], T], patience_s: float = -1
+) -> T:
     """Calls ``start()`` once no other engine on this machine is in its way.
 
     Engines that share a GPU measure its memory while they start, so they start one after another. The first engine of a
-    kind fills vLLM's cache of compiled code; the others of that kind read it, and may start at the same time.
+    kind fills vLLM's cache of compiled code; the others of that kind read it, and may start at the same time. An
+    engine that hangs delays the others by ``patience_s`` at most.
     """
     if allowance.share is None:
         return start()
@@ -216,8 +234,8 @@ def start_in_turn(arguments: Mapping[str, Any], allowance: Allowance, start: Cal
     ]
     key = hashlib.sha256("\n".join(kind).encode()).hexdigest()[:32]
     compiled = Path(envs.VLLM_CACHE_ROOT) / "torch_compile_cache" / f"troop-{key}"
-    with only_one([f"gpu-{uuid}" for uuid in allowance.uuids] if allowance.share.gpus < 1 else []):
-        return one_first(f"compile-{key}", compiled, start)
+    with only_one([f"gpu-{uuid}" for uuid in allowance.uuids] if allowance.share.gpus < 1 else [], patience_s):
+        return one_first(f"compile-{key}", compiled, start, patience_s)
 
 
 def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:

@@ -5,17 +5,18 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sampling.errors import BadInput
 from sampling.limits import Limits
+from sampling.packages import WithPackages, under_folder
 from sampling.patches import PatchReference
 from sampling.policy import MathPolicy, TextPolicy
 from sampling.problems import Message, Problem, check_problems
-from sampling.references import REFERENCES, Reference
+from sampling.references import REFERENCES, Extraction, Reference
 from sampling.tasks.checkers import with_checkers
 from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question
@@ -24,6 +25,7 @@ from sampling.tasks.rows import read_rows
 from sampling.tasks.templates import Style, ask, choose_shots, read_fixed_shots, read_template, show
 from sampling.validate import parse
 
+PUBLISHED = [kind for kind, recipe in RECIPES.items() if recipe.published]
 R = TypeVar("R", Question, Problem)
 
 
@@ -58,6 +60,7 @@ def load_task(
     style: Style = "base",
     prompt: Path | None = None,
     limits: Limits | None = None,
+    extraction: Extraction | None = None,
     policy: MathPolicy | None = None,
     which: Which = ALL,
     shuffle_options: int | None = None,
@@ -67,7 +70,7 @@ def load_task(
         raise BadInput(f"{kind!r} is no kind of task; allowed: {', '.join(KINDS)}")
     place = str(path)
     if kind == "jsonl":
-        _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits)
+        _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits, extraction=extraction)
         problems = _slice(which.choose(_unique(_read_own_problems(place, style, shuffle_options)), only), skip, limit)
     else:
         if shuffle_options is not None:
@@ -81,6 +84,7 @@ def load_task(
         examples = _Examples(kind, style, text, rows, pool, shots, read_fixed_shots(kind, prompt), which)
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.choose(free, only), skip, limit)
+        asked = [replace(row, reference=_with_extraction(kind, row.reference, extraction)) for row in asked]
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
     problems = with_checkers(problems, place)
     checked = check_problems(
@@ -171,6 +175,9 @@ def _slice(rows: Sequence[R], skip: int, limit: int | None) -> Sequence[R]:
 def _refuse(kind: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
+            if name == "extraction":
+                known = ", ".join(PUBLISHED)
+                raise BadInput(f"{name}: not for tasks of kind {kind!r}, whose lines give it; allowed for {known}")
             allowed = [kind for kind, recipe in RECIPES.items() if recipe.few_shot or name not in ("few_shot", "shots")]
             raise BadInput(f"{name}: not for tasks of kind {kind!r}; allowed for {', '.join(allowed)}")
 
@@ -182,6 +189,20 @@ def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     if limits.time_limit_s == "auto" and isinstance(reference, PatchReference):
         raise BadInput("limits.time_limit_s: 'auto' is not for tasks of kind 'swebench'; give seconds of wall time")
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
+
+
+def _with_extraction(kind: str, reference: Reference, extraction: Extraction | None) -> Reference:
+    """Returns the reference with a task's own ``extraction``; raises BadInput for a kind that has one way only."""
+    if extraction is None:
+        return reference
+    published = RECIPES[kind].published
+    if published is None:
+        raise BadInput(f"extraction: not for tasks of kind {kind!r}; allowed for {', '.join(PUBLISHED)}")
+    given = {
+        **reference.model_dump(exclude_unset=True),
+        "extraction": published if extraction == "published" else "kind",
+    }
+    return parse(type(reference), given, f"extraction of kind {kind!r}")
 
 
 def with_policy(problems: Sequence[Problem], policy: MathPolicy, where: str) -> tuple[Problem, ...]:
@@ -209,9 +230,21 @@ def _by(problem: Problem, given: Mapping[str, Any], where: str) -> Reference:
 def _with_absolute_paths(problem: Problem, place: str) -> Problem:
     """Returns the problem with the paths in its reference taken from the folder of the file at ``place``."""
     reference = problem.reference
-    if not isinstance(reference, PatchReference) or "://" in place:
+    if "://" in place:
         return problem
     folder = Path(place).resolve().parent
-    paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
-    moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
+    moved: dict[str, Any] = {}
+    if isinstance(reference, PatchReference):
+        paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
+        moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
+    elif isinstance(reference, WithPackages) and reference.packages:
+        moved = {"packages": under_folder(reference.packages, folder)}
     return problem.model_copy(update={"reference": reference.model_copy(update=moved)}) if moved else problem
+
+
+def with_packages(problem: Problem, packages: tuple[str, ...] | None) -> Problem:
+    """Returns the problem with these packages for its candidates, if it runs code and names none itself."""
+    reference = problem.reference
+    if packages is None or not isinstance(reference, WithPackages) or reference.packages is not None:
+        return problem
+    return problem.model_copy(update={"reference": reference.model_copy(update={"packages": packages})})

@@ -3,7 +3,7 @@
 import re
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from sampling.errors import BadInput
 from sampling.limits import Limits
@@ -22,11 +22,14 @@ class HumanEvalRow(Row):
 
 
 class MbppRow(Row):
+    """A row of MBPP, or of its sanitized version, whose fields are ``prompt`` and ``test_imports``."""
+
     task_id: int
-    text: str
+    text: str = Field(validation_alias=AliasChoices("text", "prompt"))
     code: str
     test_list: tuple[str, ...] = Field(min_length=1)
     test_setup_code: str = ""
+    test_imports: tuple[str, ...] = ()
 
 
 class CodeContestsRow(Row):
@@ -103,7 +106,7 @@ _MBPP_SHARED = frozenset({367, 596, 601, 927})
 def read_mbpp(data: Any, where: str, index: int) -> Question:
     row = parse(MbppRow, data, where)
     code = row.code.replace("\r\n", "\n").strip()
-    setup = row.test_setup_code.replace("\r\n", "\n")
+    setup = "\n".join([*row.test_imports, row.test_setup_code]).replace("\r\n", "\n")
     fields = {"question": row.text.strip(), "tests": "\n".join(row.test_list)}
     if row.task_id in _MBPP_SHARED:  # the set-up needs the candidate's classes: it is the test's first step
         reference = PublishedFunction(asserts=(*filter(None, [setup]), *row.test_list), shared=True)
@@ -114,9 +117,13 @@ def read_mbpp(data: Any, where: str, index: int) -> Question:
 
 
 def _tested_function(code: str, test: str) -> str | None:
-    """Returns the function of the gold solution that a test calls: it tells a solution's block from an example's."""
+    """Returns the function of the gold solution that a test calls or hands to another, such as ``map``.
+
+    It tells a solution's block from an example's.
+    """
     defined = re.findall(r"^def[ \t]+(\w+)", code, re.MULTILINE)
-    return next((name for name in defined if re.search(rf"\b{name}[ \t]*\(", test)), None)
+    used = [name for name in defined if re.search(rf"\b{name}\b", test)]
+    return next((name for name in used if re.search(rf"\b{name}[ \t]*\(", test)), used[0] if used else None)
 
 
 def read_codecontests(data: Any, where: str, index: int) -> Question:

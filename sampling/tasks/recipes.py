@@ -21,7 +21,8 @@ class Recipe:
     names that a prompt template must hold. ``stop`` are the stop strings of a base prompt. ``shots`` is how many
     few-shot examples a base prompt shows by default. ``own_pool`` are ids of the rows that the data set itself gives as
     examples; ``reserved`` ids are never asked. ``columns`` are all that ``read`` looks at, where a published file has
-    large ones besides; None reads all.
+    large ones besides; None reads all. ``published`` is the ``extraction`` of a reference that does as the benchmark's
+    own program; None where there is no such rule.
     """
 
     read: Callable[[Any, str, int], Question]
@@ -32,13 +33,16 @@ class Recipe:
     own_pool: tuple[str, ...] = ()
     reserved: frozenset[str] = frozenset()
     columns: frozenset[str] | None = None
+    published: str | None = None
 
 
 _MBPP_RESERVED = frozenset(f"mbpp/{number}" for number in range(1, 11))
 RECIPES: dict[str, Recipe] = {
-    "gsm8k": Recipe(read_gsm8k, stop=("\nQuestion:", "\nQ:"), few_shot=True, shots=5),
-    "math": Recipe(read_math, stop=("\nProblem:",), few_shot=True, shots=4),
-    "humaneval": Recipe(read_humaneval, stop=("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n```")),
+    "gsm8k": Recipe(read_gsm8k, stop=("\nQuestion:", "\nQ:"), few_shot=True, shots=5, published="gsm8k"),
+    "math": Recipe(read_math, stop=("\nProblem:",), few_shot=True, shots=4, published="math"),
+    "humaneval": Recipe(
+        read_humaneval, stop=("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n```"), published="published"
+    ),
     "mbpp": Recipe(
         read_mbpp,
         needs=("question", "tests"),
@@ -47,6 +51,7 @@ RECIPES: dict[str, Recipe] = {
         shots=3,
         own_pool=("mbpp/2", "mbpp/3", "mbpp/4"),
         reserved=_MBPP_RESERVED,
+        published="published",
     ),
     "codecontests": Recipe(
         read_codecontests,

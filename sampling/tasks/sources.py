@@ -6,6 +6,7 @@ which file to bring instead.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,7 +107,9 @@ def _translate_errors(place: str, hub: HubSplit) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise BadInput(f"{place}: needs the package datasets (pip install 'troop[hub]'); or {hub.instead}") from error
+        raise BadInput(
+            f"{place}: needs the package datasets (`{sys.executable} -m pip install datasets`); or {hub.instead}"
+        ) from error
     except (
         OSError,
         ValueError,

@@ -6,10 +6,12 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sampling.limits import Limits
+from sampling.packages import PackageEntry, under_folder
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
+from sampling.references import Extraction
 from sampling.settings import TaskSampling
-from sampling.tasks.load import Which, load_task
+from sampling.tasks.load import Which, load_task, with_packages
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
 from sampling.tasks.recipes import TaskKind
 from sampling.tasks.sources import under
@@ -120,11 +122,26 @@ class TaskSpec(Plain):
     Default: the order in the file.
     """
 
+    extraction: Extraction | None = None
+    """Way to find the answer in a completion: ``kind`` is the rules of docs/problems.md, ``published`` the benchmark's.
+
+    With ``published`` nothing is dropped or repaired: for humaneval the program is the prompt and the completion up to
+    the paper's stop strings, for mbpp the completion up to ``[DONE]``; for gsm8k the answer is the number after the
+    first ``####``, for math the last ``\\boxed{…}`` in its authors' spelling, and only equal text is right. Not for
+    jsonl, whose lines have their own key, nor for kinds without such a rule. Default: ``kind``.
+    """
+
     limits: Limits | None = None
     """Time and memory of a candidate, in place of what each problem says; a key that is not given stays as it is.
 
     Kinds that compare answers (gsm8k, math) have no candidate and ignore it. Not for jsonl, whose lines have their own
     limits. Example: `{time_limit_s: auto}`, which is 10 times the gold solution's CPU time.
+    """
+
+    packages: tuple[PackageEntry, ...] | None = None
+    """Packages that candidates and tests of this task may import. Example: `[numpy, sortedcontainers]`.
+
+    A problem's own ``packages`` go first. Default: ``verify.packages`` of the sweep. An empty list allows none.
     """
 
     policy: MathPolicy | None = None
@@ -150,7 +167,8 @@ class TaskSpec(Plain):
     def under(self, folder: Path) -> "TaskSpec":
         """Returns a copy whose relative paths start at ``folder``."""
         paths = {"path": under(self.path, folder), "few_shot": self.few_shot and under(self.few_shot, folder)}
-        return self.model_copy(update={**paths, "prompt": self.prompt and folder / self.prompt})
+        others = {"prompt": self.prompt and folder / self.prompt, "packages": under_folder(self.packages, folder)}
+        return self.model_copy(update=paths | others)
 
     @property
     def filled(self) -> "TaskSpec":
@@ -159,8 +177,13 @@ class TaskSpec(Plain):
         missing = [name for name in OF_PROBLEMS if preset and getattr(self, name) is None]
         return self.model_copy(update={name: getattr(preset, name) for name in missing})
 
-    def load(self, sampling: TaskSampling | None = None) -> tuple[Problem, ...]:
-        """Returns the task's problems, to be sampled with ``sampling``; raises BadInput."""
+    def load(
+        self, sampling: TaskSampling | None = None, packages: tuple[str, ...] | None = None
+    ) -> tuple[Problem, ...]:
+        """Returns the task's problems, to be sampled with ``sampling``; raises BadInput.
+
+        ``packages`` are for candidates where neither the task nor the problem names any.
+        """
         task = self.filled
         problems = load_task(
             task.kind,
@@ -173,10 +196,11 @@ class TaskSpec(Plain):
             style=task.style,
             prompt=task.prompt,
             limits=task.limits,
+            extraction=task.extraction,
             policy=task.policy,
             which=Which(task.without or (), bool(task.shuffle)),
             shuffle_options=task.shuffle_options,
         )
-        return (
-            tuple(problem.model_copy(update={"sampling": sampling}) for problem in problems) if sampling else problems
-        )
+        given = self.packages if self.packages is not None else packages
+        changes = {"sampling": sampling} if sampling else {}
+        return tuple(with_packages(problem, given).model_copy(update=changes) for problem in problems)

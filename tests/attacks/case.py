@@ -27,7 +27,7 @@ class Case:
 
     ``must`` is ``pass``, ``reject`` (decided, but not passed) or the exact status. ``excused`` says why the tier
     ``confined`` need not stop this (``docs/sandbox.md``). ``test_too``: a test judges it as well as calls, since the
-    process at the other end matters.
+    process at the other end matters. ``packages`` are what the task declares.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Case:
     memory_mb: int = 256
     excused: str = ""
     test_too: bool = True
+    packages: tuple[str, ...] | None = None
 
     @property
     def modes(self) -> tuple[str, ...]:

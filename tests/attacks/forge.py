@@ -14,6 +14,21 @@ def _liar(base: str, made: str, extra: str = "") -> Case:
     return forger(f"equal-{base}", f"{code}def f(x):\n    return E({made})\n")
 
 
+def _crossing_liar(name: str, imported: str, base: str, made: str) -> Case:
+    """An instance of a subclass of a type that crosses, equal to everything: only exact types cross."""
+    lies = "".join(f"    def __{name}__(self, *o):\n        return True\n" for name in ("eq", "ge", "le", "bool"))
+    code = f"{imported}\nclass E({base}):\n{lies}    __hash__ = lambda self: 0\n    __ne__ = lambda *a: False\n"
+    return forger(f"crossing-{name}", f"{code}def f(x):\n    return {made}\n")
+
+
+def _own_class(name: str, code: str, tests: str) -> Case:
+    """A class of the candidate that the test makes objects of."""
+    return tested(f"own-class-{name}", code, tests, entry_point="Point")
+
+
+_POINT = "class Point:\n    def __init__(self, *a): self.n = 0\n"
+
+
 def _leaves(name: str, how: str) -> Case:
     return forger(f"leaves-{name}", f"import atexit, os, signal, sys, threading\ndef f(x):\n    {how}\n")
 
@@ -321,6 +336,123 @@ def f(x):
     _reply("changed-by-name", '[[0,5],[["self",[]]]]'),
     _reply("changed-badly", "[[0,5],[[[],[]]]]"),
     _reply("unchanged", "[[0,5],[[]]]"),
+    _crossing_liar("fraction", "from fractions import Fraction", "Fraction", "E(1, 3)"),
+    _crossing_liar("decimal", "from decimal import Decimal", "Decimal", "E('0.1')"),
+    _crossing_liar("date", "from datetime import date", "date", "E(2020, 1, 1)"),
+    _crossing_liar("datetime", "from datetime import datetime", "datetime", "E(2020, 1, 1)"),
+    _crossing_liar("timedelta", "from datetime import timedelta", "timedelta", "E(1)"),
+    _crossing_liar("deque", "from collections import deque", "deque", "E([1])"),
+    _crossing_liar("counter", "from collections import Counter", "Counter", "E('a')"),
+    _crossing_liar("ordered-dict", "from collections import OrderedDict", "OrderedDict", "E(a=1)"),
+    _crossing_liar("defaultdict", "from collections import defaultdict", "defaultdict", "E(int, a=1)"),
+    _crossing_liar("array", "from array import array", "array", "E('i', [1])"),
+    _crossing_liar("ndarray", "import numpy", "numpy.ndarray", "numpy.zeros(1).view(E)"),
+    _crossing_liar("ndarray-of-liars", "import numpy", "int", "numpy.array([E(1)], dtype=object)"),
+    _crossing_liar("values", "", "int", "{1: E(1)}.values()"),
+    _crossing_liar("keys", "", "int", "{E(1): 1}.keys()"),
+    _crossing_liar("deque-of-liars", "from collections import deque", "int", "deque([E(1)])"),
+    _crossing_liar("iterator-of-liars", "", "int", "iter([E(1)])"),
+    _crossing_liar("zone", "from datetime import *", "tzinfo", "datetime(2020, 1, 1, tzinfo=E())"),
+    forger(
+        "crossing-name",
+        "class Fraction:\n    __eq__ = lambda *a: True\nFraction.__module__ = 'fractions'\n"
+        "def f(x):\n    return Fraction()\n",
+    ),
+    forger(
+        "crossing-module",
+        "import fractions\nclass Fraction:\n    numerator = 7\n    denominator = 1\n"
+        "    __eq__ = lambda *a: True\nFraction.__module__ = 'fractions'\nfractions.Fraction = Fraction\n"
+        "def f(x):\n    return Fraction()\n",
+    ),
+    forger("function-that-nobody-calls", "def f(x):\n    return lambda *a: 1003\n"),
+    forger("partial", "import functools\ndef f(x):\n    return functools.partial(int, 1003)\n"),
+    forger("own-coroutine", "async def f(x):\n    return 1003\n"),
+    forger("own-match", "import re\ndef f(x):\n    return re.match('1003', '1003')\n"),
+    forger("value-for-a-function", "f = 1003\n"),
+    forger("exception-for-a-function", "class f(Exception):\n    __eq__ = lambda *a: True\n"),
+    tested("coroutine-never-awaited", "async def f(x):\n    return 5\n", "candidate(0)"),
+    tested(
+        "function-never-called",
+        "def f(x):\n    return lambda: 5\n",
+        "assert candidate(0) is not None\nassert candidate(0)",
+    ),
+    tested(
+        "calls-what-was-not-given",
+        _SERVE + 'send(b\'["\\\\u0000call",0,[[]],{"d":[]}]\')\nos.close(3)\n',
+        "assert candidate(0) == 5",
+    ),
+    tested(
+        "lies-in-a-call-back",
+        "class E(int):\n    __eq__ = lambda *a: True\n    __mod__ = __rmod__ = lambda *a: 0\ndef f(g):\n    return g(E(3))\n",
+        "assert candidate(lambda x: x % 2 == 0) is True",
+    ),
+    tested(
+        "own-exception-of-a-name",
+        "class AssertionError(Exception):\n    pass\ndef f(x):\n    raise AssertionError\n",
+        "candidate(0)",
+    ),
+    tested(
+        "changed-default",
+        "from collections import defaultdict\ndef f(d):\n    d.default_factory = lambda: 5\n",
+        "from collections import defaultdict\nd = defaultdict(int)\ncandidate(d)\nassert d[1] == 5",
+    ),
+    _own_class("equal", _POINT + "    __eq__ = lambda *a: True\n", "assert candidate(1) == candidate(2)"),
+    _own_class("equal-to-plain", _POINT + "    __eq__ = lambda *a: True\n", "assert candidate(1) == 5"),
+    _own_class("unequal", _POINT + "    __ne__ = lambda *a: False\n", "assert not candidate(1) != 5"),
+    _own_class("same", _POINT + "    def same(self): return self\n", "p = candidate(1)\nassert p.same() is p"),
+    _own_class("hidden", _POINT, "try:\n    candidate(1) == 5\nexcept BaseException:\n    pass"),
+    _own_class("contained", _POINT + "    __eq__ = lambda *a: True\n", "assert candidate(1) in [5, 6]"),
+    _own_class(
+        "array-interface",
+        _POINT + "    __array_interface__ = {'shape': (1,), 'typestr': '<i8', 'data': (4096, True), 'version': 3}\n",
+        "import numpy\nassert numpy.allclose(candidate(1), 5)",
+    ),
+    _own_class(
+        "lying-attribute",
+        _POINT + "    def __getattr__(self, n): return type('E', (int,), {'__eq__': lambda *a: True})(7)\n",
+        "assert candidate(1).x == 5",
+    ),
+    *(
+        _reply(f"crossing-{name}", f"[[0,{form}],[]]")
+        for name, form in {
+            "zero-denominator": '{"v":["Fraction",5,0]}',
+            "float-fraction": '{"v":["Fraction",5.0,1]}',
+            "long-fraction": '{"v":["Fraction",{"i":"0x' + "f" * 90000 + '"},{"i":"0x' + "e" * 90001 + '"}]}',
+            "signalling": '{"v":["Decimal","sNaN"]}',
+            "exponent": '{"v":["Decimal","5e999999999"]}',
+            "no-text": '{"v":["Decimal",5]}',
+            "no-type": '{"v":["object"]}',
+            "no-name": '{"v":[]}',
+            "unhashable": '{"v":[[],5]}',
+            "endless-deque": '{"v":["deque",{"r":[0,{"i":"0xffffffffffffffffff"},1]},null]}',
+            "endless-values": '{"v":["values",{"r":[0,{"i":"0xffffffffffffffffff"},1]}]}',
+            "endless-array": '{"v":["array","q",{"r":[0,{"i":"0xffffffffffffffffff"},1]}]}',
+            "pairs-that-are-none": '{"v":["Counter",[1,2]]}',
+            "factory": '{"v":["defaultdict",5,{"d":[]}]}',
+            "objects": '{"v":["ndarray",[1],"|O",[1]]}',
+            "wide": '{"v":["ndarray",["a"],"<U2000000000",[1]]}',
+            "shape": '{"v":["ndarray",[1,2],"<i8",[99]]}',
+            "zone": '{"v":["datetime",2020,1,1,0,0,0,0,1e400,0]}',
+            "day": '{"v":["date",2020,99,1]}',
+            "match": '{"v":["Match","a",[[0]],{"d":[]}]}',
+            "object": '{"K":["o",0]}',
+            "given": '{"K":["g",0]}',
+            "number": '{"K":["n",true]}',
+            "argument": '{"A":7}',
+            "no-argument": '{"A":"0"}',
+        }.items()
+    ),
+    *(
+        _hello(f"introduced-{name}", repr(form.encode()))
+        for name, form in {
+            "value": '[[0,[["f","v",{"v":["Decimal","sNaN"]}]]]]',
+            "right-value": '[[0,[["f","v",5]]]]',
+            "exception": '[[0,[["f","x","SystemExit"]]]]',
+            "no-letter": '[[0,[["f","z",5]]]]',
+            "other": '[[0,[["print","v",5],"f"]]]',
+            "handle": '[[0,[["f","v",{"K":["f",0]}]]]]',
+        }.items()
+    ),
     _reply("empty", "[]"),
     _reply("pass", '["pass",""]'),
     _hello("long", "b'[[0,\"' + b'x' * 60000 + b'\"]]'"),

@@ -54,7 +54,7 @@ CASES = (
     _value("function", "f"),
     _value("class", "type('A', (), {})"),
     _value("lock", "__import__('threading').Lock()"),
-    _value("decimal", "__import__('decimal').Decimal(x + 1000)"),
+    _value("decimal", "__import__('decimal').Decimal(x + 1001)"),
     _value("memory-view", "memoryview(b'x')"),
     _value("proxy", "__import__('types').MappingProxyType({})"),
     _value("coroutine", "(lambda: (yield))()"),

@@ -15,7 +15,7 @@ import pytest
 from sampling.checkers import CustomReference
 from sampling.problems import Problem
 from sampling.references import CallCase, PythonReference, StdioCase, StdioReference
-from tests.attacks import checkers, control, escape, forge, kernel, leak, net, process, resource, result
+from tests.attacks import checkers, control, escape, forge, kernel, leak, net, packages, process, resource, result
 from tests.attacks.case import PASS, REJECT, Case
 from verify.custom import CustomVerifier
 from verify.python import PythonVerifier
@@ -26,7 +26,7 @@ from verify.sandbox.tiers import SAFE_TIERS, TierUnavailable
 from verify.stdio import StdioVerifier
 from verify.verdict import Status, Verdict
 
-CLASSES = (control, forge, leak, escape, process, net, kernel, resource, result)
+CLASSES = (control, forge, leak, escape, process, net, kernel, resource, result, packages)
 RUNS = [
     pytest.param(case, mode, id=f"{module.__name__.rpartition('.')[2]}-{case.name}-{mode}")
     for module in CLASSES
@@ -147,7 +147,7 @@ def sandbox(request: pytest.FixtureRequest, trap: Trap) -> Iterator[Sandbox]:
 
 
 def problem(case: Case, mode: str) -> Problem:
-    limits = {"time_limit_s": case.wall_s, "memory_mb": case.memory_mb}
+    limits = {"time_limit_s": case.wall_s, "memory_mb": case.memory_mb, "packages": case.packages}
     if mode == "stdio":
         cases = (StdioCase(stdin=case.stdin, stdout=case.stdout or ""),)
         return Problem(id=case.name, prompt="x", verifier="stdio", reference=StdioReference(cases=cases, **limits))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,3 +144,20 @@ def test_an_engine_that_leaves_takes_no_further_unit() -> None:
 
     asyncio.run(new_handle(queue, makers, follow).run())
     assert (queue.closed, queue.waiting, queue.in_flight) == (2, len(UNITS) - 2, 0)
+
+
+def test_a_start_that_hangs_is_ended_and_tried_again() -> None:
+    queue = UnitQueue(UNITS)
+
+    class Hanging(Makers):
+        def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Actor:
+            actor = super().new_sampler(work, slot)
+            actor.start = Method(asyncio.Event().wait)
+            return actor
+
+    makers = Hanging()
+    handle = new_handle(queue, makers, never_started)
+    handle._work = replace(WORK, model=WORK.model.model_copy(update={"start_timeout_s": 0.05, "gpus": 2}))
+    with pytest.raises(EngineError, match=r"did not start within 0.05 s and was killed.*NCCL_DEBUG=INFO"):
+        asyncio.run(handle.run())
+    assert (len(makers.made), makers.ended) == (ENGINE_TRIES, makers.made)

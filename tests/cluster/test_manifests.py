@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from cluster.metrics import MEASURES, USD
 from jobs.cli.main import cli
+from jobs.resolve import CODE_VERSION
 from tests.support.places import ROOT
 
 MANIFESTS = ROOT / "cluster" / "manifests"
@@ -37,7 +38,9 @@ RAY_CLUSTER = words("""headGroupSpec workerGroupSpecs rayVersion enableInTreeAut
 HEAD = {"serviceType", "headService", "enableIngress", "rayStartParams", "template"}
 WORKERS = words("groupName replicas minReplicas maxReplicas numOfHosts rayStartParams template scaleStrategy")
 REQUIRED = words("groupName minReplicas maxReplicas template")  # in the published CRD
-POD = words("serviceAccountName containers volumes restartPolicy terminationGracePeriodSeconds")
+POD = words(
+    "securityContext tolerations serviceAccountName containers volumes restartPolicy terminationGracePeriodSeconds"
+)
 CONTAINER = words("name image resources volumeMounts env command args workingDir")
 CRON_JOB = words(
     "schedule concurrencyPolicy successfulJobsHistoryLimit failedJobsHistoryLimit jobTemplate timeZone suspend"
@@ -132,14 +135,33 @@ def test_systemd_understands_service_and_timer() -> None:
 def test_dockerfiles_copy_what_is_there_and_end_as_an_ordinary_user(name: str) -> None:
     text = re.sub(r"\\\n", " ", (MANIFESTS / name).read_text())
     steps = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
-    assert {keyword for keyword, _ in steps} <= {"FROM", "RUN", "ENV", "WORKDIR", "COPY", "USER", "CMD"}
+    assert {keyword for keyword, _ in steps} <= {"FROM", "RUN", "ARG", "ENV", "WORKDIR", "COPY", "USER", "CMD"}
     for keyword, rest in steps:
         if keyword == "COPY":
             assert (ROOT / rest.split()[0]).exists()
         for path in re.findall(r"requirements/\S+", rest):
             assert (ROOT / path).exists()
-    assert [rest for keyword, rest in steps if keyword == "USER"] == ["ray"]
+    assert [rest for keyword, rest in steps if keyword == "USER"] == ["1000"]  # a number: runAsNonRoot refuses names
     check_command(json.loads(dict(map(tuple, steps))["CMD"]))
+
+
+def test_images_carry_the_commit_and_no_repository() -> None:
+    assert {".git", ".venv", "runs"} <= set((ROOT / ".dockerignore").read_text().split())
+    for name in ("Dockerfile.gpu", "Dockerfile.cpu"):
+        assert f"{CODE_VERSION}=$CODE_VERSION" in (MANIFESTS / name).read_text()
+
+
+def test_pods_run_as_the_images_user_and_gpu_pods_bear_the_gpus_taint() -> None:
+    groups = load("rayjob.yaml")["spec"]["rayClusterSpec"]
+    pods = [group["template"]["spec"] for group in (groups["headGroupSpec"], *groups["workerGroupSpecs"])]
+    assert [pod["securityContext"] for pod in pods] == [{"runAsNonRoot": True, "runAsUser": 1000}] * 3
+    assert [pod.get("tolerations", [{}])[0].get("key") for pod in pods] == [None, "nvidia.com/gpu", None]
+
+
+def test_a_launched_cluster_has_our_token_and_a_system_that_is_new_enough() -> None:
+    cluster = load("ray-cluster.yaml")
+    assert cluster["file_mounts"]["/home/ubuntu/.ray/auth_token"] == "~/.ray/auth_token"
+    assert all(kind["node_config"]["ImageId"] for kind in cluster["available_node_types"].values())
 
 
 def test_the_dashboard_asks_for_metrics_that_exist() -> None:

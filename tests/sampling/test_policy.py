@@ -27,6 +27,7 @@ from sampling.validate import parse
         ("which", "second", "'last', 'first', 'all' or 'boxed'"),
         ("case", "upper", "'ignore' or 'strict'"),
         ("accept", "7", "valid tuple"),
+        ("extraction", "published", "'kind', 'gsm8k' or 'math'"),
         ("pattern", "Answer: .*", "exactly one group"),
         ("pattern", "(a)(b)", "exactly one group (…) is needed, got 2"),
         ("pattern", "(a", "linear time"),
@@ -40,6 +41,22 @@ def test_bad_values_are_refused_in_one_line(key: str, value: object, said: str) 
     with pytest.raises(BadInput) as error:
         parse(Problem, data, "file:1")
     assert said in str(error.value) and "\n" not in str(error.value) and key in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ({"extraction": "gsm8k", "answer": "1/2"}, "extraction 'gsm8k' needs a number as answer (18, -1,000, 2.5)"),
+        ({"extraction": "gsm8k", "answer": "18", "accept": ["x"]}, "needs a number as answer"),
+        ({"extraction": "gsm8k", "answer": "18", "which": "first"}, "which cannot stand beside it"),
+        ({"extraction": "math", "answer": "18", "tolerance": 1}, "tolerance cannot stand beside it"),
+        ({"extraction": "math", "answer": "18", "pattern": "(.)"}, "pattern cannot stand beside it"),
+    ],
+)
+def test_a_benchmarks_way_is_a_whole_policy(reference: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput) as error:
+        parse(Problem, {"id": "p", "prompt": "?", "verifier": "math", "reference": reference}, "file:1")
+    assert said in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,46 @@ def test_digests_change_with_what_they_stand_for() -> None:
     assert other.reference_digest == problem.reference_digest
     assert Problem.model_validate({**GOOD, "verifier": "exact"}).reference_digest != problem.reference_digest
     assert Problem.model_validate({**GOOD, "id": "b"}).prompt_digest == problem.prompt_digest
+
+
+@pytest.mark.parametrize(
+    ("verifier", "reference", "digest"),
+    [
+        ("math", {"answer": "2"}, "eecb43f7196a1a97"),
+        ("exact", {"answer": "2"}, "7fbbf39f34a0a3b7"),
+        ("stdio", STDIO["reference"], "02f7b9e2951c0b22"),
+        ("python", CASES, "3b8ead0245bbb73b"),
+    ],
+)
+def test_digests_of_older_runs_stay(verifier: str, reference: dict[str, Any], digest: str) -> None:
+    """Literals from before references had a policy, packages or a language: such a run must go on."""
+    given = {"id": "a", "prompt": "?", "verifier": verifier, "reference": reference}
+    assert Problem.model_validate(given).reference_digest == digest
+
+
+@pytest.mark.parametrize(
+    ("verifier", "reference"),
+    [
+        ("math", {"answer": "2", "which": "boxed"}),
+        ("math", {"answer": "2", "accept": ["3"]}),
+        ("exact", {"answer": "2", "case": "ignore"}),
+        ("python", {**CASES, "packages": []}),
+        ("python", {**CASES, "extraction": "published"}),
+        ("stdio", {**STDIO["reference"], "language": "cpp"}),
+    ],
+)
+def test_a_policy_changes_the_digest(verifier: str, reference: dict[str, Any]) -> None:
+    given = {"id": "a", "prompt": "?", "verifier": verifier, "reference": reference}
+    plain = {
+        **given,
+        "reference": {key: reference[key] for key in ("answer", "entry_point", "cases") if key in reference},
+    }
+    assert Problem.model_validate(given).reference_digest != Problem.model_validate(plain).reference_digest
+
+
+def test_a_regular_expression_counts_in_its_digest() -> None:
+    digests = {
+        Problem.model_validate({**GOOD, "verifier": "regex", "reference": reference}).reference_digest
+        for reference in ({"pattern": "a"}, {"pattern": "b"}, {"pattern": "a", "case": False})
+    }
+    assert len(digests) == 3

@@ -1,6 +1,10 @@
 """Checkers of whole outputs, and comparison of plain values."""
 
 import math
+from array import array
+from collections import Counter, deque
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -35,6 +39,20 @@ from verify.sandbox import wire
         ("float", "1000", "1_000", False),
         ("float", "1", "inf", False),
         ("float", "inf", "inf", True),
+        # Kind: integers are compared exactly, however the other side writes the whole number.
+        ("float", "1000000007", "1000000006", False),
+        ("float", "9007199254740993", "9007199254740992", False),
+        ("float", "9007199254740993", "9007199254740993.0", True),
+        ("float", "1000000007", "1000000006.0", False),
+        ("float", "5000000", "5e6", True),
+        ("float", "5000001", "5e6", False),
+        ("float", "-7", "-07", True),
+        ("float", "+7", "7", True),
+        ("float", "-0", "0", True),
+        ("float", "1234567890123.5", "1234567890123.4", True),
+        ("float", "1e20", "100000000000000000000.0", True),
+        ("float", "1e400", "1" * 300, False),
+        ("float", "1" * 5000, "1" * 4999 + "2", False),
         ("float", "1", "1" * 5000, False),
         ("float", "1000000007", "1000000006", False),
         ("float", "1000000007", "1000000008.0", False),
@@ -58,6 +76,34 @@ def test_checkers(checker: str, expected: str, actual: str, same: bool) -> None:
         (True, 1, True),
         (1, 1.0, True),
         (1, 2, False),
+        # Kind: integers are compared exactly with floats, fractions and decimals.
+        (1000000007, 1000000008.0, False),
+        (1000000007, 1000000007.0, True),
+        (2**53 + 1, float(2**53), False),
+        (2, 2.0000000000000004, True),
+        (2, 2.000001, False),
+        (0, 5e-7, False),
+        (1000000007.0, 1000000008, False),
+        (1e20, 10**20, True),
+        (0.9999999999, 1, True),
+        (1, Fraction(1), True),
+        (0.5, Fraction(1, 2), True),
+        (0, Fraction(1, 10**9), False),
+        (10**30, Decimal(10**30), True),
+        (0.1, Decimal("0.1"), True),
+        (1, Decimal("1.0000001"), False),
+        (1, Decimal("NaN"), False),
+        ("1/2", Fraction(1, 2), False),
+        # Kind: sequences of other types where a list is expected.
+        ([1, 2], deque([1, 2]), True),
+        ([1, 2], deque([2, 1]), False),
+        ([1, 2], array("q", [1, 2]), True),
+        ([0, 1], range(2), True),
+        (["a"], {"a": 1}.keys(), True),
+        ([1], {"a": 1}.values(), True),
+        ([["a", 1]], {"a": 1}.items(), True),
+        ([1], {1: 2}, False),
+        ({"a": 1}, Counter("a"), True),
         (1, "1", False),
         ("1", 1, False),
         (None, None, True),

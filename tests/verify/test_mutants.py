@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from sampling.choices import ChoiceReference
 from sampling.problems import Problem
-from verify.extract import extract_code
 from verify.math.notation import as_number, normalise
 from verify.mutants import (
     GOLD,
@@ -21,6 +20,7 @@ from verify.mutants import (
     only_falsy,
     with_bodies,
 )
+from verify.programs.extract import extract_code
 
 DOUBLE = "def helper(x):\n    return x\n\n\ndef f(x):\n    return 2 * helper(x)\n"
 CASES = {"entry_point": "f", "cases": [{"args": [2], "expected": 4}]}

@@ -14,7 +14,7 @@ from sampling.choices import ChoiceReference
 from sampling.instructions import ARGUMENTS, LEFT_OUT
 from sampling.policy import MathPolicy
 from sampling.problems import Problem, VerifierKind
-from sampling.references import REFERENCES, LeanReference
+from sampling.references import REFERENCES, LeanReference, MathExtraction
 from sampling.tasks.load import load_task
 from sampling.validate import parse_json
 from tests.support.places import ROOT
@@ -168,3 +168,12 @@ def test_policies(verifiers: Verifiers) -> None:
         assert math_answer(ast.literal_eval(completion), **json.loads(policy)) == expected, (policy, completion)
         named |= set(json.loads(policy))
     assert named == {*MathPolicy.model_fields, "accept"}
+
+
+def test_a_benchmarks_own_way(verifiers: Verifiers) -> None:
+    found = rows("math", "extraction", "answer", "completion", "status")
+    for extraction, answer, completion, status in found:
+        reference = {"answer": ast.literal_eval(answer), "extraction": extraction}
+        problem = Problem.model_validate({"id": "p", "prompt": "?", "verifier": "math", "reference": reference})
+        assert verifiers.verify(problem, ast.literal_eval(completion)).status == status, (extraction, completion)
+    assert {extraction for extraction, *_ in found} == set(get_args(MathExtraction))

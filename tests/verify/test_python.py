@@ -1,5 +1,7 @@
 """Functions under calls, test source and asserts: right ones pass, forgers fail, gold solutions pass."""
 
+# ruff: noqa: E501 (programs stand as they are)
+
 import gzip
 import json
 from collections.abc import Iterator
@@ -198,16 +200,162 @@ def test_asserts_find_their_functions(verifier: PythonVerifier) -> None:
 
 
 def test_a_shared_process_is_flagged(verifier: PythonVerifier) -> None:
-    asserts = ["assert f(Pair(1, 2)) == 3"]
-    code = "class Pair:\n    def __init__(self, a, b):\n        self.a, self.b = a, b\ndef f(p):\n    return p.a + p.b"
+    asserts = ["assert f(Pair(1, 2)) == Pair(2, 1)"]
+    code = "class Pair:\n    def __init__(self, a, b):\n        self.a, self.b = a, b\n"
+    code += (
+        "    def __eq__(self, o):\n        return (self.a, self.b) == (o.a, o.b)\ndef f(p):\n    return Pair(p.b, p.a)"
+    )
     apart = verify(verifier, {"asserts": asserts}, code)
     assert apart.status is Status.FAIL
+    assert "not compared across processes" in apart.reason
     shared = verify(verifier, {"asserts": asserts, "shared": True}, code)
     assert shared.status is Status.PASS
     assert "shared" in shared.reason
-    wrong = verify(verifier, {"asserts": asserts, "shared": True}, code.replace("+ p.b", "- p.b"))
+    wrong = verify(verifier, {"asserts": asserts, "shared": True}, code.replace("Pair(p.b, p.a)", "Pair(0, 0)"))
     assert wrong.status is Status.FAIL
     assert "shared" in wrong.reason
+
+
+GUARDED = "def f(x):\n    return x + 1000\nif __name__ == '__main__':\n    "
+
+
+@pytest.mark.parametrize("reference", ALL, ids=["cases", "tests", "asserts"])
+@pytest.mark.parametrize("trial", [
+    "assert f(1) == 2", "import sys; sys.exit(0)", "n = int(input())", "import unittest; unittest.main()",
+    "while True: pass", "raise KeyError",
+])  # fmt: skip
+def test_a_main_block_does_not_run(verifier: PythonVerifier, reference: dict[str, Any], trial: str) -> None:
+    """Kind: the model's own trial behind the main guard fails, ends, reads or hangs."""
+    for guard in (GUARDED, GUARDED.replace("__name__ == '__main__'", '"__main__" == __name__')):
+        assert verify(verifier, reference, guard + trial).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("asserts", "code"),
+    [
+        (["assert math.isclose(f(1), 1)"], "import math\ndef f(x):\n    return x"),
+        (["assert isclose(f(1), pi)"], "from math import *\ndef f(x):\n    return x * pi"),
+        (["assert f('aab') == Counter('aab')"], "from collections import Counter\ndef f(x):\n    return Counter(x)"),
+        (["assert add(LIMIT, 1) == 11"], "LIMIT = 10\ndef add(a, b):\n    return a + b"),
+        (["assert TABLE['a'] == 1"], "TABLE = {'a': 1}"),
+        (["assert list(map(sq, [1, 2])) == [1, 4]"], "def sq(x):\n    return x * x"),
+        (["assert sorted([3, 1, 2], key=neg) == [3, 2, 1]"], "def neg(x):\n    return -x"),
+        (["from functools import reduce", "assert reduce(add, [1, 2, 3]) == 6"], "def add(a, b):\n    return a + b"),
+        (
+            ["try:\n    f(-1)\n    assert False\nexcept TooLow as error:\n    assert str(error) == 'low'"],
+            "class TooLow(ValueError): pass\ndef f(x):\n    raise TooLow('low')",
+        ),
+        (["try:\n    f(-1)\nexcept ValueError as e:\n    assert type(e).__name__ == 'E'"],
+         "class E(ValueError): pass\ndef f(x):\n    raise E"),
+    ],
+)  # fmt: skip
+def test_asserts_use_what_the_candidate_defines(verifier: PythonVerifier, asserts: list[str], code: str) -> None:
+    """Kind: modules, helpers, constants, exceptions and functions handed on that only the candidate has."""
+    verdict = verify(verifier, {"asserts": asserts}, code)
+    assert (verdict.status, verdict.reason) == (Status.PASS, "")
+
+
+@pytest.mark.parametrize(
+    ("asserts", "code"),
+    [
+        (["assert isclose(f(1), 5)"], "def isclose(a, b):\n    return True\ndef f(x):\n    return x"),
+        (["assert Counter(f('a')) == Counter('b')"], "def Counter(x):\n    return 1\ndef f(x):\n    return x"),
+        (["from math import *", "assert isclose(f(1), 5)"], "def isclose(*a):\n    return 1\ndef f(x):\n    return x"),
+        (["assert math.isclose(f(1), 5)"], "class math:\n    isclose = lambda *a: True\ndef f(x):\n    return x"),
+        (["b = same([1]); b.append(2)", "a = [1]; b = same(a); b.append(2); assert a == [1]"],
+         "def same(a):\n    return a"),
+        (["assert f(1) == 5"], "f = 5"),
+        (["assert LIMIT == 5 and f(1) == 2"], "LIMIT = 5\ndef f(x):\n    return 5"),
+        (["assert f(1)() == 3"], "def f(x):\n    return lambda: 4"),
+    ],
+)  # fmt: skip
+def test_names_of_the_test_are_not_the_candidates(verifier: PythonVerifier, asserts: list[str], code: str) -> None:
+    """Kind: a candidate that defines the test's own helpers, gives values for functions, or hides its aliasing."""
+    assert verify(verifier, {"asserts": asserts}, code).status is Status.FAIL
+
+
+REMOTE = [
+    ("import itertools\nassert list(itertools.islice(f(), 3)) == [0, 1, 2]", "import itertools\nf = itertools.count"),
+    ("g = f(); assert next(g) == 0 and next(g) == 1", "def f():\n    i = 0\n    while True:\n        yield i\n        i += 1"),
+    ("assert sum(f(5000)) == sum(range(5000))", "def f(n):\n    yield from range(n)"),
+    ("assert next(f()) == 6", "def f():\n    yield 6\n    while True:\n        pass"),
+    ("assert list(f()) == []", "def f():\n    return iter(())"),
+    ("assert list(f(2)) == [(0, 'a'), (1, 'b')]", "def f(n):\n    return enumerate('ab')"),
+    ("assert f(2)(3) == 5", "def f(n):\n    return lambda x: x + n"),
+    ("assert [g(1) for g in f()] == [2, 3]", "def f():\n    return [lambda x: x + 1, lambda x: x + 2]"),
+    ("assert f(lambda x: x + 1, 2) == 3", "def f(g, x):\n    return g(x)"),
+    ("assert f(len, 'ab') == 2", "def f(g, x):\n    return g(x)"),
+    ("assert f([lambda x: x, lambda x: -x]) == [1, -1]", "def f(gs):\n    return [g(1) for g in gs]"),
+    ("seen = []; f(seen.append); assert seen == [1, 2]", "def f(g):\n    g(1); g(2)"),
+    ("g = lambda x: f(x - 1, g) if x else 0\nassert f(3, g) == 4", "def f(x, g):\n    return 1 + g(x)"),
+    ("def bad(x):\n    raise ValueError('no')\nassert f(bad) == 'no'",
+     "def f(g):\n    try:\n        g(1)\n    except ValueError as e:\n        return str(e)"),
+    ("assert compose(f(1), f(2))(3) == 6", "def f(n):\n    return lambda x: x + n\ndef compose(a, b):\n    return lambda x: a(b(x))"),
+    ("import asyncio\nassert asyncio.run(f(1, 2)) == 3", "async def f(a, b):\n    return a + b"),
+    ("c = Counted(); c.inc(); c.inc(); assert c.n == 2",
+     "class Counted:\n    def __init__(self): self.n = 0\n    def inc(self): self.n += 1"),
+    ("s = Stack(); s.push(2); s.push(1); assert s.pop() == 1 and len(s) == 1 and str(s) == '[2]' and s[0] == 2",
+     "class Stack:\n    def __init__(self): self.a = []\n    def push(self, x): self.a.append(x)\n"
+     "    def pop(self): return self.a.pop()\n    def __len__(self): return len(self.a)\n"
+     "    def __getitem__(self, i): return self.a[i]\n    def __str__(self): return str(self.a)"),
+    ("p = Point(1); p.x = 5; assert shift(p).x == 6",
+     "class Point:\n    def __init__(self, x): self.x = x\ndef shift(p):\n    return Point(p.x + 1)"),
+    ("import io, contextlib\nb = io.StringIO()\nwith contextlib.redirect_stdout(b):\n    f()\nassert b.getvalue() == 'hi\\n'",
+     "def f():\n    print('hi')"),
+    ("import random\nrandom.seed(1); x = f(); random.seed(1); assert f() == x",
+     "import random\ndef f():\n    return random.random()"),
+    ("import random\nrandom.seed(7); x = random.random(); random.seed(7); assert f() == x",
+     "import random\ndef f():\n    return random.random()"),
+    ("a = [1]; assert f(a) is a", "def f(a):\n    return a"),
+    ("from collections import deque\nd = deque([1, 2]); f(d); assert d == deque([2])", "def f(d):\n    d.popleft()"),
+    ("from collections import Counter\nc = Counter('a'); f(c); assert c['b'] == 1", "def f(c):\n    c['b'] += 1"),
+    ("import numpy as np\na = np.zeros(2); f(a); assert a.tolist() == [1.0, 0.0]", "def f(a):\n    a[0] = 1"),
+    ("import numpy as np\nassert np.array_equal(f(np.array([1, 2])), np.array([2, 4]))", "def f(a):\n    return a * 2"),
+    ("import numpy as np\nassert f(2).shape == (2, 2)", "import numpy as np\ndef f(n):\n    return np.eye(n)"),
+    ("assert f('ab') and f('ab').group() == 'a' and f('b') is None", "import re\ndef f(s):\n    return re.match('a', s)"),
+    ("assert str(f(2)) == '1' + '0' * 5000", "def f(n):\n    return 10 ** 5000"),
+    ("assert f() == " + "9" * 5000, "def f():\n    return 10 ** 5000 - 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("test", "code"), REMOTE)
+def test_what_stays_with_its_maker_is_used_from_the_other_side(verifier: PythonVerifier, test: str, code: str) -> None:
+    """Kind: iterators, functions both ways, coroutines, objects, output, seeds, changes in place, long integers."""
+    verdict = verify(verifier, {"asserts": [test]}, code)
+    assert (verdict.status, verdict.reason) == (Status.PASS, "")
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "prelude", "code"),
+    [
+        ("f", None, "def f(a: List[int]) -> Optional[int]:\n    return sum(a)"),
+        ("f", "typing", "def f(a: Sequence[Union[int, float]]):\n    return sum(a)"),
+        ("Solution.f", None, "class Solution:\n    def f(self, a: List[int]):\n        return reduce(add, a)"),
+        ("f", "leetcode", "def f(a):\n    return math.floor(sum(Counter(a).elements()))"),
+        ("f", "leetcode", "def f(a: TreeNode):\n    return int(max(sum(accumulate(a[-1:])), 3, -inf))"),
+    ],
+)
+def test_a_prelude(verifier: PythonVerifier, entry_point: str, prelude: str | None, code: str) -> None:
+    """Kind: names of LeetCode's and LiveCodeBench's starters that the candidate does not import."""
+    reference = {"entry_point": entry_point, "cases": [{"args": [[1, 2]], "expected": 3}], "prelude": prelude}
+    assert verify(verifier, reference, code).status is Status.PASS
+    without = verify(verifier, {**reference, "prelude": "none"}, code)
+    assert without.status is Status.FAIL
+    assert "NameError" in without.reason
+
+
+def test_operations_on_a_class(verifier: PythonVerifier) -> None:
+    code = "class MinStack:\n    def __init__(self): self.a = []\n    def push(self, x): self.a.append(x)\n"
+    code += "    def getMin(self): return min(self.a)"
+    for names, arguments, expected in [
+        (["push", "push", "getMin"], [[2], [1], []], [None, None, 1]),
+        (["MinStack", "push", "getMin"], [[], [2], []], [None, None, 2]),
+    ]:
+        reference = {"entry_point": "MinStack", "cases": [{"args": [names, arguments], "expected": expected}]}
+        assert verify(verifier, reference, code).status is Status.PASS
+        assert verify(verifier, reference, code.replace("min(", "max(")).status is (
+            Status.FAIL if 1 in expected else Status.PASS
+        )
 
 
 def test_methods_are_entry_points_too(verifier: PythonVerifier) -> None:

@@ -93,3 +93,29 @@ def test_bytes_that_are_no_text_are_a_wrong_output(verifier: StdioVerifier) -> N
 def test_large_inputs_and_outputs(verifier: StdioVerifier) -> None:
     text = "\n".join(map(str, range(300_000))) + "\n"
     assert verify(verifier, "import sys\nsys.stdout.write(sys.stdin.read())", (text, text)).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print(2 * int(open('/dev/stdin').read()))",
+        "print(2 * int(open(0).read()))",
+        "with open('/dev/stdin', 'rb') as f:\n    print(2 * int(f.readline()))",
+        "import os\nprint(2 * int(os.read(os.open('/dev/stdin', os.O_RDONLY), 99)))",
+        "from pathlib import Path\nprint(2 * int(Path('/dev/stdin').read_text()))",
+        "open('/dev/stdout', 'w').write(str(2 * int(input())))",
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_STACK, (-1, -1))\nprint(2 * int(input()))",
+        "import sys, resource\nresource.setrlimit(resource.RLIMIT_STACK, (resource.RLIM_INFINITY,) * 2)\n"
+        "sys.setrecursionlimit(10**6)\nprint(2 * int(input()))",
+        "a, b = str(10**6000), int('7' * 6000)\nprint(2 * int(input()))",
+    ],
+)
+def test_what_contest_programs_expect(verifier: StdioVerifier, code: str) -> None:
+    """Kind: the input by its file names, a stack limit that may not be raised, integers of any length."""
+    verdict = verify(verifier, code, ("21\n", "42\n"))
+    assert (verdict.status, verdict.reason) == (Status.PASS, "")
+
+
+def test_a_long_integer_is_bounded_by_time(verifier: StdioVerifier) -> None:
+    verdict = verify(verifier, "print(len(str(7 ** (10 ** 8))))", ("", "1"), time_limit_s=0.5)
+    assert verdict.status is Status.TIMEOUT

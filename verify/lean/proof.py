@@ -10,7 +10,8 @@ import re
 
 from sampling.references import LeanReference
 from sampling.theorems import theorem_name, without_comments
-from verify.extract import after_thinking, fenced_blocks
+from verify.programs.extract import fenced_blocks
+from verify.special_tokens import after_thought
 
 VERSION = "lean-extract/1"  # must change with every rule below
 MAX_PROOF = 200_000  # characters
@@ -68,7 +69,7 @@ def extract_proof(text: str, reference: LeanReference) -> str | None:
     """
     if len(text) > MAX_PROOF:
         return None
-    answer = after_thinking(text).replace("\r\n", "\n")
+    answer = after_thought(text).replace("\r\n", "\n")
     name = theorem_name(reference.statement)
     declares = re.compile(rf"{_DECLARES}{re.escape(name or '')}(?![\w'!?]|\.[A-Za-z_])", re.MULTILINE)
     source = _chosen(answer, declares)

@@ -2,7 +2,7 @@
 
 Equal spelling decides most samples at once. Everything else is parsed as a whole formula and compared by value; a
 formula that is not understood equals only its own spelling. Most samples of a problem give one of few answers, so the
-verdict on a pair of answers is kept.
+verdict on a pair of answers is kept. With ``extraction`` a benchmark's own way decides instead (``published``).
 """
 
 from collections import OrderedDict
@@ -15,6 +15,7 @@ from verify.answers import NO_ANSWER, clean, math_answer
 from verify.math.equality import same_answer
 from verify.math.formula import parse
 from verify.math.notation import as_formula, normalise, spelling
+from verify.math.published import published_verdict
 from verify.math.units import contradict
 from verify.special_tokens import unfinished_thought
 from verify.verdict import Status, Verdict
@@ -25,7 +26,7 @@ REMEMBERED = 20_000  # pairs of gold and answer whose verdicts are kept
 class MathVerifier:
     """Compares the final answer of a completion with the reference's ``answer`` and ``accept``."""
 
-    version = "math/3"
+    version = "math/4"
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str, str], bool] = OrderedDict()
@@ -34,6 +35,8 @@ class MathVerifier:
     def verify(self, problem: Problem, completion: str) -> Verdict:
         reference = problem.reference
         assert isinstance(reference, MathReference)
+        if reference.extraction != "kind":
+            return published_verdict(reference, completion)
         written = math_answer(completion, which=reference.which, pattern=reference.pattern)
         if written is None:
             unfinished = unfinished_thought(completion)
@@ -58,7 +61,10 @@ class MathVerifier:
 
     def _policy_of(self, reference: MathReference) -> str:
         if self._reference is None or self._reference[0] is not reference:
-            self._reference = reference, reference.model_dump_json(exclude={"answer", "accept", "pattern", "which"})
+            self._reference = (
+                reference,
+                reference.model_dump_json(exclude={"answer", "accept", "extraction", "pattern", "which"}),
+            )
         return self._reference[1]
 
 

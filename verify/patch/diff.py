@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from verify.extract import after_thinking
+from verify.special_tokens import after_thought
 
 VERSION = "diff/1"  # must change with every rule below
 MAX_DIFF = 1_000_000  # characters
@@ -45,7 +45,7 @@ def extract_diff(text: str) -> str | None:
     No character is changed; a missing line end after the last line is added. A diff of over ``MAX_DIFF`` characters,
     with a NUL or with half of a surrogate pair offers none.
     """
-    answer = _marked(after_thinking(text))
+    answer = _marked(after_thought(text))
     blocks = [(label, body) for label, body in _blocks(answer) if _HEAD.search(body)]
     for wanted in (_LABELS, frozenset({""})):
         chosen = [body for label, body in blocks if label.lower() in wanted]

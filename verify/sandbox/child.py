@@ -17,7 +17,9 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from verify.sandbox import wire
+from verify.sandbox import values, wire
+from verify.sandbox.contest import allow_limits, open_standard_files, operated
+from verify.sandbox.kept import Kept, base_of, seed
 
 RESULT, CHANNEL = 3, 4
 MAX_MESSAGE = 1 << 24
@@ -25,6 +27,9 @@ MAX_REASON = 300
 RETURNED, RAISED, NOT_PLAIN = 0, 1, 2  # the first item of every answer
 
 MUTABLE = (list, dict, set, bytearray)
+_FIXED = (int, str, float, tuple, bool, type(None))
+SAME = "A"  # marks an answer that is one of the call's own arguments
+SEED, PRINTED = "seed", "printed"  # what a test's call may ask for besides the answer
 _BUFFER = 1 << 16
 
 
@@ -41,8 +46,12 @@ def run(source: str | types.CodeType, namespace: dict[str, Any], name: str) -> N
 
 
 def _load(source: str, setup: str) -> dict[str, Any]:
-    """Runs set-up and candidate; returns their namespace. Errors of the set-up pass: it may need the test's names."""
-    namespace = new_module("__main__")
+    """Runs set-up and candidate; returns their namespace. Errors of the set-up pass: it may need the test's names.
+
+    The module's name is not ``__main__``: code that a candidate guards by that name is its own trial, not its answer.
+    """
+    namespace = new_module("candidate")
+    sys.modules["__main__"] = sys.modules["candidate"]
     if setup:
         with contextlib.suppress(Exception):
             run(setup, namespace, "setup.py")
@@ -107,6 +116,10 @@ def run_stdio(payload: tuple[str]) -> NoReturn:
 def run_program(source: str, streams: Streams) -> int:
     """Runs a program and returns its exit code; what it printed may still be buffered."""
     streams.become_standard()
+    if "/dev/" in source or "/proc/" in source:
+        open_standard_files()
+    if "setrlimit" in source:
+        allow_limits()
     namespace = new_module("__main__")
     return _exit_code(lambda: run(source, namespace, "main.py"))
 
@@ -162,6 +175,8 @@ def answer_calls(source: str, setup: str, entry_point: str, calls: list[list[Any
     given: list[Any] = []
     try:
         function = _find(_load(source, setup), entry_point)
+        if isinstance(function, type):
+            function = operated(function)
         for arguments in calls:
             given.append(_answer(function, arguments, {}))
             if given[-1][0] != RETURNED:
@@ -193,26 +208,78 @@ def _send_or_say_why(given: list[Any]) -> None:
 def run_serve(payload: tuple[str, str, tuple[str, ...]]) -> NoReturn:
     """Says which of the wanted names the candidate defines, then answers calls until the test goes away."""
     source, setup, wanted = payload
-    functions: dict[str, Any] = {}
+    values.as_arrays = True
+    wire.keep, wire.hold = _keep, _hold
     try:
-        namespace = _load(source, setup)
-        for name in wanted:
-            if name.partition(".")[0] in namespace:
-                functions[name] = _find(namespace, name)
+        hello = [[RETURNED, introduced(_load(source, setup), wanted, _functions)]]
     except BaseException as error:  # noqa: BLE001
         wire.send(RESULT, [describe_error(error)])
         os._exit(0)
-    wire.send(RESULT, [[RETURNED, list(functions)]])
+    wire.send(RESULT, hello)
     while (request := wire.receive(RESULT, MAX_MESSAGE)) is not None:
-        wire.send(RESULT, serve_call(functions, request))
+        wire.send(RESULT, _replied(request))
     os._exit(0)
 
 
+# The functions that a test may call by name. Kept objects are rare, so nothing is made for them before the first one.
+_functions: dict[str, Any] = {}
+_kept: list[Kept] = []
+
+
+def _kept_objects() -> Kept:
+    if not _kept:
+        classes = [function for function in _functions.values() if isinstance(function, type)]
+        _kept.append(Kept(RESULT, MAX_MESSAGE, _replied, classes))
+        _functions.update(_kept[0].requests)
+    return _kept[0]
+
+
+def _keep(value: Any) -> list[Any] | None:
+    return _kept_objects().keep(value)
+
+
+def _hold(letter: str, number: int) -> Any:
+    return _kept_objects().hold(letter, number)
+
+
+def _replied(request: list[Any]) -> list[Any]:
+    return serve_call(_functions, request)
+
+
+def introduced(namespace: dict[str, Any], wanted: tuple[str, ...], functions: dict[str, Any]) -> list[Any]:
+    """Returns what the test is told of the wanted names; adds to ``functions`` the ones that it may call."""
+    told = []
+    for name in wanted:
+        if name.partition(".")[0] in namespace:
+            found = _find(namespace, name)
+            if isinstance(found, type) or not callable(found):
+                told += _told(name, found, functions)
+            else:
+                functions[name] = found
+                told.append(name)
+    return told
+
+
+def _told(name: str, found: Any, functions: dict[str, Any]) -> list[Any]:
+    """Returns the message about a class, an exception (with its built-in base), or a value that can cross."""
+    if isinstance(found, type) and issubclass(found, BaseException):
+        return [[name, "x", base_of(found)]]
+    if isinstance(found, type):
+        functions[name] = found
+        return [name]
+    try:
+        return [[name, "v", wire.encode(found)]]
+    except wire.NotPlain:
+        return []
+
+
 def serve_call(functions: dict[str, Any], request: list[Any]) -> list[Any]:
-    """Makes one call; returns its answer, and the arguments that it changed in place."""
-    name, encoded = request
+    """One reply: the answer, what the call changed in the arguments that it was given, and what it printed."""
+    name, encoded, *more = request
+    if more:
+        return _served_with(functions, [name, encoded], more[0])
     arguments, named = wire.decode(encoded)
-    answer = _answer(functions[name], arguments, named)
+    answer = _reply(functions[name], arguments, named)
     changed = []
     try:
         before, named_before = encoded[0], dict(encoded[1]["d"])
@@ -220,11 +287,41 @@ def serve_call(functions: dict[str, Any], request: list[Any]) -> list[Any]:
             *zip(range(len(before)), arguments, before, strict=False),
             *((key, named[key], old) for key, old in named_before.items()),
         ]:
-            if type(value) in MUTABLE and (new := wire.encode(value)) != old:
+            if _is_changeable(type(value)) and (new := wire.encode(value)) != old:
                 changed.append([key, new])
     except wire.NotPlain as error:
         return [[NOT_PLAIN, str(error)[:MAX_REASON]], []]
     return [answer, changed]
+
+
+def _is_changeable(kind: type) -> bool:
+    return kind in MUTABLE or (kind not in _FIXED and kind.__name__ in values.CHANGEABLE)
+
+
+def _reply(function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> list[Any]:
+    """The answer to a test's call: a value, one of the call's own arguments, or an exception with its base."""
+    try:
+        value = function(*arguments, **named)
+        for at, argument in enumerate(arguments):
+            if value is argument and type(value) in MUTABLE:
+                return [RETURNED, {SAME: at}]
+        return [RETURNED, wire.encode(value)]
+    except wire.NotPlain as error:
+        return [NOT_PLAIN, str(error)[:MAX_REASON]]
+    except BaseException as error:  # noqa: BLE001
+        return [*describe_error(error), base_of(type(error))]
+
+
+def _served_with(functions: dict[str, Any], request: list[Any], wishes: dict[str, Any]) -> list[Any]:
+    """A reply to a test that has seeded ``random`` or reads what is printed."""
+    if SEED in wishes:
+        seed(wire.decode(wishes[SEED]))
+    if PRINTED not in wishes:
+        return serve_call(functions, request)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        reply = serve_call(functions, request)
+    return [*reply, printed.getvalue()]
 
 
 # ---------------------------------------------------------------- both in one process, where a task asks for it

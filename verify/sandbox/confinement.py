@@ -1,7 +1,7 @@
 """The one way into the sandbox: what a process gives up before it runs what a stranger wrote.
 
 Three kinds of process take it, each executed afresh by ``verify.sandbox.launch`` and described by a ``Profile``: the
-fork server of Python candidates (``zygote``), the keeper of a shell script (``jail``), and a program that is not ours
+fork server of candidates (``zygote``), the keeper of a shell script (``jail``), and a program that is not ours
 (``tool_process``). The steps are the same for all and stand here alone: namespaces of its own or another user, lower
 limits, no_new_privs, no capabilities, Landlock, a seccomp filter.
 """
@@ -13,12 +13,14 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from verify.sandbox import kernel, landlock, namespaces
-from verify.sandbox.filters import Filter, command_program, tool_program, zygote_program
+from verify.sandbox.filters import Filter, command_program, program_program, tool_program, zygote_program
 
 READY = "+"  # the whole report of a process that is confined and goes on
+PROGRAMS = "programs"  # the filter of a fork server whose children become other programs
 _FAILED = 127
 _FILTERS: dict[str, Callable[[bool], bytes]] = {
     "zygote": zygote_program,
+    PROGRAMS: program_program,
     "tool": tool_program,
     "commands": lambda scratch: command_program(),
 }

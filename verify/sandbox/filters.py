@@ -29,6 +29,7 @@ OWN_PID = 0x7A5A5A5A
 
 _CLONE_THREAD = 0x00010000
 _CLONE_NEW_ANY = 0x7E020080
+_AT_EMPTY_PATH = 0x1000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 _FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)  # dup, flags, locks, pipe size; never ownership, leases, seals
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # tcgets, window size, fionread, fionbio, fio(n)clex
@@ -68,6 +69,11 @@ def zygote_program(scratch: bool, arch: str | None = None) -> bytes:
 def tool_program(scratch: bool, arch: str | None = None) -> bytes:
     """Returns the allow-list of a program that is executed with it: it may start threads but no processes."""
     return _program(_of_a_zygote(scratch) | _of_a_child() | {"execve": ALLOW}, ENOSYS, arch or machine())
+
+
+def program_program(scratch: bool, arch: str | None = None) -> bytes:
+    """Returns the allow-list of a zygote whose children become other programs, once, by a descriptor."""
+    return _program(_of_a_zygote(scratch) | {"execveat": _bits(4, required=_AT_EMPTY_PATH)}, ENOSYS, arch or machine())
 
 
 def _of_a_zygote(scratch: bool) -> dict[str, Rule]:
@@ -187,7 +193,7 @@ def _one_of(index: int, values: tuple[int, ...]) -> list[Instruction]:
     return [_load_argument(index), *jumps, (_RETURN, 0, 0, EPERM), (_RETURN, 0, 0, ALLOW)]
 
 
-def _bits(index: int, required: int, forbidden: int) -> list[Instruction]:
+def _bits(index: int, required: int, forbidden: int = 0) -> list[Instruction]:
     needed = [(_JSET, 1, 0, required), (_RETURN, 0, 0, EPERM)] if required else []
     refused = [(_JSET, 0, 1, forbidden), (_RETURN, 0, 0, EPERM), (_RETURN, 0, 0, ALLOW)]
     return [_load_argument(index), *needed, *refused]

@@ -150,10 +150,13 @@ def _place(path: str, source: int, link: str | None) -> None:
     kernel.mount(f"/proc/self/fd/{source}", target, None, kernel.MS_BIND | kernel.MS_REC)
     devices = 0 if path.startswith("/dev/") else kernel.MS_NODEV
     flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID
-    try:
-        kernel.mount(None, target, None, flags | devices)
-    except PermissionError:  # a user namespace may not allow again what the old mount forbids
-        kernel.mount(None, target, None, flags | kernel.MS_NODEV)
+    kernel.mount(None, target, None, flags | devices | _locked(target))
+
+
+def _locked(target: str) -> int:
+    """Returns the flags of a mount that a user namespace may not take away: containers forbid programs and devices."""
+    has = os.statvfs(target).f_flag
+    return sum(flag for shown, flag in kernel.MOUNT_FLAGS.items() if has & shown)
 
 
 def _mount_scratch(target: str, scratch_mb: int, files: int) -> None:

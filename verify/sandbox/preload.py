@@ -6,7 +6,7 @@ a single-threaded process does not need them, and a ``random`` that is not seede
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.
-# ruff: noqa: PTH100, PTH110, PTH114, PTH116, PTH118, PTH120, PTH123
+# ruff: noqa: PTH100, PTH110, PTH112, PTH114, PTH116, PTH118, PTH120, PTH123, PTH208
 
 import _sitebuiltins
 import builtins
@@ -15,6 +15,8 @@ import marshal
 import os
 import signal
 import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import spec_from_file_location
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -38,29 +40,83 @@ r = f(1, 2)
 
 
 def settle() -> None:
-    """Makes this a plain process: default signals, and the names that ``-S`` leaves out but programs use."""
+    """A plain process: default signals, integers of any length, and the names that ``-S`` leaves out."""
+    sys.set_int_max_str_digits(0)  # time and output limits bound what a program reads and prints
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
     sys.argv = ["main.py"]
+    sys.modules["candidate"] = sys.modules["__main__"]  # a name that is there already costs its children no new table
 
 
-def load(modules: Iterable[str], extra: Iterable[str]) -> list[str]:
-    """Imports what candidates often use, and returns every path that they may read.
-
-    ``extra`` are folders of packages outside the standard library; their parents are on the path only while importing.
-    """
-    outside = sorted({os.path.dirname(path) for path in extra})
-    register, os.register_at_fork = os.register_at_fork, _ignore
-    sys.path.extend(outside)
-    for name in ("threading", *modules):
-        __import__(name)
-    os.register_at_fork = register
-    sys.path[:] = [path for path in sys.path if path not in outside]
+def load(modules: Iterable[str]) -> list[str]:
+    """Imports what candidates often use, and returns the paths of the interpreter, which they may read."""
+    _import_all(("threading", *modules))
     _bound_thread_stacks()
     _warm_up()
-    return [*_interpreter_trees(), *_DATA, *extra]
+    return [*_interpreter_trees(), *_DATA]
+
+
+def load_packages(modules: Iterable[str], places: Iterable[tuple[str, str]], others: Iterable[str]) -> None:
+    """Lets ``places`` be imported, and imports ``modules`` from them. Raises RuntimeError that names the module.
+
+    ``places`` are modules by name with their files or folders, ``others`` the paths of their metadata and libraries.
+    """
+    sys.meta_path.append(Importer(places, others))
+    try:
+        _import_all(modules)
+    except Exception as error:
+        raise RuntimeError(f"importing {', '.join(modules)}: {type(error).__name__}: {error}") from error
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        raise RuntimeError(f"importing {', '.join(modules)} starts {threads - 1} threads, which no fork would have")
+
+
+def _import_all(modules: Iterable[str]) -> None:
+    register, os.register_at_fork = os.register_at_fork, _ignore
+    for name in modules:
+        __import__(name)
+    os.register_at_fork = register
+
+
+class Importer:
+    """Finds top-level modules that each have a path of their own; the folders around them stay unreadable."""
+
+    def __init__(self, places: Iterable[tuple[str, str]], others: Iterable[str]) -> None:
+        self.places, self.others = dict(places), list(others)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        """Returns how to import a module, None for one that is not here."""
+        place = self.places.get(name)
+        if place is None:
+            return None
+        if not os.path.isdir(place):
+            return spec_from_file_location(name, place)
+        if os.path.exists(start := os.path.join(place, "__init__.py")):
+            return spec_from_file_location(name, start, submodule_search_locations=[place])
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [place]
+        return spec
+
+    def find_distributions(self, context: Any) -> Iterable[Any]:
+        """Yields the metadata of the packages, for those that ask for a version or for entry points."""
+        from importlib.metadata import PathDistribution
+        from pathlib import Path
+
+        for other in self.others:
+            found = PathDistribution(Path(other))
+            if other.endswith("-info") and (context.name is None or _plain(context.name) == _plain(found.name)):
+                yield found
+
+    def move(self, place: Callable[[str], str]) -> None:
+        """Looks under other names from now on."""
+        self.places = {name: place(path) for name, path in self.places.items()}
+        self.others = list(map(place, self.others))
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")
 
 
 def _ignore(**_handlers: object) -> None:
@@ -142,6 +198,9 @@ def _move_imports(tree: str, moved: str) -> None:
         paths = getattr(module, "__path__", None)
         if isinstance(paths, list):
             paths[:] = map(place, paths)
+    for finder in sys.meta_path:
+        if isinstance(finder, Importer):
+            finder.move(place)
     sys.path_importer_cache.clear()
 
 

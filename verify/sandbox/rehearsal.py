@@ -53,7 +53,7 @@ _TEST = "def check(candidate):\n    assert candidate([1, 2]) == [2, 1]\n    asse
 def rehearse() -> None:
     """Runs, calls and tests harmless programs; leaves nothing behind but filled caches."""
     kept = {name: getattr(sys, name) for name in ("stdin", "__stdin__", "stdout", "__stdout__")}
-    modules = {name: sys.modules.get(name) for name in ("__main__", "tests")}
+    modules = {name: sys.modules.get(name) for name in ("__main__", "candidate", "tests")}
     for _ in range(_TIMES):
         _calls()
         _program()
@@ -68,7 +68,8 @@ def rehearse() -> None:
 def _calls() -> None:
     answers = child.answer_calls(_PROGRAM, "", "f", [[[3, 4, 12]], [[]]])
     wire.parse(wire.pack(answers)[4:])
-    functions: dict[str, Any] = {"f": lambda numbers: numbers.reverse() or numbers}
+    functions: dict[str, Any] = {}
+    child.introduced({"f": lambda numbers: numbers.reverse() or numbers}, ("f",), functions)
     request = wire.parse(wire.pack(["f", [wire.encode([[1, 2]]), wire.encode({})]])[4:])
     wire.pack(child.serve_call(functions, request))
 

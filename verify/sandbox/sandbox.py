@@ -16,66 +16,59 @@ Every tier but ``none`` promises (``docs/sandbox.md`` names the test behind each
 A sandbox is used by one thread at a time; others wait.
 """
 
-import importlib.util
 import marshal
 import os
-import re
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 from verify.sandbox import wire
 from verify.sandbox.channels import Stream, memory_file, result_pipe
 from verify.sandbox.limits import Ended, Quota
+from verify.sandbox.outcomes import (
+    NO_PACKAGE,
+    Execution,
+    decode_answers,
+    describe,
+    describe_binary,
+    describe_program,
+    lacking,
+    name_lack,
+    test_verdict,
+)
+from verify.sandbox.packages import NUMPY, Names, find_packages, wanted
+from verify.sandbox.programs import Program, Runtime
 from verify.sandbox.supervisor import Supervisor, ZygoteDied
 from verify.sandbox.tiers import AUTO, TierUnavailable, open_tier, tiers_to_try
 from verify.sandbox.warm import MAX_ANSWER, Checks, Meeting, TestProcess
 from verify.verdict import Status
 
 MAX_ERRORS = 1 << 20  # bytes of standard error; only the end is kept
-KEPT_ERRORS = 300
 # The modules that candidates use most. Each library that is mapped costs every fork about 2 %, so candidates load rarer
 # ones themselves. ``random`` is seeded when it is loaded, so here: every candidate meets the same numbers.
 _MODULES = """math re string itertools functools collections collections.abc heapq bisect operator copy typing random
 time io abc enum types contextlib""".split()  # noqa: SIM905
-_NO_MEMORY = re.compile(r"(?:assert \d+ of \d+: )?(?:loading )?(?:raised )?MemoryError\b")
-_NUMPY = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)  # linear in any text
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """The end of one program, and what it gave. ``status`` is None if it exceeded no limit and did not die."""
-
-    status: Status | None
-    reason: str
-    wall_s: float
-    cpu_s: float
-    max_rss_mb: float
-    output: str = ""
-    answers: tuple[Any, ...] = ()
+_NO_NUMPY = f"{NO_PACKAGE}No module named 'numpy'"
+_MOST_SERVERS = 8  # fork servers of one sandbox, one for each role and set of packages
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A candidate's program, and the task's own set-up that runs before it."""
+    """A candidate's program, the task's own set-up that runs before it, and the packages that the task declares."""
 
     source: str
     setup: str = ""
+    packages: Names | None = None
 
     @property
-    def needs_numpy(self) -> bool:
-        return mentions_numpy(self.source) or mentions_numpy(self.setup)
+    def wanted(self) -> Names:
+        return wanted(self.packages, self.source, self.setup)
 
 
 _NO_CODE = Code("")
-
-
-class Raised(Exception):
-    """Stands for the answer of a call that raised or returned no plain value; the message says which."""
 
 
 class Sandbox:
@@ -83,7 +76,7 @@ class Sandbox:
 
     def __init__(self, tier: str | None = None) -> None:
         self._lock = threading.RLock()
-        self._supervisors: dict[tuple[str, bool], Supervisor] = {}
+        self._supervisors: dict[tuple[str, Names | Runtime], Supervisor] = {}  # the one used last is the last
         self._test_processes: dict[Supervisor, TestProcess] = {}
         self.notes: list[str] = []
         self.tier = self._start_strongest(tier or AUTO)
@@ -92,7 +85,7 @@ class Sandbox:
         """Starts a zygote of the strongest tier that works; returns the tier. ``notes`` say what stronger ones lack."""
         for tier in tiers_to_try(asked):
             try:
-                self._supervisors["candidate", False] = open_tier(tier, _MODULES)
+                self._supervisors["candidate", ()] = open_tier(tier, _MODULES)
                 return tier
             except TierUnavailable as error:
                 self.notes.append(str(error))
@@ -112,21 +105,39 @@ class Sandbox:
             while self._supervisors:
                 self._supervisors.popitem()[1].close()
 
+    def prepare(self, packages: Iterable[Names]) -> None:
+        """Finds all these sets of packages, and imports the first ones; raises PackageMissing where that fails."""
+        found = [names for names in packages if find_packages(names).places]
+        with self._lock:
+            for names in found[: _MOST_SERVERS - 1]:
+                self._supervisor("candidate", names)
+
     def run_stdio(self, code: Code, stdin: str, quota: Quota) -> Execution:
         """Runs a whole program with ``stdin`` as a file; its standard output is ``output``."""
-        return self._repeat_once(lambda: self._run_stdio(code, stdin, quota))
+        return self._run(code, lambda code: self._run_stdio(code, stdin, quota))
+
+    def run_program(self, program: Program, stdin: str, quota: Quota) -> Execution:
+        """Runs a program that is not Python, with ``stdin`` as a file; its standard output is ``output``."""
+        return self._repeat_once(lambda: self._run_program(program, stdin, quota))
 
     def call_cases(self, code: Code, entry_point: str, calls: Sequence[list[Any]], quota: Quota) -> Execution:
         """Calls a function with each list of arguments; ``answers`` end with the first that is a ``Raised``."""
-        return self._repeat_once(lambda: self._call_cases(code, entry_point, list(calls), quota))
+        return self._run(code, lambda code: self._call_cases(code, entry_point, list(calls), quota))
 
     def run_test(self, code: Code, test: Checks, quota: Quota) -> Execution:
         """Runs the test beside the candidate, each in a process of its own. ``status`` is never None."""
-        return self._repeat_once(lambda: self._run_test(code, test, quota))
+        return self._run(code, lambda code: self._run_test(code, test, quota))
 
     def run_shared(self, code: Code, entry_point: str, steps: Sequence[str], quota: Quota) -> Execution:
         """Runs test and candidate in one process: the candidate can forge the answer. ``status`` is never None."""
-        return self._repeat_once(lambda: self._run_shared(code, entry_point, list(steps), quota))
+        return self._run(code, lambda code: self._run_shared(code, entry_point, list(steps), quota))
+
+    def _run(self, code: Code, act: Callable[[Code], Execution]) -> Execution:
+        """Acts; once more with NumPy if a program that does not mention it asked for it and it is installed."""
+        execution = self._repeat_once(lambda: act(code))
+        if execution.reason.startswith(_NO_NUMPY) and code.packages is None and wanted(None, NUMPY[0]):
+            return self._repeat_once(lambda: act(replace(code, packages=NUMPY)))
+        return execution
 
     def _repeat_once(self, act: Callable[[], Execution]) -> Execution:
         """Acts, and once more with new zygotes if one died meanwhile; the second death is a fault."""
@@ -141,30 +152,55 @@ class Sandbox:
                 self.close()
                 return Execution(Status.FAULT, f"the sandbox died twice: {error}", 0.0, 0.0, 0.0)
 
-    def _supervisor(self, role: str, needs_numpy: bool) -> Supervisor:
-        numpy = _numpy_folders() if needs_numpy else []
-        key = (role, bool(numpy))
-        if key not in self._supervisors:
-            modules = [*_MODULES, "numpy"] if numpy else _MODULES
-            self._supervisors[key] = open_tier(self.tier, modules, numpy)
-        return self._supervisors[key]
+    def _supervisor(self, role: str, packages: Names) -> Supervisor:
+        """Returns the fork server of this role and these packages; a new one may end the one that was idle longest."""
+        return self._keep(role, packages, lambda: open_tier(self.tier, _MODULES, find_packages(packages)))
+
+    def _keep(self, role: str, what: Names | Runtime, make: Callable[[], Supervisor]) -> Supervisor:
+        found = self._supervisors.pop((role, what), None) or make()
+        self._supervisors[role, what] = found
+        while len(self._supervisors) > _MOST_SERVERS:
+            oldest = self._supervisors.pop(next(iter(self._supervisors)))
+            if oldest in self._test_processes:
+                self._test_processes.pop(oldest).close()
+            oldest.close()
+        return found
 
     def _run_stdio(self, code: Code, stdin: str, quota: Quota) -> Execution:
-        supervisor = self._supervisor("candidate", code.needs_numpy)
+        supervisor = self._supervisor("candidate", code.wanted)
+        ended, output, errors = self._run_whole(supervisor, "stdio", (code.source,), (), stdin, quota)
+        return describe_program(ended, quota, output, errors)
+
+    def _run_program(self, program: Program, stdin: str, quota: Quota) -> Execution:
+        runtime = program.runtime
+        supervisor = self._keep("program", runtime, lambda: open_tier(self.tier, (), runtime=runtime))
+        binary = memory_file(program.binary)
+        try:
+            ended, output, errors = self._run_whole(
+                supervisor, "program", program.payload(quota.memory_mb), (binary,), stdin, quota
+            )
+        finally:
+            os.close(binary)
+        return describe_binary(ended, quota, runtime.resident_mb, output, errors)
+
+    def _run_whole(
+        self, supervisor: Supervisor, mode: str, payload: Any, more: tuple[int, ...], stdin: str, quota: Quota
+    ) -> tuple[Ended, bytes, bytes]:
+        """Runs a program with its input as a file; returns its end, its output and its standard error."""
         source = memory_file(stdin.encode("utf-8", "surrogatepass"))
         with result_pipe() as (out_reader, out), result_pipe() as (errors_reader, errors):
             streams = [Stream(out_reader, quota.output_bytes), Stream(errors_reader, MAX_ERRORS)]
             try:
-                supervisor.start("stdio", (code.source,), [source, out, errors], quota)
+                supervisor.start(mode, payload, [source, out, errors, *more], quota)
             finally:
                 os.close(source)
             out.close()
             errors.close()
             ended = supervisor.wait(quota, streams)
-        return _describe_program(ended, quota, *(bytes(stream.data) for stream in streams))
+        return ended, bytes(streams[0].data), bytes(streams[1].data)
 
     def _call_cases(self, code: Code, entry_point: str, calls: list[list[Any]], quota: Quota) -> Execution:
-        supervisor = self._supervisor("candidate", code.needs_numpy)
+        supervisor = self._supervisor("candidate", code.wanted)
         with result_pipe() as (reader, writer):
             stream = Stream(reader, quota.output_bytes)
             supervisor.start("cases", (code.source, code.setup, entry_point, calls), [writer], quota)
@@ -174,12 +210,12 @@ class Sandbox:
         answers: tuple[Any, ...] = ()
         if problem is None:
             try:
-                answers = _decode_answers(wire.unpack(stream.data))
+                answers = decode_answers(wire.unpack(stream.data))
             except wire.NotPlain as error:
                 problem = (Status.CRASH, f"ended without an answer ({error})")
             else:
-                problem = _out_of_memory(answers, ended, quota)
-        return _describe(ended, problem, answers=answers)
+                problem = lacking(answers, ended, quota)
+        return describe(ended, problem, answers=answers)
 
     def _run_test(self, code: Code, test: Checks, quota: Quota) -> Execution:
         """Repeats a bad end with a new test process if the first had met other candidates, which may have caused it.
@@ -188,7 +224,7 @@ class Sandbox:
         """
         run, meeting = self._meet(code, test, quota)
         if meeting.met_others and run.status in (Status.MEMORY, Status.CRASH, Status.FAULT):
-            self._test_process(test.needs_numpy).retire()
+            self._test_process(test.packages).retire()
             run, meeting = self._meet(code, test, quota)
         if run.status is Status.TIMEOUT and not meeting.said:
             alone, _ = self._meet(_NO_CODE, test, quota)
@@ -196,29 +232,29 @@ class Sandbox:
         return run
 
     def _meet(self, code: Code, test: Checks, quota: Quota) -> tuple[Execution, Meeting]:
-        candidate, tester = self._supervisor("candidate", code.needs_numpy), self._test_process(test.needs_numpy)
+        candidate, tester = self._supervisor("candidate", code.wanted), self._test_process(test.packages)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             candidate.start("serve", (code.source, code.setup, test.wanted), [ours.fileno()], quota)
             ours.close()
             meeting = tester.meet(test, quota, theirs, candidate)
-        verdict = _test_verdict(meeting, quota)
+        verdict = test_verdict(meeting, quota)
         ended = candidate.wait(quota) if verdict is None else candidate.end()
         ended = replace(ended, cpu_s=ended.cpu_s + meeting.cpu_s)
         if verdict is None:
             verdict = ended.problem(quota) or (Status.CRASH, "ended before the test did")
         elif verdict[0] not in (Status.FAULT, Status.TIMEOUT):
             verdict = quota.over_cpu(ended.cpu_s) or verdict
-        return _describe(ended, verdict), meeting
+        return describe(ended, verdict), meeting
 
-    def _test_process(self, needs_numpy: bool) -> TestProcess:
-        supervisor = self._supervisor("test", needs_numpy)
+    def _test_process(self, packages: Names) -> TestProcess:
+        supervisor = self._supervisor("test", packages)
         if supervisor not in self._test_processes:
             self._test_processes[supervisor] = TestProcess(supervisor)
         return self._test_processes[supervisor]
 
     def _run_shared(self, code: Code, entry_point: str, steps: list[str], quota: Quota) -> Execution:
-        supervisor = self._supervisor("candidate", code.needs_numpy)
+        supervisor = self._supervisor("candidate", code.wanted)
         nonce = secrets.token_hex(16)
         with result_pipe() as (reader, writer):
             stream = Stream(reader, MAX_ANSWER)
@@ -230,95 +266,12 @@ class Sandbox:
             try:
                 status, said = wire.unpack(stream.data)
                 passed = [status, said] == ["pass", nonce]
-                problem = (Status.PASS, "") if passed else _name_memory(Status.FAIL, wire.words([said]))
+                problem = (Status.PASS, "") if passed else name_lack(Status.FAIL, wire.words([said]))
             except (wire.NotPlain, TypeError, ValueError):
                 problem = (Status.CRASH, "ended without an answer")
-        return _describe(ended, problem)
-
-
-def _describe(
-    ended: Ended, problem: tuple[Status, str] | None, output: str = "", answers: tuple[Any, ...] = ()
-) -> Execution:
-    status, reason = problem or (None, "")
-    return Execution(status, reason, ended.wall_s, ended.cpu_s, ended.max_rss_mb, output, answers)
-
-
-def _describe_program(ended: Ended, quota: Quota, output: bytes, errors: bytes) -> Execution:
-    """Describes a whole program's end; the last line of its standard error says why it failed."""
-    problem = ended.problem(quota)
-    if problem and problem[0] is Status.CRASH:
-        said = errors.decode("utf-8", "replace").strip()[-KEPT_ERRORS:].split("\n")[-1]
-        status = Status.MEMORY if said.startswith("MemoryError") else Status.CRASH
-        problem = (status, f"{problem[1]}: {said}" if said else problem[1])
-    return _describe(ended, problem, output.decode("utf-8", "replace"))
-
-
-def _decode_answers(data: Any) -> tuple[Any, ...]:
-    """Decodes answers: values, and ``Raised`` for a call that gave none. Raises NotPlain for anything else."""
-    if type(data) is not list:
-        raise wire.NotPlain("no list of answers")
-    answers: list[Any] = []
-    for item in data:
-        if type(item) is not list or len(item) < 2:
-            raise wire.NotPlain("no answer")
-        answers.append(wire.decode(item[1]) if item[0] == 0 else Raised(wire.words(item[1:])))
-    return tuple(answers)
-
-
-def _out_of_memory(answers: tuple[Any, ...], ended: Ended, quota: Quota) -> tuple[Status, str] | None:
-    """Names want of memory, since an interpreter at its limit may raise other errors than MemoryError."""
-    last = answers[-1] if answers else None
-    if isinstance(last, Raised) and (str(last).startswith("MemoryError") or ended.max_rss_mb >= quota.memory_mb):
-        return Status.MEMORY, str(last)
-    return None
-
-
-def _test_verdict(meeting: Meeting, quota: Quota) -> tuple[Status, str] | None:
-    """Returns what the test's side decided; None if that depends on how the candidate's process ended.
-
-    Progress comes in letters: s (set-up done), r (candidate loaded), c (candidate called). An end before c is the
-    task's fault. An end between s and r is the candidate's, for the test only waits then. Loading may use up most of
-    the time, so a test that runs out of it between r and c has hung only if it was busy itself. Before s, only a
-    candidate that used time itself can be the cause.
-    """
-    progress, _, answer = meeting.said.partition(b"\n")
-    problem = meeting.ended.problem(quota) if meeting.ended else None
-    if problem is None:
-        try:
-            status, reason = wire.unpack(answer)
-        except (wire.NotPlain, TypeError, ValueError):
-            problem = (Status.CRASH, "ended without an answer")
-        else:
-            return None if status == "gone" else _name_memory(Status(status), reason)
-    if b"c" in progress or (progress == b"s" and problem[0] is not Status.TIMEOUT):
-        return problem
-    if progress:
-        loading = progress == b"s" or meeting.cpu_s < quota.most_cpu_s / 2
-    else:
-        loading = meeting.candidate_s >= quota.most_cpu_s / 10
-    if problem[0] is Status.TIMEOUT and loading:
-        return Status.TIMEOUT, f"still loading: {problem[1]}"
-    return Status.FAULT, f"the task's own code: {problem[1]} before it called the candidate"
-
-
-def _name_memory(status: Status, reason: str) -> tuple[Status, str]:
-    """Returns the test's own verdict, except that a fail for want of memory becomes MEMORY."""
-    return (Status.MEMORY if status is Status.FAIL and _NO_MEMORY.match(reason) else status), reason
-
-
-def mentions_numpy(source: str) -> bool:
-    return "numpy" in source and _NUMPY.search(source) is not None
+        return describe(ended, problem)
 
 
 def compiled(source: str, name: str) -> bytes:
     """Compiles a task's own code once for all its samples. Raises SyntaxError and what else ``compile`` raises."""
     return marshal.dumps(compile(source, name, "exec", dont_inherit=True))
-
-
-def _numpy_folders() -> list[str]:
-    """Returns NumPy's folders if it is installed: candidates may read no other package."""
-    spec = importlib.util.find_spec("numpy")
-    if spec is None or spec.origin is None:
-        return []
-    home = Path(spec.origin).parent
-    return [str(path) for path in (home, home.parent / "numpy.libs") if path.is_dir()]

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from verify.sandbox.channels import Stream, Writer, memory_file
-from verify.sandbox.confinement import READY, Profile
+from verify.sandbox.confinement import PROGRAMS, READY, Profile
 from verify.sandbox.launch import StartFailed, start
 from verify.sandbox.limits import MEGABYTE, Deadline, Ended, Quota
+from verify.sandbox.packages import NO_PACKAGES, Packages
 from verify.sandbox.process_tree import cpu_s
+from verify.sandbox.programs import DEVICES, Runtime
 from verify.sandbox.zygote import CONFINED, KILL_ORDER, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK
 from verify.verdict import Status
 
@@ -59,8 +61,10 @@ class Times:
 class Supervisor:
     """One zygote and, at most, one running child of it."""
 
-    def __init__(self, tier: str, modules: Sequence[str], extra: Sequence[str] = ()) -> None:
-        """Starts the zygote with ``modules`` imported, from the packages' folders ``extra`` too. Raises StartFailed."""
+    def __init__(
+        self, tier: str, modules: Sequence[str], packages: Packages = NO_PACKAGES, runtime: Runtime | None = None
+    ) -> None:
+        """Starts the zygote with modules and packages imported, or for programs of a runtime. Raises StartFailed."""
         self.tier = tier
         self._serial = 0
         self._began = 0.0
@@ -69,11 +73,11 @@ class Supervisor:
         self.running = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kill_reader, self._kill = os.pipe2(os.O_CLOEXEC)
-        values = (list(modules), list(extra), _max_processes(tier))
+        values = (list(modules), packages.as_values(), _room(runtime), _max_processes(tier))
         descriptors = (theirs.fileno(), kill_reader)
         try:
             self._process = start(
-                "zygote", _profile(tier), values, descriptors, success=READY, environment=_ENVIRONMENT
+                "zygote", _profile(tier, runtime), values, descriptors, success=READY, environment=_ENVIRONMENT
             )
         except StartFailed:
             self._close_channels()
@@ -237,13 +241,21 @@ def _too_much(stream: Stream) -> tuple[Status, str]:
     return Status.OUTPUT, f"more than {stream.limit} bytes of output"
 
 
-def _profile(tier: str) -> Profile:
+def _profile(tier: str, runtime: Runtime | None) -> Profile:
     limits = (
         (resource.RLIMIT_FSIZE, SCRATCH_MB * MEGABYTE),
         (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
         (resource.RLIMIT_STACK, STACK),
     )
-    return Profile(tier, "zygote", readable=(), limits=limits, scratch_mb=SCRATCH_MB)
+    if runtime is None:
+        return Profile(tier, "zygote", readable=(), limits=limits, scratch_mb=SCRATCH_MB)
+    files, executes = (*DEVICES, *runtime.readable), runtime.executable is not None
+    return Profile(tier, PROGRAMS, files, limits, SCRATCH_MB, executes=executes, exe=runtime.executable)
+
+
+def _room(runtime: Runtime | None) -> tuple[int, int]:
+    """Returns the bytes of address space and of data that a runtime needs beyond a sample's limit."""
+    return (runtime.reserve_mb * MEGABYTE, runtime.own_mb * MEGABYTE) if runtime else (0, 0)
 
 
 def _max_processes(tier: str) -> int:

@@ -30,7 +30,7 @@ X86_64 = """
     sync_file_range=277 utimensat=280 epoll_pwait=281 timerfd_create=283 eventfd=284 fallocate=285 timerfd_settime=286
     timerfd_gettime=287 accept4=288 signalfd4=289 eventfd2=290 epoll_create1=291 dup3=292 pipe2=293 inotify_init1=294
     preadv=295 pwritev=296 recvmmsg=299 prlimit64=302 sendmmsg=307 getcpu=309 renameat2=316 seccomp=317 getrandom=318
-    membarrier=324 copy_file_range=326 statx=332 rseq=334 pidfd_open=434 clone3=435 close_range=436
+    execveat=322 membarrier=324 copy_file_range=326 statx=332 rseq=334 pidfd_open=434 clone3=435 close_range=436
     faccessat2=439 landlock_create_ruleset=444 landlock_add_rule=445 landlock_restrict_self=446
 """
 
@@ -55,7 +55,7 @@ AARCH64 = """
     getsockname=204 getpeername=205 sendto=206 recvfrom=207 setsockopt=208 getsockopt=209 shutdown=210 sendmsg=211
     recvmsg=212 brk=214 munmap=215 mremap=216 clone=220 execve=221 mmap=222 fadvise64=223 mprotect=226 msync=227
     mincore=232 madvise=233 accept4=242 recvmmsg=243 wait4=260 prlimit64=261 sendmmsg=269 renameat2=276 seccomp=277
-    getrandom=278 membarrier=283 copy_file_range=285 statx=291 rseq=293 pidfd_open=434 clone3=435
+    getrandom=278 execveat=281 membarrier=283 copy_file_range=285 statx=291 rseq=293 pidfd_open=434 clone3=435
     close_range=436 faccessat2=439 landlock_create_ruleset=444 landlock_add_rule=445 landlock_restrict_self=446
 """
 

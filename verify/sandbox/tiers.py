@@ -18,8 +18,11 @@ from verify.sandbox.channels import Stream, result_pipe
 from verify.sandbox.kernel import landlock_abi
 from verify.sandbox.launch import StartFailed
 from verify.sandbox.limits import Quota
+from verify.sandbox.packages import NO_PACKAGES, PackageMissing, Packages
+from verify.sandbox.programs import Runtime
 from verify.sandbox.supervisor import Supervisor, ZygoteDied
 from verify.sandbox.syscalls import machine, supported
+from verify.sandbox.zygote import PACKAGES
 
 TIERS = ("isolated", "confined", "none")
 SAFE_TIERS = TIERS[:2]
@@ -62,13 +65,20 @@ def tiers_to_try(tier: str) -> tuple[str, ...]:
     return (tier,)
 
 
-def open_tier(tier: str, modules: Sequence[str], extra: Sequence[str] = ()) -> Supervisor:
-    """Starts a zygote of this tier and tries whether it holds; raises TierUnavailable with the reason."""
+def open_tier(
+    tier: str, modules: Sequence[str], packages: Packages = NO_PACKAGES, runtime: Runtime | None = None
+) -> Supervisor:
+    """Starts a zygote of this tier and tries whether it holds; raises TierUnavailable with the reason.
+
+    Raises PackageMissing where ``packages`` cannot be imported.
+    """
     if tier != "none":
         _need_kernel(tier)
     try:
-        supervisor = Supervisor(tier, modules, extra)
+        supervisor = Supervisor(tier, modules, packages, runtime)
     except StartFailed as error:
+        if str(error).startswith(PACKAGES):
+            raise PackageMissing(str(error)) from error
         raise TierUnavailable(f"sandbox tier {tier} is not available here: {error}") from error
     if tier != "none" and (worked := _try_escapes(supervisor)):
         supervisor.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from verify.sandbox.channels import Stream, result_pipe
 from verify.sandbox.limits import Ended, Quota
+from verify.sandbox.packages import Names
 from verify.sandbox.supervisor import Supervisor
 
 CANDIDATES = 200  # the most that one test process meets
@@ -18,13 +19,13 @@ MAX_ANSWER = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The task's side: compiled set-up and steps, the functions they call, and whether ``check`` is to be called."""
+    """The task's side: compiled set-up and steps, the functions they call, whether ``check`` is called, packages."""
 
     setup: bytes
     wanted: tuple[str, ...]
     steps: tuple[bytes, ...]
     calls_check: bool
-    needs_numpy: bool = False
+    packages: Names = ()
 
 
 @dataclass(frozen=True, slots=True)

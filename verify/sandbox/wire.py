@@ -12,25 +12,40 @@ import builtins
 import json
 import os
 import struct
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
+
+from verify.sandbox import values
 
 MAX_DEPTH = 100
 MAX_DIGITS = 1 << 18  # hexadecimal
+MAX_DECIMAL = 4300  # digits of an integer in JSON, where longer ones come in the other form
 MAX_KEYS = 200_000  # in one message
 MAX_EQUAL_HASHES = 64  # keys of one container that share their hash with another
 MAX_ITEMS_OF_ITERATOR = 100_000
 MAX_WORDS = 300  # characters of a stranger's description of an error
 _JSON_INT = 1 << 62
-# A test may pass a type as an argument, or get one back.
-_TYPES: dict[str, type] = {
-    kind.__name__: kind for kind in (int, str, float, bool, list, tuple, dict, set, frozenset, bytes, complex)
+# A test may pass a type or a built-in function as an argument, or get one back.
+_NAMED: dict[str, Any] = {
+    named.__name__: named
+    for named in (
+        *(int, str, float, bool, list, tuple, dict, set, frozenset, bytes, complex, range, enumerate, zip, map, filter),
+        *(reversed, abs, all, any, bin, chr, divmod, hex, len, max, min, ord, pow, repr, round, sorted, sum),
+    )
 }
+_NAMES = {named: name for name, named in _NAMED.items()}
+_FUNCTION = type(len)
 _CONTAINERS: tuple[tuple[Any, str], ...] = ((set, "s"), (frozenset, "z"), (tuple, "t"))
 
 
 class NotPlain(Exception):
     """A value cannot cross, or bytes are no message of ours."""
+
+
+# Between a candidate and a test, an object may stay where it is: ``keep`` gives it a number, ``hold`` makes a handle.
+keep: Callable[[Any], list[Any] | None] | None = None
+hold: Callable[[str, int], Any] | None = None
 
 
 def _unknown(value: object) -> NoReturn:
@@ -50,17 +65,25 @@ def encode(value: Any, depth: int = 0) -> Any:
     if value is None or kind is bool or kind is str or kind is float:
         return value
     if kind is int:
-        return value if -_JSON_INT < value < _JSON_INT else {"i": hex(value)}
+        return value if -_JSON_INT < value < _JSON_INT else {"i": _hexadecimal(value)}
     if depth > MAX_DEPTH:
         raise NotPlain("nested too deeply")
     if kind is list:
         return [encode(item, depth + 1) for item in value]
     if kind is tuple:
         return {"t": [encode(item, depth + 1) for item in value]}
+    if kind is dict:
+        return {"d": [encode([key, item], depth + 1) for key, item in value.items()]}
     return _encode_other(value, kind, depth)
 
 
 def _encode_other(value: Any, kind: type, depth: int) -> Any:
+    try:
+        parts = values.take_apart(value, kind, _NAMES)
+    except ValueError as error:
+        raise NotPlain(str(error)) from error
+    if parts is not None:
+        return {"v": [encode(part, depth + 1) for part in parts]}
     if issubclass(kind, dict):
         return {"d": [encode([key, item], depth + 1) for key, item in dict.items(value)]}
     for container, tag in _CONTAINERS:
@@ -75,10 +98,18 @@ def _encode_other(value: Any, kind: type, depth: int) -> Any:
         return {"c": [value.real, value.imag]}
     if kind is range:
         return {"r": [encode(part) for part in (value.start, value.stop, value.step)]}
-    if kind is type and value in _TYPES.values():
-        return {"T": value.__name__}
+    return _encode_object(value, kind, depth)
+
+
+def _encode_object(value: Any, kind: type, depth: int) -> Any:
+    if kind in (type, _FUNCTION) and value in _NAMES:
+        return {"T": _NAMES[value]}
+    if values.is_array(kind) and (parts := values.array_parts(value)) is not None:
+        return {"v": [encode(part, depth + 1) for part in parts]}
     if kind.__module__ == "numpy" and hasattr(kind, "tolist"):
         return encode(value.tolist(), depth + 1)
+    if keep is not None and (kept := keep(value)) is not None:
+        return {"K": kept}
     if hasattr(kind, "__next__"):
         return {"I": _encode_iterator(value, depth)}
     raise NotPlain(f"a value of type {kind.__name__} cannot leave the candidate's process")
@@ -93,6 +124,12 @@ def _bare(value: Any, base: type) -> Any:
     return int.__add__(value, 0) if base is int else float.__add__(value, 0.0)
 
 
+def _hexadecimal(value: int) -> str:
+    if value.bit_length() > 4 * (MAX_DIGITS - 4):
+        raise NotPlain("an integer of too many digits")
+    return hex(value)
+
+
 def _encode_iterator(value: Any, depth: int) -> list[Any]:
     items = []
     for item in value:
@@ -103,8 +140,8 @@ def _encode_iterator(value: Any, depth: int) -> list[Any]:
 
 
 def decode(data: Any) -> Any:
-    """Decodes JSON data to a value; raises NotPlain for anything that ``encode`` would not have written."""
-    return _Decoder().value(data, 0)
+    """The value of decoded JSON; raises NotPlain for anything that ``encode`` would not have written."""
+    return _Decoder().value(data, 0) if type(data) in (list, dict) else data
 
 
 class _Decoder:
@@ -134,6 +171,10 @@ class _Decoder:
         items = self.value(body, depth)
         if tag == "t":
             return tuple(items)
+        if tag == "v":
+            return self.rebuilt(items)
+        if tag == "K":
+            return self.handle(items)
         if tag == "I":
             return iter(items)
         if tag in ("d", "s", "z"):
@@ -144,15 +185,26 @@ class _Decoder:
         if type(body) is not str:
             raise NotPlain("unknown form")
         if tag == "T":
-            if body not in _TYPES:
+            if body not in _NAMED:
                 raise NotPlain("unknown type")
-            return _TYPES[body]
+            return _NAMED[body]
         try:
             if tag == "i":
                 return _big_integer(body)
             return bytes.fromhex(body) if tag == "b" else bytearray.fromhex(body)
         except ValueError as error:
             raise NotPlain("unknown form") from error
+
+    def rebuilt(self, items: list[Any]) -> Any:
+        try:
+            return values.put_together(items)
+        except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+            raise NotPlain("unknown form") from error
+
+    def handle(self, items: list[Any]) -> Any:
+        if hold is None or [type(item) for item in items] != [str, int]:
+            raise NotPlain("an object of the candidate's own process")
+        return hold(*items)
 
     def keyed(self, tag: str, items: list[Any]) -> Any:
         self.keys_left -= len(items)
@@ -199,7 +251,13 @@ def unpack(message: bytes | bytearray) -> Any:
 
 
 def parse(body: bytes) -> Any:
-    """Parses JSON that a stranger wrote; raises NotPlain."""
+    """JSON data that a stranger wrote; raises NotPlain."""
+    if len(body) > MAX_DECIMAL and not sys.get_int_max_str_digits():
+        sys.set_int_max_str_digits(MAX_DECIMAL)
+        try:
+            return parse(body)
+        finally:
+            sys.set_int_max_str_digits(0)
     try:
         return json.loads(body.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:

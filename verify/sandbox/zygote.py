@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 
 from verify.sandbox import kernel, memory, namespaces, preload
 from verify.sandbox.child import make_streams, run_cases, run_serve, run_shared, run_stdio
-from verify.sandbox.confinement import Confinement, Profile
+from verify.sandbox.confinement import PROGRAMS, Confinement, Profile
+from verify.sandbox.execute import run_binary
 from verify.sandbox.filters import Filter, child_program
 from verify.sandbox.rehearsal import rehearse
 from verify.sandbox.tester import DESCRIPTOR_BYTES, HOST, read_descriptors, run_tests
@@ -38,6 +39,7 @@ EVERYONE = 1 << 64
 HEADROOM = 64 << 20  # address space beyond the memory limit: thread stacks, allocator slack
 STACK = 64 << 20
 CONFINED = 1
+PACKAGES = "loading packages"  # a step whose failure is the packages', not the machine's
 # The function of each mode, and the descriptors it is given: the first one's number and how many.
 MODES: dict[str, tuple[Callable[[Any], NoReturn], int, int]] = {
     "stdio": (run_stdio, 0, 3),
@@ -45,6 +47,7 @@ MODES: dict[str, tuple[Callable[[Any], NoReturn], int, int]] = {
     "serve": (run_serve, 3, 1),
     "test": (run_tests, HOST, 1),
     "shared": (run_shared, 3, 1),
+    "program": (run_binary, 0, 4),
 }
 _FIRST_FREE, _OURS_FROM = 6, 20  # 0-2 are standard streams, 3 to 5 a mode's own
 
@@ -181,22 +184,36 @@ def _own_size() -> tuple[int, int]:
 
 
 def main(
-    report: int, control: int, kill: int, profile: tuple[Any, ...], modules: list[str], extra: list[str], most: int
+    report: int,
+    control: int,
+    kill: int,
+    profile: tuple[Any, ...],
+    modules: list[str],
+    packages: tuple[list[str], list[tuple[str, str]], list[str]],
+    room: tuple[int, int],
+    most: int,
 ) -> NoReturn:
     """Becomes a zygote, or reports the step that failed and ends.
 
-    ``modules`` are imported for all children, ``extra`` are folders of packages outside the standard library. ``most``
-    is the largest number of processes of the user, threads included (0: not limited).
+    ``modules`` are imported for all children. ``packages`` are those outside the standard library: modules to import,
+    modules by name with their paths, other paths to read. ``room`` is address space and data beyond a sample's limit,
+    in bytes. ``most`` is the largest number of processes of the user, threads included (0: not limited).
     """
     report, control, kill = _move_away(report, control, kill)
     with Confinement(Profile._make(profile), report) as confinement:
         confinement.step = "loading modules"
         preload.settle()
-        confinement.readable = preload.load(modules, extra)
+        outside = [*(path for _, path in packages[1]), *packages[2]]
+        interpreter = preload.load(modules)
+        if confinement.profile.filter != PROGRAMS:  # another program has no use for the files of this one
+            confinement.readable = [*interpreter, *outside]
+        confinement.step = PACKAGES
+        preload.load_packages(*packages)
         rehearse()
         make_streams()
-        memory.inherit_code(extra)
-        size = _own_size()
+        memory.inherit_code(outside)
+        address_space, data = _own_size()
+        size = address_space + room[0], data + room[1]
         _enter(confinement)
         zygote = Zygote(control, kill, size, confinement.profile, most)
         confinement.seal()
@@ -206,6 +223,9 @@ def main(
 
 def _enter(confinement: Confinement) -> None:
     """Enters the namespaces, and follows the interpreter's files to their new names. Raises OSError, RuntimeError."""
+    if confinement.profile.filter == PROGRAMS:
+        confinement.enter()
+        return
     if not confinement.profile.isolated:
         preload.keep_reachable(confinement.readable, KEPT_FROM)
     before = confinement.readable

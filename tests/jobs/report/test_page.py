@@ -17,6 +17,7 @@ from jobs.report.chart_process import ChartProcess
 from jobs.report.page import write_report
 from jobs.report.samples import BrowserSample
 from sampling.errors import BadInput
+from sampling.judged_by import collect_rules
 from tests.support.made_cells import FACTS, LARGE, SMALL, cell, drawn, two_models
 
 CHROMIUM = shutil.which("chromium")
@@ -40,8 +41,9 @@ def process() -> Iterator[ChartProcess]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, process: ChartProcess) -> Path:
     out = tmp_path_factory.mktemp("report")
+    rules = collect_rules([("math", {"pattern": f"({HOSTILE})"})], {"math": "math/4"})
     report = build_report(two_models(problems=12, n=300), FACTS, run=HOSTILE, provenance={HOSTILE: HOSTILE},
-                          notes=[HOSTILE])  # fmt: skip
+                          notes=[HOSTILE], judged_by={(model, "gsm8k"): rules for model in (SMALL, LARGE)})  # fmt: skip
     write_report(report, samples(), out, process, {("gsm8k", "p0"): f"How many? {HOSTILE}"})
     return out
 
@@ -88,6 +90,15 @@ def test_a_hostile_model_name_does_not_leave_its_picture(tmp_path: Path, process
     )
     assert page.count("<script") == 3 and "window.hacked=1</script" not in page
     ElementTree.parse(tmp_path / "coverage.svg")
+
+
+def test_a_page_says_how_each_task_was_judged(folder: Path, tmp_path: Path, process: ChartProcess) -> None:
+    page = (folder / "report.html").read_text("utf-8")
+    assert page.index('id="task-1"') < page.index("Judged by math/4, extraction kind, pattern ") < page.index("<h3>")
+    undecided = cell([0], [0], faults=[1])
+    report = build_report([undecided], {}, judged_by={(SMALL, "gsm8k"): collect_rules([("lean", {})])})
+    page = write_report(report, [], tmp_path, process).read_text("utf-8")
+    assert "Judged by lean, time limit 60 s." in page
 
 
 @pytest.mark.parametrize(
@@ -193,7 +204,9 @@ def test_it_fits_the_screen_and_its_charts_have_words(seen: Seen) -> None:
 @pytest.mark.browser
 def test_names_that_never_end_do_not_widen_a_phone(chromium: object, tmp_path: Path, process: ChartProcess) -> None:
     name = "lab/" + "a-name-that-never-ends-" * 8 + "x" * 90
-    report = build_report([cell([9] * 6, [1] * 6, model=name, task="t" * 90), cell([9] * 6, [1] * 6)], {}, run="r" * 90)
+    rules = {(name, "t" * 90): collect_rules([("math", {"pattern": "x" * 90})])}
+    cells = [cell([9] * 6, [1] * 6, model=name, task="t" * 90), cell([9] * 6, [1] * 6)]
+    report = build_report(cells, {}, run="r" * 90, judged_by=rules)
     page = chromium.new_page(viewport={"width": 390, "height": 800})
     page.goto(write_report(report, [], tmp_path, process).as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") == 390

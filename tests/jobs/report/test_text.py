@@ -5,7 +5,8 @@ import pytest
 from jobs.report import text
 from jobs.report.build import build_report
 from jobs.report.schema import Cell
-from tests.support.made_cells import cell
+from sampling.judged_by import collect_rules
+from tests.support.made_cells import LARGE, SMALL, cell
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,27 @@ def test_markdown_shows_hostile_names_as_they_are() -> None:
     written = text.summary_markdown(build_report([cell([3], [1], model=name)], {}))
     assert "<script>" not in written.replace("\\<script\\>", "") and "\n# @" not in written
     row = next(line for line in written.splitlines() if "gsm8k" in line and line.startswith("| a"))
-    assert row.replace("\\|", "").count("|") == 11
+    assert row.replace("\\|", "").count("|") == 12
+
+
+def test_the_policy_is_said_once_a_task_and_by_model_where_models_differ() -> None:
+    def judged(model: str, policy: str) -> Cell:
+        return Cell(model=model, task="t", problems=1, samples=1, policy=policy)
+
+    new, old = "math/4, extraction kind", "math, extraction kind"
+    assert text.policies_of([judged("a/x", new), judged("y", new)]) == [f"Judged by {new}."]
+    assert text.policies_of([judged("a/x", new), judged("y", old), judged("z", new), judged("imported", "")]) == [
+        f"x, z: judged by {new}.",
+        f"y: judged by {old}.",
+    ]
+    assert text.policies_of([judged("imported", "")]) == []
+
+
+def test_markdown_names_the_policy_beside_each_cell() -> None:
+    rules = {(SMALL, "gsm8k"): collect_rules([("math", {"extraction": "gsm8k"})], {"math": "math/4"})}
+    report = build_report([cell([3], [1]), cell([3], [1], model=LARGE)], {}, judged_by=rules)
+    rows = [line for line in text.summary_markdown(report).splitlines() if line.startswith("| lab")]
+    assert [row.rsplit(" | ", 1)[1] for row in rows] == ["math/4, extraction published (gsm8k) |", "– |"]
 
 
 def test_the_scores_that_selection_goes_by_are_named_once_a_version() -> None:

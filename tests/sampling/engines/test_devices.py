@@ -19,7 +19,7 @@ from cluster.tally import CellTally, Tally
 from jobs.store.commit import RunSink
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from sampling.engines.devices import Given, Gpu, device_trouble, located, look, refuse_wrong
+from sampling.engines.devices import Given, Gpu, device_trouble, located, look, refuse_wrong, too_old
 from sampling.engines.gpu_memory import GpuShare
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import EngineRefused
@@ -68,8 +68,26 @@ def test_what_an_engine_got_is_provenance_and_its_room() -> None:
 
 def test_without_ray_the_environment_says_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
-    assert look(1).ids == ("4",)
+    assert (look(1).ids, look(1).visible) == (("4",), ("4",))
     assert look(0).ids == ()
+
+
+def test_without_ray_and_variable_an_engine_takes_the_emptiest_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with NVIDIA GPUs and no scheduler: `--local` and `score --local`."""
+    free = {"0": FIRST, "1": replace(SECOND, free_bytes=5 * GIB), "2": replace(FIRST, uuid="GPU-3")}
+    monkeypatch.setattr("sampling.engines.devices._all_gpus", lambda: free)
+    monkeypatch.setattr("sampling.engines.devices.gpus_of", lambda ids: tuple(free[name] for name in ids))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that the test gives back what was there
+    for asked, ids in ((0.5, ("0",)), (1, ("0",)), (2, ("0", "2"))):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        given = look(asked)
+        assert (given.ids, given.visible, device_trouble(given)) == (ids, ids, None)
+
+
+@pytest.mark.parametrize(("driver", "old"), [("570.86.15", True), ("580.65.06", False), ("610", False), ("?", False)])
+def test_a_driver_older_than_the_wheels_is_named(driver: str, old: bool) -> None:
+    assert bool(too_old(driver)) is old
+    assert not old or "install nvidia-driver-580" in str(too_old(driver))
 
 
 @pytest.fixture(scope="module")

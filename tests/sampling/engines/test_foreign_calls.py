@@ -6,6 +6,7 @@ signatures from the real function, so that a wrong one fails.
 
 import dataclasses
 import importlib
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from sampling.engines.devices import Gpu, gpus_of, smallest_gpu
+from sampling.engines.devices import Gpu, driver_trouble, gpus_of, smallest_gpu
 from sampling.engines.gpu_memory import Allowance, GpuShare
 from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.engines.vllm_engine import (
@@ -47,7 +48,8 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Any:
     except ModuleNotFoundError:
         real = importlib.import_module("vllm.third_party.pynvml")
     double = create_autospec(real)
-    double.NVMLError = real.NVMLError
+    double.NVMLError, double.NVMLError_NotSupported = real.NVMLError, real.NVMLError_NotSupported
+    double.nvmlSystemGetDriverVersion.return_value = "570.86.15"
     double.nvmlDeviceGetCount.return_value = 2
     double.nvmlDeviceGetHandleByIndex.side_effect = lambda index: f"handle {index}"
     double.nvmlDeviceGetHandleByUUID.side_effect = real.NVMLError_NotFound()
@@ -59,6 +61,40 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Any:
     double.nvmlDeviceGetMemoryInfo.return_value = memory
     monkeypatch.setitem(sys.modules, "pynvml", double)
     return double
+
+
+@engine
+def test_a_gpu_without_memory_of_its_own_has_the_machines(nvml: Any) -> None:
+    """GB10, Jetson and the like share the machine's memory, and NVML knows no size of theirs."""
+    nvml.nvmlDeviceGetMemoryInfo.side_effect = nvml.NVMLError_NotSupported()
+    (gpu,) = gpus_of(["0"]) or ()
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert gpu is not None and gpu.total_bytes == total and 0 < gpu.free_bytes <= total
+
+
+@engine
+def test_the_driver_is_asked_for_its_version(nvml: Any) -> None:
+    assert str(driver_trouble()).startswith("driver 570.86.15 is older than 580")
+
+
+@engine
+@pytest.mark.parametrize("toolkit", [True, False])
+def test_flashinfer_samples_only_where_it_can_be_compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toolkit: bool
+) -> None:
+    import torch
+    from vllm import envs
+
+    assert "VLLM_USE_FLASHINFER_SAMPLER" in envs.environment_variables
+    if toolkit:
+        (tmp_path / "nvcc").touch(mode=0o755)
+    for name, value in (("PATH", str(tmp_path)), ("CUDA_HOME", str(tmp_path / "none"))):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VLLM_USE_FLASHINFER_SAMPLER", "")  # so that the test gives back what was there
+    monkeypatch.delenv("VLLM_USE_FLASHINFER_SAMPLER")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert prepare_environment(1)
+    assert os.environ.get("VLLM_USE_FLASHINFER_SAMPLER") == (None if toolkit else "0")
 
 
 @engine

@@ -1,6 +1,11 @@
 """The real vLLM with the demo's small model, started once for all tests here."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +16,7 @@ from sampling.errors import EngineError
 from sampling.problems import Problem
 from sampling.seeds import Seeds
 from sampling.settings import ModelSpec, SamplingSettings
-from tests.support.places import SMALL_MODEL
+from tests.support.places import ROOT, SMALL_MODEL
 
 MODEL = ModelSpec(name="small", path=str(SMALL_MODEL), max_num_seqs=64)
 SETTINGS = SamplingSettings(temperature=1.0, max_tokens=16, seed="per_sample", logprobs=True)
@@ -80,3 +85,25 @@ def test_a_model_that_vllm_refuses_is_an_engine_error() -> None:
     model = MODEL.model_copy(update={"vllm": {"quantization": "nonsense"}})
     with pytest.raises(EngineError, match="model small: vLLM does not start"):
         start_engine(model, ModelInfo("r"), SETTINGS, Seeds(0, 0))
+
+
+def test_an_engine_process_that_fails_is_quoted(tmp_path: Path) -> None:
+    """vLLM's own exception says only that its process ended; the reason is in the log."""
+    broken = shutil.copytree(SMALL_MODEL, tmp_path / "model")
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    code = (
+        "from sampling.engines.model_info import ModelInfo, inspect_model\n"
+        "from sampling.engines.start import start_engine\n"
+        "from sampling.seeds import Seeds\nfrom sampling.settings import ModelSpec, SamplingSettings\n"
+        f"model, whole = (ModelSpec(name='m', path=path) for path in ({str(broken)!r}, {str(SMALL_MODEL)!r}))\n"
+        "try: start_engine(model, inspect_model(whole, 'm'), SamplingSettings(), Seeds(run=1, engine=1))\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    environment = os.environ | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "PYTHONPATH": str(ROOT)}
+    log = tmp_path / "worker.out"
+    with log.open("w") as out:
+        subprocess.run([sys.executable, "-c", code], env=environment, stdout=out, stderr=subprocess.DEVNULL, check=True)
+    told = log.read_text().splitlines()[-1]
+    assert told.startswith("EngineError model m: vLLM does not start (") and told.endswith(f"log: {log})")
+    assert "Error" in told.partition("start (")[2] and "root cause" not in told

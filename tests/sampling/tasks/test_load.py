@@ -9,6 +9,7 @@ import pytest
 
 from sampling.errors import BadInput
 from sampling.limits import Limits
+from sampling.policy import MathPolicy
 from sampling.references import MathReference, PythonReference
 from sampling.tasks.load import load_task
 from sampling.tasks.recipes import KINDS, RECIPES
@@ -149,6 +150,46 @@ def test_bad_files_and_options_are_named(tmp_path: Path) -> None:
         with pytest.raises(BadInput) as refused:
             load_task(kind, path, **options)
         assert said in str(refused.value), said
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"), [("humaneval", "published"), ("mbpp", "published"), ("gsm8k", "gsm8k"), ("math", "math")]
+)
+def test_the_benchmarks_own_extraction(kind: str, way: str) -> None:
+    ours, same, theirs = (published(kind, limit=1, extraction=given)[0] for given in (None, "kind", "published"))
+    assert [getattr(each.reference, "extraction", "") for each in (ours, same, theirs)] == ["kind", "kind", way]
+    assert ours.prompt_digest == theirs.prompt_digest
+    assert ours.reference_digest == same.reference_digest != theirs.reference_digest
+
+
+def test_extraction_is_refused_where_there_is_one_way(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadInput, match=r"extraction: not for .* 'codecontests'; allowed for gsm8k, math, humaneval, mbpp$"
+    ):
+        published("codecontests", limit=1, extraction="published")
+    with pytest.raises(BadInput, match="extraction: not for tasks of kind 'jsonl'"):
+        load_task("jsonl", written(tmp_path, OWN), extraction="published")
+
+
+def test_extraction_stands_alone() -> None:
+    with pytest.raises(BadInput, match="extraction 'math' is a whole policy: which cannot stand beside it"):
+        published("math", limit=1, extraction="published", policy=MathPolicy(which="boxed"))
+    published("math", limit=1, extraction="kind", policy=MathPolicy(which="boxed"))
+
+
+def test_sanitized_mbpp(tmp_path: Path) -> None:
+    row = {
+        "source_file": "x",
+        "task_id": 602,
+        "prompt": "Write a function to add.",
+        "code": "def add(a, b):\n    return a + b",
+        "test_imports": ["import math"],
+        "test_list": ["assert math.isclose(add(1, 2), 3)"],
+    }
+    (problem,) = load_task("mbpp", written(tmp_path, row), shots=0)
+    assert isinstance(problem.reference, PythonReference)
+    assert problem.reference.setup == "import math\n"
+    assert "Write a function to add." in (problem.prompt or "")
 
 
 def test_an_own_template_and_limits(tmp_path: Path) -> None:

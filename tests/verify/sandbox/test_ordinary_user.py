@@ -46,6 +46,14 @@ def test_an_ordinary_user_gets_every_tier() -> None:
     assert run(AS_USER, "-c", PROBE).split() == ["isolated=True", "confined=True"]
 
 
+def test_mounts_that_a_container_has_restricted_stay_so() -> None:
+    """Containers mount without programs and devices; a user namespace inside may not allow them again."""
+    restrict = "mount --bind {0} {0} && mount -o remount,bind,noexec,nodev,nosuid {0}"
+    script = " && ".join([restrict.format("/usr/share/zoneinfo"), 'exec "$@"'])
+    container = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *AS_USER]
+    assert run(container, "-c", PROBE).split() == ["isolated=True", "confined=True"]
+
+
 def test_attacks_fail_for_an_ordinary_user() -> None:
     chosen = [f"tests/attacks/test_attacks.py::test_attack[{tier}-{case.id}]" for tier in ("isolated", "confined")
               for case in RUNS[::EVERY]]  # fmt: skip

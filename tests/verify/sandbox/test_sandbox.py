@@ -14,7 +14,8 @@ from sampling.errors import BadInput
 from tests.support.places import ROOT
 from verify.sandbox import supervisor, tiers
 from verify.sandbox.limits import Quota
-from verify.sandbox.sandbox import Code, Execution, Raised, Sandbox, compiled
+from verify.sandbox.outcomes import Execution, Raised
+from verify.sandbox.sandbox import Code, Sandbox, compiled
 from verify.sandbox.warm import Checks
 from verify.verdict import Status
 

@@ -11,7 +11,8 @@ import pytest
 
 from verify.sandbox import limits, tiers
 from verify.sandbox.limits import WALL_FACTOR, Deadline, Ended, Quota
-from verify.sandbox.sandbox import Code, Execution, Sandbox, compiled
+from verify.sandbox.outcomes import Execution
+from verify.sandbox.sandbox import Code, Sandbox, compiled
 from verify.sandbox.warm import Checks
 from verify.verdict import Status
 

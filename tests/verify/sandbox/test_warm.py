@@ -35,7 +35,7 @@ def status(sandbox: Sandbox, test: Checks, source: str, quota: Quota = QUOTA) ->
 
 
 def test_pid(sandbox: Sandbox) -> int:
-    return sandbox._supervisor("test", False).child_pid()
+    return sandbox._supervisor("test", ()).child_pid()
 
 
 test_pid.__test__ = False  # type: ignore[attr-defined]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verify.extract import MAX_TEXT, extract_code
+from verify.programs.candidate import published_code
+from verify.programs.extract import MAX_TEXT, extract_code
 
 PREFIX = 'import math\n\n\ndef helper(x):\n    return x\n\n\ndef area(r):\n    """The area of a circle."""\n'
 BODY = "    return math.pi * helper(r) ** 2\n"
@@ -207,3 +208,130 @@ def test_pure_code_stays_as_it_is(code: str) -> None:
     if program is not None:
         assert program == code
         assert extract_code(program) == program
+
+
+ADD = 'def add(a, b):\n    """Adds."""\n'
+
+
+def added(text: str) -> str | None:
+    return extract_code(text, prefix=ADD, entry_point="add")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "return a + b",
+        "s = a\n    s += b\n    return s",
+        "\n\nreturn a + b\n\nThis adds the two numbers.",
+        "   s = a\n    return s + b",
+        "   s = a\n   return s + b\n",
+        "for _ in range(b):\n        a += 1\n    return a",
+        "for _ in range(b):\n    a += 1\nreturn a",
+        "if a:\n    a = a\nelse:\n    a = 0\nreturn a + b\n\nIt works because addition is simple.",
+        "```python\ns = a + b\nreturn s\n```",
+        "Here:\n```\nreturn helper(a, b)\n```\n",
+        "import operator\nreturn operator.add(a, b)",
+        'text = """\nkept\n"""\nreturn a + b',
+        "```python\ns = a\n    return s + b\n```",
+    ],
+)
+def test_a_body_that_lost_its_indentation_continues_the_prefix(text: str) -> None:
+    """Kind: the first line stripped, all lines in the first column, or lines one space short; plain or in a fence."""
+    program = added(text)
+    assert program is not None
+    assert program.startswith(ADD)
+    scope: dict[str, object] = {"helper": lambda a, b: a + b}
+    exec(program, scope)  # noqa: S102
+    assert scope["add"](1, 2) == 3  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "text", ["     return a + b\n", "\t return a + b\n", "return a +\n", "def sub(a, b):\n    return a + b", "a\n"]
+)
+def test_what_is_no_lost_indentation_is_not_repaired(text: str) -> None:
+    """Kind: lines too far right, tabs, syntax errors, another function's definition."""
+    program = added(text)
+    scope: dict[str, object] = {}
+    try:
+        exec(program or "", scope)  # noqa: S102
+    except SyntaxError:
+        return
+    assert "add" not in scope or scope["add"](1, 2) != 3  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    [
+        ("[BEGIN]\nx = 1\n[DONE]\nMore", "x = 1\n"),
+        ("Sure.\n[BEGIN]\nx = 1 [DONE]", "x = 1 "),
+        ("  [BEGIN]\nx = 1\n  [DONE]", "x = 1\n"),
+        ("[PYTHON]\nx = 1\n[/PYTHON]\nDone", "x = 1\n"),
+        ("<code>\nx = 1\n</code>", "x = 1\n"),
+        ("Text\n<answer>\nx = 1\n</answer>\nmore", "x = 1\n"),
+        ("<answer>\n```python\nx = 1\n```\n</answer>", "x = 1\n"),
+        ("<solution>x = 1</solution>", "x = 1"),
+        ("<code>just words</code>\nx = 1", None),
+        ("x = 1<|endoftext|>", "x = 1"),
+        ("x = 1\n<|im_end|>\n<|im_start|>user\nx = 2", "x = 1\n"),
+        ("\ufeffx = 1", "x = 1"),
+        ("<think>\n```python\nx = 1\n```\nBut wait", None),
+        ("x = [\n    1,\n]\n", "x = [\n    1,\n]\n"),
+    ],
+)
+def test_marks_and_tags_around_a_program(text: str, program: str | None) -> None:
+    """Kind: MBPP's marks, tags in place of fences, special tokens, thoughts that are cut off."""
+    assert extract_code(text) == program
+
+
+@pytest.mark.parametrize("quotes", ["'''", '"""'])
+def test_a_fence_inside_a_string_closes_nothing(quotes: str) -> None:
+    code = f"s = {quotes}\n```\ntext\n```\n{quotes}\nprint(s)\n"
+    assert extract_code(f"```python\n{code}```\nThat is all.") == code
+    assert extract_code(f"```python\nx = 1\n```\ntext {quotes}\n```python\ny = 2\n```") == "y = 2\n"
+
+
+def test_of_a_program_that_prints_the_blocks_that_print_count() -> None:
+    text = "```python\nprint(1)\n```\nTry it:\n```python\nassert 1 == 1\n```"
+    assert extract_code(text, prints=True) == "print(1)\n"
+    assert extract_code(text) == "assert 1 == 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix", "program"),
+    [
+        ("    return 1\n\nprint(2)", "def f():\n", "def f():\n    return 1\n"),
+        ("    return 1\n#x", "def f():\n", "def f():\n    return 1"),
+        ("    return 1\nclassy = 2", "def f():\n", "def f():\n    return 1"),
+        ("return 1", "def f():\n", "def f():\nreturn 1"),
+        ("```python\nx = 1\n```", "", "```python\nx = 1\n```"),
+        ("x = 1\n[DONE]\ny", "", "x = 1\n"),
+        ("Sure!\nx = 1", "", "Sure!\nx = 1"),
+        ("", "", None),
+    ],
+)
+def test_published_code_drops_and_repairs_nothing(text: str, prefix: str, program: str | None) -> None:
+    assert published_code(text, prefix) == program
+
+
+NEW_HOSTILE = [
+    "[BEGIN]\n" * 200_000,
+    "[DONE" * 300_000,
+    "<code>" * 300_000,
+    "\n<code>" * 280_000,
+    "```python\ns='''\n" * 100_000,
+    "```python\n'''\n```\n" * 90_000,
+    "return 1\n" * 200_000,
+    "    \n" * 300_000,
+    "if a:\n" * 300_000,
+    "9" * 1_900_000,
+    "x = " + "9" * 90_000 + "\n",
+]
+
+
+@pytest.mark.parametrize("text", NEW_HOSTILE, ids=lambda text: repr(text[:8]))
+def test_marks_and_bodies_cost_little(text: str) -> None:
+    began = time.process_time()
+    for completion in (text, f"```python\n{text}\n```", f"   {text}"):
+        extract_code(completion)
+        added(completion)
+    assert time.process_time() - began < 20

@@ -6,82 +6,118 @@ Python, they parse it (to a syntax tree, nothing more), with bounds on length an
 
 import ast
 import re
-import warnings
+from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
+from verify.programs.indentation import body_column, indented_bodies
+from verify.programs.statements import does_something, is_encodable, parse, statement_starts
 from verify.special_tokens import after_thought
 
-VERSION = "extract/2"  # must change with every rule below: it is part of the version of all code verdicts
+VERSION = "extract/3"  # must change with every rule below: it is part of the version of all code verdicts
 MAX_TEXT = 2_000_000  # characters; the longest contexts of today are far shorter
 MAX_PARSED = 200_000  # characters of unfenced text that are searched for code
 PYTHON_LABELS = frozenset({"py", "py3", "python", "python3", "pypy", "pypy3"})
 
-_DONE = re.compile(r"^\[DONE\]", re.MULTILINE)
+_BEGIN = re.compile(r"^[ \t]*\[BEGIN\][ \t]*\n?", re.MULTILINE)
+_DONE = re.compile(r"^[ \t]*\[DONE\]", re.MULTILINE)
+_TAG = re.compile(
+    r"^[ \t]*(?:<(?P<tag>code|python|answer|solution)>|\[(?P<mark>PYTHON|CODE|ANSWER)\])[ \t]*\n?", re.MULTILINE
+)
 _FENCE = re.compile(r"^[ \t]{0,12}(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`~]{0,40})[^\n`]{0,200}$", re.MULTILINE)
 _CODE_LINE = re.compile(
     r"^(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|(?:async[ \t]+)?def[ \t]+\w|class[ \t]+\w|@\w"
     r"|if[ \t]+__name__\b)",
     re.MULTILINE,
 )
-# One lexeme that decides where a statement may start. Its quantifiers are possessive, so it is linear in any text.
-_LEXEME = re.compile(
-    r'(?P<string>"""(?:[^\\"]|\\.|"(?!""))*+(?:"""|\Z)|'
-    r"'''(?:[^\\']|\\.|'(?!''))*+(?:'''|\Z)|"
-    r'"(?:[^\\"\n]|\\.)*+(?:"|(?=\n)|\Z)|'
-    r"'(?:[^\\'\n]|\\.)*+(?:'|(?=\n)|\Z))"
-    r"|(?P<comment>\#[^\n]*+)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<joined>\\\n)|(?P<line>\n)",
-    re.DOTALL,
-)
-_CLAUSE = re.compile(r"(?:else|elif|except|finally)\b")
+_PRINTS = re.compile(r"\b(?:print|write|writelines|stdout)\b")
+_QUOTED = 4  # fences that are looked at, to see if one is inside a string
 _KEPT_AFTER_BODY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
 
 
-def extract_code(text: str, *, prefix: str = "", entry_point: str | None = None) -> str | None:
+def extract_code(text: str, *, prefix: str = "", entry_point: str | None = None, prints: bool = False) -> str | None:
     """Returns the program that ``text`` offers, or None where it offers none.
 
-    1. Text before ``</think>`` and text after a line that begins with ``[DONE]`` (MBPP's format) are ignored.
+    1. Thoughts, special tokens and what follows the end of the turn are ignored (``verify.special_tokens``), and so is
+       text after a line that begins with ``[DONE]`` and before ``[BEGIN]`` (MBPP's format). Where there is no fence,
+       the last ``<code>``, ``<python>``, ``<answer>``, ``<solution>``, ``[PYTHON]``, ``[CODE]`` or ``[ANSWER]`` at
+       the start of a line holds the program.
     2. *Continuation*: a text whose first line is indented continues a ``prefix`` (the prompt's own code, for example a
        signature with its docstring) and gives the prefix plus the body. The body ends at the first fence or unindented
        line. Functions, classes, imports and assignments after the body are kept, up to the first thing that is none of
        these, does not parse, or defines ``entry_point`` again.
-    3. *Fences* (an unclosed one runs to the end): the last block that defines ``entry_point``, else the last block. A
-       block labelled Python goes before an unlabelled one, and an unlabelled one before any other. The prefix before
-       its own definition of ``entry_point`` (imports, helpers) is put in front. A block that is an indented body
-       continues the prefix. Code before a first, unlabelled fence is the program: the prompt opened its fence.
+    3. *Fences* (an unclosed one runs to the end; one inside a string closes nothing): the last block that defines
+       ``entry_point``, else the last block. A block labelled Python goes before an unlabelled one, and an unlabelled
+       one before any other. The prefix before its own definition of ``entry_point`` (imports, helpers) is put in front.
+       A block that is an indented body continues the prefix. Code before a first, unlabelled fence is the program: the
+       prompt opened its fence.
     4. *Plain text*: the whole text if it parses; else the text without prose before its first line of code and after
        its last complete statement. The prefix's imports and helpers are put in front.
-    5. For an ``entry_point`` that is a method (``Solution.solve``), a block has to define the class.
-    6. A text that continues the prefix but does not parse is still a candidate (which will fail) if no rule finds a
+    5. A block or plain text that does not define ``entry_point`` is tried as a body of the prefix that lost its
+       indentation, on its first line or on all lines (``verify.programs.indentation``).
+    6. For an ``entry_point`` that is a method (``Solution.solve``), a block has to define the class.
+    7. Of a program that ``prints`` its answer, a block that prints nothing is taken only where no other does.
+    8. A text that continues the prefix but does not parse is still a candidate (which will fail) if no rule finds a
        better one. A program with a NUL or a lone surrogate, or a text of over ``MAX_TEXT`` characters, offers none.
     """
     if len(text) > MAX_TEXT or len(prefix) > MAX_TEXT:
         return None
-    answer = _DONE.split(after_thinking(text).replace("\r\n", "\n"), maxsplit=1)[0]
+    answer = _between_marks(after_thought(text).replace("\r\n", "\n").removeprefix("\ufeff"))
+    prefix = prefix.replace("\r\n", "\n")
     name = entry_point.partition(".")[0] if entry_point else None
-    program = _choose(answer, prefix.replace("\r\n", "\n"), name)
-    return program if program is not None and program.strip() and _encodable(program) else None
+    tagged = _tagged(answer)
+    program = _choose(tagged, prefix, name, prints) if tagged is not None else None
+    program = program if program is not None else _choose(answer, prefix, name, prints)
+    return program if program is not None and program.strip() and is_encodable(program) else None
 
 
-def after_thinking(text: str) -> str:
-    """Returns the answer after the thoughts in ``text``, without special tokens; nothing after an unfinished one."""
-    return after_thought(text)
+def _between_marks(text: str) -> str:
+    if "[DONE]" in text and (done := _DONE.search(text)):
+        text = text[: done.start()]
+    if "[BEGIN]" in text and (begin := deque(_BEGIN.finditer(text), maxlen=1)):
+        text = text[begin[0].end() :].partition("[DONE]")[0]
+    return text
 
 
-def _choose(text: str, prefix: str, entry_point: str | None) -> str | None:
+def _tagged(text: str) -> str | None:
+    """Returns the text in the last pair of tags that may hold a program; None where there is none, or a fence."""
+    if ">" not in text and "]" not in text:
+        return None
+    opened = deque(_TAG.finditer(text), maxlen=1)
+    if not opened or _FENCE.search(text):
+        return None
+    closing = f"</{opened[0]['tag']}>" if opened[0]["tag"] else f"[/{opened[0]['mark']}]"
+    return text[opened[0].end() :].partition(closing)[0]
+
+
+def _choose(text: str, prefix: str, entry_point: str | None, prints: bool) -> str | None:
     body = _body(text, prefix)
     if body is not None and (program := _continued(prefix, body, entry_point)):
         return program
-    block = _begun_in_prompt(text) or _best_block(text, entry_point)
-    if block is None:
-        plain = _plain(text)
-        if plain is not None:
-            return _head(prefix, entry_point) + plain
-        return None if body is None else prefix + body
-    inner = _body(block, prefix) if not _defines(block, entry_point) else None
+    block = _begun_in_prompt(text) or _best_block(text, entry_point, prints)
+    code = block if block is not None else _plain(text)
+    if code is not None and _defines(code, entry_point):
+        return _head(prefix, entry_point) + code
+    inner = _body(block, prefix) if block is not None else None
+    if inner is not None and (program := _continued(prefix, inner, entry_point)):
+        return program
+    if entry_point and (program := _with_indentation(prefix, block or text, entry_point)):
+        return program
     if inner is not None:
-        return _continued(prefix, inner, entry_point) or prefix + inner
-    return _head(prefix, entry_point) + block
+        return prefix + inner
+    if code is not None:
+        return _head(prefix, entry_point) + code
+    return None if body is None else prefix + body
+
+
+def _with_indentation(prefix: str, text: str, entry_point: str) -> str | None:
+    """Returns ``prefix`` continued by a body that has lost its indentation; None where ``text`` is no such body."""
+    text = text[:MAX_PARSED]
+    column = body_column(prefix) if prefix else None
+    if column is None:
+        return None
+    bodies = indented_bodies(text, _up_to_prose(text.lstrip("\n")) or text, column)
+    return next((program for body in bodies if (program := _continued(prefix, body, entry_point))), None)
 
 
 def _body(text: str, prefix: str) -> str | None:
@@ -101,12 +137,12 @@ def _continued(prefix: str, body: str, entry_point: str | None) -> str | None:
     program = prefix + body
     cuts = [cut for cut in statement_starts(program) if cut > len(prefix)]
     ends = [*cuts, len(program)]
-    if _parse(program[: ends[0]]) is None:
+    if parse(program[: ends[0]]) is None:
         return None
     kept = ends[0]
     for start, end in pairwise(ends):
         statement = program[start:end]
-        nodes = _parse(statement)
+        nodes = parse(statement)
         if nodes is None or not all(isinstance(node, _KEPT_AFTER_BODY) for node in nodes):
             break
         if _defines(statement, entry_point):
@@ -118,9 +154,9 @@ def _continued(prefix: str, body: str, entry_point: str | None) -> str | None:
 def _plain(text: str) -> str | None:
     """Returns unfenced text as a program, without the prose around it; reads only the start of a very long text."""
     text = text[:MAX_PARSED]
-    nodes = _parse(text)
+    nodes = parse(text)
     if nodes is not None:
-        return text if _does_something(nodes) else None
+        return text if does_something(nodes) else None
     for start in _plain_starts(text):
         program = _up_to_prose(text[start:])
         if program is not None:
@@ -139,17 +175,11 @@ def _up_to_prose(text: str) -> str | None:
     ends = [*(cut for cut in statement_starts(text) if cut > 0), len(text)]
     kept, working = 0, False
     for start, end in pairwise([0, *ends]):
-        nodes = _parse(text[start:end])
-        if nodes is None or (nodes and not _does_something(nodes)):
+        nodes = parse(text[start:end])
+        if nodes is None or (nodes and not does_something(nodes)):
             break
         kept, working = end, working or bool(nodes)
     return text[:kept] if working else None
-
-
-def _does_something(nodes: list[ast.stmt]) -> bool:
-    """Returns False for words and numbers alone, which parse as Python but are prose."""
-    idle = (ast.Name, ast.Constant, ast.Tuple)
-    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, idle)) for node in nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +192,15 @@ class Block:
         return 2 if self.label in PYTHON_LABELS else 1 if not self.label else 0
 
 
-def _best_block(text: str, entry_point: str | None) -> str | None:
+def _best_block(text: str, entry_point: str | None, prints: bool) -> str | None:
     blocks = fenced_blocks(text)
     if not blocks:
         return None
     defining = [block for block in blocks if _defines(block.code, entry_point)]
-    best = max(block.rank for block in blocks)
-    return (defining or [block for block in blocks if block.rank == best])[-1].code
+    rank = max(block.rank for block in blocks)
+    best = defining or [block for block in blocks if block.rank == rank]
+    printing = [block for block in best if _PRINTS.search(block.code)] if prints else []
+    return (printing or best)[-1].code
 
 
 def _begun_in_prompt(text: str) -> str | None:
@@ -176,23 +208,47 @@ def _begun_in_prompt(text: str) -> str | None:
     if not fence or fence["label"]:
         return None
     before = text[: min(fence.start(), MAX_PARSED)]
-    nodes = _parse(before)
-    return before if nodes and _does_something(nodes) else None
+    nodes = parse(before)
+    return before if nodes and does_something(nodes) else None
 
 
 def fenced_blocks(text: str) -> list[Block]:
     """Returns the fenced blocks that are not empty. A labelled fence inside a block ends it and opens the next."""
     blocks: list[Block] = []
     opened: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
+    fences = list(_FENCE.finditer(text))
+    quoted = 0
+    for at, fence in enumerate(fences):
         if opened is None:
             opened = fence
-        elif fence["mark"][0] == opened["mark"][0] and len(fence["mark"]) >= len(opened["mark"]):
+        elif at >= quoted and fence["mark"][0] == opened["mark"][0] and len(fence["mark"]) >= len(opened["mark"]):
+            quoted = _after_string(text, opened.end(), fences[at : at + _QUOTED]) + at
+            if quoted > at:
+                continue
             blocks.append(_block(text, opened, fence.start()))
             opened = fence if fence["label"] else None
     if opened is not None:
         blocks.append(_block(text, opened, len(text)))
     return [block for block in blocks if block.code.strip()]
+
+
+def _after_string(text: str, start: int, fences: list[re.Match[str]]) -> int:
+    """Returns how many of ``fences``, from the first, are inside a string of the program that begins at ``start``.
+
+    A fence counts as quoted if the text before it ends inside a triple-quoted string, and the text before a later one
+    is Python.
+    """
+    if not _is_open(text[start : fences[0].start()]):
+        return 0
+    for number, fence in enumerate(fences[1:], start=1):
+        code = text[start : fence.start()]
+        if len(code) <= MAX_PARSED and not _is_open(code) and parse(code) is not None:
+            return number
+    return 0
+
+
+def _is_open(code: str) -> bool:
+    return code.count('"""') % 2 == 1 or code.count("'''") % 2 == 1
 
 
 def _block(text: str, opened: re.Match[str], end: int) -> Block:
@@ -222,39 +278,3 @@ def _head(prefix: str, entry_point: str | None) -> str:
         lines.pop()
     head = "\n".join(lines).rstrip()
     return head + "\n\n\n" if head else ""
-
-
-def statement_starts(text: str) -> list[int]:
-    """Returns offsets of lines that start a top-level statement: unindented, outside strings, brackets, comments."""
-    starts, depth, decorated = [], 0, False
-    if _starts_statement(text, 0):
-        starts.append(0)
-        decorated = text.startswith("@")
-    for lexeme in _LEXEME.finditer(text):
-        if lexeme.lastgroup == "open":
-            depth += 1
-        elif lexeme.lastgroup == "close":
-            depth = max(0, depth - 1)
-        elif lexeme.lastgroup == "line" and depth == 0 and _starts_statement(text, lexeme.end()):
-            if not decorated:
-                starts.append(lexeme.end())
-            decorated = text.startswith("@", lexeme.end())
-    return starts
-
-
-def _starts_statement(text: str, at: int) -> bool:
-    return text[at : at + 1] not in ("", " ", "\t", "\n", "#", ")", "]", "}") and not _CLAUSE.match(text, at)
-
-
-def _parse(code: str) -> list[ast.stmt] | None:
-    """Returns the statements of ``code``, or None where it is no Python. Compiles and runs nothing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the candidate's code: "\d" in a string and the like
-        try:
-            return ast.parse(code).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-
-
-def _encodable(program: str) -> bool:
-    return "\0" not in program and not any("\ud800" <= character <= "\udfff" for character in program)
