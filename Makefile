@@ -41,7 +41,7 @@ demo: $(STAMP) ## the whole chain on this machine, ending with a report (about t
 
 test: $(STAMP) ## the test suite
 	@echo "test: pytest, with a real engine, a real Ray, a real S3 server and a real browser where the machine has one"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1
 	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED)"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -43,17 +44,22 @@ LONG = (
 ENGINES = ("test_demo", "test_independence", "test_reward_engine", "test_score", "test_vllm_engine")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts files by their length, and names the group that one worker runs: a file, or all files with an engine."""
     order = {name: place for place, name in enumerate(ENGINES + LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))  # a stable sort
-    for item in items:
-        item.add_marker(
-            pytest.mark.xdist_group(
-                "engines" if item.path.stem in ENGINES else f"{item.path.parent.name}/{item.path.stem}"
-            )
-        )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives a file to one worker, and all of ENGINES to the same; ``--dist loadgroup`` does nothing on pytest 9.2."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "engines" if Path(file).stem in ENGINES else file
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:
