@@ -100,7 +100,7 @@ class Crew:
             asked = self.slot.count
         present = len([handle for handle in self.handles if not handle.leaving])
         most = asked if self._worth_joining(present) else min(asked, present)
-        return Demand(self.slot, model.weight, min(most, open_units))
+        return Demand(self.slot, model.weight, min(most, open_units), grows=model.device == "gpu")
 
     def _worth_joining(self, present: int) -> bool:
         """Estimated from finished units; True before any has finished."""

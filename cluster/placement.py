@@ -65,9 +65,7 @@ def place(
     """
     nodes = nodes or (Node(cpus, gpus),)
     engines = tuple(
-        _on_gpus(work, len(models), nodes)
-        if gpus and work.model.engine == "vllm"
-        else _on_cpus(work, len(models), cpus)
+        _on_gpus(work, len(models), nodes) if _takes_gpus(work.model, gpus) else _on_cpus(work, len(models), cpus)
         for work in models
     )
     wait = batch_s(sum(engine.count for engine in engines))
@@ -84,9 +82,15 @@ def batch_s(engines: int) -> float:
     return min(max(least, engines / BATCHES_PER_S), most)
 
 
+def _takes_gpus(model: ModelSpec, gpus: float) -> bool:
+    return model.engine == "vllm" and (model.device == "gpu" or (model.device == "auto" and gpus > 0))
+
+
 def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EngineSlot:
     gpus, most = gpus_each(work, nodes), max(1, len(work.units))
     fitting = [(node.cpus, engines) for node in nodes if (engines := engines_on(node.gpus, gpus))]
+    if not fitting and work.model.device == "gpu":  # an autoscaler may bring a node that fits
+        return EngineSlot(1, 1.0, gpus, 1)
     if not fitting:
         there = max(node.gpus for node in nodes)
         raise BadInput(
@@ -102,7 +106,7 @@ def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EngineSlot:
 
 def local_slot(model: ModelSpec) -> EngineSlot:
     """Returns the share of an engine in this process, without Ray."""
-    gpus = model.gpus if model.engine == "vllm" and smallest_gpu() else 0
+    gpus = model.gpus if _takes_gpus(model, smallest_gpu() or 0) else 0
     return EngineSlot(1, 0, gpus, threads=1)
 
 
@@ -115,6 +119,8 @@ def gpus_each(work: ModelWork, nodes: Sequence[Node]) -> float:
 def _packed(work: ModelWork, nodes: Sequence[Node]) -> int:
     """Returns how many engines share each GPU: the smallest GPU must hold them, and its node have a core for each."""
     holding = [node for node in nodes if node.gpus]
+    if not holding:
+        return 1
     fitting = [engines_that_fit(work.model, work.info, work.settings, node.gpu_bytes) for node in holding]
     return min(*fitting, *(max(1, int(node.cpus / node.gpus)) for node in holding))
 

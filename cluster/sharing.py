@@ -12,11 +12,15 @@ from cluster.placement import ENGINES_SHARE, EPSILON, SERVICE_CPUS, EngineSlot, 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """One model's demand: the share of each engine, its weight among the models, and how many engines it can use."""
+    """One model's demand: the share of each engine, its weight among the models, and how many engines it can use.
+
+    One that ``grows`` waits for as many further engines as fit, so that an autoscaler doubles its nodes.
+    """
 
     slot: EngineSlot
     weight: float
     most: int
+    grows: bool = False
 
     @property
     def size(self) -> float:
@@ -30,13 +34,18 @@ def share_out(demands: Sequence[Demand], nodes: Sequence[NodeState]) -> tuple[in
     engine goes to the model with the least for its weight, while that model can use one and one fits. Every model gets
     at least one engine. Without free resources it waits in Ray's queue, where an autoscaler sees it.
     """
-    free, counts = _FreeResources(nodes), [0] * len(demands)
+    free, counts, waiting = _FreeResources(nodes), [0] * len(demands), [0] * len(demands)
     line = [(0.0, index) for index in range(len(demands))]
     while line:
         _, index = heappop(line)
         demand = demands[index]
-        if counts[index] < demand.most and (free.take(demand.slot) or not counts[index]):
+        if counts[index] >= demand.most:
+            continue
+        may_wait = max(1, counts[index] - waiting[index]) if demand.grows else int(not counts[index])
+        fits_now = free.take(demand.slot)
+        if fits_now or waiting[index] < may_wait:
             counts[index] += 1
+            waiting[index] += not fits_now
             heappush(line, (counts[index] * demand.size / demand.weight, index))
     return tuple(counts)
 

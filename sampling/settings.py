@@ -198,6 +198,13 @@ class ModelSpec(Plain):
     A service always has one engine, which keeps the rate limits; ``parallel`` is how much it asks at a time.
     """
 
+    device: Literal["auto", "gpu", "cpu"] = "auto"
+    """Device that engines of this model run on: ``auto`` takes GPUs if the cluster has any when the run starts.
+
+    ``gpu`` waits for GPUs, and asks for twice as many engines as fit, so that an autoscaler adds nodes. ``cpu`` takes
+    cores even where GPUs are. Only for vllm.
+    """
+
     gpus: float = Field(default=1.0, gt=0)
     """GPUs that one engine holds: below 1 a share of one GPU, else whole GPUs of one node (tensor parallelism).
 

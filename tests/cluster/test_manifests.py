@@ -41,7 +41,7 @@ REQUIRED = words("groupName minReplicas maxReplicas template")  # in the publish
 POD = words(
     "securityContext tolerations serviceAccountName containers volumes restartPolicy terminationGracePeriodSeconds"
 )
-CONTAINER = words("name image resources volumeMounts env command args workingDir")
+CONTAINER = words("lifecycle name image resources volumeMounts env command args workingDir")
 CRON_JOB = words(
     "schedule concurrencyPolicy successfulJobsHistoryLimit failedJobsHistoryLimit jobTemplate timeZone suspend"
 )
@@ -156,6 +156,18 @@ def test_pods_run_as_the_images_user_and_gpu_pods_bear_the_gpus_taint() -> None:
     pods = [group["template"]["spec"] for group in (groups["headGroupSpec"], *groups["workerGroupSpecs"])]
     assert [pod["securityContext"] for pod in pods] == [{"runAsNonRoot": True, "runAsUser": 1000}] * 3
     assert [pod.get("tolerations", [{}])[0].get("key") for pod in pods] == [None, "nvidia.com/gpu", None]
+
+
+def test_a_gpu_pod_tells_ray_how_long_it_has() -> None:
+    from ray.scripts.scripts import drain_node
+
+    worker = load("rayjob.yaml")["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]
+    shell, option, line = worker["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert (shell, option) == ("sh", "-c")
+    drain, sleep = (shlex.split(part) for part in line.split(";"))
+    assert drain[:2] == ["ray", "drain-node"]
+    given = drain_node.make_context("drain-node", drain[2:]).params
+    assert given["deadline_remaining_seconds"] < int(sleep[1]) < worker["terminationGracePeriodSeconds"]
 
 
 def test_a_launched_cluster_has_our_token_and_a_system_that_is_new_enough() -> None:

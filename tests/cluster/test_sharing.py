@@ -53,6 +53,16 @@ def test_models_share_by_weight_and_take_over_what_others_do_not_need() -> None:
     assert share_out([on_gpus(2), on_gpus(0.25)], nodes) == (8, 64)
 
 
+def test_a_model_that_grows_waits_for_as_many_engines_as_fit() -> None:
+    """So that an autoscaler doubles the nodes: 0, 1, 2, 4, 8; others wait for their first engine alone."""
+    grows = Demand(EngineSlot(1, 1.0, 1, 1), 1, 1000, grows=True)
+    for there, wanted in ((0, 1), (1, 2), (2, 4), (4, 8)):
+        nodes = [node(str(n), gpus=1) for n in range(there)]
+        assert share_out([grows], nodes) == (wanted,)
+        assert share_out([on_gpus()], nodes) == (max(1, there),)
+    assert share_out([Demand(grows.slot, 1, 3, grows=True)], [node("a", gpus=2)]) == (3,)
+
+
 def test_an_engine_of_two_gpus_stays_on_one_node() -> None:
     assert share_out([on_gpus(2)], [node("a", gpus=3), node("b", gpus=3)]) == (2,)
     assert not fits(EngineSlot(1, 1, 4, 1), [node("a", gpus=3), node("b", gpus=3)])
