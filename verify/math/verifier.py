@@ -39,7 +39,7 @@ REMEMBERED = 20_000  # pairs of gold and answer whose verdicts are kept
 class MathVerifier:
     """Compares the final answer of a completion with the reference's ``answer`` and ``accept``."""
 
-    version = "math/4"
+    version = "math/5"
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str, str], bool] = OrderedDict()

@@ -41,7 +41,7 @@ def process() -> Iterator[ChartProcess]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, process: ChartProcess) -> Path:
     out = tmp_path_factory.mktemp("report")
-    rules = collect_rules([("math", {"pattern": f"({HOSTILE})"})], {"math": "math/4"})
+    rules = collect_rules([("math", {"pattern": f"({HOSTILE})"})], {"math": "math/5"})
     report = build_report(two_models(problems=12, n=300), FACTS, run=HOSTILE, provenance={HOSTILE: HOSTILE},
                           notes=[HOSTILE], judged_by={(model, "gsm8k"): rules for model in (SMALL, LARGE)})  # fmt: skip
     write_report(report, samples(), out, process, {("gsm8k", "p0"): f"How many? {HOSTILE}"})
@@ -94,7 +94,7 @@ def test_a_hostile_model_name_does_not_leave_its_picture(tmp_path: Path, process
 
 def test_a_page_says_how_each_task_was_judged(folder: Path, tmp_path: Path, process: ChartProcess) -> None:
     page = (folder / "report.html").read_text("utf-8")
-    assert page.index('id="task-1"') < page.index("Judged by math/4, extraction kind, pattern ") < page.index("<h3>")
+    assert page.index('id="task-1"') < page.index("Judged by math/5, extraction kind, pattern ") < page.index("<h3>")
     undecided = cell([0], [0], faults=[1])
     report = build_report([undecided], {}, judged_by={(SMALL, "gsm8k"): collect_rules([("lean", {})])})
     page = write_report(report, [], tmp_path, process).read_text("utf-8")

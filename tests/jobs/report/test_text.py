@@ -49,7 +49,7 @@ def test_the_policy_is_said_once_a_task_and_by_model_where_models_differ() -> No
     def judged(model: str, policy: str) -> Cell:
         return Cell(model=model, task="t", problems=1, samples=1, policy=policy)
 
-    new, old = "math/4, extraction kind", "math, extraction kind"
+    new, old = "math/5, extraction kind", "math, extraction kind"
     assert text.policies_of([judged("a/x", new), judged("y", new)]) == [f"Judged by {new}."]
     assert text.policies_of([judged("a/x", new), judged("y", old), judged("z", new), judged("imported", "")]) == [
         f"x, z: judged by {new}.",
@@ -59,10 +59,10 @@ def test_the_policy_is_said_once_a_task_and_by_model_where_models_differ() -> No
 
 
 def test_markdown_names_the_policy_beside_each_cell() -> None:
-    rules = {(SMALL, "gsm8k"): collect_rules([("math", {"extraction": "gsm8k"})], {"math": "math/4"})}
+    rules = {(SMALL, "gsm8k"): collect_rules([("math", {"extraction": "gsm8k"})], {"math": "math/5"})}
     report = build_report([cell([3], [1]), cell([3], [1], model=LARGE)], {}, judged_by=rules)
     rows = [line for line in text.summary_markdown(report).splitlines() if line.startswith("| lab")]
-    assert [row.rsplit(" | ", 1)[1] for row in rows] == ["math/4, extraction published (gsm8k) |", "– |"]
+    assert [row.rsplit(" | ", 1)[1] for row in rows] == ["math/5, extraction published (gsm8k) |", "– |"]
 
 
 def test_the_scores_that_selection_goes_by_are_named_once_a_version() -> None:
