@@ -227,7 +227,7 @@ class Cell(Plain):
     scores: str | None = None
     """Version of the scores that `best_of` and `weighted` use; `verdicts` for the verdicts' own; None without any."""
     policy: str = ""
-    """Answer policy in words, as `math/4, extraction kind, which boxed`; empty for imported verdicts.
+    """Answer policy in words, as `math/5, extraction kind, which boxed`; empty for imported verdicts.
 
     Keys with their default are left out, but for the extraction and the time limit. Where the problems' rules differ,
     they follow `mixed:`.
