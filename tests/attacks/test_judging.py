@@ -1,4 +1,4 @@
-"""What decides is attacked: the test, by messages of its candidate, and a task's own checker, by a program's output."""
+"""Attacks on what decides: on the test by its candidate's messages, on a task's own checker by a program's output."""
 
 import pytest
 

@@ -54,7 +54,7 @@ def test_models_share_by_weight_and_take_over_what_others_do_not_need() -> None:
 
 
 def test_a_model_that_grows_waits_for_as_many_engines_as_fit() -> None:
-    """So that an autoscaler doubles the nodes: 0, 1, 2, 4, 8; others wait for their first engine alone."""
+    """Checks that an autoscaler doubles the nodes: 0, 1, 2, 4, 8. Other models wait for their first engine alone."""
     grows = Demand(EngineSlot(1, 1.0, 1, 1), 1, 1000, grows=True)
     for there, wanted in ((0, 1), (1, 2), (2, 4), (4, 8)):
         nodes = [node(str(n), gpus=1) for n in range(there)]
