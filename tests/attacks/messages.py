@@ -30,7 +30,7 @@ def say(data):
 
 @dataclass(frozen=True)
 class Message:
-    """Answers of a candidate: its first message and the one to every call, as two Python expressions, evaluated by the candidate."""
+    """Answers of a candidate: its first message and the one to every call, as Python expressions that it evaluates."""
 
     name: str
     reply: str = "[[0, 1003], []]"
