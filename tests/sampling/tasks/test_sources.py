@@ -62,7 +62,9 @@ def test_a_hub_that_cannot_be_reached_is_told_with_the_file_to_bring(monkeypatch
 
 def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(BadInput, match=r"needs the package datasets \(`.* -m pip install datasets`\); or bring the file"):
+    with pytest.raises(
+        BadInput, match=r"needs the package datasets \(`.* -m pip install datasets`\); or bring the file"
+    ):
         load_task("codecontests", "hf://deepmind/code_contests?split=test")
 
 
