@@ -89,9 +89,10 @@ def _credentials() -> tuple[tuple[str, str], ...]:
 
 def _token() -> str | None:
     """Returns the token from where Ray looks for it, in its order (Ray's documentation, "Token authentication")."""
-    token = os.environ.get("RAY_AUTH_TOKEN")
+    if token := os.environ.get("RAY_AUTH_TOKEN"):
+        return token
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-    return token or (path.read_text().strip() if path.is_file() else None) or None
+    return path.read_text().strip() or None if path.is_file() else None
 
 
 def _wants_token() -> bool:

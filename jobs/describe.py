@@ -25,7 +25,7 @@ from sampling.judged_by import JudgedBy, collect_rules, in_words, rules_of
 from sampling.settings import SamplingSettings, settings_on
 from sampling.validate import Plain
 from sampling.words import many
-from verify.verifiers import KINDS
+from verify.verifiers import kind_versions
 
 BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # upper bounds of what is stored; text is compressed
 
@@ -253,5 +253,5 @@ def _task(name: str, resolved: Resolved) -> TaskPlan:
         first_prompt=prompt_text(problems[0]),
         stop=problems[0].stop,
         preset=preset.settings if preset else None,
-        judged_by=collect_rules(map(rules_of, problems), {kind: KINDS[kind].version for kind in KINDS}),
+        judged_by=collect_rules(map(rules_of, problems), kind_versions()),
     )

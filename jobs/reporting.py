@@ -30,7 +30,7 @@ from jobs.store.stored_run import IMPORTED, StoredRun
 from jobs.sweep import sweep_of
 from sampling.checkers import checker_digests
 from sampling.judged_by import JudgedBy, collect_rules
-from verify.verifiers import KINDS, verifier_version
+from verify.verifiers import KINDS, kind_versions, verifier_version
 
 
 def report_run(stored: StoredRun, out: Path | None) -> str:
@@ -111,7 +111,7 @@ def judged_by(
             given.setdefault(row["task"], []).append((row["verifier"], json.loads(row["reference"])))
     references = (SimpleNamespace(**reference) for rows in given.values() for _, reference in rows)
     present = verifier_version(KINDS, sweep_of(stored.layers).judge, checkers=checker_digests(references))
-    names = {kind: verifier.version for kind, verifier in KINDS.items()}
+    names = kind_versions()
     return {
         (cell.model, cell.task): collect_rules(given[cell.task], names if cell.version == present else None)
         for cell in cells

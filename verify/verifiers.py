@@ -219,6 +219,11 @@ def candidate_text(problem: Problem, completion: str) -> str | None:
     return completion
 
 
+def kind_versions() -> dict[str, str]:
+    """Returns the version of each kind of verifier."""
+    return {kind: verifier.version for kind, verifier in KINDS.items()}
+
+
 def verifier_version(
     kinds: Iterable[str],
     judge: JudgeSettings | None = None,

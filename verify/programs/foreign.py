@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from verify.programs.extract import MAX_TEXT, Block, fenced_blocks
+from verify.programs.statements import is_encodable
 from verify.special_tokens import after_thought
 
 VERSION = "source/1"  # must change with every rule below
@@ -63,8 +64,7 @@ def find_program(text: str, language: str) -> str | None:
     program = (
         _begun_in_prompt(answer, blocks, look) or _best(blocks, look) or (None if blocks else _plain(answer, look))
     )
-    usable = program is not None and "\0" not in program and not re.search("[\ud800-\udfff]", program)
-    return program if usable else None
+    return program if program is not None and is_encodable(program) else None
 
 
 def _best(blocks: list[Block], look: _Look) -> str | None:
