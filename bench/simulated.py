@@ -39,7 +39,7 @@ class SimulatedSampler(Sampler):
 
     def start(self) -> EngineReady:
         """Returns at once: there is no engine to start."""
-        return EngineReady(0.0, PROVENANCE)
+        return EngineReady(0.0, PROVENANCE, 256)
 
     def sample(self, unit: Unit) -> Iterator[SampleHeader | SampleBatch]:
         """Yields samples of four letters."""

@@ -46,10 +46,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
-    """The answer of a sampler whose engine has started; ``start_s`` is how many seconds that took."""
+    """The answer of a sampler whose engine has started.
+
+    ``start_s`` is how many seconds that took, ``concurrency`` the most samples that it generates at a time.
+    """
 
     start_s: float
     provenance: Provenance
+    concurrency: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from typing import Any
 from ray.exceptions import RayActorError, RayError
 
 from cluster.actors import UNITS_IN_FLIGHT, Actors
-from cluster.batches import ModelWork
+from cluster.batches import EngineReady, ModelWork
 from cluster.placement import EngineSlot
 from cluster.queue import ENGINE_TRIES, UnitQueue
 from cluster.session import one_line
 from cluster.tally import EngineTally
 from sampling.errors import EngineError, EngineRefused
-from sampling.samples import Provenance, Unit
+from sampling.samples import Unit
 from sampling.settings import ModelSpec
 
 UNCOMMITTED = 3 * UNITS_IN_FLIGHT  # units that one engine may be ahead of verifiers and store
@@ -28,8 +28,9 @@ class RunningEngine:
     A restart makes a new RunningEngine, so reports from the units of a dead actor never reach its successor.
     """
 
-    def __init__(self, handle: "SamplerHandle", actor: Any, provenance: Provenance) -> None:
-        self.handle, self.actor, self.provenance = handle, actor, provenance
+    def __init__(self, handle: "SamplerHandle", actor: Any, ready: EngineReady) -> None:
+        self.handle, self.actor, self.provenance = handle, actor, ready.provenance
+        self.concurrency = ready.concurrency
         self.sampling: set[Unit] = set()
         self.broken: Exception | None = None
 
@@ -165,7 +166,7 @@ class SamplerHandle:
         except TimeoutError as error:
             raise EngineError(_too_slow(self._work.model)) from error
         self.tally.ready(ready.start_s)
-        self.engine = engine = RunningEngine(self, actor, ready.provenance)
+        self.engine = engine = RunningEngine(self, actor, ready)
         return engine
 
     async def _feed(self, engine: RunningEngine) -> None:
@@ -181,7 +182,7 @@ class SamplerHandle:
 
     def _wants_more(self, engine: RunningEngine) -> bool:
         units, rows = len(engine.sampling), sum(unit.rows for unit in engine.sampling)
-        enough = units >= 2 and rows >= 2 * self._work.model.max_num_seqs
+        enough = units >= 2 and rows >= 2 * engine.concurrency
         return not enough and units < UNITS_IN_FLIGHT and self._uncommitted < UNCOMMITTED
 
     async def _watch(self, engine: RunningEngine) -> None:

@@ -48,7 +48,7 @@ class Sampler:
         if work.model.engine == "vllm" and allowance.share:
             devices.wait_for_memory(self._given, taken_bytes(work.model, work.info, allowance.share))
         self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, allowance))
-        return EngineReady(time.monotonic() - started, self._provenance())
+        return EngineReady(time.monotonic() - started, self._provenance(), self._loop.engine.concurrency)
 
     def sample(self, unit: Unit) -> Iterator[SampleHeader | SampleBatch]:
         """Yields the unit's samples in batches, each after its header."""

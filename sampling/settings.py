@@ -223,8 +223,11 @@ class ModelSpec(Plain):
     max_model_len: int | None = Field(default=None, ge=8)
     """Most tokens of prompt and completion together. Default: the context length of the model's config."""
 
-    max_num_seqs: int = Field(default=256, ge=1)
-    """Most samples that one vLLM engine generates at a time."""
+    max_num_seqs: int | Literal["auto"] = "auto"
+    """Most samples that one vLLM engine generates at a time; ``auto`` is what vLLM's own ``LLM`` takes.
+
+    That is 1024 on a GPU with 70 GiB or more (256 on an A100), else 256. Example: `4096`.
+    """
 
     weight: float = Field(default=1.0, gt=0)
     """Share of the cluster relative to the other models: weight 2 gets twice the GPUs of weight 1."""
@@ -259,7 +262,7 @@ class ModelSpec(Plain):
     Example: `{enable_prefix_caching: false}`.
     """
 
-    @field_validator("engines", "engines_per_gpu")
+    @field_validator("engines", "engines_per_gpu", "max_num_seqs")
     @classmethod
     def _at_least_one(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:

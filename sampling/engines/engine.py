@@ -44,6 +44,8 @@ class Engine(Protocol):
 
     version: str
     device: str
+    concurrency: int
+    """Most samples that the engine generates at a time."""
 
     def add(self, request: Request) -> None:
         """Queues a request. A prompt longer than the context completes at once with ``prompt_too_long``."""

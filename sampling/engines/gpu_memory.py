@@ -15,6 +15,8 @@ USABLE = 0.92  # part of a share that vLLM may use, its default; the rest is for
 CONTEXT_BYTES = 640 << 20  # a process's CUDA context, which vLLM does not count
 PACKED_MOST = 4  # most engines on one GPU with engines_per_gpu: auto
 PACKED_PARAMETERS = 3_000_000_000  # up to this size the CPU side of an engine is its limit, so several engines help
+# What vLLM's LLM class takes for max_num_seqs, and the memory from which it takes more (EngineArgs.get_batch_defaults).
+FEW_SEQUENCES, MANY_SEQUENCES, LARGE_BYTES = 256, 1024, 70 << 30
 PROMPT_TOKENS = 1024  # assumed length of a long prompt with engines_per_gpu: auto
 SHRINKING = {"quantization", "cpu_offload_gb", "load_format"}  # engine arguments that make sizes in files useless
 
@@ -108,10 +110,17 @@ def engines_that_fit(model: ModelSpec, info: ModelInfo, settings: SamplingSettin
     if wanted is None or total_bytes is None or not small:
         return 1
     longest = model.max_model_len or info.max_model_len or 0
-    tokens = model.max_num_seqs * min(longest, PROMPT_TOKENS + settings.max_tokens)
+    tokens = most_sequences(model, total_bytes) * min(longest, PROMPT_TOKENS + settings.max_tokens)
     full = wanted.weights + wanted.kv_most * tokens
     fitting = [n for n in range(1, PACKED_MOST + 1) if full <= GpuShare(1 / n, total_bytes).usable_bytes]
     return max(fitting, default=1)
+
+
+def most_sequences(model: ModelSpec, total_bytes: int) -> int:
+    """Returns how many samples an engine on a device with this memory generates at a time, as far as one can tell."""
+    if model.max_num_seqs != "auto":
+        return model.max_num_seqs
+    return MANY_SEQUENCES if total_bytes >= LARGE_BYTES else FEW_SEQUENCES
 
 
 def _too_large(model: ModelSpec, share: GpuShare, wanted: Need, longest: int) -> str:

@@ -61,6 +61,7 @@ class OpenAIEngine:
         self._requests, self._tokens = Pace(model.service.requests_per_minute), Pace(model.service.tokens_per_minute)
         self._not_before = self._last_success = float("-inf")
         self._rng = random.Random()
+        self.concurrency = model.parallel
         self._slots = asyncio.Semaphore(model.parallel)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-engine", daemon=True)

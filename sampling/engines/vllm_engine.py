@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sampling.engines.devices import driver_trouble
 from sampling.engines.engine import Completion, Request
-from sampling.engines.gpu_memory import Allowance, GpuShare, utilization
+from sampling.engines.gpu_memory import Allowance, GpuShare, most_sequences, utilization
 from sampling.engines.log_tail import LogTail
 from sampling.engines.model_info import ModelInfo, inspect_folder
 from sampling.engines.weights import local_weights
@@ -41,7 +41,9 @@ class VllmEngine:
         self.version = vllm_version()
         self.device = device_name(allowance.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
-        self._longest: int = self._engine.vllm_config.model_config.max_model_len
+        config = self._engine.vllm_config
+        self._longest: int = config.model_config.max_model_len
+        self.concurrency: int = config.scheduler_config.max_num_seqs
         self._params: dict[tuple[TaskSampling | None, tuple[str, ...]], Any] = {}
         self._pending: dict[str, tuple[Request, int, float, int]] = {}  # request id -> request, sample, start, seed
         self._refused: list[Completion] = []
@@ -125,14 +127,15 @@ def start_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Al
     if info.floats is None:  # the sizes of a hub model are known once its files are here
         info = inspect_folder(folder, f"models.{model.name}")
     arguments = engine_arguments(model, info, folder, seed, allowance.share)
-    import vllm
+    from vllm import EngineArgs, LLMEngine
+    from vllm.usage.usage_lib import UsageContext
 
     log = LogTail()
     try:
         return start_in_turn(
             arguments,
             allowance,
-            lambda: vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments)),
+            lambda: LLMEngine.from_engine_args(EngineArgs(**arguments), UsageContext.LLM_CLASS),  # batches as LLM has
             model.start_timeout_s / 2,
         )
     except (RuntimeError, ValueError, OSError) as error:
@@ -200,7 +203,7 @@ def engine_arguments(
         "model": str(folder),
         "dtype": model.dtype,
         "max_model_len": model.max_model_len,
-        "max_num_seqs": model.max_num_seqs,
+        "max_num_seqs": None if model.max_num_seqs == "auto" else model.max_num_seqs,
         "seed": seed,
         "disable_log_stats": True,
     }
@@ -241,7 +244,7 @@ def start_in_turn(
 def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:
     """Returns the bytes of keys and values for ``max_num_seqs`` sequences of full length, within bounds."""
     longest = model.max_model_len or info.max_model_len or 2048
-    wanted = 2 * info.layers * info.kv_width * BYTES_PER_CACHE_VALUE * longest * model.max_num_seqs
+    wanted = 2 * info.layers * info.kv_width * BYTES_PER_CACHE_VALUE * longest * most_sequences(model, 0)
     return min(max(wanted, CPU_KV_CACHE_BYTES[0]), CPU_KV_CACHE_BYTES[1])
 
 

@@ -39,7 +39,7 @@ def verifier(request: pytest.FixtureRequest, trap: Trap) -> Iterator[StdioVerifi
 @pytest.fixture(autouse=True)
 def short_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ends compile bombs soon: no honest program here takes as long."""
-    monkeypatch.setattr(compiler, "COMPILE", replace(COMPILE, cpu_s=6.0, wall_s=40.0))
+    monkeypatch.setattr(compiler, "COMPILE", replace(COMPILE, cpu_s=3.0, wall_s=40.0))
 
 
 def problem(language: str, stdin: str = "", stdout: str = "ok\n") -> Problem:

@@ -48,7 +48,7 @@ class Actor:
     async def _start(self) -> EngineReady:
         if self._dies:
             raise RayActorError
-        return EngineReady(1.0, PROVENANCE)
+        return EngineReady(1.0, PROVENANCE, 1)
 
     async def _stall(self) -> float:
         return 0.0

@@ -1,5 +1,6 @@
 """Rays of tests: several on one machine, each without the processes that no test here asks anything of."""
 
+import os
 from functools import partialmethod
 from typing import Any
 
@@ -9,8 +10,9 @@ def start_lean_rays() -> None:
 
     A start waits seconds for a port that another Ray's agent holds, and each Python process costs a second of a core.
     Without a dashboard its server is left out too, which serves nothing then. ``ray.init`` has no arguments for these
-    (2.60).
+    (2.60). Idle workers stay: a node of few cores ends those of commits after a second, and starts them again.
     """
+    os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 

@@ -334,8 +334,8 @@ def test_finding_is_linear(language: str) -> None:
         "/*",
         "'",
     ):
-        find_program(part * (1_000_000 // len(part)), language)
-        find_program(f"```{language}\n{part * (1_000_000 // len(part))}", language)
+        find_program(part * (200_000 // len(part)), language)
+        find_program(f"```{language}\n{part * (200_000 // len(part))}", language)
     assert time.monotonic() - began < 20
     assert set(LOOKS) == set(LANGUAGES)
 

@@ -70,12 +70,21 @@ def start(
         writer.close()
         report = read_report(reader)
     if report != success:
+        report = report or _how_it_ended(process)
         kill_tree(process)
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
-        raise StartFailed(report or "it ended before it was ready")
+        raise StartFailed(report)
     return process
+
+
+def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
+    """Describes the end of a process that closed its report without a word."""
+    try:
+        return f"it ended with {process.wait(timeout=1)} before it was ready"  # negative: the signal that killed it
+    except subprocess.TimeoutExpired:
+        return "it said nothing before it was ready"
 
 
 def read_report(reader: int) -> str:
