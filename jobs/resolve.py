@@ -10,9 +10,10 @@ from jobs.planning import Wanted
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
-from sampling.engines.model_info import ModelInfo, inspect_model, prompt_too_long
+from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.engines.openai_check import check_service
 from sampling.engines.prices import most_unit_rows, most_usd, rows_for
+from sampling.engines.prompt_checks import prompt_trouble
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
@@ -76,7 +77,7 @@ class Resolved:
 def resolve(sweep: Sweep) -> Resolved:
     """Inspects the models and loads the problems of a sweep.
 
-    Raises BadInput for a model or task that cannot be used, for a prompt that is too long for its model, and for a
+    Raises BadInput for a model or task that cannot be used, for a prompt that its model cannot take, and for a
     package of candidates that is not installed.
     """
     infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
@@ -87,9 +88,9 @@ def resolve(sweep: Sweep) -> Resolved:
         quote(name)
     for model in sweep.models:
         for task in sweep.tasks_of(model):
-            trouble = prompt_too_long(model, infos[model.name], problems[task.title])
+            trouble = prompt_trouble(model, infos[model.name], problems[task.title])
             if trouble is not None:
-                raise BadInput(f"task {task.title}, {trouble}; shorten the prompt, or raise the model's max_model_len")
+                raise BadInput(f"task {task.title}, {trouble}")
     _check_judge(sweep, problems)
     return Resolved(sweep, infos, problems)
 

@@ -45,7 +45,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One completion of one problem. ``finish_reason`` is stop, length, prompt_too_long or error.
+    """One completion of one problem. ``finish_reason`` is stop, length, prompt_too_long, prompt_refused or error.
 
     ``tokens`` counts completion tokens. ``gen_s`` is seconds from submission to the last token. ``engine_s`` is the
     sample's share, by tokens, of the engine's busy seconds. ``logprob`` is the sum of the log probabilities of the

@@ -48,7 +48,10 @@ class Engine(Protocol):
     """Most samples that the engine generates at a time."""
 
     def add(self, request: Request) -> None:
-        """Queues a request. A prompt longer than the context completes at once with ``prompt_too_long``."""
+        """Queues a request. A prompt longer than the context completes at once with ``prompt_too_long``.
+
+        One that the chat template does not take completes with ``prompt_refused``.
+        """
 
     def step(self) -> Sequence[Completion]:
         """Works for a moment and returns finished completions; raises EngineError when the engine is broken."""

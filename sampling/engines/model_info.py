@@ -14,7 +14,7 @@ from typing import Any
 from sampling.engines.openai_check import check_service
 from sampling.engines.replay_engine import GOLD
 from sampling.errors import BadInput, EngineError
-from sampling.problems import Problem, load_json, read_text
+from sampling.problems import load_json, read_text
 from sampling.s3_folder import S3, S3Folder
 from sampling.settings import ModelSpec
 
@@ -87,23 +87,6 @@ def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
     raise BadInput(
         f"{where}.path: no model at {model.path!r}; allowed: a folder with config.json, s3://…, or a hub id owner/name"
     )
-
-
-def prompt_too_long(model: ModelSpec, info: ModelInfo, problems: tuple[Problem, ...]) -> str | None:
-    """Returns a message about the first prompt that leaves no room for one token, or None. Local models only."""
-    tokenizer_file = Path(model.path) / "tokenizer.json"
-    longest = model.max_model_len or info.max_model_len
-    if model.engine != "vllm" or longest is None or not tokenizer_file.is_file():
-        return None
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    for problem in problems:
-        text = problem.prompt or "\n\n".join(message.content for message in problem.messages or ())
-        length = len(tokenizer.encode(text).ids)
-        if length >= longest:
-            return f"problem {problem.id!r}: its prompt has {length} tokens; {model.name} takes at most {longest - 1}"
-    return None
 
 
 def inspect_folder(folder: Path, where: str) -> ModelInfo:

@@ -13,6 +13,7 @@ from sampling.engines.engine import Completion, Request
 from sampling.engines.gpu_memory import Allowance, GpuShare, most_sequences, utilization
 from sampling.engines.log_tail import LogTail
 from sampling.engines.model_info import ModelInfo, inspect_folder
+from sampling.engines.prompts import PromptRefused, prompt_tokens
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused
 from sampling.node import one_first, only_one
@@ -49,10 +50,14 @@ class VllmEngine:
         self._refused: list[Completion] = []
 
     def add(self, request: Request) -> None:
-        tokens = prompt_tokens(self._tokenizer, request.problem)
         samples = range(request.first_sample, request.last_sample)
+        try:
+            tokens = prompt_tokens(self._tokenizer, request.problem)
+        except PromptRefused:
+            self._refused += [self._undrawn(request, index, "prompt_refused") for index in samples]
+            return
         if len(tokens) >= self._longest:
-            self._refused += [_too_long(request, index, len(tokens), self._seeds.engine) for index in samples]
+            self._refused += [self._undrawn(request, index, "prompt_too_long", len(tokens)) for index in samples]
             return
         for index in samples:
             self._add_one(request, index, tokens)
@@ -82,6 +87,10 @@ class VllmEngine:
         self._pending[name] = (request, index, time.monotonic(), seed)
         self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
 
+    def _undrawn(self, request: Request, index: int, reason: str, prompt_tokens: int = 0) -> Completion:
+        place = (request.tag, request.problem_idx, index)
+        return Completion(*place, "", reason, prompt_tokens, tokens=0, seed=self._seeds.engine, gen_s=0.0)
+
     def _sampling_params(self, problem: Problem) -> Any:
         """Returns vLLM's sampling parameters, cached by (task sampling, stop strings)."""
         if (problem.sampling, problem.stop) not in self._params:
@@ -104,17 +113,6 @@ class VllmEngine:
             gen_s=time.monotonic() - started,
             logprob=only.cumulative_logprob,
         )
-
-
-def prompt_tokens(tokenizer: Any, problem: Problem) -> list[int]:
-    """Returns the tokens of a problem's prompt; messages go through the model's chat template, where it has one."""
-    if problem.messages is None:
-        return list(tokenizer.encode(problem.prompt))
-    if getattr(tokenizer, "chat_template", None):
-        turns = [message.model_dump() for message in problem.messages]
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(tokenizer.encode(text, add_special_tokens=False))
-    return list(tokenizer.encode("\n\n".join(message.content for message in problem.messages)))
 
 
 def start_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Allowance) -> Any:
@@ -261,10 +259,6 @@ def sampling_params(settings: SamplingSettings, stop: tuple[str, ...]) -> Any:
         logprobs=0 if settings.logprobs else None,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
-
-
-def _too_long(request: Request, index: int, prompt_tokens: int, seed: int) -> Completion:
-    return Completion(request.tag, request.problem_idx, index, "", "prompt_too_long", prompt_tokens, 0, seed, 0.0)
 
 
 def device_name(share: GpuShare | None) -> str:

@@ -1,4 +1,4 @@
-"""Independence of the samples that copies of one model draw: four real engines, started as the cluster starts them.
+"""Independence of the samples that copies of one model draw: three real engines, started as the cluster starts them.
 
 If engines are independent, two samples are equal with the same chance whether they come from one engine or from two.
 Engines that share their random stream agree sample by sample; the second test shows that the first would notice.
@@ -19,7 +19,7 @@ from sampling.samples import Unit
 from sampling.settings import ModelSpec, SamplingSettings
 from tests.support.places import SMALL_MODEL
 
-ENGINES, SAMPLES, FAR = 4, 400, 5.0  # FAR is in standard deviations: chance exceeds it once in two million runs
+ENGINES, SAMPLES, FAR = 3, 300, 5.0  # FAR is in standard deviations: chance exceeds it once in two million runs
 MODEL = ModelSpec(name="small", path=str(SMALL_MODEL), max_num_seqs=128)
 PROBLEM = Problem.model_validate(
     {"id": "a", "prompt": "-3=9;0=0;2=4;5=25 >", "verifier": "exact", "reference": {"answer": "x*x"}}

@@ -45,7 +45,7 @@ class Compiler:
             self._kept.move_to_end(key)
             return self._kept[key]
         compiled = build(toolchain, source)
-        if isinstance(compiled, Program) or compiled.status is not Status.TIMEOUT or compiled.cpu_s >= COMPILE.cpu_s:
+        if isinstance(compiled, Program) or compiled.status is not Status.TIMEOUT or COMPILE.over_cpu(compiled.cpu_s):
             self._keep(key, compiled)
         return compiled
 

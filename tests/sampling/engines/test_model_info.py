@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from sampling.engines.model_info import inspect_model, prompt_too_long
+from sampling.engines.model_info import inspect_model
 from sampling.errors import BadInput
-from sampling.problems import Problem
 from sampling.settings import ModelSpec
 from tests.support.places import SMALL_MODEL
 
@@ -45,12 +44,3 @@ def test_a_hub_id_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(BadInput, match="the hub cannot be reached"):
         inspect_model(spec("nobody/nothing-at-all"), "models.m")
-
-
-def test_a_prompt_that_leaves_no_room_is_named() -> None:
-    info = inspect_model(spec(SMALL_MODEL), "m")
-    raw = {"verifier": "exact", "reference": {"answer": "x"}}
-    short = Problem.model_validate({"id": "short", "prompt": "0=1 >", **raw})
-    long = Problem.model_validate({"id": "long", "prompt": "0=1;" * 500, **raw})
-    assert prompt_too_long(spec(SMALL_MODEL), info, (short,)) is None
-    assert "'long'" in (prompt_too_long(spec(SMALL_MODEL), info, (short, long)) or "")
