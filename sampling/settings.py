@@ -30,7 +30,10 @@ class SamplingSettings(Plain):
     """Nucleus sampling: draws among the most probable tokens that together reach this probability; 1 means all."""
 
     top_k: int = Field(default=0, ge=0)
-    """Draws among this many most probable tokens; 0 means all. A service is told of it only where it is above 0."""
+    """Draws among this many most probable tokens; 0 means all.
+
+    A service is told of 0 only where it is vLLM or SGLang, which would fill in the model's own default.
+    """
 
     max_tokens: int = Field(default=512, ge=1)
     """Most tokens in one completion; a completion that reaches it ends with ``finish_reason`` length."""

@@ -114,7 +114,7 @@ SAMPLE_COLUMNS = (
     Column("text", pa.string(), REQUIRED, "The completion, without its prompt."),
     Column(
         "finish_reason", pa.string(), REQUIRED,
-        "Why the completion ended: stop, length (the token limit), prompt_too_long or prompt_refused (nothing was drawn), or error.",
+        "Why it ended: stop, length (the token limit), prompt_too_long, prompt_refused (nothing was drawn) or error.",
     ),
     Column("prompt_tokens", pa.int32(), REQUIRED, _PROMPT_TOKENS),
     Column("tokens", pa.int32(), REQUIRED, "Tokens of the completion."),

@@ -21,6 +21,7 @@ NO_MONEY = ("insufficient_quota", "billing_hard_limit")
 FILTERED = ("content_filter", "content_policy", "responsibleai")
 FINISHED = {"stop", "length", "content_filter"}
 SAID_CHARACTERS = 200
+SEND_ALL = {"vllm", "sglang"}  # as they name themselves in owned_by
 
 
 class Text(BaseModel):
@@ -98,15 +99,45 @@ class Answer:
     may_cost: bool = False
 
 
+class Owned(BaseModel):
+    """One model in the answer to GET models."""
+
+    owned_by: str = ""
+
+
+class Owners(BaseModel):
+    """Answer to GET models."""
+
+    data: list[Owned]
+
+
+def top_k_of_all(listed: bytes) -> int | None:
+    """Returns what stands for ``top_k: 0`` at a service that gave this answer to GET models.
+
+    vLLM and SGLang fill in the default of the model's generation_config.json where the key is missing, and take -1 for
+    all tokens. None for other services, which may refuse a key that OpenAI's API does not have.
+    """
+    try:
+        owners = {model.owned_by for model in Owners.model_validate_json(listed).data}
+    except ValidationError:
+        return None
+    return -1 if owners & SEND_ALL else None
+
+
 def request_of(
-    model: ModelSpec, settings: SamplingSettings, problem: Problem, samples: int, seed: int | None
+    model: ModelSpec,
+    settings: SamplingSettings,
+    problem: Problem,
+    samples: int,
+    seed: int | None,
+    top_k_of_all: int | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """Returns the path below the base URL and the body of a request; keys left out have the server's defaults."""
     service, settings = model.service, settings_on(model, settings, problem.sampling)
     body: dict[str, Any] = {"model": model.path, "temperature": settings.temperature, "top_p": settings.top_p}
     body[service.max_tokens_key] = settings.max_tokens
     optional = {
-        "top_k": settings.top_k or None,
+        "top_k": settings.top_k or top_k_of_all,
         "stop": [*settings.stop, *problem.stop] or None,
         "n": samples if samples > 1 else None,
         "seed": seed,

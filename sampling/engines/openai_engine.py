@@ -5,6 +5,7 @@ service are cleaned of it.
 """
 
 import asyncio
+import contextlib
 import os
 import queue
 import random
@@ -18,7 +19,7 @@ from typing import Any
 import httpx
 
 from sampling.engines.engine import Completion, Request
-from sampling.engines.openai_api import Answer, Meaning, Reply, read_answer, request_of, share_tokens
+from sampling.engines.openai_api import Answer, Meaning, Reply, read_answer, request_of, share_tokens, top_k_of_all
 from sampling.engines.pace import Pace, backoff_s, retry_after_s
 from sampling.engines.prices import most_prompt_tokens, most_usd, usd
 from sampling.errors import EngineError
@@ -112,12 +113,16 @@ class OpenAIEngine:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
+        client = httpx.AsyncClient(
             base_url=self._model.base_url or "",
             headers=bearer(self._key),
             timeout=httpx.Timeout(None, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._model.parallel),
         )
+        self._top_k_of_all = None
+        with contextlib.suppress(httpx.HTTPError):  # a service that cannot list its models may still draw
+            self._top_k_of_all = top_k_of_all((await client.get("models", timeout=CONNECT_S)).content)
+        return client
 
     async def _draw(self, request: Request, indices: list[int]) -> None:
         """Puts every sample into ``_done``; asks again where a service returns fewer than it was asked for."""
@@ -186,7 +191,9 @@ class OpenAIEngine:
         seed = None
         if self._settings.seed == "per_sample":
             seed = self._seed_of(draw, draw.indices[0])
-        return request_of(self._model, self._settings, draw.request.problem, len(draw.indices), seed)
+        return request_of(
+            self._model, self._settings, draw.request.problem, len(draw.indices), seed, self._top_k_of_all
+        )
 
     def _seed_of(self, draw: Draw, index: int) -> int:
         if self._settings.seed != "per_sample":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.engines.openai_api import SAID_CHARACTERS, Meaning, read_answer, share_tokens
+from sampling.engines.openai_api import SAID_CHARACTERS, Meaning, read_answer, share_tokens, top_k_of_all
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(0, 10**4), min_size=1, max_size=50))
@@ -49,3 +49,18 @@ def test_answers_mean_what_the_protocol_says(status: int, body: object, meaning:
 def test_an_answer_that_may_be_billed_is_told_apart() -> None:
     assert read_answer(200, b"{").may_cost
     assert not read_answer(503, b"").may_cost
+
+
+@pytest.mark.parametrize(
+    ("listed", "sent"),
+    [
+        ({"data": [{"id": "m", "owned_by": "vllm"}]}, -1),
+        ({"data": [{"id": "m", "owned_by": "sglang"}]}, -1),
+        ({"data": [{"id": "m", "owned_by": "openai"}]}, None),
+        ({"data": [{"id": "m"}]}, None),
+        ({"error": "no such page"}, None),
+        ([], None),
+    ],
+)
+def test_all_tokens_are_asked_for_where_a_default_would_fill_in(listed: object, sent: int | None) -> None:
+    assert top_k_of_all(json.dumps(listed).encode()) == sent

@@ -57,7 +57,7 @@ def test_messages_that_the_template_does_not_take_are_told_from_a_template_that_
     with pytest.raises(PromptRefused, match="no system turn"):
         prompt_tokens(small, chat(("system", "1"), ("user", "1")))
     small.chat_template = None
-    with pytest.raises(EngineRefused, match="no chat template.*style: base"):
+    with pytest.raises(EngineRefused, match=r"no chat template.*style: base"):
         prompt_tokens(small, chat(("user", "1")))
 
 
