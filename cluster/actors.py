@@ -60,8 +60,7 @@ class RayActors:
         actor: Any = ray.remote(Sampler)
         work = replace(work, units=(next(iter(work.units)),))  # an engine needs only one of them, for its seed
         arguments = (work, self._problems, self._work.seed, self._work.code_version, slot)
-        options = {"num_cpus": slot.cpus, "num_gpus": slot.gpus, "max_concurrency": UNITS_IN_FLIGHT + 2}
-        return actor.options(**options).remote(*arguments)
+        return actor.options(**slot.options, max_concurrency=UNITS_IN_FLIGHT + 2).remote(*arguments)
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         actor: Any = ray.remote(VerifierWorker)

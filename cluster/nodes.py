@@ -7,13 +7,13 @@ from math import inf
 from typing import Any
 
 from cluster.batches import ModelWork
-from cluster.placement import Node
+from cluster.errands import NoAnswer, ask_nodes
+from cluster.placement import GPU_TYPE, Node
 from cluster.session import alive_nodes
 from sampling.engines.devices import smallest_gpu
 from sampling.errors import BadInput
 
 RAYS_OWN = {"CPU", "GPU", "memory", "object_store_memory"}
-ANSWER_S = 60.0  # a node may first have to start a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class NodeState:
     labels: Mapping[str, str] = field(default_factory=dict)
     resources: frozenset[str] = frozenset()
     leaves_at: float | None = None
+
+    @property
+    def gpu_type(self) -> str:
+        """Type of its GPUs as Ray names it; "" where Ray knows none."""
+        return self.labels.get(GPU_TYPE, "")
 
     def carries(self, mark: str) -> bool:
         """Returns whether the node has ``mark``: a label ``key=value``, or the name of a custom resource."""
@@ -90,28 +95,21 @@ def survey(models: Sequence[ModelWork]) -> tuple[Node, ...]:
     rows = alive_nodes()
     sizes = _gpu_bytes(rows) if any(work.model.engines_per_gpu == "auto" for work in models) else {}
     return tuple(
-        Node(row["Resources"].get("CPU", 0.0), row["Resources"].get("GPU", 0.0), sizes.get(row["NodeID"]))
+        Node(
+            row["Resources"].get("CPU", 0.0),
+            row["Resources"].get("GPU", 0.0),
+            sizes.get(row["NodeID"]),
+            (row.get("Labels") or {}).get(GPU_TYPE, ""),
+        )
         for row in rows
     )
 
 
 def _gpu_bytes(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
-    """Asks each node with GPUs in a short task; a node that does not answer within ANSWER_S is left out."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    ask: Any = ray.remote(num_cpus=0, max_retries=0)(smallest_gpu)
-    asked = {
-        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(row["NodeID"], soft=False)).remote(): row[
-            "NodeID"
-        ]
-        for row in rows
-        if row["Resources"].get("GPU")
-    }
-    answers, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
-    for ref in late:
-        ray.cancel(ref, force=True)
-    return {asked[ref]: ray.get(ref) for ref in answers}
+    """Asks each node with GPUs; one that does not answer is left out."""
+    with_gpus: dict[str, tuple[()]] = {row["NodeID"]: () for row in rows if row["Resources"].get("GPU")}
+    answers = ask_nodes(smallest_gpu, with_gpus)
+    return {node: answer for node, answer in answers.items() if not isinstance(answer, NoAnswer)}
 
 
 def _node_state(row: Mapping[str, Any], drains_at_ms: int | None) -> NodeState:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import floor
+from typing import Any
 
 from cluster.batches import ModelWork
 from sampling.engines.devices import smallest_gpu
@@ -10,6 +11,7 @@ from sampling.engines.gpu_memory import engines_that_fit
 from sampling.errors import BadInput
 from sampling.settings import ModelSpec
 
+GPU_TYPE = "ray.io/accelerator-type"  # label that Ray gives every node with GPUs that it knows
 MOST_CPU_ENGINES = 4  # of one model, on a machine without a GPU
 ENGINES_SHARE = 0.5  # of the cores, where engines have no GPU
 SERVICE_CPUS = 0.01  # an engine that only waits for a service
@@ -23,7 +25,7 @@ class EngineSlot:
     """One engine's share of a node, for each of a model's ``count`` engines.
 
     ``gpus`` below 1 is a share of one GPU. ``threads`` are the CPU threads of an engine without a GPU. ``batch_s`` is
-    the longest time in seconds for which an engine keeps finished samples.
+    the longest time in seconds for which an engine keeps finished samples. ``gpu_type`` is "" where any will do.
     """
 
     count: int
@@ -31,6 +33,17 @@ class EngineSlot:
     gpus: float
     threads: int
     batch_s: float = BATCH_S[0]
+    gpu_type: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of Ray's actors that hold this share."""
+        labels = {"label_selector": {GPU_TYPE: self.gpu_type}} if self.gpu_type else {}
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus, **labels}
+
+    def takes(self, gpu_type: str) -> bool:
+        """Tells whether an engine may run on GPUs of this type."""
+        return self.gpu_type in ("", gpu_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +57,15 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine of a cluster; ``gpu_bytes`` is the memory of each GPU, None if unknown."""
+    """One machine of a cluster.
+
+    ``gpu_bytes`` is the memory of each GPU, None if unknown; ``gpu_type`` is their type, "" if unknown.
+    """
 
     cpus: float
     gpus: float
     gpu_bytes: int | None = None
+    gpu_type: str = ""
 
 
 def engines_on(have: float, gpus: float) -> int:
@@ -83,14 +100,17 @@ def batch_s(engines: int) -> float:
 
 
 def _takes_gpus(model: ModelSpec, gpus: float) -> bool:
-    return model.engine == "vllm" and (model.device == "gpu" or (model.device == "auto" and gpus > 0))
+    asked = model.device == "gpu" or (model.device == "auto" and (gpus > 0 or model.gpu is not None))
+    return model.engine == "vllm" and asked
 
 
 def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EngineSlot:
+    wanted = work.model.gpu or ""
+    nodes = [node for node in nodes if wanted in ("", node.gpu_type)] or _lacking(work.model, nodes)
     gpus, most = gpus_each(work, nodes), max(1, len(work.units))
     fitting = [(node.cpus, engines) for node in nodes if (engines := engines_on(node.gpus, gpus))]
     if not fitting and work.model.device == "gpu":  # an autoscaler may bring a node that fits
-        return EngineSlot(1, 1.0, gpus, 1)
+        return EngineSlot(1, 1.0, gpus, 1, gpu_type=wanted)
     if not fitting:
         there = max(node.gpus for node in nodes)
         raise BadInput(
@@ -101,7 +121,18 @@ def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EngineSlot:
     count = max(1, total // models) if work.model.engines == "auto" else work.model.engines
     # An engine asks for one core, or for less on a node with few cores: it would wait there for ever.
     core = min(1.0, *(ENGINES_SHARE * cpus / engines for cpus, engines in fitting))
-    return EngineSlot(min(count, most), core, gpus, 1)
+    return EngineSlot(min(count, most), core, gpus, 1, gpu_type=wanted)
+
+
+def _lacking(model: ModelSpec, nodes: Sequence[Node]) -> list[Node]:
+    """Returns no node for a model whose type of GPU an autoscaler may still bring; else raises BadInput."""
+    if model.device == "gpu":
+        return []
+    there = sorted({node.gpu_type for node in nodes if node.gpu_type})
+    raise BadInput(
+        f"model {model.name}: gpu is {model.gpu!r}, but no node has such GPUs; there are {', '.join(there) or 'none'}; "
+        "`ray list nodes --detail` shows each node's ray.io/accelerator-type"
+    )
 
 
 def local_slot(model: ModelSpec) -> EngineSlot:

@@ -274,6 +274,7 @@ class _Team(Generic[Item]):
         import ray
 
         made: Any = ray.remote(ScorerActor)
-        options = {"num_cpus": self._slot.cpus, "num_gpus": self._slot.gpus, "max_concurrency": AT_ONCE}
-        actor = made.options(**options).remote(self._work.model, self._sink, self._slot)
+        actor = made.options(**self._slot.options, max_concurrency=AT_ONCE).remote(
+            self._work.model, self._sink, self._slot
+        )
         self._placing[actor.is_placed.remote()] = actor

@@ -57,7 +57,7 @@ def worth_joining(waiting: int, engines: int, unit_s: float, start_s: float) -> 
 
 def fits(slot: EngineSlot, nodes: Sequence[NodeState]) -> bool:
     """Returns whether one engine would fit if nothing else ran on the cluster."""
-    return not slot.gpus or any(node.gpus >= slot.gpus for node in nodes)
+    return not slot.gpus or any(node.gpus >= slot.gpus and slot.takes(node.gpu_type) for node in nodes)
 
 
 def verifier_slots(
@@ -86,7 +86,8 @@ def fill(slots: Mapping[str, int], taken: Mapping[str, int], count: int) -> list
 
 def _reserved(node: NodeState, engines: Sequence[EngineSlot]) -> float:
     """Returns the cores that engines may come to need on a node."""
-    on_gpus = [engines_on(node.gpus, slot.gpus) * slot.cpus for slot in engines if slot.gpus]
+    there = [slot for slot in engines if slot.gpus and slot.takes(node.gpu_type)]
+    on_gpus = [engines_on(node.gpus, slot.gpus) * slot.cpus for slot in there]
     on_cpus = ENGINES_SHARE * node.cpus if any(not s.gpus and s.cpus > SERVICE_CPUS for s in engines) else 0.0
     return max([on_cpus, *on_gpus])
 
@@ -98,22 +99,29 @@ class _FreeResources:
     """
 
     def __init__(self, nodes: Sequence[NodeState]) -> None:
-        self._gpus = Counter(node.gpus for node in nodes)
+        self._gpus: dict[str, Counter[float]] = {}  # by type
+        for node in nodes:
+            self._gpus.setdefault(node.gpu_type, Counter())[node.gpus] += 1
         self._cpus = Counter(ENGINES_SHARE * node.cpus for node in nodes)
-        self._shared: Counter[float] = Counter()  # GPUs of which a share is taken
+        self._shared: dict[str, Counter[float]] = {kind: Counter() for kind in self._gpus}  # of which a share is taken
 
     def take(self, slot: EngineSlot) -> bool:
         """Takes one engine's share from the node or GPU with the least left; returns False if it fits nowhere."""
         if not slot.gpus:
             return _take(self._cpus, slot.cpus)
+        kinds = [kind for kind in self._gpus if slot.takes(kind)]
         if slot.gpus >= 1:
-            return _take(self._gpus, slot.gpus)
-        if _take(self._shared, slot.gpus):
+            return any(_take(self._gpus[kind], slot.gpus) for kind in kinds)
+        if any(_take(self._shared[kind], slot.gpus) for kind in kinds):
             return True
-        if not _take(self._gpus, 1):
+        return any(self._open(kind) and _take(self._shared[kind], slot.gpus) for kind in kinds)
+
+    def _open(self, kind: str) -> bool:
+        """Makes a whole GPU one that is shared; returns False if none of this type is left."""
+        if not _take(self._gpus[kind], 1):
             return False
-        self._shared[1.0] += 1
-        return _take(self._shared, slot.gpus)
+        self._shared[kind][1.0] += 1
+        return True
 
 
 def _take(bins: Counter[float], size: float) -> bool:

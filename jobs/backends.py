@@ -4,6 +4,7 @@ A backend is opened, and has accepted the work, before anything is written: what
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from cluster.queue import SetAside
 from cluster.spending import Spending
 from cluster.tally import OnProgress, Progress, Tally
 from jobs.budget import Budget, LimitCheck, check_limits
+from jobs.doctor.cluster import Needs, refuse_unfit
 from jobs.store.commit import RunSink
 from jobs.sweep import Stop
 
@@ -44,6 +46,9 @@ class ReadyBackend(Protocol):
 class Backend(Protocol):
     """One of LocalBackend and RayBackend."""
 
+    def check(self, needs: Needs) -> None:
+        """Raises BadInput where a machine that would do the work lacks something."""
+
     def prepare(self, work: Work, stop: Stop) -> ReadyBackend:
         """Accepts the work; raises BadInput for work that the backend can never do, or a limit it can never reach."""
 
@@ -57,11 +62,14 @@ def open_backend(address: str | None, *, local: bool) -> Iterator[Backend]:
     from cluster.session import connect_ray
 
     with connect_ray(address) as (cpus, gpus):
-        yield RayBackend(cpus, gpus)
+        yield RayBackend(cpus, gpus, address or os.environ.get("RAY_ADDRESS"))
 
 
 class LocalBackend:
     """The backend in this process, without Ray."""
+
+    def check(self, needs: Needs) -> None:
+        """Checks nothing: resolving the sweep has looked at this machine."""
 
     def prepare(self, work: Work, stop: Stop) -> "LocalBackend":
         check_limits(stop, {})
@@ -78,10 +86,15 @@ class LocalBackend:
 
 @dataclass(frozen=True)
 class RayBackend:
-    """The backend on the connected cluster, with its cores and GPUs."""
+    """The backend on the connected cluster, with its cores and GPUs; ``address`` is None where we have started it."""
 
     cpus: float
     gpus: float
+    address: str | None = None
+
+    def check(self, needs: Needs) -> None:
+        if self.address is not None:
+            refuse_unfit(needs, self.address)
 
     def prepare(self, work: Work, stop: Stop) -> "ReadyRay":
         from cluster.nodes import check_mark, list_nodes, survey

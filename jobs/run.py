@@ -15,6 +15,7 @@ from cluster.tally import Tally
 from jobs.audit import check_compilers, check_gold, check_lean
 from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
+from jobs.doctor.cluster import Needs
 from jobs.messages import closing, opening
 from jobs.progress import progress_display
 from jobs.remaining import Remaining, cells_of, find_remaining, next_layer, problem_tables, run_version, work_of
@@ -66,8 +67,15 @@ def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: S
     remaining = _find_remaining(resolved, store) if resolved.measured_s else remaining
     _try_verifiers(resolved, remaining, local, say)
     with open_backend(address, local=local) as backend:
+        backend.check(needs_of(resolved.sweep))
         ready = backend.prepare(work_of(resolved, remaining), resolved.sweep.stop)
         return _carry_out(resolved, store, remaining, ready, say)
+
+
+def needs_of(sweep: Sweep) -> Needs:
+    """Returns what a sweep needs of the nodes of a cluster."""
+    verify, store = sweep.verify, open_store(sweep.run_uri, sweep.store_options).uri  # a folder's whole path
+    return Needs(sweep.models, verify.tier or "auto", verify.nodes, store, sweep.store_options)
 
 
 def _measure_limits(resolved: Resolved, layers: Sequence[Layer], say: Say) -> Resolved:

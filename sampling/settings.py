@@ -214,6 +214,13 @@ class ModelSpec(Plain):
     On a cluster without GPUs an engine gets CPU cores instead. Only for vllm. Examples: `0.25`, `2`.
     """
 
+    gpu: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+    """Type of GPU that engines of this model run on, as Ray names it in a node's label ``ray.io/accelerator-type``.
+
+    Default: any. In a cluster of several types, give every model its type, or a model without one may take the GPUs
+    that another waits for. Only for vllm. Examples: `H100`, `L4`, `A100-80G`.
+    """
+
     engines_per_gpu: int | Literal["auto"] = 1
     """Engines that share one GPU; ``auto`` puts up to 4 engines of a small model on it where their memory fits.
 
@@ -229,7 +236,8 @@ class ModelSpec(Plain):
     max_num_seqs: int | Literal["auto"] = "auto"
     """Most samples that one vLLM engine generates at a time; ``auto`` is what vLLM's own ``LLM`` takes.
 
-    That is 1024 on a GPU with 70 GiB or more (256 on an A100), else 256. Example: `4096`.
+    That is 1024 on a GPU with 70 GiB or more (256 on an A100), else 256. Engines that share a GPU count their share of
+    its memory. Example: `4096`.
     """
 
     weight: float = Field(default=1.0, gt=0)

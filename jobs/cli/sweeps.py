@@ -13,6 +13,7 @@ from sampling.errors import BadInput
 from sampling.words import many
 
 if TYPE_CHECKING:
+    from jobs.doctor.finding import Examination
     from jobs.run import Outcome
     from jobs.sweep import Sweep
 
@@ -224,20 +225,43 @@ def audit(
 
 
 @click.command()
+@click.argument("sweep_file", metavar="[SWEEP]", type=click.Path(path_type=Path), required=False)
+@set_option
+@click.option(
+    "--cluster", "address", metavar="ADDRESS", help="Look at every node of this Ray cluster instead: host:port, or "
+    "auto for the one that runs on this machine. Default: this machine.",
+)  # fmt: skip
 @json_option()
-def doctor(as_json: bool) -> None:
-    """Show what this machine can do, and what is missing.
+def doctor(sweep_file: Path | None, assignments: tuple[str, ...], address: str | None, as_json: bool) -> None:
+    """Show what this machine, or each node of a cluster, can do and what is missing.
 
-    Looks at GPUs, engines, sandbox tiers, Lean, containers, Ray and the store. Starts no engine and no Ray, and
-    writes nothing. Prints one line per part: `ok` or `--`, and what was found or is missing. Exit codes: 0 always.
+    Looks at GPUs, engines, sandbox tiers, Lean, containers, Ray and the store; starts no engine. On a cluster it looks
+    at driver, CUDA, memory, disk, sandbox and clock of each node and, with a SWEEP, at its store and models from there.
+    Writes nothing but one object to that store, which it removes. Prints one line per part: `ok` or `--`, and what was
+    found or is missing. Exit codes: 0 always for this machine; with --cluster 2 if a node lacks something.
 
     \b
-    Example: troop doctor
+    Examples: troop doctor
+              troop doctor sweep.yaml --cluster auto
     """
-    from jobs.doctor import examine
+    from jobs.doctor.machine import examine
 
-    found = examine()
+    if sweep_file is not None and address is None:
+        raise BadInput("doctor: a SWEEP is for --cluster ADDRESS; `troop plan SWEEP` checks it on this machine")
+    found = _examine_cluster(address, sweep_file, assignments) if address else examine()
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
+    sys.exit(2 if address and not all(finding.usable for finding in found.findings) else 0)
+
+
+def _examine_cluster(address: str, sweep_file: Path | None, assignments: tuple[str, ...]) -> "Examination":
+    from cluster.session import connect_ray
+    from jobs.doctor.cluster import Needs, examine_nodes
+    from jobs.run import needs_of
+    from jobs.sweep import load_sweep
+
+    needs = needs_of(load_sweep(sweep_file, assignments)) if sweep_file else Needs()
+    with connect_ray(address):
+        return examine_nodes(needs)
 
 
 def _run(sweep: "Sweep", address: str | None, local: bool) -> "Outcome":

@@ -6,12 +6,14 @@ NVML, the driver's own library, gives names, UUIDs and memory without using the 
 """
 
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from sampling.engines.gpu_memory import Allowance, GpuShare, gib
@@ -24,12 +26,13 @@ FREE_WAIT_S = 60.0  # an engine that has just ended may take this long to free i
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU as NVML reports it; sizes in bytes."""
+    """One GPU as NVML reports it; sizes in bytes, ``compute`` as CUDA's compute capability, such as (9, 0)."""
 
     uuid: str
     name: str
     total_bytes: int
     free_bytes: int
+    compute: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def _take(count: int) -> tuple[str, ...]:
     if variable is not None:
         ids = tuple(name for name in variable.split(",") if name)[:count]
     else:
-        free = {name: gpu.free_bytes for name, gpu in _all_gpus().items()}
+        free = {name: gpu.free_bytes for name, gpu in all_gpus().items()}
         ids = tuple(sorted(free, key=lambda name: -free[name])[:count]) or tuple(map(str, range(count)))
         if not free:
             return ids
@@ -150,9 +153,20 @@ def wait_for_memory(given: Given, wanted_bytes: float, patience_s: float = FREE_
 
 def driver_trouble() -> str | None:
     """Returns why this machine's NVIDIA driver cannot run the GPU wheels, or None; None where there is no driver."""
-    with _nvml() as nvml:
-        version = str(nvml.nvmlSystemGetDriverVersion()) if nvml else None
+    version = driver_version()
     return None if version is None else too_old(version)
+
+
+def driver_version() -> str | None:
+    """Returns the version of this machine's NVIDIA driver, or None where there is none."""
+    with _nvml() as nvml:
+        return str(nvml.nvmlSystemGetDriverVersion()) if nvml else None
+
+
+def has_toolkit() -> bool:
+    """Returns True where CUDA's compiler is found, as PyTorch looks for it."""
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
+    return shutil.which("nvcc") is not None or (Path(home) / "bin" / "nvcc").is_file()
 
 
 def too_old(driver: str) -> str | None:
@@ -172,10 +186,10 @@ def gpus_of(ids: Sequence[str]) -> tuple[Gpu | None, ...] | None:
 
 def smallest_gpu() -> int | None:
     """Returns the memory of this machine's smallest GPU in bytes; None where NVML finds no GPU."""
-    return min((gpu.total_bytes for gpu in _all_gpus().values()), default=None)
+    return min((gpu.total_bytes for gpu in all_gpus().values()), default=None)
 
 
-def _all_gpus() -> dict[str, Gpu]:
+def all_gpus() -> dict[str, Gpu]:
     """Returns this machine's GPUs by index; none where there is no NVML."""
     with _nvml() as nvml:
         names = map(str, range(nvml.nvmlDeviceGetCount() if nvml else 0))
@@ -210,7 +224,8 @@ def _gpu(nvml: Any, name: str) -> Gpu | None:
         by_index = name.isdigit()
         handle = nvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else nvml.nvmlDeviceGetHandleByUUID(name)
         total, free = _memory(nvml, handle)
-        return Gpu(nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle), total, free)
+        compute = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+        return Gpu(nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle), total, free, tuple(compute))
     except nvml.NVMLError:
         return None
 

@@ -110,17 +110,20 @@ def engines_that_fit(model: ModelSpec, info: ModelInfo, settings: SamplingSettin
     if wanted is None or total_bytes is None or not small:
         return 1
     longest = model.max_model_len or info.max_model_len or 0
-    tokens = most_sequences(model, total_bytes) * min(longest, PROMPT_TOKENS + settings.max_tokens)
-    full = wanted.weights + wanted.kv_most * tokens
-    fitting = [n for n in range(1, PACKED_MOST + 1) if full <= GpuShare(1 / n, total_bytes).usable_bytes]
+    each = wanted.kv_most * min(longest, PROMPT_TOKENS + settings.max_tokens)
+
+    def full(engines: int) -> int:
+        return wanted.weights + each * most_sequences(model, total_bytes / engines)
+
+    fitting = [n for n in range(1, PACKED_MOST + 1) if full(n) <= GpuShare(1 / n, total_bytes).usable_bytes]
     return max(fitting, default=1)
 
 
-def most_sequences(model: ModelSpec, total_bytes: int) -> int:
-    """Returns how many samples an engine on a device with this memory generates at a time, as far as one can tell."""
+def most_sequences(model: ModelSpec, held_bytes: float) -> int:
+    """Returns how many samples an engine that holds this much of a GPU's memory generates at a time; 0 is no GPU."""
     if model.max_num_seqs != "auto":
         return model.max_num_seqs
-    return MANY_SEQUENCES if total_bytes >= LARGE_BYTES else FEW_SEQUENCES
+    return MANY_SEQUENCES if held_bytes >= LARGE_BYTES else FEW_SEQUENCES
 
 
 def _too_large(model: ModelSpec, share: GpuShare, wanted: Need, longest: int) -> str:

@@ -2,13 +2,12 @@
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sampling.engines.devices import driver_trouble
+from sampling.engines.devices import driver_trouble, has_toolkit
 from sampling.engines.engine import Completion, Request
 from sampling.engines.gpu_memory import Allowance, GpuShare, most_sequences, utilization
 from sampling.engines.log_tail import LogTail
@@ -166,7 +165,7 @@ def prepare_environment(threads: int) -> bool:
     import torch
 
     if torch.cuda.is_available():
-        if not _has_toolkit():  # FlashInfer compiles its sampler at the first top_p or top_k, and would end the engine
+        if not has_toolkit():  # FlashInfer compiles its sampler at the first top_p or top_k, and would end the engine
             os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
         return True
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -175,12 +174,6 @@ def prepare_environment(threads: int) -> bool:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     return False
-
-
-def _has_toolkit() -> bool:
-    """Returns True where CUDA's compiler is found, as PyTorch looks for it."""
-    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
-    return shutil.which("nvcc") is not None or (Path(home) / "bin" / "nvcc").is_file()
 
 
 def check_build(sees_gpu: bool, share: GpuShare | None) -> None:
@@ -201,7 +194,7 @@ def engine_arguments(
         "model": str(folder),
         "dtype": model.dtype,
         "max_model_len": model.max_model_len,
-        "max_num_seqs": None if model.max_num_seqs == "auto" else model.max_num_seqs,
+        "max_num_seqs": _sequences(model, share),
         "seed": seed,
         "disable_log_stats": True,
     }
@@ -213,6 +206,13 @@ def engine_arguments(
     if share.gpus > 1:  # all GPUs are on one node: Ray gives an actor no others
         arguments |= {"tensor_parallel_size": int(share.gpus), "distributed_executor_backend": "mp"}
     return arguments | model.vllm
+
+
+def _sequences(model: ModelSpec, share: GpuShare | None) -> int | None:
+    """Returns ``max_num_seqs``; None leaves it to vLLM, which knows whole GPUs best but nothing of shares."""
+    if model.max_num_seqs == "auto" and share is not None and share.gpus >= 1:
+        return None
+    return most_sequences(model, share.gpus * share.total_bytes if share else 0)
 
 
 def start_in_turn(

@@ -17,13 +17,14 @@ from cluster.batches import Work
 from cluster.handle import UNCOMMITTED
 from cluster.nodes import list_nodes
 from cluster.pipeline import Pipeline
-from cluster.placement import EngineSlot, Placement
+from cluster.placement import GPU_TYPE, EngineSlot, Placement
 from cluster.queue import SetAside
 from cluster.session import connect_ray
 from cluster.sink import Receipt
 from cluster.tally import CellTally, Progress, Tally
 from jobs.backends import RayBackend
 from jobs.store.commit import RunSink
+from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from jobs.sweep import Stop
 from sampling.errors import BadInput
@@ -75,12 +76,12 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def node(cluster: Cluster) -> Iterator[Callable[[], Any]]:
+def node(cluster: Cluster) -> Iterator[Callable[..., Any]]:
     """Adds nodes with one GPU; removes them after the test."""
     added: list[Any] = []
 
-    def add() -> Any:
-        added.append(cluster.add_node(num_cpus=1, num_gpus=1, wait=False))
+    def add(gpu_type: str = "H100") -> Any:
+        added.append(cluster.add_node(num_cpus=1, num_gpus=1, labels={GPU_TYPE: gpu_type}, wait=False))
         return added[-1]
 
     yield add
@@ -102,6 +103,7 @@ def run(
     held: str = "stored",
     but_one: bool = True,
     until: Callable[[Progress], bool] = several_sample,
+    slots: tuple[EngineSlot, ...] = (),
 ) -> tuple[SetAside, ...]:
     """Runs the work; holds the units of the model ``held`` (``but_one``) before their commit, ``until`` says so."""
     import asyncio
@@ -118,7 +120,7 @@ def run(
     rows = test_pipeline.PROBLEMS * test_pipeline.SAMPLES
     tally = Tally([CellTally(part.model.name, "t", test_pipeline.PROBLEMS, rows, 0, set()) for part in given.models])
     actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "v1", gate, held))
-    placement = Placement((ON_A_GPU,) * len(given.models), 1, 1.0)
+    placement = Placement(slots or (ON_A_GPU,) * len(given.models), 1, 1.0)
 
     async def go() -> tuple[SetAside, ...]:
         return await Pipeline(given, actors, placement, tally).run(show_and_open)
@@ -127,8 +129,6 @@ def run(
 
 
 def nodes_used(tmp_path: Path) -> set[str]:
-    from jobs.store.database import open_database
-
     with open_database(DirectoryStore(tmp_path / "run")) as db:
         return {row[0] for row in db.execute("SELECT DISTINCT node FROM samples").fetchall()}
 
@@ -159,6 +159,17 @@ def test_a_finished_models_gpu_goes_to_the_other(node: Callable[[], Any], tmp_pa
     assert run(replace(given, models=(few, given.models[1])), tmp_path, seen.append, held="long", but_one=False) == ()
     assert committed(tmp_path, "long") == (240, 240, 24)
     assert {engine.name for engine in seen[-1].engines} == {"short/0", "long/0", "long/1"}
+
+
+def test_models_of_two_types_of_gpu_run_each_on_its_own(node: Callable[..., Any], tmp_path: Path) -> None:
+    nodes = {gpu_type: node(gpu_type).node_id for gpu_type in ("L4", "H100")}
+    path = str(tmp_path / "samples.jsonl")
+    models = [ModelSpec(name=name, path=path, engine="replay", gpu=name) for name in nodes]
+    slots = tuple(replace(ON_A_GPU, gpu_type=name) for name in nodes)
+    assert run(work(tmp_path, *models), tmp_path, lambda _: None, held="nobody", slots=slots) == ()
+    with open_database(DirectoryStore(tmp_path / "run")) as db:
+        used = db.execute("SELECT DISTINCT model, node_id FROM samples").fetchall()
+    assert sorted(used) == sorted(nodes.items())
 
 
 def test_a_node_that_drains_is_left(cluster: Cluster, node: Callable[[], Any], tmp_path: Path) -> None:

@@ -59,6 +59,17 @@ def test_more_gpus_than_there_are_is_refused() -> None:
         place([work(gpus=4)], 16, 2, None)
 
 
+def test_a_type_of_gpu_that_no_node_has_is_refused_with_those_that_are() -> None:
+    nodes = [Node(8, 2, gpu_type="L4"), Node(64, 8, gpu_type="H100"), Node(8, 0)]
+    slot = place([work(gpu="H100")], 80, 10, None, nodes).engines[0]
+    assert (slot.count, slot.options["label_selector"]) == (8, {"ray.io/accelerator-type": "H100"})
+    with pytest.raises(BadInput, match=r"gpu is 'B200', but no node has such GPUs; there are H100, L4; `ray list"):
+        place([work(gpu="B200")], 80, 10, None, nodes)
+    with pytest.raises(BadInput, match="there are none"):
+        place([work(gpu="B200")], 80, 0, None)
+    assert place([work(gpu="B200", device="gpu")], 80, 10, None, nodes).engines[0].gpu_type == "B200"  # it may come
+
+
 def test_an_engine_stays_within_one_node() -> None:
     nodes = [Node(8, 2), Node(8, 2)]
     assert place([work(gpus=2)], 16, 4, None, nodes).engines[0].count == 2

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.nodes import Census, NodeState, check_mark
-from cluster.placement import EngineSlot
+from cluster.placement import GPU_TYPE, EngineSlot
 from cluster.sharing import Demand, fill, fits, share_out, verifier_slots, worth_joining
 from sampling.errors import BadInput
 
@@ -66,6 +66,17 @@ def test_a_model_that_grows_waits_for_as_many_engines_as_fit() -> None:
 def test_an_engine_of_two_gpus_stays_on_one_node() -> None:
     assert share_out([on_gpus(2)], [node("a", gpus=3), node("b", gpus=3)]) == (2,)
     assert not fits(EngineSlot(1, 1, 4, 1), [node("a", gpus=3), node("b", gpus=3)])
+
+
+def test_a_model_gets_gpus_of_its_type_alone() -> None:
+    nodes = [node("a", gpus=4, labels={GPU_TYPE: "H100"}), node("b", gpus=2, labels={GPU_TYPE: "L4"})]
+    typed = [Demand(EngineSlot(1, 1.0, gpus, 1, gpu_type=name), 1, 100) for name, gpus in (("H100", 1), ("L4", 0.5))]
+    assert share_out(typed, nodes) == (4, 4)
+    assert share_out([typed[0]], nodes) == (4,)
+    assert share_out([on_gpus(), typed[1]], nodes[1:]) == (1, 2)
+    assert fits(typed[1].slot, nodes) and not fits(typed[1].slot, nodes[:1])
+    on_l4 = EngineSlot(1, 2.0, 1, 1, gpu_type="L4")
+    assert verifier_slots(nodes, [on_l4], 1.0, None) == {"a": 16, "b": 12}
 
 
 def test_cores_are_shared_where_there_is_no_gpu() -> None:

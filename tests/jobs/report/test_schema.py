@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from jobs.describe import PlanDescription
-from jobs.doctor import Examination
+from jobs.doctor.finding import Examination
 from jobs.report.schema import Report
 from sampling.validate import first_sentence
 

@@ -29,7 +29,7 @@ from sampling.settings import ModelSpec, SamplingSettings
 from tests.support.places import SMALL_MODEL
 
 GIB = 1 << 30
-FIRST, SECOND = (Gpu(f"GPU-{n}", "NVIDIA H100", 80 * GIB, 79 * GIB) for n in (1, 2))
+FIRST, SECOND = (Gpu(f"GPU-{n}", "NVIDIA H100", 80 * GIB, 79 * GIB, (9, 0)) for n in (1, 2))
 
 
 @pytest.mark.parametrize(

