@@ -75,7 +75,7 @@ def test_without_ray_the_environment_says_what_is_given(monkeypatch: pytest.Monk
 def test_without_ray_and_variable_an_engine_takes_the_emptiest_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with NVIDIA GPUs and no scheduler: `--local` and `score --local`."""
     free = {"0": FIRST, "1": replace(SECOND, free_bytes=5 * GIB), "2": replace(FIRST, uuid="GPU-3")}
-    monkeypatch.setattr("sampling.engines.devices._all_gpus", lambda: free)
+    monkeypatch.setattr("sampling.engines.devices.all_gpus", lambda: free)
     monkeypatch.setattr("sampling.engines.devices.gpus_of", lambda ids: tuple(free[name] for name in ids))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that the test gives back what was there
     for asked, ids in ((0.5, ("0",)), (1, ("0",)), (2, ("0", "2"))):
