@@ -233,7 +233,7 @@ def audit(
 )  # fmt: skip
 @json_option()
 def doctor(sweep_file: Path | None, assignments: tuple[str, ...], address: str | None, as_json: bool) -> None:
-    """Show what this machine or cluster can do, and what is missing.
+    """Show what this machine or cluster can do and lacks.
 
     Looks at GPUs, engines, sandbox tiers, Lean, containers, Ray and the store; starts no engine. On a cluster it looks
     at driver, CUDA, memory, disk, sandbox and clock of each node and, with a SWEEP, at its store and models from there.
