@@ -10,6 +10,7 @@ FAULTS ?= 500
 SEED   ?= 1
 WORKERS ?= 3
 BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) 2>/dev/null)))
+IMAGES ?= cpu gpu
 COMMIT   = $(shell git describe --always --dirty=+ --abbrev=12 2>/dev/null || echo unknown)
 UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
@@ -66,8 +67,8 @@ docs: $(STAMP) ## write the tables of docs/*.md and the sweep's schema anew from
 
 images: ## build the images troop:cpu and troop:gpu with docker, podman or buildah
 	@test -n "$(BUILDER)" || { echo "images: none of docker, podman and buildah is installed here"; exit 2; }
-	@for kind in cpu gpu; do echo "images: troop:$$kind with $(BUILDER)"; \
-	  $(BUILDER) build -f cluster/manifests/Dockerfile.$$kind --build-arg CODE_VERSION=$(COMMIT) -t troop:$$kind . || exit 1; done
+	@for kind in $(IMAGES); do echo "images: troop:$$kind with $(BUILDER)"; \
+	  $(BUILDER) build $(BUILD_OPTIONS) -f cluster/manifests/Dockerfile.$$kind --build-arg CODE_VERSION=$(COMMIT) -t troop:$$kind . || exit 1; done
 
 format: $(STAMP) ## let ruff rewrite what check would refuse
 	@echo "format: ruff format and ruff check --fix"

@@ -241,8 +241,7 @@ def doctor(sweep_file: Path | None, assignments: tuple[str, ...], address: str |
     found or is missing. Exit codes: 0 always for this machine; with --cluster 2 if a node lacks something.
 
     \b
-    Examples: troop doctor
-              troop doctor sweep.yaml --cluster auto
+    Example: troop doctor sweep.yaml --cluster auto
     """
     from jobs.doctor.machine import examine
 
