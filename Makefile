@@ -11,6 +11,7 @@ SEED   ?= 1
 WORKERS ?= 3
 BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) 2>/dev/null)))
 IMAGES ?= cpu gpu
+TEST_IMAGE ?= localhost/troop:cpu
 COMMIT   = $(shell git describe --always --dirty=+ --abbrev=12 2>/dev/null || echo unknown)
 UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
@@ -18,9 +19,9 @@ LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config g
 
 unexport PYTHONDONTWRITEBYTECODE  # every process of a run would compile all modules again
 
-.PHONY: help install demo test chaos check bench docs images format lock clean
+.PHONY: help install demo test chaos check bench docs images test-images format lock clean
 help: ## say what each target does
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## create .venv and install Troop into it
 
@@ -69,6 +70,10 @@ images: ## build the images troop:cpu and troop:gpu with docker, podman or build
 	@test -n "$(BUILDER)" || { echo "images: none of docker, podman and buildah is installed here"; exit 2; }
 	@for kind in $(IMAGES); do echo "images: troop:$$kind with $(BUILDER)"; \
 	  $(BUILDER) build $(BUILD_OPTIONS) -f cluster/manifests/Dockerfile.$$kind --build-arg CODE_VERSION=$(COMMIT) -t troop:$$kind . || exit 1; done
+
+test-images: $(STAMP) ## run the CPU image and patches on an image, after make images
+	@echo "test-images: pytest tests/images with $(TEST_IMAGE)"
+	@TROOP_TEST_IMAGE=$(TEST_IMAGE) $(BIN)/python -m pytest tests/images -rs
 
 format: $(STAMP) ## let ruff rewrite what check would refuse
 	@echo "format: ruff format and ruff check --fix"

@@ -1,0 +1,1 @@
+"""Tests that run inside real container images: `make test-images`."""
