@@ -39,9 +39,9 @@ HEAD = {"serviceType", "headService", "enableIngress", "rayStartParams", "templa
 WORKERS = words("groupName replicas minReplicas maxReplicas numOfHosts rayStartParams template scaleStrategy")
 REQUIRED = words("groupName minReplicas maxReplicas template")  # in the published CRD
 POD = words(
-    "securityContext tolerations serviceAccountName containers volumes restartPolicy terminationGracePeriodSeconds"
+    "securityContext tolerations nodeSelector priorityClassName serviceAccountName containers volumes restartPolicy terminationGracePeriodSeconds"
 )
-CONTAINER = words("lifecycle name image resources volumeMounts env command args workingDir")
+CONTAINER = words("securityContext lifecycle name image resources volumeMounts env command args workingDir")
 CRON_JOB = words(
     "schedule concurrencyPolicy successfulJobsHistoryLimit failedJobsHistoryLimit jobTemplate timeZone suspend"
 )
@@ -87,6 +87,24 @@ def test_ray_jobs_have_only_fields_that_kuberay_knows() -> None:
     check_ray_job(job["spec"])
     assert nightly["spec"].keys() == {"schedule", "jobTemplate"}
     assert nightly["spec"]["jobTemplate"] == job["spec"]  # one sweep, once or every night
+
+
+def test_the_production_job_is_restricted_and_grows_from_nothing() -> None:
+    """The fields were checked against the CRDs of KubeRay 1.6.2 and 1.7.0 with unknown ones forbidden."""
+    documents = {part["kind"]: part for part in yaml.safe_load_all((MANIFESTS / "rayjob-production.yaml").read_text())}
+    assert documents.keys() == {"Namespace", "ServiceAccount", "PriorityClass", "RayJob"}
+    spec = documents["RayJob"]["spec"]
+    check_ray_job(spec)
+    cluster = spec["rayClusterSpec"]
+    pods = [cluster["headGroupSpec"]["template"], *(group["template"] for group in cluster["workerGroupSpecs"])]
+    for pod in (*pods, spec["submitterPodTemplate"]):
+        check_pod(pod)
+        assert pod["spec"]["serviceAccountName"] == documents["ServiceAccount"]["metadata"]["name"]
+        assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert all(c["securityContext"]["capabilities"] == {"drop": ["ALL"]} for c in pod["spec"]["containers"])
+        names = {"troop-sweeps", None}
+        assert pod["spec"].get("priorityClassName") in names
+    assert cluster["enableInTreeAutoscaling"] and cluster["workerGroupSpecs"][0]["minReplicas"] == 0
 
 
 def test_the_cron_job_for_older_kuberay_submits() -> None:
