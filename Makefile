@@ -19,7 +19,7 @@ LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config g
 
 unexport PYTHONDONTWRITEBYTECODE  # every process of a run would compile all modules again
 
-.PHONY: help install demo test chaos check bench docs images test-images format lock clean
+.PHONY: help install demo test chaos check check-gpu bench docs images test-images format lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
@@ -52,6 +52,17 @@ chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KIL
 check: $(STAMP) ## format, lint, strict types, the order of the rooms, dead code
 	@echo "check: ruff format, ruff lint, mypy --strict, import-linter, vulture"
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache && $(BIN)/vulture
+
+check-gpu: $(VENV)-gpu/.installed ## with the GPU wheels and without a GPU: models' modules, devices, configurations
+	@echo "check-gpu: pytest tests/gpu in $(VENV)-gpu"
+	@TROOP_CHECK_GPU=1 $(VENV)-gpu/bin/python -m pytest tests/gpu -rs
+
+$(VENV)-gpu/.installed: $(STAMP) requirements/gpu.txt
+	@echo "check-gpu: Python packages of requirements/gpu.txt into $(VENV)-gpu (12 GB)"
+	@$(PYTHON) -m venv $(VENV)-gpu
+	@$(UV) pip install -q --python $(VENV)-gpu/bin/python --no-deps $(LINKS) -r requirements/gpu.txt
+	@$(UV) pip install -q --python $(VENV)-gpu/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
 
 bench: $(STAMP) $(VENV)/ray-data ## measure beside plain vLLM, Ray Data and other sandboxes, writes bench/RESULTS.md
 	@echo "bench: sampling, verification, results, driver"
@@ -88,4 +99,4 @@ lock: $(STAMP) ## resolve requirements/{cpu,gpu}.txt again
 
 clean: ## remove .venv and caches
 	@echo "clean: $(VENV) and caches"
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+	@rm -rf $(VENV) $(VENV)-gpu .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

@@ -1,4 +1,4 @@
-"""An engine with vLLM (tried with 0.24 to 0.33), on GPUs or with its CPU build."""
+"""An engine with vLLM: 0.33 on GPUs, 0.32 or later with its CPU build."""
 
 import hashlib
 import os

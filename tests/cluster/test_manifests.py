@@ -39,7 +39,8 @@ HEAD = {"serviceType", "headService", "enableIngress", "rayStartParams", "templa
 WORKERS = words("groupName replicas minReplicas maxReplicas numOfHosts rayStartParams template scaleStrategy")
 REQUIRED = words("groupName minReplicas maxReplicas template")  # in the published CRD
 POD = words(
-    "securityContext tolerations nodeSelector priorityClassName serviceAccountName containers volumes restartPolicy terminationGracePeriodSeconds"
+    """securityContext tolerations nodeSelector priorityClassName serviceAccountName containers volumes restartPolicy
+    terminationGracePeriodSeconds"""
 )
 CONTAINER = words("securityContext lifecycle name image resources volumeMounts env command args workingDir")
 CRON_JOB = words(
