@@ -13,6 +13,7 @@ from jobs.doctor.node import Look, Wanted, look_at_node
 from jobs.store.base import StoreOptions
 from jobs.store.layout import PROBE
 from jobs.store.open import open_store
+from sampling.engines.model_info import HUB_ID
 from sampling.errors import BadInput, StoreError
 from sampling.settings import ModelSpec
 
@@ -84,10 +85,16 @@ def _clock(clock: float, began: float, ended: float) -> Finding:
 def _wanted(node: NodeState, nodes: Sequence[NodeState], needs: Needs, written: str) -> Wanted:
     """Returns what is asked of one node: engines run where GPUs are, or anywhere if there are none."""
     with_gpus = node.gpus > 0 or not any(other.gpus for other in nodes)
+    asks_hub = node == max(nodes, key=lambda other: other.gpus)  # one node: a hub refuses hundreds of questions
     verifies = needs.verifier_nodes is None or node.carries(needs.verifier_nodes)
     return Wanted(
         gpus=node.gpus,
-        models=tuple(m for m in needs.models if with_gpus or m.engine != "vllm" or m.device == "cpu"),
+        models=tuple(
+            model
+            for model in needs.models
+            if (with_gpus or model.engine != "vllm" or model.device == "cpu")
+            and (asks_hub or not HUB_ID.fullmatch(model.path))
+        ),
         tier=needs.tier if verifies else None,
         store=needs.store,
         options=needs.options,

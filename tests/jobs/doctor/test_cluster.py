@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.errands import NoAnswer, ask_nodes
-from cluster.nodes import list_nodes
+from cluster.nodes import NodeState, list_nodes
 from cluster.session import connect_ray
 from jobs.doctor import cluster as doctor
 from jobs.doctor.cluster import MOST_SKEW_S, Needs, examine_nodes, refuse_unfit
@@ -116,3 +116,12 @@ def test_options_reach_the_store(node: str, moto: S3Server, monkeypatch: pytest.
     store = moto.new_store(monkeypatch)
     with pytest.raises(Exception, match=r"127\.0\.0\.1:9"):
         examine_nodes(Needs(store=store.uri, options=StoreOptions(endpoint_url="http://127.0.0.1:9")))
+
+
+def test_one_node_asks_the_hub_and_each_is_asked_for_its_own_part() -> None:
+    nodes = [NodeState("head", 4, 0), NodeState("a", 8, 4, {"pool": "verify"}), NodeState("b", 8, 4)]
+    models = [ModelSpec(name=name, path=path) for name, path in (("hub", "owner/name"), ("here", "/models/here"))]
+    needs = Needs(models, verifier_nodes="pool=verify")
+    asked = [doctor._wanted(node, nodes, needs, "") for node in nodes]
+    assert [[model.name for model in each.models] for each in asked] == [[], ["hub", "here"], ["here"]]
+    assert [each.tier for each in asked] == [None, "auto", None]
