@@ -43,7 +43,7 @@ def compare(arguments: dict[str, Any]) -> dict[str, Any]:
         for given in (arguments, {**kept, "disable_log_stats": True})
     )
     different = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
-    seqs, tokens = (ours[f"scheduler_config.{key}"] for key in ("max_num_seqs", "max_num_batched_tokens"))
+    seqs, tokens = (int(ours[f"scheduler_config.{key}"]) for key in ("max_num_seqs", "max_num_batched_tokens"))
     return {"fields": len(ours), "different": different, "seqs": seqs, "tokens": tokens}
 
 
