@@ -386,6 +386,7 @@ def test_what_is_missing_is_told_before_anything_starts(
     told: str,
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    monkeypatch.setenv("TROOP_CONTAINERS", "docker")  # this machine may have another engine
     sweep = sweep_of(made["heap"], write_sweep, **changes)
     monkeypatch.setenv("TROOP_CACHE", str(sweep.parent / "cache"))
     done = troop("run", sweep, "--local")

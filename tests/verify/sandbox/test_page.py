@@ -117,6 +117,6 @@ def test_fixed_limits_are_those_of_the_code() -> None:
      "cannot be read without root", "does not hold here: a program inside could", "tried; it holds"],
 )  # fmt: skip
 def test_messages_of_the_doctor_are_those_of_the_code(message: str) -> None:
-    sources = [*(ROOT / "verify" / "sandbox").glob("*.py"), ROOT / "jobs" / "doctor.py"]
+    sources = [*(ROOT / "verify" / "sandbox").glob("*.py"), *(ROOT / "jobs" / "doctor").glob("*.py")]
     assert f"{message}" in PAGE
     assert any(message in source.read_text(encoding="utf-8") for source in sources)
