@@ -1,10 +1,14 @@
 """Channels between a supervisor and one child: bounded streams, the pipes of one sample, files in memory."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+SEAL_TRIES = 10
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
 @dataclass(slots=True)
@@ -56,12 +60,27 @@ def result_pipe() -> Iterator[tuple[int, Writer]]:
 
 
 def memory_file(data: bytes) -> int:
-    """Makes a sealed file in memory, which nobody can change; returns its descriptor, at the beginning."""
-    descriptor = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    """Makes a sealed file in memory, which nobody can change; returns its descriptor, at the beginning.
+
+    The kernel answers EBUSY while it holds a page itself, for a moment on a busy machine (memfd_wait_for_pins
+    in its mm/memfd.c): then another file is made.
+    """
+    for left in reversed(range(SEAL_TRIES)):
+        descriptor = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            _write_whole(descriptor, data)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno != errno.EBUSY or not left:
+                raise
+        else:
+            return descriptor
+    raise AssertionError("unreachable")
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
     os.lseek(descriptor, 0, os.SEEK_SET)
-    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    return descriptor
