@@ -95,13 +95,8 @@ def survey(models: Sequence[ModelWork]) -> tuple[Node, ...]:
     rows = alive_nodes()
     sizes = _gpu_bytes(rows) if any(work.model.engines_per_gpu == "auto" for work in models) else {}
     return tuple(
-        Node(
-            row["Resources"].get("CPU", 0.0),
-            row["Resources"].get("GPU", 0.0),
-            sizes.get(row["NodeID"]),
-            (row.get("Labels") or {}).get(GPU_TYPE, ""),
-        )
-        for row in rows
+        Node(node.cpus, node.gpus, sizes.get(node.node_id), node.gpu_type)
+        for node in (_node_state(row, None) for row in rows)
     )
 
 

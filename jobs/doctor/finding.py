@@ -15,7 +15,7 @@ class Finding(Plain):
     seen: str
     """Version or size that was found, or the reason why it cannot be used."""
     nodes: tuple[str, ...] = ()
-    """With `--cluster`: host names of the nodes where it was found so."""
+    """Host names of the nodes where it was found so, with `--cluster`."""
 
     def place(self) -> str:
         """Names the nodes, or counts them where they are many."""

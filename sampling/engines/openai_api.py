@@ -99,16 +99,25 @@ class Answer:
     may_cost: bool = False
 
 
-class Owned(BaseModel):
-    """One model in the answer to GET models."""
+class Served(BaseModel):
+    """One model that a service has."""
 
-    owned_by: str = ""
+    id: str
+    owned_by: str | None = None
 
 
-class Owners(BaseModel):
+class ServedModels(BaseModel):
     """Answer to GET models."""
 
-    data: list[Owned]
+    data: list[Served]
+
+
+def read_models(content: bytes) -> list[Served]:
+    """Returns the models of an answer to GET models; none where it cannot be read."""
+    try:
+        return ServedModels.model_validate_json(content).data
+    except ValidationError:
+        return []
 
 
 def top_k_of_all(listed: bytes) -> int | None:
@@ -117,11 +126,7 @@ def top_k_of_all(listed: bytes) -> int | None:
     vLLM and SGLang fill in the default of the model's generation_config.json where the key is missing, and take -1 for
     all tokens. None for other services, which may refuse a key that OpenAI's API does not have.
     """
-    try:
-        owners = {model.owned_by for model in Owners.model_validate_json(listed).data}
-    except ValidationError:
-        return None
-    return -1 if owners & SEND_ALL else None
+    return -1 if any(model.owned_by in SEND_ALL for model in read_models(listed)) else None
 
 
 def request_of(
@@ -130,14 +135,17 @@ def request_of(
     problem: Problem,
     samples: int,
     seed: int | None,
-    top_k_of_all: int | None = None,
+    all_tokens: int | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """Returns the path below the base URL and the body of a request; keys left out have the server's defaults."""
+    """Returns the path below the base URL and the body of a request; keys left out have the server's defaults.
+
+    ``all_tokens`` is sent for ``top_k: 0``; None leaves the key out.
+    """
     service, settings = model.service, settings_on(model, settings, problem.sampling)
     body: dict[str, Any] = {"model": model.path, "temperature": settings.temperature, "top_p": settings.top_p}
     body[service.max_tokens_key] = settings.max_tokens
     optional = {
-        "top_k": settings.top_k or top_k_of_all,
+        "top_k": settings.top_k or all_tokens,
         "stop": [*settings.stop, *problem.stop] or None,
         "n": samples if samples > 1 else None,
         "seed": seed,

@@ -1,24 +1,11 @@
 """Check of a service before a run: it answers, takes the key and has the model. It finds mistakes in a second."""
 
-from pydantic import BaseModel, ValidationError
-
+from sampling.engines.openai_api import read_models
 from sampling.errors import BadInput, EngineError
 from sampling.settings import ModelSpec
 
 CHECK_S = 20.0
 LISTED = 5
-
-
-class Named(BaseModel):
-    """One model that a service has."""
-
-    id: str
-
-
-class Names(BaseModel):
-    """Answer to GET models."""
-
-    data: list[Named]
 
 
 def check_service(model: ModelSpec, where: str) -> None:
@@ -31,7 +18,7 @@ def check_service(model: ModelSpec, where: str) -> None:
         key = api_key(model)
         with httpx.Client(base_url=model.base_url or "", headers=bearer(key), timeout=CHECK_S) as client:
             listed = client.get("models")
-            known = _names(listed.content) if listed.status_code == 200 else []
+            known = [served.id for served in read_models(listed.content)] if listed.status_code == 200 else []
             lacks = bool(known) and model.path not in known and client.get(f"models/{model.path}").status_code == 404
     except EngineError as error:
         raise BadInput(f"{where}.api_key_env: set that variable to the key; it is empty, or no key") from error
@@ -44,10 +31,3 @@ def check_service(model: ModelSpec, where: str) -> None:
     if lacks:
         names = ", ".join(known[:LISTED]) + (f" and {len(known) - LISTED} more" if len(known) > LISTED else "")
         raise BadInput(f"{where}.path: {model.base_url} has no model {model.path!r}; it has: {names}")
-
-
-def _names(content: bytes) -> list[str]:
-    try:
-        return [named.id for named in Names.model_validate_json(content).data]
-    except ValidationError:
-        return []

@@ -119,9 +119,9 @@ class OpenAIEngine:
             timeout=httpx.Timeout(None, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._model.parallel),
         )
-        self._top_k_of_all = None
+        self._all_tokens = None
         with contextlib.suppress(httpx.HTTPError):  # a service that cannot list its models may still draw
-            self._top_k_of_all = top_k_of_all((await client.get("models", timeout=CONNECT_S)).content)
+            self._all_tokens = top_k_of_all((await client.get("models", timeout=CONNECT_S)).content)
         return client
 
     async def _draw(self, request: Request, indices: list[int]) -> None:
@@ -191,9 +191,7 @@ class OpenAIEngine:
         seed = None
         if self._settings.seed == "per_sample":
             seed = self._seed_of(draw, draw.indices[0])
-        return request_of(
-            self._model, self._settings, draw.request.problem, len(draw.indices), seed, self._top_k_of_all
-        )
+        return request_of(self._model, self._settings, draw.request.problem, len(draw.indices), seed, self._all_tokens)
 
     def _seed_of(self, draw: Draw, index: int) -> int:
         if self._settings.seed != "per_sample":

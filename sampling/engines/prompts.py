@@ -6,6 +6,11 @@ from typing import Any
 from sampling.errors import EngineRefused
 from sampling.problems import Message, Problem
 
+WITHOUT_TEMPLATE = (
+    "the model has no chat template, and a task asks with messages; set style: base on the task, "
+    "or put a chat_template.jinja into the model's folder"
+)
+
 
 class PromptRefused(Exception):
     """The model's chat template does not take the messages of this problem, whatever others there are."""
@@ -37,12 +42,6 @@ def _chat(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
             raise EngineRefused(WITHOUT_TEMPLATE) from error
         raise PromptRefused(str(error)) from error
     return list(tokens)
-
-
-WITHOUT_TEMPLATE = (
-    "the model has no chat template, and a task asks with messages; set style: base on the task, "
-    "or put a chat_template.jinja into the model's folder"
-)
 
 
 def lacks_template(tokenizer: Any) -> bool:

@@ -34,7 +34,7 @@ def find_working(folder: Path) -> str | None:
             return name
         helped = folder / name
         files, processes = (
-            min(resource.getrlimit(kind)[1] % (1 << 63), 20_000) or 20_000
+            min(resource.getrlimit(kind)[1] % (1 << 63), 20_000)
             for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)
         )
         words = {"ENGINE": path, "FILES": str(files), "PROCESSES": str(processes)}
