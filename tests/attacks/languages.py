@@ -36,9 +36,8 @@ def _c_if(name: str, worked: str) -> Foreign:
 
 
 def _cpp(name: str, head: str, body: str = 'puts("ok");', must: str = REJECT) -> Foreign:
-    return Foreign(
-        name, "cpp", f"#include <bits/stdc++.h>\nusing namespace std;\n{head}\nint main() {{ {body} }}\n", must
-    )
+    includes = "#include <cstdio>\n#include <stdexcept>\nusing namespace std;\n"
+    return Foreign(name, "cpp", f"{includes}{head}\nint main() {{ {body} }}\n", must)
 
 
 def _java(name: str, body: str, must: str = REJECT, head: str = "") -> Foreign:
