@@ -60,9 +60,9 @@ class SimulatedSampler(Sampler):
 class HollowSampler(SimulatedSampler):
     """A simulated sampler with empty batches, whose node is this process."""
 
-    def is_placed(self) -> str:
+    def is_placed(self) -> tuple[str, ...]:
         """Returns the only node."""
-        return NODE
+        return (NODE,)
 
     def _samples(self, unit: Unit, first: int, last: int) -> tuple[Sample, ...]:
         return ()

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from cluster.batches import ModelWork, Work
 from cluster.nodes import NodeState, list_nodes
-from cluster.placement import EngineSlot
+from cluster.placement import GPU_TYPE, EngineSlot
 from cluster.sampler import Sampler
 from cluster.sink import Receipt, Sink
 from cluster.verifier import VerifierWorker, commit_unit, compact_shard
@@ -52,6 +53,7 @@ class RayActors:
 
     def __init__(self, work: Work, sink: Sink) -> None:
         self._work, self._sink, self._problems = work, ray.put(sink), ray.put(work.problems)
+        self._groups: dict[Any, PlacementGroup] = {}  # of engines on several nodes
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
         self._compact: Any = ray.remote(compact_shard).options(num_cpus=0)
@@ -60,7 +62,13 @@ class RayActors:
         actor: Any = ray.remote(Sampler)
         work = replace(work, units=(next(iter(work.units)),))  # an engine needs only one of them, for its seed
         arguments = (work, self._problems, self._work.seed, self._work.code_version, slot)
-        return actor.options(**slot.options, max_concurrency=UNITS_IN_FLIGHT + 2).remote(*arguments)
+        options, group = slot.options, None
+        if slot.nodes > 1:  # the GPUs are for the workers that vLLM starts in the same group
+            group = _group(slot)
+            options = {"num_cpus": slot.cpus, "scheduling_strategy": PlacementGroupSchedulingStrategy(group, 0)}
+        made = actor.options(**options, max_concurrency=UNITS_IN_FLIGHT + 2).remote(*arguments)
+        self._groups |= {made: group} if group else {}
+        return made
 
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         actor: Any = ray.remote(VerifierWorker)
@@ -79,6 +87,15 @@ class RayActors:
 
     def end(self, actor: Any) -> None:
         ray.kill(actor)
+        if actor in self._groups:
+            remove_placement_group(self._groups.pop(actor))
 
     def list_nodes(self) -> Sequence[NodeState]:
         return list_nodes()
+
+
+def _group(slot: EngineSlot) -> PlacementGroup:
+    """Asks Ray for the GPUs of one engine on as few nodes as hold them; vLLM divides it along their borders."""
+    selector = [{GPU_TYPE: slot.gpu_type} if slot.gpu_type else {}] * len(slot.bundles)
+    made: PlacementGroup = placement_group(slot.bundles, strategy="PACK", bundle_label_selector=selector)
+    return made

@@ -5,7 +5,7 @@ They join when GPUs appear, leave nodes that drain, and take over what a finishe
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 from cluster.actors import Actors
@@ -46,11 +46,11 @@ class Fleet:
     async def update_census(self) -> None:
         self.census.update(await asyncio.to_thread(self._makers.list_nodes))
 
-    async def lost(self, node_id: str | None) -> bool:
-        """Looks at the cluster again, and returns whether a node has left it."""
+    async def lost(self, node_ids: Collection[str]) -> bool:
+        """Looks at the cluster again, and returns whether one of the nodes has left it."""
         await asyncio.sleep(NEWS_S)
         await self.update_census()
-        return self.census.lost(node_id)
+        return self.census.lost(node_ids)
 
     def steer(self, tasks: asyncio.TaskGroup) -> None:
         """Starts and ends engines: each model gets as many as its share of the nodes that stay."""
@@ -124,16 +124,18 @@ class Crew:
     def leave_nodes(self, census: Census) -> None:
         """Lets engines on draining nodes finish their units; hands back units that would not end in time."""
         for handle in self.handles:
-            if census.lost(handle.node_id):
+            if census.lost(handle.node_ids):
                 handle.leave()
-                if census.seconds_left(handle.node_id) < HAND_BACK_S:
+                if census.seconds_left(handle.node_ids) < HAND_BACK_S:
                     handle.hand_back()
 
     def wait_for_nodes(self, fits: bool) -> None:
         """Waits PATIENCE_S for a node that can hold an engine; then counts this as a failed engine."""
         self._no_node_since = None if fits else self._no_node_since or time.monotonic()
         if self._no_node_since and time.monotonic() - self._no_node_since > PATIENCE_S:
-            self._errors.append(EngineError(f"no node with {self.slot.gpus:g} GPUs for {PATIENCE_S:g} s"))
+            self._errors.append(
+                EngineError(f"no {_nodes(self.slot)} with {self.slot.gpus:g} GPUs for {PATIENCE_S:g} s")
+            )
             for handle in self.handles:
                 handle.leave()
 
@@ -151,7 +153,7 @@ class Crew:
             self.queue.give_up(unit, f"model {unit.model}: {self._errors[0]}")
 
     def new_handle(
-        self, makers: Actors, start_unit: StartUnit, lost: Callable[[str | None], Coroutine[Any, Any, bool]]
+        self, makers: Actors, start_unit: StartUnit, lost: Callable[[Collection[str]], Coroutine[Any, Any, bool]]
     ) -> SamplerHandle:
         handle = SamplerHandle(self._work, self.queue, self._next_tally(), makers, self.slot, start_unit, lost)
         self.handles.append(handle)
@@ -175,3 +177,7 @@ class Crew:
             self._tally.engines.append(left)
         left.set_state("waiting")
         return left
+
+
+def _nodes(slot: EngineSlot) -> str:
+    return "node" if slot.nodes == 1 else f"{slot.nodes} nodes"

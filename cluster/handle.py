@@ -1,7 +1,7 @@
 """One sampler actor as the driver sees it: start it, feed it units, start it again when it dies."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from ray.exceptions import RayActorError, RayError
@@ -69,7 +69,7 @@ StartUnit = Callable[[Unit, RunningEngine], None]
 class SamplerHandle:
     """One engine over all its starts.
 
-    ``start_unit`` starts a task that follows one unit through the engine. ``lost`` tells whether a node has left.
+    ``start_unit`` starts a task that follows one unit through the engine. ``lost`` tells whether nodes have left.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class SamplerHandle:
         makers: Actors,
         slot: EngineSlot,
         start_unit: StartUnit,
-        lost: Callable[[str | None], Awaitable[bool]],
+        lost: Callable[[Collection[str]], Awaitable[bool]],
     ) -> None:
         self.queue, self.tally, self.committing = queue, tally, asyncio.Semaphore(COMMITS_AT_ONCE)
         self._work, self._makers, self._slot, self._start_unit, self._lost = work, makers, slot, start_unit, lost
         self.engine: RunningEngine | None = None
-        self.node_id: str | None = None  # None until the actor has its share of the cluster
+        self.node_ids: tuple[str, ...] = ()  # none until the actor has its share of the cluster
         self.leaving = False
         self._actor: Any = None
         self._uncommitted = 0
         self._changed = queue.listen()
-        self._failed_on: list[str | None] = []  # the nodes of failures since the last commit
+        self._failed_on: list[tuple[str, ...]] = []  # the nodes of failures since the last commit
 
     @property
     def units(self) -> int:
@@ -156,10 +156,10 @@ class SamplerHandle:
         Raises RayError if it dies or its engine cannot start, EngineError if it takes longer than it may.
         """
         self._kill()
-        self.node_id = None
+        self.node_ids = ()
         self._actor = actor = self._makers.new_sampler(self._work, self._slot)
         self.tally.set_state("waiting")
-        self.node_id = await actor.is_placed.remote()
+        self.node_ids = await actor.is_placed.remote()
         self.tally.set_state("starting")
         try:
             ready = await asyncio.wait_for(actor.start.remote(), self._work.model.start_timeout_s)
@@ -205,9 +205,9 @@ class SamplerHandle:
         if isinstance(refused, EngineRefused):
             self.tally.set_state("failed")
             raise refused
-        failed_on = [*self._failed_on, self.node_id]
-        gone = await asyncio.gather(*(self._lost(node_id) for node_id in failed_on))
-        self._failed_on = [node_id for node_id, lost in zip(failed_on, gone, strict=True) if not lost]
+        failed_on = [*self._failed_on, self.node_ids]
+        gone = await asyncio.gather(*(self._lost(node_ids) for node_ids in failed_on))
+        self._failed_on = [node_ids for node_ids, lost in zip(failed_on, gone, strict=True) if not lost]
         self.tally.restarts += 1
         if len(self._failed_on) >= ENGINE_TRIES:
             self.tally.set_state("failed")
@@ -223,6 +223,6 @@ class SamplerHandle:
 def _too_slow(model: ModelSpec) -> str:
     """Says what an engine that does not start may wait for."""
     text = f"did not start within {model.start_timeout_s:g} s and was killed; start_timeout_s of the model allows more"
-    if model.gpus > 1:
+    if model.gpus > 1 or model.nodes > 1:
         text += "; engines on several GPUs may wait for each other: set NCCL_DEBUG=INFO, or NCCL_P2P_DISABLE=1"
     return text

@@ -1,7 +1,7 @@
 """The nodes of the connected cluster: which ones live, which are about to leave, and what each has."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -10,7 +10,7 @@ from cluster.batches import ModelWork
 from cluster.errands import NoAnswer, ask_nodes
 from cluster.placement import GPU_TYPE, Node
 from cluster.session import alive_nodes
-from sampling.engines.devices import smallest_gpu
+from sampling.engines.nvml import smallest_gpu
 from sampling.errors import BadInput
 
 RAYS_OWN = {"CPU", "GPU", "memory", "object_store_memory"}
@@ -56,14 +56,14 @@ class Census:
     def staying(self) -> tuple[NodeState, ...]:
         return tuple(node for node in self.nodes if node.leaves_at is None)
 
-    def lost(self, node_id: str | None) -> bool:
-        """Returns whether a node has left or will: a failure there is nobody's fault."""
-        return node_id is not None and node_id not in self._staying
+    def lost(self, node_ids: Collection[str]) -> bool:
+        """Returns whether one of the nodes has left or will: a failure there is nobody's fault."""
+        return not self._staying.issuperset(node_ids)
 
-    def seconds_left(self, node_id: str | None) -> float:
-        """Returns the seconds until a draining node goes; infinity if it stays or gave no time."""
-        ends = [node.leaves_at for node in self.nodes if node.node_id == node_id and node.leaves_at is not None]
-        return ends[0] - time.time() if ends else inf
+    def seconds_left(self, node_ids: Collection[str]) -> float:
+        """Returns the seconds until the first of the nodes goes; infinity if they stay or gave no time."""
+        ends = [node.leaves_at for node in self.nodes if node.node_id in node_ids and node.leaves_at is not None]
+        return min(ends) - time.time() if ends else inf
 
 
 def check_mark(mark: str | None, nodes: Sequence[NodeState]) -> None:

@@ -149,7 +149,7 @@ class Pipeline:
         """Returns whether a node has left since: it may have held the failed unit's engine, verifier or batches."""
         if not isinstance(error, RayError) or isinstance(getattr(error, "cause", None), TroopError):
             return False
-        await self._fleet.lost(None)
+        await self._fleet.lost(())
         return self._fleet.census.losses > losses
 
     async def _compact(self, shard: Shard) -> None:

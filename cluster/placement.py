@@ -6,8 +6,8 @@ from math import floor
 from typing import Any
 
 from cluster.batches import ModelWork
-from sampling.engines.devices import smallest_gpu
 from sampling.engines.gpu_memory import engines_that_fit
+from sampling.engines.nvml import smallest_gpu
 from sampling.errors import BadInput
 from sampling.settings import ModelSpec
 
@@ -25,7 +25,8 @@ class EngineSlot:
     """One engine's share of a node, for each of a model's ``count`` engines.
 
     ``gpus`` below 1 is a share of one GPU. ``threads`` are the CPU threads of an engine without a GPU. ``batch_s`` is
-    the longest time in seconds for which an engine keeps finished samples. ``gpu_type`` is "" where any will do.
+    the longest time in seconds for which an engine keeps finished samples. ``gpu_type`` is "" where any will do. With
+    ``nodes`` above 1 an engine holds ``gpus`` GPUs of each.
     """
 
     count: int
@@ -34,12 +35,24 @@ class EngineSlot:
     threads: int
     batch_s: float = BATCH_S[0]
     gpu_type: str = ""
+    nodes: int = 1
+
+    @property
+    def all_gpus(self) -> float:
+        """GPUs that one engine holds on all its nodes together."""
+        return self.gpus * self.nodes
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of Ray's actors that hold this share."""
+        """Options of Ray's actors that hold this share of one node."""
         labels = {"label_selector": {GPU_TYPE: self.gpu_type}} if self.gpu_type else {}
         return {"num_cpus": self.cpus, "num_gpus": self.gpus, **labels}
+
+    @property
+    def bundles(self) -> list[dict[str, float]]:
+        """Bundles of the placement group that holds an engine of several nodes: vLLM wants one for each GPU."""
+        others = [{"GPU": 1.0}] * (int(self.all_gpus) - 1)
+        return [{"GPU": 1.0, "CPU": self.cpus}, *others]
 
     def takes(self, gpu_type: str) -> bool:
         """Tells whether an engine may run on GPUs of this type."""
@@ -100,7 +113,8 @@ def batch_s(engines: int) -> float:
 
 
 def _takes_gpus(model: ModelSpec, gpus: float) -> bool:
-    asked = model.device == "gpu" or (model.device == "auto" and (gpus > 0 or model.gpu is not None))
+    needs = model.gpu is not None or model.nodes > 1
+    asked = model.device == "gpu" or (model.device == "auto" and (gpus > 0 or needs))
     return model.engine == "vllm" and asked
 
 
@@ -109,19 +123,25 @@ def _on_gpus(work: ModelWork, models: int, nodes: Sequence[Node]) -> EngineSlot:
     nodes = [node for node in nodes if wanted in ("", node.gpu_type)] or _lacking(work.model, nodes)
     gpus, most = gpus_each(work, nodes), max(1, len(work.units))
     fitting = [(node.cpus, engines) for node in nodes if (engines := engines_on(node.gpus, gpus))]
-    if not fitting and work.model.device == "gpu":  # an autoscaler may bring a node that fits
-        return EngineSlot(1, 1.0, gpus, 1, gpu_type=wanted)
-    if not fitting:
-        there = max(node.gpus for node in nodes)
-        raise BadInput(
-            f"model {work.model.name}: gpus is {gpus:g}, but no node has more than {there:g} (of {len(nodes)} nodes "
-            f"with {sum(node.gpus for node in nodes):g} together); an engine stays within one node"
-        )
-    total = sum(engines for _, engines in fitting)
+    total = sum(engines for _, engines in fitting) // work.model.nodes
+    if not total and work.model.device == "gpu":  # an autoscaler may bring nodes that fit
+        return EngineSlot(1, 1.0, gpus, 1, gpu_type=wanted, nodes=work.model.nodes)
+    if not total:
+        raise BadInput(_does_not_fit(work.model, gpus, nodes))
     count = max(1, total // models) if work.model.engines == "auto" else work.model.engines
     # An engine asks for one core, or for less on a node with few cores: it would wait there for ever.
     core = min(1.0, *(ENGINES_SHARE * cpus / engines for cpus, engines in fitting))
-    return EngineSlot(min(count, most), core, gpus, 1, gpu_type=wanted)
+    return EngineSlot(min(count, most), core, gpus, 1, gpu_type=wanted, nodes=work.model.nodes)
+
+
+def _does_not_fit(model: ModelSpec, gpus: float, nodes: Sequence[Node]) -> str:
+    there = f"(of {len(nodes)} nodes with {sum(node.gpus for node in nodes):g} together)"
+    most = max(node.gpus for node in nodes)
+    if model.nodes > 1:
+        enough = sum(engines_on(node.gpus, gpus) for node in nodes)
+        return f"model {model.name}: nodes is {model.nodes}, but {enough} have {gpus:g} GPUs {there}"
+    cure = "set nodes to spread an engine over several" if gpus > most else "an engine stays within one node"
+    return f"model {model.name}: gpus is {gpus:g}, but no node has more than {most:g} {there}; {cure}"
 
 
 def _lacking(model: ModelSpec, nodes: Sequence[Node]) -> list[Node]:
@@ -136,7 +156,9 @@ def _lacking(model: ModelSpec, nodes: Sequence[Node]) -> list[Node]:
 
 
 def local_slot(model: ModelSpec) -> EngineSlot:
-    """Returns the share of an engine in this process, without Ray."""
+    """Returns the share of an engine in this process, without Ray; raises BadInput for one of several nodes."""
+    if model.nodes > 1:
+        raise BadInput(f"model {model.name}: nodes is {model.nodes}, which needs Ray; leave out --local")
     gpus = model.gpus if _takes_gpus(model, smallest_gpu() or 0) else 0
     return EngineSlot(1, 0, gpus, threads=1)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from cluster.batches import EngineReady, ModelWork, Problems, SampleBatch, SampleHeader
 from cluster.placement import EngineSlot
-from cluster.session import granted
+from cluster.session import granted, own_nodes
 from sampling.engines import devices
 from sampling.engines.engine import Request
 from sampling.engines.engine_loop import EngineLoop
@@ -30,16 +30,14 @@ class Sampler:
         self._code_version, self._slot = code_version, slot
         self._tags = itertools.count()
 
-    def is_placed(self) -> str:
-        """Returns the id of its node, as soon as this actor has its share of the cluster."""
-        import ray
-
-        return str(ray.get_runtime_context().get_node_id())
+    def is_placed(self) -> tuple[str, ...]:
+        """Returns the ids of its engine's nodes, as soon as this actor has its share of the cluster."""
+        return own_nodes()
 
     def start(self) -> EngineReady:
         """Starts the engine; raises EngineError, or EngineRefused if it can never run on what this process has."""
         started = time.monotonic()
-        self._given = devices.look(self._slot.gpus, granted())
+        self._given = self._look()
         devices.refuse_wrong(self._given)
         work, first = self._work, next(iter(self._work.units))
         seed = engine_seed(self._run_seed, work.model.name, f"{first.task}/{first.number}", secrets.token_hex(8))
@@ -73,6 +71,12 @@ class Sampler:
     def stop(self) -> None:
         """Ends the engine."""
         self._loop.close()
+
+    def _look(self) -> devices.Given:
+        slot, grant = self._slot, granted()
+        if slot.nodes > 1:
+            return devices.look_across(int(slot.gpus), slot.nodes, grant.node_id if grant else None)
+        return devices.look(slot.gpus, grant)
 
     def _requests(self, unit: Unit) -> list[Request]:
         tag, problems = next(self._tags), self._problems[unit.task]

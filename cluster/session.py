@@ -59,6 +59,18 @@ def granted() -> Grant | None:
     return Grant(context.get_node_id(), tuple(sorted(context.get_accelerator_ids().get("GPU", ()))))
 
 
+def own_nodes() -> tuple[str, ...]:
+    """Returns the id of this process's node, and of all others in its placement group where it has one."""
+    import ray
+    from ray.util import get_current_placement_group, placement_group_table
+
+    here, group = ray.get_runtime_context().get_node_id(), get_current_placement_group()
+    if group is None:
+        return (here,)
+    nodes: dict[int, str] = placement_group_table(group)["bundles_to_node_id"]
+    return tuple(sorted({here, *nodes.values()}))
+
+
 def alive_nodes() -> list[dict[str, Any]]:
     """Returns Ray's rows (https://docs.ray.io/en/latest/ray-core/api/doc/ray.nodes.html) of the living nodes."""
     import ray

@@ -24,7 +24,7 @@ class Demand:
 
     @property
     def size(self) -> float:
-        return self.slot.gpus or self.slot.cpus
+        return self.slot.all_gpus or self.slot.cpus
 
 
 def share_out(demands: Sequence[Demand], nodes: Sequence[NodeState]) -> tuple[int, ...]:
@@ -57,7 +57,8 @@ def worth_joining(waiting: int, engines: int, unit_s: float, start_s: float) -> 
 
 def fits(slot: EngineSlot, nodes: Sequence[NodeState]) -> bool:
     """Returns whether one engine would fit if nothing else ran on the cluster."""
-    return not slot.gpus or any(node.gpus >= slot.gpus and slot.takes(node.gpu_type) for node in nodes)
+    taken = [node for node in nodes if slot.takes(node.gpu_type)]
+    return not slot.gpus or sum(engines_on(node.gpus, slot.gpus) for node in taken) >= slot.nodes
 
 
 def verifier_slots(
@@ -110,11 +111,21 @@ class _FreeResources:
         if not slot.gpus:
             return _take(self._cpus, slot.cpus)
         kinds = [kind for kind in self._gpus if slot.takes(kind)]
+        if slot.nodes > 1:
+            return any(self._take_several(kind, slot) for kind in kinds)
         if slot.gpus >= 1:
             return any(_take(self._gpus[kind], slot.gpus) for kind in kinds)
         if any(_take(self._shared[kind], slot.gpus) for kind in kinds):
             return True
         return any(self._open(kind) and _take(self._shared[kind], slot.gpus) for kind in kinds)
+
+    def _take_several(self, kind: str, slot: EngineSlot) -> bool:
+        """Takes a share of each of several nodes of one type, or nothing."""
+        before = self._gpus[kind].copy()
+        if all(_take(self._gpus[kind], slot.gpus) for _ in range(slot.nodes)):
+            return True
+        self._gpus[kind] = before
+        return False
 
     def _open(self, kind: str) -> bool:
         """Makes a whole GPU one that is shared; returns False if none of this type is left."""

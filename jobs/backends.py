@@ -133,4 +133,4 @@ class ReadyRay:
 
     def gpus_held(self, work: Work) -> dict[str, float]:
         """Returns the GPUs that one engine of each model holds, by model."""
-        return {part.model.name: slot.gpus for part, slot in zip(work.models, self.placement.engines, strict=True)}
+        return {part.model.name: slot.all_gpus for part, slot in zip(work.models, self.placement.engines, strict=True)}

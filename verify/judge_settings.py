@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from sampling.engines.prices import most_usd
 from sampling.problems import Message, Problem
 from sampling.references import JudgeReference
-from sampling.settings import ModelSpec, Prices, SamplingSettings
+from sampling.service_settings import Prices
+from sampling.settings import ModelSpec, SamplingSettings
 from verify.answers import clean
 from verify.verdict import FAULT_TRIES
 

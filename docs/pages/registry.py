@@ -23,7 +23,8 @@ from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, StdioCase
-from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
+from sampling.service_settings import Prices, ServiceSettings
+from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from verify.judge_settings import JudgeSettings
 

@@ -14,9 +14,10 @@ from jobs.doctor.finding import Finding
 from jobs.doctor.libraries import c_library, cuda_of_torch, version_of
 from jobs.store.base import StoreOptions
 from jobs.store.open import open_store, probe_store
-from sampling.engines.devices import all_gpus, driver_version, has_toolkit, too_old
+from sampling.engines.devices import has_toolkit, too_old
 from sampling.engines.gpu_memory import gib
 from sampling.engines.model_info import inspect_model
+from sampling.engines.nvml import all_gpus, driver_version
 from sampling.errors import TroopError
 from sampling.settings import ModelSpec
 from verify.sandbox.tiers import probe, tiers_to_try

@@ -2,21 +2,19 @@
 
 Ray assigns GPUs to a process and hides the others by ``CUDA_VISIBLE_DEVICES``. A wrong ``--num-gpus``, a variable set
 by hand or a foreign process on the same GPU would put two engines on one device: slow, and out of memory after an hour.
-NVML, the driver's own library, gives names, UUIDs and memory without using the GPU.
 """
 
 import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from sampling.engines.gpu_memory import Allowance, GpuShare, gib
+from sampling.engines.nvml import Gpu, all_gpus, driver_version, gpus_of, is_slice
 from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance
 
@@ -25,22 +23,12 @@ FREE_WAIT_S = 60.0  # an engine that has just ended may take this long to free i
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU as NVML reports it; sizes in bytes, ``compute`` as CUDA's compute capability, such as (9, 0)."""
-
-    uuid: str
-    name: str
-    total_bytes: int
-    free_bytes: int
-    compute: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
 class Given:
     """GPUs of a process: how many it ``asked`` for, the ``ids`` that Ray gave, and which are ``visible`` to it.
 
     ``visible`` is None where no variable restricts the process. ``seen`` is NVML's report on each id, None for an id
-    that NVML does not know; the whole is None where there is no NVML.
+    that NVML does not know; the whole is None where there is no NVML. ``nodes`` above 1 says that the GPUs belong to
+    other processes, on several nodes; then ``seen`` are this node's.
     """
 
     asked: float
@@ -48,6 +36,7 @@ class Given:
     visible: tuple[str, ...] | None = None
     seen: tuple[Gpu | None, ...] | None = None
     node_id: str | None = None
+    nodes: int = 1
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
@@ -58,7 +47,7 @@ class Given:
         if not self.asked:
             return Allowance(threads)
         names = " + ".join(sorted({gpu.name for gpu in self.gpus}))
-        share = GpuShare(self.asked, min((gpu.total_bytes for gpu in self.gpus), default=0), names)
+        share = GpuShare(self.asked, min((gpu.total_bytes for gpu in self.gpus), default=0), names, self.nodes)
         return Allowance(threads, share, tuple(gpu.uuid for gpu in self.gpus) or self.ids)
 
 
@@ -80,6 +69,16 @@ def look(asked: float, grant: Grant | None = None) -> Given:
     variable = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = None if variable is None else tuple(name for name in variable.split(",") if name)
     return Given(asked, grant.ids, visible, gpus_of(grant.ids), grant.node_id)
+
+
+def look_across(gpus: int, nodes: int, node_id: str | None) -> Given:
+    """Returns the ``gpus`` GPUs on each of ``nodes`` nodes that an engine's own workers hold, not this process.
+
+    Ray hides all GPUs from a process that asked for none; vLLM then would not know what its workers run on.
+    """
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    seen = tuple(all_gpus().values())[:gpus]
+    return Given(gpus * nodes, seen=seen or None, node_id=node_id, nodes=nodes)
 
 
 def _take(count: int) -> tuple[str, ...]:
@@ -104,6 +103,10 @@ def _take(count: int) -> tuple[str, ...]:
 def device_trouble(given: Given) -> str | None:
     """Returns why an engine must not start on the given GPUs, or None."""
     wanted = ceil(given.asked)
+    if given.nodes > 1:
+        return None  # Ray gives each worker its own
+    if wanted > 1 and any(is_slice(name) for name in given.ids):
+        return f"given {_list(given.ids)}; an engine cannot join MIG devices: set gpus to 1"
     if len(given.ids) != wanted:
         return f"asked for {wanted} GPUs, given {_list(given.ids)}"
     if not wanted:
@@ -135,7 +138,7 @@ def located(provenance: Provenance, given: Given) -> Provenance:
         node_id=given.node_id,
         gpus=f"{given.asked:g}" if given.asked else None,
         gpu_ids=",".join(given.ids) or None,
-        gpu_uuids=",".join(gpu.uuid for gpu in gpus) or None,
+        gpu_uuids=",".join(gpu.uuid for gpu in gpus if given.ids) or None,
         gpu_memory=gib(min(gpu.total_bytes for gpu in gpus)) if gpus else None,
     )
 
@@ -157,12 +160,6 @@ def driver_trouble() -> str | None:
     return None if version is None else too_old(version)
 
 
-def driver_version() -> str | None:
-    """Returns the version of this machine's NVIDIA driver, or None where there is none."""
-    with _nvml() as nvml:
-        return str(nvml.nvmlSystemGetDriverVersion()) if nvml else None
-
-
 def has_toolkit() -> bool:
     """Returns True where CUDA's compiler is found, as PyTorch looks for it."""
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
@@ -178,66 +175,8 @@ def too_old(driver: str) -> str | None:
     return f"driver {driver} is older than {OLDEST_DRIVER}, which the CUDA 13 wheels need; {cure}"
 
 
-def gpus_of(ids: Sequence[str]) -> tuple[Gpu | None, ...] | None:
-    """Returns the GPUs with these indices or UUIDs, None for an unknown one; None where there is no NVML."""
-    with _nvml() as nvml:
-        return None if nvml is None else tuple(_gpu(nvml, name) for name in ids)
-
-
-def smallest_gpu() -> int | None:
-    """Returns the memory of this machine's smallest GPU in bytes; None where NVML finds no GPU."""
-    return min((gpu.total_bytes for gpu in all_gpus().values()), default=None)
-
-
-def all_gpus() -> dict[str, Gpu]:
-    """Returns this machine's GPUs by index; none where there is no NVML."""
-    with _nvml() as nvml:
-        names = map(str, range(nvml.nvmlDeviceGetCount() if nvml else 0))
-        return {name: gpu for name in names if (gpu := _gpu(nvml, name))}
-
-
 def _gpus_now(given: Given) -> Sequence[Gpu]:
     return [gpu for gpu in gpus_of(given.ids) or () if gpu]
-
-
-@contextmanager
-def _nvml() -> Iterator[Any]:
-    """Yields the NVML library, or None where this machine has no driver."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except ImportError:
-        yield None
-        return
-    except pynvml.NVMLError:
-        yield None
-        return
-    try:
-        yield pynvml
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _gpu(nvml: Any, name: str) -> Gpu | None:
-    try:
-        by_index = name.isdigit()
-        handle = nvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else nvml.nvmlDeviceGetHandleByUUID(name)
-        total, free = _memory(nvml, handle)
-        compute = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-        return Gpu(nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle), total, free, tuple(compute))
-    except nvml.NVMLError:
-        return None
-
-
-def _memory(nvml: Any, handle: Any) -> tuple[int, int]:
-    """Returns a GPU's total and free bytes; the machine's own where they share one memory, as on GB10 and Jetson."""
-    try:
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    except nvml.NVMLError_NotSupported:
-        page = os.sysconf("SC_PAGE_SIZE")
-        return page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
-    return memory.total, memory.free
 
 
 def _list(names: Sequence[str]) -> str:

@@ -34,12 +34,13 @@ class Need:
 class GpuShare:
     """GPUs that one engine holds: ``gpus`` below 1 is a share of one GPU, else a number of whole GPUs.
 
-    ``total_bytes`` is the memory of each GPU; 0 where it is not known.
+    ``total_bytes`` is the memory of each GPU; 0 where it is not known. ``nodes`` is how many nodes they are on.
     """
 
     gpus: float
     total_bytes: int = 0
     name: str = ""
+    nodes: int = 1
 
     @property
     def usable_bytes(self) -> int:

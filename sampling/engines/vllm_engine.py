@@ -119,6 +119,8 @@ def start_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Al
 
     ``allowance`` is what the engine may use of this machine.
     """
+    if allowance.share and allowance.share.nodes > 1:  # Ray ends workers that a second process here starts
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     check_build(prepare_environment(allowance.threads), allowance.share)
     folder = local_weights(model.path, info.revision)
     if info.floats is None:  # the sizes of a hub model are known once its files are here
@@ -203,8 +205,11 @@ def engine_arguments(
         arguments["kv_cache_memory_bytes"] = _cpu_cache_bytes(model, info)
         return arguments | model.vllm
     arguments["gpu_memory_utilization"] = utilization(model, info, share)
-    if share.gpus > 1:  # all GPUs are on one node: Ray gives an actor no others
-        arguments |= {"tensor_parallel_size": int(share.gpus), "distributed_executor_backend": "mp"}
+    if share.gpus > 1:
+        arguments["tensor_parallel_size"] = int(share.gpus) // share.nodes
+        arguments["distributed_executor_backend"] = "mp"
+    if share.nodes > 1:  # vLLM's workers take the GPUs of this actor's placement group
+        arguments |= {"pipeline_parallel_size": share.nodes, "distributed_executor_backend": "ray"}
     return arguments | model.vllm
 
 

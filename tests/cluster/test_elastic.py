@@ -128,6 +128,11 @@ def run(
     return asyncio.run(go())
 
 
+def start_to_drain(cluster: Cluster, node_id: str) -> None:
+    accepted, why = ray._raylet.GcsClient(address=cluster.address).drain_node(node_id, 2, "test", 0)
+    assert accepted, why
+
+
 def nodes_used(tmp_path: Path) -> set[str]:
     with open_database(DirectoryStore(tmp_path / "run")) as db:
         return {row[0] for row in db.execute("SELECT DISTINCT node FROM samples").fetchall()}
@@ -172,6 +177,24 @@ def test_models_of_two_types_of_gpu_run_each_on_its_own(node: Callable[..., Any]
     assert sorted(used) == sorted(nodes.items())
 
 
+def test_an_engine_of_two_nodes_waits_for_both_of_its_type_and_leaves_when_one_drains(
+    cluster: Cluster, node: Callable[..., Any], tmp_path: Path
+) -> None:
+    slot = replace(ON_A_GPU, gpu_type="H100", nodes=2)
+    node("L4"), node("H100")
+    later: list[Any] = []
+
+    def add_and_drain(progress: Progress) -> None:
+        if not later:
+            later.append(node("H100"))
+        elif progress.committed and len(later) == 1:
+            later.append(node("H100"))
+            start_to_drain(cluster, later[0].node_id)
+
+    assert run(work(tmp_path), tmp_path, add_and_drain, slots=(slot,)) == ()
+    assert committed(tmp_path) == (240, 240, 24)
+
+
 def test_a_node_that_drains_is_left(cluster: Cluster, node: Callable[[], Any], tmp_path: Path) -> None:
     node()
     drained: list[str] = []
@@ -180,8 +203,7 @@ def test_a_node_that_drains_is_left(cluster: Cluster, node: Callable[[], Any], t
         if progress.committed and not drained:
             (with_gpu,) = (each for each in list_nodes() if each.gpus)
             drained.append(with_gpu.node_id)
-            accepted, why = ray._raylet.GcsClient(address=cluster.address).drain_node(with_gpu.node_id, 2, "test", 0)
-            assert accepted, why
+            start_to_drain(cluster, with_gpu.node_id)
             node()
 
     assert run(work(tmp_path), tmp_path, drain) == ()

@@ -1,7 +1,7 @@
 """One engine over its starts, with actors that are plain objects: no Ray."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -42,8 +42,8 @@ class Actor:
         self._dies = dies
         self.is_placed, self.start, self.stalled_s = Method(self._place), Method(self._start), Method(self._stall)
 
-    async def _place(self) -> str:
-        return "node"
+    async def _place(self) -> tuple[str, ...]:
+        return ("node",)
 
     async def _start(self) -> EngineReady:
         if self._dies:
@@ -78,7 +78,7 @@ def new_handle(
     def start_unit(unit: Unit, engine: RunningEngine) -> None:
         asyncio.get_running_loop().call_soon(follow, unit, engine)
 
-    async def lost(node_id: str | None) -> bool:
+    async def lost(node_ids: Collection[str]) -> bool:
         return node_left
 
     slot, tally = EngineSlot(1, 1.0, 0, 1), EngineTally("m/0")

@@ -31,7 +31,8 @@ from sampling.engines.model_info import ModelInfo
 from sampling.errors import BadInput, StoreError, StoreUnusable
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
-from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings
+from sampling.service_settings import Prices, ServiceSettings
+from sampling.settings import ModelSpec, SamplingSettings
 from tests.support.living import living
 from tests.support.speaking_server import TOKENS, speaking
 from verify.verdict import Verdict

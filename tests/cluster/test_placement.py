@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.batches import ModelWork
-from cluster.placement import Node, batch_s, place
+from cluster.placement import Node, batch_s, local_slot, place
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import BadInput
 from sampling.samples import Unit
@@ -28,6 +28,36 @@ def test_everything_fits_on_a_machine_without_a_gpu(cpus: float, models: int) ->
     assert engines + placement.verifiers * placement.verifier_cpus <= cpus + 1e-9
     assert placement.verifiers >= 1
     assert all(p.count >= 1 and p.threads >= 1 for p in placement.engines)
+
+
+@pytest.mark.parametrize(("there", "engines"), [((8, 8), 1), ((8, 8, 8, 8), 2), ((16,), 1), ((8, 4, 8), 1)])
+def test_an_engine_of_several_nodes_takes_gpus_of_each(there: tuple[int, ...], engines: int) -> None:
+    nodes = [Node(32, gpus) for gpus in there]
+    (slot,) = place([work(gpus=8, nodes=2)], 32 * len(there), sum(there), None, nodes).engines
+    assert (slot.count, slot.gpus, slot.nodes, slot.all_gpus) == (engines, 8, 2, 16)
+    assert sum(bundle["GPU"] for bundle in slot.bundles) == 16
+    assert all(bundle["GPU"] == 1 for bundle in slot.bundles)  # vLLM refuses others
+
+
+@pytest.mark.parametrize("there", [(8,), (8, 4), (0,)])
+def test_an_engine_of_more_nodes_than_there_are_is_refused_with_what_there_is(there: tuple[int, ...]) -> None:
+    with pytest.raises(BadInput, match=r"^model m: nodes is 2, but \d have 8 GPUs \(of"):
+        place([work(gpus=8, nodes=2)], 32, sum(there), None, [Node(32, gpus) for gpus in there])
+    (slot,) = place(
+        [work(gpus=8, nodes=2, device="gpu")], 32, sum(there), None, [Node(32, gpus) for gpus in there]
+    ).engines
+    assert (slot.count, slot.nodes) == (1, 2)  # an autoscaler may bring the others
+
+
+def test_an_engine_of_several_nodes_needs_ray() -> None:
+    with pytest.raises(BadInput, match=r"^model m: nodes is 2, which needs Ray; leave out --local$"):
+        local_slot(work(nodes=2).model)
+
+
+@pytest.mark.parametrize("wrong", [{"gpus": 0.5}, {"engines_per_gpu": 2}, {"device": "cpu"}, {"engine": "replay"}])
+def test_several_nodes_give_whole_gpus_to_vllm(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="nodes"):
+        work(nodes=2, **wrong)
 
 
 @pytest.mark.parametrize(("layers", "hidden", "engines"), [(2, 128, 2), (5, 192, 2), (12, 768, 1), (0, 0, 1)])

@@ -1,5 +1,6 @@
 """The shares of GPUs, cores and verifier slots as nodes come and go."""
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -51,6 +52,15 @@ def test_models_share_by_weight_and_take_over_what_others_do_not_need() -> None:
     assert share_out([on_gpus(weight=3), on_gpus()], nodes) == (24, 8)
     assert share_out([on_gpus(most=2), on_gpus()], nodes) == (2, 30)
     assert share_out([on_gpus(2), on_gpus(0.25)], nodes) == (8, 64)
+
+
+def test_an_engine_of_several_nodes_takes_them_together_or_not_at_all() -> None:
+    wide = Demand(EngineSlot(1, 1.0, 8, 1, nodes=2), 1, 1000)
+    three = [node(str(n), gpus=8) for n in range(3)]
+    assert share_out([wide, on_gpus()], three) == (1, 8)  # the third node is for others
+    assert share_out([wide, on_gpus()], three[:1]) == (1, 8)  # the first engine waits
+    assert fits(wide.slot, three) and not fits(wide.slot, three[:1])
+    assert not fits(replace(wide.slot, gpu_type="L4"), three)
 
 
 def test_a_model_that_grows_waits_for_as_many_engines_as_fit() -> None:
@@ -109,11 +119,16 @@ def test_a_label_or_resource_that_no_node_carries_is_told_with_those_that_are() 
 def test_a_node_that_drains_counts_as_lost_once() -> None:
     census = Census()
     census.update([node("a"), node("b")])
-    assert not census.lost("a") and not census.lost(None)
+    assert not census.lost(["a"]) and not census.lost(())
     census.update([node("a", leaves_at=inf), node("b")])
-    assert (census.losses, census.lost("a"), census.seconds_left("a"), census.seconds_left("b")) == (1, True, inf, inf)
+    assert (census.losses, census.lost(["b", "a"]), census.seconds_left(["a"]), census.seconds_left(["b"])) == (
+        1,
+        True,
+        inf,
+        inf,
+    )
     census.update([node("b"), node("c")])
-    assert (census.losses, census.lost("a"), census.lost("c")) == (1, True, False)
+    assert (census.losses, census.lost(["a"]), census.lost(["c"])) == (1, True, False)
 
 
 def test_no_engine_is_started_for_what_is_done_before_it_is_ready() -> None:

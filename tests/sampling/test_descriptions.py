@@ -6,7 +6,8 @@ from pydantic import BaseModel
 from sampling.limits import Limits
 from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, StdioCase
-from sampling.settings import ModelSpec, Prices, SamplingSettings, ServiceSettings, TaskSampling
+from sampling.service_settings import Prices, ServiceSettings
+from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from sampling.validate import first_sentence
 

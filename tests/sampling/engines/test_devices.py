@@ -1,6 +1,7 @@
 """Samplers see only their own device: as plain data, and on real Ray nodes with declared GPUs."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,10 @@ from cluster.tally import CellTally, Tally
 from jobs.store.commit import RunSink
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from sampling.engines.devices import Given, Gpu, device_trouble, located, look, refuse_wrong, too_old
+from sampling.engines.devices import Given, device_trouble, located, look, look_across, refuse_wrong, too_old
 from sampling.engines.gpu_memory import GpuShare
 from sampling.engines.model_info import ModelInfo
+from sampling.engines.nvml import Gpu
 from sampling.errors import EngineRefused
 from sampling.problems import Problem
 from sampling.samples import Provenance, Unit
@@ -42,6 +44,10 @@ FIRST, SECOND = (Gpu(f"GPU-{n}", "NVIDIA H100", 80 * GIB, 79 * GIB, (9, 0)) for 
         (Given(1, ("0",), ("0",)), None),  # declared, without a driver
         (Given(1, ("0",)), None),  # GPUs that are not NVIDIA's
         (Given(2, ("0",), ("0",), (FIRST,)), "asked for 2 GPUs, given 0"),
+        (
+            Given(2, ("MIG-1", "MIG-2"), ("MIG-1", "MIG-2"), (FIRST, SECOND)),
+            "given MIG-1,MIG-2; an engine cannot join MIG",
+        ),
         (Given(0, ("0",), ("0",), (FIRST,)), "asked for 0 GPUs, given 0"),
         (Given(1, ("0",), None, (FIRST,)), "given GPU 0, but every GPU is visible"),
         (Given(1, ("0",), ("0", "1"), (FIRST,)), "given GPU 0, but CUDA_VISIBLE_DEVICES is 0,1"),
@@ -64,6 +70,18 @@ def test_what_an_engine_got_is_provenance_and_its_room() -> None:
     assert (kept.node_id, kept.gpus, kept.gpu_ids) == ("abc", "2", "0,1")
     assert (kept.gpu_uuids, kept.gpu_memory) == ("GPU-1,GPU-2", "40.0 GiB")
     assert given.allowance(1).share == GpuShare(2, 40 * GIB, "NVIDIA H100")
+
+
+def test_an_engine_over_nodes_sees_what_its_workers_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # Ray's, for a process that asked for no GPU
+    monkeypatch.setattr("sampling.engines.devices.all_gpus", lambda: {"0": FIRST, "1": SECOND})
+    given = look_across(2, 3, "abc")
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert device_trouble(given) is None
+    share = given.allowance(1).share
+    assert share and (share.gpus, share.nodes, share.total_bytes) == (6, 3, FIRST.total_bytes)
+    kept = located(Provenance(*"abcdefgh"), given)
+    assert (kept.gpus, kept.gpu_ids, kept.gpu_uuids, kept.node_id) == ("6", None, None, "abc")
 
 
 def test_without_ray_the_environment_says_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,10 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from sampling.engines.devices import Gpu, driver_trouble, gpus_of, smallest_gpu
+from sampling.engines.devices import driver_trouble
 from sampling.engines.gpu_memory import Allowance, GpuShare
 from sampling.engines.model_info import ModelInfo, inspect_model
+from sampling.engines.nvml import Gpu, gpus_of, smallest_gpu
 from sampling.engines.vllm_engine import (
     device_name,
     engine_arguments,
@@ -34,7 +35,7 @@ from tests.support.reward_models import save_tokenizer
 
 GIB = 1 << 30
 SPEC = ModelSpec(name="m", path="owner/name")
-SHARE = GpuShare(2, 80 * GIB, "NVIDIA H100")
+SHARE, OVER_NODES = GpuShare(2, 80 * GIB, "NVIDIA H100"), GpuShare(16, 80 * GIB, "NVIDIA H100", nodes=2)
 
 engine = pytest.mark.engine
 pytestmark = pytest.mark.filterwarnings("default")  # torch, transformers and vLLM warn of their own business
@@ -131,14 +132,15 @@ def test_torch_says_whether_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @engine
-@pytest.mark.parametrize("share", [None, GpuShare(0.5, 80 * GIB), SHARE])
+@pytest.mark.parametrize("share", [None, GpuShare(0.5, 80 * GIB), SHARE, OVER_NODES])
 def test_vllm_takes_the_arguments_of_an_engine(share: GpuShare | None) -> None:
     """Real engines start in other tests, but only without GPUs."""
     import vllm
 
     arguments = engine_arguments(SPEC, ModelInfo("r"), SMALL_MODEL, 1, share)
     assert arguments.keys() <= {field.name for field in dataclasses.fields(vllm.EngineArgs)}
-    assert ("tensor_parallel_size" in arguments) == (share == SHARE)
+    sizes = tuple(arguments.get(f"{kind}_parallel_size") for kind in ("tensor", "pipeline"))
+    assert sizes == {SHARE: (2, None), OVER_NODES: (8, 2)}.get(share or SHARE, (None, None)) or share is None
 
 
 @engine
