@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from sampling.problems import Problem
 from tests.conftest import PROBLEMS
 from tests.images.engine import IMAGE, find_working
 from tests.support.repositories import HANG, HEAP, Made, make
-from verify.verdict import Status
+from verify.verdict import Status, Verdict
 from verify.verifiers import Verifiers
 
 pytestmark = [
@@ -116,13 +117,17 @@ def heap(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     subprocess.run([engine, "image", "rm", "--force", name], capture_output=True, check=False)
 
 
-def judge(heap: tuple[str, Made], diff: str, **changes: Any) -> Status:
+def verdict_on(heap: tuple[str, Made], diff: str, **changes: Any) -> Verdict:
     reference = heap[1].reference(snapshot=None, image=heap[0], time_limit_s=60) | changes
     problem = Problem.model_validate({"id": "p", "prompt": "?", "verifier": "patch", "reference": reference})
     with Verifiers() as verifiers:
         verdict = verifiers.verify(problem, diff)
     assert verdict.tier == "container" or verdict.status is Status.INVALID, verdict
-    return verdict.status
+    return verdict
+
+
+def judge(heap: tuple[str, Made], diff: str, **changes: Any) -> Status:
+    return verdict_on(heap, diff, **changes).status
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,14 @@ def judge(heap: tuple[str, Made], diff: str, **changes: Any) -> Status:
 )
 def test_patches_are_judged_in_a_real_image(heap: tuple[str, Made], body: str, status: Status) -> None:
     assert judge(heap, heap[1].patch(body)) is status
+
+
+def test_a_flaky_patch_is_judged_by_most_of_its_runs(heap: tuple[str, Made]) -> None:
+    """Tries a body that is right in half of its runs, each in a container that knows nothing of the others."""
+    body = "import os\nreturn min(items) if os.urandom(1)[0] % 2 else items[1]"
+    made = [verdict_on(heap, heap[1].patch(f"{body}  # {number}"), repeats=3) for number in range(4)]
+    assert {verdict.status for verdict in made} <= {Status.PASS, Status.FAIL}, made
+    assert all(re.search(r"\([23] runs\)", verdict.reason) for verdict in made), made
 
 
 def test_a_patch_of_the_tests_and_one_that_hangs(heap: tuple[str, Made]) -> None:
