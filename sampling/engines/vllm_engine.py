@@ -119,8 +119,6 @@ def start_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Al
 
     ``allowance`` is what the engine may use of this machine.
     """
-    if allowance.share and allowance.share.nodes > 1:  # Ray ends workers that a second process here starts
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     check_build(prepare_environment(allowance.threads), allowance.share)
     folder = local_weights(model.path, info.revision)
     if info.floats is None:  # the sizes of a hub model are known once its files are here
