@@ -32,6 +32,7 @@ int nvmlInit_v2(void) {
   }
   return OK;
 }
+int nvmlInit(void) { return nvmlInit_v2(); }
 int nvmlInitWithFlags(unsigned int flags) { return nvmlInit_v2(); }
 int nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(int code) { return code == OK ? "ok" : "stub: not supported"; }
@@ -61,6 +62,7 @@ int nvmlDeviceGetUUID(Gpu *gpu, char *text, unsigned int length) {
   snprintf(text, length, gpu->mig ? "MIG-%ld" : "GPU-%ld", (long)(gpu - (gpu->mig ? parts : gpus)));
   return OK;
 }
+int nvmlDeviceGetIndex(Gpu *gpu, unsigned int *index) { *index = gpu - (gpu->mig ? parts : gpus); return OK; }
 int nvmlDeviceGetMemoryInfo(Gpu *gpu, Memory *memory) {
   if (!gpu->bytes) return NOT_SUPPORTED;
   *memory = (Memory){gpu->bytes, gpu->bytes - (1ULL << 30), 1ULL << 30};

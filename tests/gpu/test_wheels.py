@@ -65,6 +65,20 @@ def test_a_whole_gpu_is_configured_as_llm_does_it(driver: Path, gpu: str, seqs: 
     assert set(found["different"]) <= OURS - {"scheduler_config.max_num_seqs"}
 
 
+def test_an_engine_over_two_gpus_is_configured_as_llm_does_it(driver: Path) -> None:
+    found = probe(driver, f"{H100},{H100}", 2)
+    assert (found["seqs"], found["tokens"], found["trouble"], found["visible"]) == (1024, 16384, None, "0,1")
+    assert found["arguments"]["tensor_parallel_size"] == 2
+    assert set(found["different"]) <= OURS - {"scheduler_config.max_num_seqs"}
+
+
+def test_a_slice_of_a_gpu_is_configured_by_its_own_memory(driver: Path) -> None:
+    found = probe(driver, H100, STUB_MIG="3x9.5", CUDA_VISIBLE_DEVICES="MIG-0")
+    assert (found["visible"], found["trouble"]) == ("MIG-0", None)
+    assert {gpu["total_bytes"] for gpu in found["gpus"]} == {int(9.5 * 2**30)}
+    assert set(found["different"]) <= OURS - {"scheduler_config.max_num_seqs"}
+
+
 def test_four_engines_share_a_gpu(driver: Path) -> None:
     found = probe(driver, H100, 0.25)
     assert found["arguments"]["gpu_memory_utilization"] == pytest.approx(0.23, abs=0.01)
