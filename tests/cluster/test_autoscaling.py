@@ -79,7 +79,7 @@ def autoscaler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "--include-dashboard=false",
     ]
     environment = os.environ | {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
-    # Ray reads its mode once a process, and a driver that asks its cluster for a token that it has not loses its actors.
+    # Ray reads its mode once a process; where driver and cluster differ in it, the cluster ends the driver's actors.
     environment |= {"RAY_AUTH_MODE": get_authentication_mode_name(get_authentication_mode())}
     with (folder / "log").open("w") as log:
         head = subprocess.Popen(words, env=environment, stdout=log, stderr=log)

@@ -128,8 +128,9 @@ def run(
     return asyncio.run(go())
 
 
-def start_to_drain(cluster: Cluster, node_id: str) -> None:
-    accepted, why = ray._raylet.GcsClient(address=cluster.address).drain_node(node_id, 2, "test", 0)
+def start_to_drain(cluster: Cluster, node_id: str, seconds: float = 0) -> None:
+    ends_ms = int((time.time() + seconds) * 1000) if seconds else 0
+    accepted, why = ray._raylet.GcsClient(address=cluster.address).drain_node(node_id, 2, "test", ends_ms)
     assert accepted, why
 
 
@@ -195,21 +196,34 @@ def test_an_engine_of_two_nodes_waits_for_both_of_its_type_and_leaves_when_one_d
     assert committed(tmp_path) == (240, 240, 24)
 
 
-def test_a_node_that_drains_is_left(cluster: Cluster, node: Callable[[], Any], tmp_path: Path) -> None:
-    node()
-    drained: list[str] = []
+def test_a_pod_that_is_told_to_go_loses_no_unit(cluster: Cluster, node: Callable[[], Any], tmp_path: Path) -> None:
+    """Does what Kubernetes does with our manifests: preStop drains the node, SIGTERM ends it within its grace."""
+    first, seen = node(), list[Progress]()
+    asked_at = 0.0
 
-    def drain(progress: Progress) -> None:
-        if progress.committed and not drained:
-            (with_gpu,) = (each for each in list_nodes() if each.gpus)
-            drained.append(with_gpu.node_id)
-            start_to_drain(cluster, with_gpu.node_id)
+    def end_pod(progress: Progress) -> None:
+        nonlocal asked_at
+        seen.append(progress)
+        if progress.committed and not asked_at:
+            asked_at = time.monotonic()
+            start_to_drain(cluster, first.node_id, seconds=GRACE_S)
             node()
+        elif first in cluster.worker_nodes and sampled_by_two(progress):
+            assert time.monotonic() - asked_at < GRACE_S
+            cluster.remove_node(first)  # by SIGTERM
 
-    assert run(work(tmp_path), tmp_path, drain) == ()
-    assert drained
+    assert run(work(tmp_path), tmp_path, end_pod, until=lambda _: first not in cluster.worker_nodes) == ()
+    assert restarts(seen[-1]) == 0  # every unit was finished or handed back, none was lost
     assert committed(tmp_path) == (240, 240, 24)
     assert len(nodes_used(tmp_path)) == 2
+
+
+GRACE_S = 60.0
+
+
+def sampled_by_two(progress: Progress) -> bool:
+    """Tells whether a second engine samples: the first has left."""
+    return progress.sampled > SAMPLED_BY_ONE
 
 
 def restarts(progress: Progress) -> int:
