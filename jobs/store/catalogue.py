@@ -23,7 +23,7 @@ from jobs.store.layout import (
     parse_problems_key,
     problems_key,
 )
-from jobs.store.schema import PROBLEMS_SCHEMA
+from jobs.store.schema import PROBLEMS_SCHEMA, VIEWS, arrow_schema
 from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import BadInput
 from sampling.problems import Problem
@@ -115,6 +115,12 @@ def _current_files(store: Store) -> list[ResultFile]:
     return final + [file for file in units if (file.version, file.key.in_shard) not in compacted]
 
 
+def _read_problems(store: Store, key: str, task: str) -> pa.Table:
+    rows = read_table(store.get(key), "problems", key).select(PROBLEMS_SCHEMA.names).cast(PROBLEMS_SCHEMA)
+    named = rows.add_column(0, "task", pa.repeat(pa.scalar(task), len(rows)))
+    return named.cast(arrow_schema(VIEWS["problems"]))
+
+
 def read_merged_footers(store: Store, files: Iterable[ResultFile]) -> dict[str, Footer]:
     """Returns the footers of the compacted verdicts among ``files``, by each attempt whose samples they took in.
 
@@ -140,7 +146,7 @@ def write_problems(store: Store, task: str, first_idx: int, problems: Sequence[P
     content = "\n".join(problem.model_dump_json() for problem in problems)
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
     key = problems_key(task, first_idx, digest)
-    store.put_new(key, encode_problems(task, first_idx, problems))
+    store.put_new(key, encode_problems(first_idx, problems))
     return key
 
 
@@ -148,20 +154,19 @@ def write_problem_ids(store: Store, task: str, first_idx: int, ids: Sequence[str
     """Stores problems of which nothing but the ids is known, as ``write_problems`` does, and returns their key."""
     digest = hashlib.sha256("\n".join(ids).encode("utf-8", "replace")).hexdigest()[:16]
     key = problems_key(task, first_idx, digest)
-    store.put_new(key, encode_problem_ids(task, first_idx, ids))
+    store.put_new(key, encode_problem_ids(first_idx, ids))
     return key
 
 
 def read_problems(store: Store) -> pa.Table:
-    """Returns the problems of a run, each once, sorted by task and index, with the columns of ``PROBLEMS_SCHEMA``."""
-    listed = store.list(PROBLEMS)
-    infos = [info for info in listed if parse_problems_key(info.key) is not None]
-    infos.sort(key=lambda info: (info.modified, info.key))
-    tables = [read_table(store.get(info.key), "problems", info.key).select(PROBLEMS_SCHEMA.names) for info in infos]
-    if not tables:
-        return PROBLEMS_SCHEMA.empty_table()
-    everything = pa.concat_tables([table.cast(PROBLEMS_SCHEMA) for table in tables])
+    """Returns the problems of a run, each once, sorted by task and index, with the columns of the view ``problems``."""
+    tasks = {info: task for info in store.list(PROBLEMS) if (task := parse_problems_key(info.key)) is not None}
+    tables = [
+        _read_problems(store, info.key, tasks[info])
+        for info in sorted(tasks, key=lambda info: (info.modified, info.key))
+    ]
+    everything = pa.concat_tables(tables) if tables else arrow_schema(VIEWS["problems"]).empty_table()
     newest: dict[tuple[str, int], int] = {}
     for row, names in enumerate(zip(*(everything[name].to_pylist() for name in ("task", "problem_idx")), strict=True)):
         newest[names] = row
-    return everything.take([newest[names] for names in sorted(newest)])
+    return everything.take(pa.array([newest[names] for names in sorted(newest)], pa.int64()))

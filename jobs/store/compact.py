@@ -166,7 +166,7 @@ def _put_samples(
 
 def _delete_units(store: Store, version: str, shard: Shard, pool: ThreadPoolExecutor) -> None:
     """Deletes the unit files that the final files replace, after reading the final ones back from the store."""
-    name = final_verdicts_key(version, shard.model, shard.task, shard.number)
+    (name,) = (file.info.key for file in _final_verdicts(store, shard) if file.version == version)
     data = store.get(name)
     held, footer = row_keys(read_table(data, "verdicts", name)), read_footer(data, name)
     verdicts, samples = (list(result_files(store, start)) for start in shard_prefixes(version, shard))

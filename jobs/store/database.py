@@ -104,16 +104,18 @@ def _samples(db: duckdb.DuckDBPyConnection, store: Store, cell: OpenCell, number
     keys = sorted({footer.samples for footer in cell.footers if footer.samples})
     if not keys:
         return []
+    without = ""
     if isinstance(store, DirectoryStore):
         paths = [str(store.root / key) for key in keys]
-        for path, metadata in read_footers(db, paths).items():
-            check_kind(metadata, "samples", path)
+        footers = [check_kind(metadata, "samples", path) for path, metadata in read_footers(db, paths).items()]
+        without = "EXCLUDE (model)" if min(footer["schema"] for footer in footers) < 3 else ""  # the folder names it
         source = f"read_parquet({sql_list(paths)}, union_by_name=true, hive_partitioning=false)"
     else:
         source = f"samples_of_cell_{number}"
         db.register(source, _dataset(store, keys))
     with_verdict = f" AS held SEMI JOIN {cell.verdicts} USING (problem_idx, sample_idx)" if cell.names_others else ""
-    return [f"SELECT {sql_text(cell.cell.task)} AS task, * FROM {source}{with_verdict}"]
+    names = f"{sql_text(cell.cell.model)} AS model, {sql_text(cell.cell.task)} AS task"
+    return [f"SELECT {names}, * {without} FROM {source}{with_verdict}"]
 
 
 def _dataset(store: Store, keys: Sequence[str]) -> Any:

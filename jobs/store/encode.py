@@ -19,6 +19,7 @@ from jobs.store.schema import (
     HASH_STRIDE,
     KEYS,
     PROBLEMS_SCHEMA,
+    PROVENANCE,
     SAMPLES_SCHEMA,
     SCHEMA_VERSION,
     SCORES_SCHEMA,
@@ -44,7 +45,8 @@ def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
     rows = sorted(samples, key=_key)
     columns = {name: [getattr(row, name) for row in rows] for name in SAMPLES_SCHEMA.names[:10]}
     columns["text"] = [_clean(text) for text in columns["text"]]
-    constant = {name: pa.repeat(pa.scalar(value, pa.string()), len(rows)) for name, value in asdict(provenance).items()}
+    said = asdict(provenance)
+    constant = {name: pa.repeat(pa.scalar(said[name], pa.string()), len(rows)) for name in PROVENANCE}
     return write_table(pa.table(columns | constant, schema=SAMPLES_SCHEMA), "samples", {}, _SAMPLE_GROUP_ROWS)
 
 
@@ -88,13 +90,8 @@ def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.
 
 
 def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
-    """Returns a verdicts file from a table with columns of ``VERDICTS_SCHEMA``; missing ones are filled with nulls.
-
-    A ``toolchain`` of nulls alone is left out: even such a column costs a unit's file 0.1 bytes a row.
-    """
+    """Returns a verdicts file from a table with columns of ``VERDICTS_SCHEMA``; missing ones are filled with nulls."""
     whole = conform(table, VERDICTS_SCHEMA, "verdicts")
-    if whole["toolchain"].null_count == len(whole):
-        whole = whole.drop_columns("toolchain")
     return write_table(whole, "verdicts", _footer_fields(footer), _VERDICT_GROUP_ROWS)
 
 
@@ -117,11 +114,10 @@ def encode_scores(samples: Sequence[Sample], scores: Sequence[Score], footer: Fo
     return write_table(table, "scores", _footer_fields(footer), _VERDICT_GROUP_ROWS)
 
 
-def encode_problems(task: str, first_idx: int, problems: Sequence[Problem]) -> bytes:
+def encode_problems(first_idx: int, problems: Sequence[Problem]) -> bytes:
     """Returns a problems file; ``problems[i]`` has the index ``first_idx + i``."""
     rows = [
         {
-            "task": task,
             "problem_idx": first_idx + i,
             "problem_id": _clean(problem.id),
             "prompt": _clean(prompt_text(problem)),
@@ -134,9 +130,9 @@ def encode_problems(task: str, first_idx: int, problems: Sequence[Problem]) -> b
     return write_table(pa.Table.from_pylist(rows, schema=PROBLEMS_SCHEMA), "problems", {}, _SAMPLE_GROUP_ROWS)
 
 
-def encode_problem_ids(task: str, first_idx: int, ids: Sequence[str]) -> bytes:
+def encode_problem_ids(first_idx: int, ids: Sequence[str]) -> bytes:
     """Returns the problems file of an import, which knows neither prompts nor references nor a verifier of ours."""
-    constant = {"task": task, "prompt": "", "verifier": NO_VERIFIER, "reference": "{}"}
+    constant = {"prompt": "", "verifier": NO_VERIFIER, "reference": "{}"}
     rows = [{**constant, "problem_idx": first_idx + i, "problem_id": _clean(name)} for i, name in enumerate(ids)]
     return write_table(pa.Table.from_pylist(rows, schema=PROBLEMS_SCHEMA), "problems", {}, _SAMPLE_GROUP_ROWS)
 

@@ -1,7 +1,8 @@
 """Keys of a run: pure functions from units to keys and back, so that a listing alone says what is done.
 
 Names of models and tasks are percent-quoted. So a key has a fixed number of parts, whatever the names contain, and
-tools that read ``name=value`` folders (DuckDB, Spark, pyarrow) get the names back as they were.
+tools that read ``name=value`` folders (DuckDB, Spark, pyarrow) get the names back as they were. Files of one kind have
+the same folders whether their shard is compacted or not: readers take them by one pattern.
 """
 
 import re
@@ -23,7 +24,7 @@ _ATTEMPT = re.compile(r"[0-9a-z]+")
 _KEY = re.compile(
     r"(?P<final>final/)?(?P<kind>samples|verdicts|scores)/(?:[vm]=(?P<version>[^/]{1,200})/)?"
     r"model=(?P<model>[^/]{1,200})/task=(?P<task>[^/]{1,200})/"
-    r"(?:s=(?P<folder>\d{5,})/u(?P<number>\d{7,})|s(?P<shard>\d{5,}))(?:-(?P<attempt>[0-9a-z]+))?\.parquet"
+    r"(?:s=(?P<folder>\d{5,})/(?:u(?P<number>\d{7,})|all)|s(?P<shard>\d{5,}))(?:-(?P<attempt>[0-9a-z]+))?\.parquet"
 )
 _KINDS: dict[str, Literal["samples", "verdicts", "scores"]] = {k: k for k in ("samples", "verdicts", "scores")}
 _VERSION_NAMES = {"verdicts": "v", "scores": "m"}  # versions of verifiers and of reward models
@@ -57,10 +58,15 @@ class ResultKey:
 
     def __str__(self) -> str:
         version = "" if self.version is None else f"{_VERSION_NAMES[self.kind]}={quote(self.version)}/"
-        file = f"s{self.shard:05d}" if self.number is None else f"s={self.shard:05d}/u{self.number:07d}"
+        file = "all" if self.number is None else f"u{self.number:07d}"
         attempt = "" if self.attempt is None else f"-{self.attempt}"
-        where = f"{self.kind}/{version}{_cell_folder(self.model, self.task)}{file}{attempt}.parquet"
-        return (FINAL if self.number is None else "") + where
+        folder = f"{self.kind}/{version}{_cell_folder(self.model, self.task)}s={self.shard:05d}/"
+        return (FINAL if self.number is None else "") + f"{folder}{file}{attempt}.parquet"
+
+    @property
+    def before_version_3(self) -> str:
+        """Key of a compacted shard's file in runs before schema version 3, which are still read."""
+        return str(self).replace(f"/s={self.shard:05d}/all", f"/s{self.shard:05d}")
 
 
 def samples_key(unit: Unit, attempt: str) -> str:
@@ -136,7 +142,7 @@ def parse_key(key: str) -> ResultKey | None:
         version=None if match["version"] is None else unquote(match["version"]),
         attempt=match["attempt"],
     )
-    return parsed if _is_ours(parsed) and str(parsed) == key else None
+    return parsed if _is_ours(parsed) and key in (str(parsed), parsed.before_version_3) else None
 
 
 def _is_ours(key: ResultKey) -> bool:

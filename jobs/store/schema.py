@@ -10,8 +10,9 @@ Verdicts are narrow, and every report reads them. Samples are wide, and only peo
 - ``text_hash`` (CRC-32 of the completion) finds equal texts of one problem across units. A unit of 1,024 rows or more
   keeps it only where it is divisible by 32. All copies of a text are then kept or dropped together, so the share of
   duplicates among the kept rows estimates the share among all, for 0.2 bytes a row instead of 4.
-- ``toolchain`` names a machine's own software that took part in a verdict (Lean and mathlib); files without one lack
-  the column.
+- ``toolchain`` names a machine's own software that took part in a verdict (Lean and mathlib).
+- No column repeats a folder's name: readers refuse, or choose one of the two, where ``model`` is in path and file.
+- Encodings are those that every reader has: DuckDB from 0.10, Spark from 3.5, Polars, pandas, DataFusion.
 - **Scores** of a reward model lie beside the verdicts, by sample, in files of their own: another reward model replaces
   neither a verdict nor a text.
 - Times and memory are rounded to two significant digits: more is noise, and noise does not compress.
@@ -28,7 +29,8 @@ import pyarrow as pa
 from sampling.errors import StoreError
 from sampling.samples import Provenance
 
-SCHEMA_VERSION = 2  # files are sealed since 2
+SCHEMA_VERSION = 3  # files are sealed since 2; since 3 folders alone name model and task
+IN_FOLDERS = {"model", "task"}  # columns of files before version 3
 HASH_STRIDE = 32
 REQUIRED, NULLABLE = False, True
 
@@ -94,7 +96,6 @@ VERDICT_COLUMNS = (
     ),
 )  # fmt: skip
 PROVENANCE_COLUMNS = (
-    Column("model", pa.string(), REQUIRED, "Name of the model in the sweep."),
     Column("revision", pa.string(), REQUIRED, "Revision of the model's weights."),
     Column("engine", pa.string(), REQUIRED, "Kind of engine that drew the sample: vllm, openai or replay."),
     Column("engine_version", pa.string(), REQUIRED, "Version of that engine."),
@@ -138,7 +139,6 @@ SCORE_COLUMNS = (
     Column("tokens", pa.int32(), NULLABLE, "Tokens that the reward model read. Null for scores of imported verdicts."),
 )
 PROBLEM_COLUMNS = (
-    Column("task", pa.string(), REQUIRED, "Name of the task in the sweep."),
     _PROBLEM_IDX,
     Column("problem_id", pa.string(), REQUIRED, "Id of the problem in its task's data."),
     Column("prompt", pa.string(), REQUIRED, "Prompt as text; a chat is the JSON of its messages. Empty for imports."),
@@ -148,7 +148,7 @@ PROBLEM_COLUMNS = (
 )
 _MODEL, _TASK = (Column(n, pa.string(), NULLABLE, f"Name of the {n} in the sweep.") for n in ("model", "task"))
 VIEWS = {
-    "samples": (_TASK, *SAMPLE_COLUMNS),
+    "samples": (_MODEL, _TASK, *SAMPLE_COLUMNS),
     "verdicts": (
         _MODEL, _TASK,
         Column("version", pa.string(), NULLABLE, "Version of the verifiers; imported for imported verdicts."),
@@ -159,7 +159,7 @@ VIEWS = {
         Column("version", pa.string(), NULLABLE, "Version of the scores; verdicts for scores that an import brought."),
         *SCORE_COLUMNS,
     ),
-    "problems": PROBLEM_COLUMNS,
+    "problems": (_TASK, *PROBLEM_COLUMNS),
 }  # fmt: skip
 
 VERDICTS_SCHEMA = arrow_schema(VERDICT_COLUMNS)
@@ -167,21 +167,21 @@ SAMPLES_SCHEMA = arrow_schema(SAMPLE_COLUMNS)
 SCORES_SCHEMA = arrow_schema(SCORE_COLUMNS)
 PROBLEMS_SCHEMA = arrow_schema(PROBLEM_COLUMNS)
 PROVENANCE = tuple(column.name for column in PROVENANCE_COLUMNS)
-assert tuple(field.name for field in fields(Provenance)) == PROVENANCE
+assert tuple(field.name for field in fields(Provenance)) == ("model", *PROVENANCE)
 
-_DELTA, _SPLIT = "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"
+_DELTA = "DELTA_BINARY_PACKED"
 KEYS = {"problem_idx": _DELTA, "sample_idx": _DELTA}
 ENCODINGS = {
-    "verdicts": KEYS | dict.fromkeys(["tokens", "verify_ms", "cpu_ms", "max_rss_mb"], _SPLIT) | {"text_hash": _SPLIT},
-    "samples": KEYS | {"tokens": _SPLIT, "seed": _DELTA, "gen_s": _SPLIT, "engine_s": _SPLIT, "logprob": _SPLIT},
-    "scores": KEYS | {"score": _SPLIT, "tokens": _SPLIT},
+    "verdicts": KEYS | {"prompt_tokens": _DELTA},
+    "samples": KEYS | {"prompt_tokens": _DELTA, "seed": _DELTA},
+    "scores": KEYS,
     "problems": {"problem_idx": _DELTA},
 }
 DICTIONARIES = {
-    "verdicts": ["status", "prompt_tokens", "answer", "reason", "tier", "toolchain"],
-    "samples": ["finish_reason", "prompt_tokens", *PROVENANCE],
-    "scores": ["reason"],
-    "problems": ["task"],
+    "verdicts": ["status", "tokens", "answer", "reason", "verify_ms", "cpu_ms", "max_rss_mb", "tier", "toolchain"],
+    "samples": ["finish_reason", "tokens", *PROVENANCE],
+    "scores": ["reason", "tokens"],
+    "problems": ["verifier"],
 }
 
 
@@ -190,7 +190,7 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
 
     Raises StoreError where it has others: an older Troop must not drop what a newer one has added.
     """
-    unknown = sorted(set(table.column_names) - set(schema.names))
+    unknown = sorted(set(table.column_names) - set(schema.names) - IN_FOLDERS)
     if unknown:
         raise StoreError(f"{where}: has columns that this Troop does not know ({', '.join(unknown)}); use a newer one")
     for name in schema.names:

@@ -53,11 +53,11 @@ def committed_units(store: Store, version: str, model: str, task: str) -> set[in
     return {unit for file in files if (file.version, file.key.model, file.key.task) == cell for unit in file.key.units}
 
 
-def read_samples(data: bytes, where: str = "samples") -> tuple[list[Sample], Provenance]:
-    """Returns the samples of a samples file and their provenance, with "" or None where it has no row."""
+def read_samples(data: bytes, where: str = "samples", model: str = "m") -> tuple[list[Sample], Provenance]:
+    """Returns the samples of a model's file and their provenance, with "" or None where it has no row."""
     table = read_table(data, "samples", where)
     first = table.slice(0, 1).to_pylist()
-    found = {field.name: None if field.default is None else "" for field in fields(Provenance)}
+    found = {field.name: None if field.default is None else "" for field in fields(Provenance)} | {"model": model}
     if first:
         found |= {name: first[0][name] for name in found if name in first[0]}
     return decode_samples(table), Provenance(**found)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from jobs.store import schema
 from jobs.store.check import find_damage
+from jobs.store.compact import compact_run
 from jobs.store.counts import read_cells
 from jobs.store.database import run_query
 from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
@@ -64,7 +66,6 @@ SAMPLES = [
     ("gen_s", pa.float32(), False),
     ("engine_s", pa.float32(), False),
     ("logprob", pa.float32(), True),
-    ("model", pa.string(), False),
     ("revision", pa.string(), False),
     ("engine", pa.string(), False),
     ("engine_version", pa.string(), False),
@@ -80,7 +81,6 @@ SAMPLES = [
 ]
 SCORES = [*KEY, ("score", pa.float32(), True), ("reason", pa.string(), True), ("tokens", pa.int32(), True)]
 PROBLEMS = [
-    ("task", pa.string(), False),
     ("problem_idx", pa.int32(), False),
     ("problem_id", pa.string(), False),
     ("prompt", pa.string(), False),
@@ -206,8 +206,8 @@ def test_keys() -> None:
         "verdicts/v=v1/model=org%2Fm/task=gsm8k/s=00012/u0003078.parquet",
         "scores/m=r1/model=org%2Fm/task=gsm8k/s=00012/u0003078.parquet",
         "scores/m=r1/model.json",
-        "final/samples/model=org%2Fm/task=gsm8k/s00012-0f.parquet",
-        "final/verdicts/v=v1/model=org%2Fm/task=gsm8k/s00012.parquet",
+        "final/samples/model=org%2Fm/task=gsm8k/s=00012/all-0f.parquet",
+        "final/verdicts/v=v1/model=org%2Fm/task=gsm8k/s=00012/all.parquet",
         "problems/task=gsm8k/p0000007-ab12.parquet",
         "quarantine/samples/x-0123456789abcdef.parquet",
     ]
@@ -243,9 +243,14 @@ def sealed(table: pa.Table, footer: dict[str, object]) -> bytes:
     return data[:at] + hashlib.sha256(data).hexdigest().encode() + data[at + 64 :]
 
 
-def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    samples_at = "samples/model=m/task=t/s=00000/u0000000-0f.parquet"
-    verdicts_at = "verdicts/v=v1/model=m/task=t/s=00000/u0000000.parquet"
+@pytest.mark.parametrize(
+    ("samples_at", "verdicts_at"),
+    [
+        ("samples/model=m/task=t/s=00000/u0000000-0f.parquet", "verdicts/v=v1/model=m/task=t/s=00000/u0000000.parquet"),
+        ("final/samples/model=m/task=t/s00000-0f.parquet", "final/verdicts/v=v1/model=m/task=t/s00000.parquet"),
+    ],
+)
+def test_a_run_of_an_earlier_version_is_read(tmp_path: Path, samples_at: str, verdicts_at: str) -> None:
     provenance = dict.fromkeys(["revision", "engine", "engine_version", "sampling_hash", "code_version"], "x")
     rows = [
         {
@@ -259,16 +264,33 @@ def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
         {"problem_idx": 0, "sample_idx": i, "status": status, "passed": status == "pass", "tokens": 5}
         for i, status in enumerate(["pass", "fail"])
     ]
-    samples = sealed(pa.Table.from_pylist(rows, arrow(SAMPLES)), {"kind": "samples", "schema": 2})
+    earlier = [*SAMPLES, ("model", pa.string(), False)]  # folders alone name the model since version 3
+    samples = sealed(pa.Table.from_pylist(rows, arrow(earlier)), {"kind": "samples", "schema": 2})
     said = {"kind": "verdicts", "schema": 2, "attempt": "0f", "samples": samples_at, "engine_s": 1.0}
     said["samples_sha256"] = hashlib.sha256(samples).hexdigest()
     verdicts = sealed(pa.Table.from_pylist(judged, arrow(VERDICTS[:-1])), said)  # no file had ``toolchain`` at first
     store = DirectoryStore(tmp_path)
-    for key, data in (("plan.json", SEALED_LAYER.encode()), (samples_at, samples), (verdicts_at, verdicts)):
+    problem = {
+        "task": "t",
+        "problem_idx": 0,
+        "problem_id": "one",
+        "prompt": "?",
+        "verifier": "exact",
+        "reference": "{}",
+    }
+    named = arrow([("task", pa.string(), False), *PROBLEMS])
+    problems = sealed(pa.Table.from_pylist([problem], named), {"kind": "problems", "schema": 2})
+    written = {
+        "plan.json": SEALED_LAYER.encode(), samples_at: samples, verdicts_at: verdicts,
+        "problems/task=t/p0000000-ab12.parquet": problems,
+    }  # fmt: skip
+    for key, data in written.items():
         store.put(key, data)
     assert read_footer(verdicts) == Footer("0f", samples_at, hashlib.sha256(samples).hexdigest(), 1.0)
     assert find_damage(store) == []
     (cell,) = read_cells(store)
     assert (cell.n.tolist(), cell.c.tolist(), cell.tokens, cell.engine_s) == ([2], [1], 10, 1.0)
-    query = "SELECT text, status FROM samples JOIN verdicts USING (model, task, problem_idx, sample_idx) ORDER BY ALL"
-    assert run_query(read_run(store), query)[1] == [("text 0", "pass"), ("text 1", "fail")]
+    query = """SELECT model, problem_id, text, status FROM samples JOIN verdicts
+        USING (model, task, problem_idx, sample_idx) JOIN problems USING (task, problem_idx) ORDER BY ALL"""
+    assert run_query(read_run(store), query)[1] == [("m", "one", "text 0", "pass"), ("m", "one", "text 1", "fail")]
+    assert compact_run(store).shards == 0

@@ -31,8 +31,8 @@ def test_keys_of_the_design() -> None:
     cell = "model=org%2Fsmall%20model/task=gsm8k"
     assert samples_key(unit, "ab12") == f"samples/{cell}/s=00012/u0003106-ab12.parquet"
     assert verdicts_key("5f0e", unit) == f"verdicts/v=5f0e/{cell}/s=00012/u0003106.parquet"
-    assert final_verdicts_key("5f0e", unit.model, unit.task, 12) == f"final/verdicts/v=5f0e/{cell}/s00012.parquet"
-    assert final_samples_key(unit.model, unit.task, 12, "ab12") == f"final/samples/{cell}/s00012-ab12.parquet"
+    assert final_verdicts_key("5f0e", unit.model, unit.task, 12) == f"final/verdicts/v=5f0e/{cell}/s=00012/all.parquet"
+    assert final_samples_key(unit.model, unit.task, 12, "ab12") == f"final/samples/{cell}/s=00012/all-ab12.parquet"
     assert problems_key("a/b", 7, "ab12") == "problems/task=a%2Fb/p0000007-ab12.parquet"
 
 
