@@ -12,6 +12,8 @@ WORKERS ?= 3
 BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) 2>/dev/null)))
 IMAGES ?= cpu gpu
 TEST_IMAGE ?= localhost/troop:cpu
+READERS ?= duckdb==0.10.3 duckdb==1.0.0 duckdb==1.1.3 duckdb==1.4.1 polars==1.20.0 polars==2.1.0 pandas==2.2.3 \
+  datafusion==55.0.0 pyspark==3.5.4 pyspark==4.1.1
 COMMIT   = $(shell git describe --always --dirty=+ --abbrev=12 2>/dev/null || echo unknown)
 UV      = $(BIN)/uv
 # A machine may keep its wheels in a folder that only pip knows of; uv is told by hand.
@@ -19,7 +21,7 @@ LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config g
 
 unexport PYTHONDONTWRITEBYTECODE  # every process of a run would compile all modules again
 
-.PHONY: help install demo test chaos check check-gpu bench docs images test-images format lock clean
+.PHONY: help install demo test chaos check check-gpu bench docs images test-images test-readers format lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
@@ -85,6 +87,11 @@ images: ## build the images troop:cpu and troop:gpu with docker, podman or build
 test-images: $(STAMP) ## run the CPU image and patches on an image, after make images
 	@echo "test-images: pytest tests/images with $(TEST_IMAGE)"
 	@TROOP_TEST_IMAGE=$(TEST_IMAGE) $(BIN)/python -m pytest tests/images -rs
+
+test-readers: $(STAMP) ## old and new DuckDB, Polars, pandas, DataFusion and Spark read a run; 1.5 GB in .readers
+	@for reader in $(READERS); do folder=.readers/$$(echo $$reader | sed s/==/-/); test -d $$folder || { \
+	  echo "test-readers: $$reader into $$folder"; $(UV) pip install -q --python $(BIN)/python $(LINKS) --target $$folder $$reader; } || exit 1; done
+	@$(BIN)/python -m pytest -n0 tests/readers -rs
 
 format: $(STAMP) ## let ruff rewrite what check would refuse
 	@echo "format: ruff format and ruff check --fix"

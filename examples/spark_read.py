@@ -4,7 +4,7 @@
     python examples/spark_read.py runs/demo
 
 Unit files are under ``verdicts/`` until their shard is compacted. From then on the shard's file under
-``final/verdicts/`` holds its rows, and unit files of that shard that still exist must be ignored.
+``final/verdicts/`` holds its rows; unit files of that shard may still be there for a while, with the same rows.
 """
 
 import sys
@@ -13,28 +13,27 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-SHARD = ["v", "model", "task", "s"]  # verifiers, model, task, number of the shard
+FOLDERS = ["v", "model", "task", "s"]  # verifiers, model, task, number of the shard
 
 
 def read_verdicts(spark: SparkSession, run: str) -> DataFrame:
     """Reads all verdicts of a run, with the columns v, model, task and s. Choose one ``v`` before you count."""
     spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")  # a version such as 0123 is text
-    units = _read(spark, f"{run}/verdicts")
-    final = _read(spark, f"{run}/final/verdicts")
-    if final is None or units is None:
-        return units if final is None else final
-    number = f.regexp_extract(f.col("_metadata.file_name"), r"^s(\d+)\.parquet$", 1)
-    final = final.withColumn("s", number)
-    open_units = units.join(f.broadcast(final.select(SHARD).distinct()), on=SHARD, how="left_anti")
-    return final.unionByName(open_units, allowMissingColumns=True)
+    units, final = (_read(spark, f"{run}/{place}") for place in ("verdicts", "final/verdicts"))
+    if units is None:
+        return final
+    return units if final is None else final.unionByName(units).dropDuplicates([*FOLDERS, "problem_idx", "sample_idx"])
 
 
 def _read(spark: SparkSession, folder: str) -> DataFrame | None:
-    """Reads a folder's Parquet files with the columns of all of them; None where there is no such folder."""
+    """Reads a folder's Parquet files, with names as the sweep has them; None where there is no such folder."""
     try:
-        return spark.read.option("mergeSchema", "true").parquet(folder)
+        rows = spark.read.parquet(folder)
+        for name in FOLDERS:  # Spark takes each byte of a folder's name for a letter
+            rows = rows.withColumn(name, f.decode(f.encode(name, "ISO-8859-1"), "UTF-8"))
+        return rows
     except AnalysisException as error:
-        if error.getCondition() in {"PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA"}:
+        if str(error).startswith(("[PATH_NOT_FOUND]", "[UNABLE_TO_INFER_SCHEMA]")):
             return None
         raise
 

@@ -124,7 +124,7 @@ def parse_problems_key(key: str) -> str | None:
 
 def quarantine_key(key: str, sha256: str) -> str:
     """Returns the key that a damaged object moves to; it names the content, so that moving it twice changes nothing."""
-    return f"{QUARANTINE}{key.removesuffix('.parquet')}-{sha256[:16]}.parquet"
+    return f"{QUARANTINE}{key.removesuffix('.parquet')}-{sha256[:16]}.damaged"  # no pattern of a reader finds it
 
 
 def parse_key(key: str) -> ResultKey | None:

@@ -8,9 +8,25 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from jobs.store.compact import compact_run
+from jobs.store.encode import encode_samples
+from jobs.store.folder import DirectoryStore
+from jobs.store.layout import samples_key
 from tests.conftest import Troop, WriteSweep
+from tests.jobs.store.test_compact import (
+    FEW,
+    PROVENANCE,
+    Died,
+    Mortal,
+    commit,
+    expected,
+    few,
+    samples_of,
+    unit_of,
+)
 from tests.support.places import ROOT
 
+__all__ = ["few"]
 README = (ROOT / "README.md").read_text()
 RESULTS = (ROOT / "docs" / "results.md").read_text()
 QUERIES = [shlex.split(line)[2:] for line in re.findall(r"^\$ (troop sql .*)$", RESULTS, re.MULTILINE)]
@@ -29,9 +45,27 @@ def test_its_queries_have_answers(troop: Troop, demo: None, words: list[str]) ->
     assert [json.loads(line) for line in found.out.splitlines()]
 
 
-def test_verdicts_are_read_without_troop(demo: None) -> None:
-    (pattern,) = re.findall(r"`(read_parquet\('runs/demo/[^`]*\))`", RESULTS)
-    assert duckdb.sql(f"SELECT count(*) FROM {pattern}").fetchall() == [(12,)]
+def test_one_query_reads_verdicts_and_one_samples_at_every_stage_of_a_compaction(tmp_path: Path, few: None) -> None:
+    verdicts, samples = (
+        query.replace("runs/demo/", f"{tmp_path}/") for query in re.findall(r"```sql\n(.*?)```", RESULTS, re.DOTALL)
+    )
+    store = DirectoryStore(tmp_path)
+    commit(store, *range(FEW + 1))
+    store.put(samples_key(unit_of(0), "lost"), encode_samples(samples_of(unit_of(0), "lost "), PROVENANCE))
+    rows = [row[3] for row in expected(*range(FEW + 1))]
+
+    def check() -> None:
+        counted = duckdb.sql(verdicts).fetchall()
+        assert [row[:4] for row in counted] == [("v1", "org/m", "gsm8k", len(rows))]
+        assert sorted(row[0] for row in duckdb.sql(f"SELECT text FROM ({samples})").fetchall()) == sorted(rows)
+
+    check()
+    for changes in (2, 1, 1):
+        with pytest.raises(Died):
+            compact_run(Mortal(store, changes))
+        check()
+    compact_run(store)
+    check()
 
 
 def test_it_shows_three_queries() -> None:

@@ -209,7 +209,7 @@ def test_keys() -> None:
         "final/samples/model=org%2Fm/task=gsm8k/s=00012/all-0f.parquet",
         "final/verdicts/v=v1/model=org%2Fm/task=gsm8k/s=00012/all.parquet",
         "problems/task=gsm8k/p0000007-ab12.parquet",
-        "quarantine/samples/x-0123456789abcdef.parquet",
+        "quarantine/samples/x-0123456789abcdef.damaged",
     ]
 
 
