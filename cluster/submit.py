@@ -1,4 +1,4 @@
-"""Submission of a run as a Ray job: this folder travels to the cluster, and the job's exit code comes back."""
+"""Submission of a run as a Ray job: the files of a sweep travel to the cluster, and the job's exit code comes back."""
 
 import asyncio
 import logging
@@ -15,8 +15,10 @@ from typing import Any
 from cluster.address import token_advice
 from sampling.errors import BadInput
 
-EXCLUDED = (".git", ".venv", "runs", "**/__pycache__", "tests")
-JOB_FAILED = 1
+# The cluster's own interpreter, by either name. -P keeps a jobs.py in the job's folder out of its imports.
+PYTHON = "$(command -v python || command -v python3) -P -m jobs"
+JOB_FAILED, STOPPED, NOT_FOUND = 1, 130, 127
+LOST_S = 600.0  # for which a dashboard may not answer while a job is followed
 AGENT_S = 30.0  # a fresh cluster may take so long until a node can run jobs
 RUN = "troop_run"  # the key in a job's metadata for the run that it works on
 
@@ -24,14 +26,14 @@ RUN = "troop_run"  # the key in a job's metadata for the run that it works on
 def submit_job(
     address: str,
     words: Sequence[str],
-    folder: Path,
+    parcel: Path,
     *,
     wait: bool,
     run: str = "",
     only_one: bool = False,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Submits ``python -m jobs WORDS`` with ``folder`` as working directory; returns the job's exit code.
+    """Submits ``python -m jobs WORDS`` with the zip file ``parcel`` as working directory; returns the job's exit code.
 
     Without ``wait`` it returns 0 at once. ``run`` names what the job works on; ``variables`` are in its environment.
     With ``only_one`` it submits nothing and returns 0 while another job works on the run. Raises BadInput when no
@@ -43,13 +45,13 @@ def submit_job(
 
     for name in ("ray", JobSubmissionClient.__module__):
         logging.getLogger(name).setLevel(logging.WARNING)
-    entrypoint = shlex.join(["python", "-m", "jobs", *words])  # python is the cluster's: Ray runs this there
+    entrypoint = f"{PYTHON} {shlex.join(words)}"
     try:
         client = JobSubmissionClient(address)
         if only_one and (other := _job_of(client, run)):
             print(f"troop: {other} already works on {run}; nothing submitted", file=sys.stderr, flush=True)
             return 0
-        runtime_env = {"working_dir": str(folder), "excludes": list(EXCLUDED), "env_vars": dict(variables)}
+        runtime_env = {"working_dir": str(parcel), "env_vars": dict(variables)}
         job = _submit_job(client, {"entrypoint": entrypoint, "runtime_env": runtime_env, "metadata": {RUN: run}})
     except AuthenticationError as error:
         raise BadInput(f"ray jobs: {address!r} {token_advice()}") from error
@@ -80,15 +82,49 @@ def _job_of(client: Any, run: str) -> str | None:
 
 
 async def _follow(client: Any, job: str) -> int:
-    """Prints the job's log until it ends; returns its exit code."""
-    async for lines in client.tail_job_logs(job):
-        print(lines, end="", flush=True)
-    info = client.get_job_info(job)
-    code = info.driver_exit_code
-    if code is not None:
-        return int(code)
-    match = re.search(r"exit code (\d+)", info.message or "")
-    if match or str(info.status) == "SUCCEEDED":
-        return int(match[1]) if match else 0
-    print(f"troop: {job}: {info.status}: {info.message}", file=sys.stderr, flush=True)
-    return JOB_FAILED
+    """Prints the job's log until the job ends, over as many connections as it takes; returns its exit code."""
+    log, answered_at = _Log(), time.monotonic()
+    while True:
+        try:
+            await log.print_rest(client, job)
+            info, answered_at = client.get_job_info(job), time.monotonic()
+        except Exception as error:  # Ray's client raises whatever its transport does
+            if time.monotonic() - answered_at > LOST_S:
+                raise BadInput(f"{job}: the cluster has not answered for {LOST_S:g} s; the job may go on") from error
+        else:
+            if info.status.is_terminal():
+                return _exit_code(job, info)
+        await asyncio.sleep(1)
+
+
+class _Log:
+    """A job's log on this screen; a new connection sends all of it again, from the start."""
+
+    def __init__(self) -> None:
+        self._printed = 0  # characters
+
+    async def print_rest(self, client: Any, job: str) -> None:
+        """Prints what is new until the connection ends."""
+        seen = 0
+        async for lines in client.tail_job_logs(job):
+            print(lines[max(0, self._printed - seen) :], end="", flush=True)
+            seen += len(lines)
+            self._printed = max(self._printed, seen)
+
+
+def _exit_code(job: str, info: Any) -> int:
+    code, match = info.driver_exit_code, re.search(r"exit code (\d+)", info.message or "")
+    if str(info.status) == "STOPPED":
+        print(f"troop: {job}: stopped; the same command continues its run", file=sys.stderr, flush=True)
+        return STOPPED
+    if code is None and str(info.status) != "SUCCEEDED" and not match:
+        print(f"troop: {job}: {info.status}: {info.message}", file=sys.stderr, flush=True)
+        return JOB_FAILED
+    code = int(code if code is not None else match[1] if match else 0)
+    if code == NOT_FOUND:
+        print(
+            f"troop: {job}: no python on the head's PATH; start Ray where Troop is installed",
+            file=sys.stderr,
+            flush=True,
+        )
+    return code

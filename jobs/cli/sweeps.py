@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,6 +133,10 @@ def run(
 )  # fmt: skip
 @if_incomplete_option
 @click.option(
+    "--exclude", "excludes", multiple=True, metavar="PATTERN",
+    help="Leave out files or folders whose name or path fits, such as 'data' or '*.bin'; repeatable.",
+)  # fmt: skip
+@click.option(
     "--env",
     "names",
     multiple=True,
@@ -144,19 +149,21 @@ def submit(
     address: str,
     wait: bool,
     if_incomplete: bool,
+    excludes: tuple[str, ...],
     names: tuple[str, ...],
 ) -> None:
     """Run a sweep on a cluster as a Ray job.
 
-    Sends the current folder to the cluster and runs `troop run SWEEP` there, so the sweep and its problems must lie in
-    this folder; `store` must be an s3:// prefix or an absolute path. With --if-incomplete, submits nothing while
-    another job works on the run. Prints the job's log. Exit codes: the job's own, or 2 if it cannot be submitted.
+    Sends the current folder to the cluster, without what git ignores but with all that the sweep names, and runs
+    `troop run SWEEP` there with the cluster's own Troop. `store` must be an s3:// prefix or an absolute path. With
+    --if-incomplete, submits nothing while another job works on the run. Prints the job's log. Exit codes: the job's
+    own, 130 if it was stopped, or 2 if it cannot be submitted.
 
     \b
     Example: troop submit sweep.yaml --address http://127.0.0.1:8265 --env HF_TOKEN --no-wait
     """
     from cluster.submit import submit_job
-    from jobs.resolve import CODE_VERSION, code_version
+    from jobs.cli.parcel import pack
     from jobs.run import known_complete
     from jobs.sweep import load_sweep
 
@@ -168,11 +175,14 @@ def submit(
     if if_incomplete and known_complete(sweep):
         say(f"{sweep.run_uri}: complete; nothing submitted")
         return
-    words = ["run", sweep_file.as_posix(), *(word for a in assignments for word in ("--set", a))]
-    words += ["--if-incomplete"] if if_incomplete else []
-    given = {CODE_VERSION: code_version(), **_variables(names)}
-    run = sweep.run_uri
-    sys.exit(submit_job(address, words, Path.cwd(), wait=wait, run=run, only_one=if_incomplete, variables=given))
+    given, run = _variables(names), sweep.run_uri
+    with tempfile.TemporaryDirectory(prefix="troop-") as folder:
+        parcel = Path(folder) / "sweep.zip"
+        inside = pack(sweep_file, sweep, assignments, excludes, parcel)
+        words = ["run", inside, *(word for a in assignments for word in ("--set", a))]
+        words += ["--if-incomplete"] if if_incomplete else []
+        code = submit_job(address, words, parcel, wait=wait, run=run, only_one=if_incomplete, variables=given)
+    sys.exit(code)
 
 
 def _variables(names: Sequence[str]) -> dict[str, str]:

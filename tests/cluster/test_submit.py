@@ -1,19 +1,24 @@
 """Submission through Ray Jobs, with token authentication, to a cluster on this machine with a dashboard."""
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 
 from cluster.metrics import MEASURES, USD, Metrics
-from cluster.submit import submit_job
+from cluster.submit import _follow, submit_job
 from cluster.tally import CellTally, Tally
 from sampling.errors import BadInput
 from tests.cluster.test_manifests import PREFIX
@@ -43,27 +48,84 @@ def dashboard() -> Iterator[str]:
         ray.shutdown()
 
 
+@pytest.fixture
+def parcel(tmp_path: Path) -> Path:
+    with zipfile.ZipFile(tmp_path / "parcel.zip", "w") as package:
+        package.writestr("files/notes.md", "x")
+    return tmp_path / "parcel.zip"
+
+
 @pytest.mark.filterwarnings("default")  # of Ray's own clients
 def test_a_job_runs_the_sweep_and_its_exit_code_comes_back(
-    dashboard: str, troop: Troop, write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dashboard: str, troop: Troop, write_sweep: WriteSweep, tmp_path: Path
 ) -> None:
-    sweep = write_sweep(store=str(tmp_path / "runs"))
-    assert submit_job(dashboard, ["run", str(sweep), "--no-report"], ROOT, wait=True) == 0
-    assert "12 samples committed" in capsys.readouterr().out
-    assert '"complete": true' in troop("status", tmp_path / "runs" / "sums", "--json").out
-    words = ["run", str(sweep), "--no-report", "--if-incomplete"]
-    assert submit_job(dashboard, words, ROOT, wait=True) == 0
-    assert "complete; nothing to do" in capsys.readouterr().out
-    bad = write_sweep(store=str(tmp_path / "runs"), k=0)
-    assert submit_job(dashboard, ["run", str(bad)], ROOT, wait=True) == 2
+    """Submits from a folder whose modules have the names of ours: none of them is run, here or in an actor there."""
+    (place := tmp_path / "elsewhere").mkdir()
+    sweep = write_sweep(store=str(place))
+    for name in ("jobs", "sampling", "verify", "cluster"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(0)\n")
+    found = troop("submit", sweep, "--address", dashboard)
+    assert (found.code, "12 samples committed" in found.out) == (0, True), found
+    assert '"complete": true' in troop("status", place / "sums", "--json").out
+    assert troop("submit", sweep, "--address", dashboard, "--set", "models.gold.prices.per_engine_hour=x").code == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_job_that_fails_or_is_stopped_says_so_by_its_code(
+    dashboard: str, parcel: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert submit_job(dashboard, ["run", "files/missing.yaml"], parcel, wait=True) == 2
+    from ray.job_submission import JobSubmissionClient
+
+    def stop() -> None:
+        client = JobSubmissionClient(dashboard)
+        while not (jobs := [job for job in client.list_jobs() if (job.metadata or {}).get("troop_run") == "slow"]):
+            time.sleep(0.2)
+        client.stop_job(str(jobs[0].submission_id))
+
+    monkeypatch.setattr("cluster.submit.PYTHON", "sleep 100 #")
+    with ThreadPoolExecutor() as pool:
+        stopped = pool.submit(stop)
+        assert submit_job(dashboard, ["run", "files/sweep.yaml"], parcel, wait=True, run="slow") == 130
+        stopped.result()
+    assert "stopped; the same command continues" in capsys.readouterr().err
+
+
+class Broken:
+    """A client whose first connection breaks in the middle of the log, and whose second is ended early."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+
+    async def tail_job_logs(self, job: str) -> AsyncIterator[str]:
+        self.connections += 1
+        yield "one\n"
+        if self.connections == 1:
+            raise RuntimeError("closed with 1006")
+        yield "two\n"
+        if self.connections == 3:
+            yield "three\n"
+
+    def get_job_info(self, job: str) -> Any:
+        from ray.job_submission import JobStatus
+
+        done = self.connections == 3
+        return SimpleNamespace(
+            status=JobStatus.SUCCEEDED if done else JobStatus.RUNNING, driver_exit_code=3 if done else None, message=""
+        )
+
+
+def test_a_log_that_breaks_off_is_read_on_and_the_jobs_own_end_decides(capsys: pytest.CaptureFixture[str]) -> None:
+    assert asyncio.run(_follow(Broken(), "job")) == 3
+    assert capsys.readouterr().out == "one\ntwo\nthree\n"
 
 
 @pytest.mark.filterwarnings("default")
 def test_while_a_job_works_on_a_run_a_scheduled_one_submits_nothing(
-    dashboard: str, capsys: pytest.CaptureFixture[str]
+    dashboard: str, parcel: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def submit(run: str, *, only_one: bool) -> str:
-        assert submit_job(dashboard, ["--help"], ROOT, wait=False, run=run, only_one=only_one) == 0
+        assert submit_job(dashboard, ["--help"], parcel, wait=False, run=run, only_one=only_one) == 0
         return capsys.readouterr().err
 
     assert "submitted" in submit("s3://b/one", only_one=False)
@@ -101,9 +163,9 @@ def test_a_wrong_token_is_told_in_one_line(dashboard: str, write_sweep: WriteSwe
     assert len(found.stderr.splitlines()) == 1 and "refuses this machine's token" in found.stderr
 
 
-def test_an_address_that_does_not_answer_is_told_in_one_line(dashboard: str) -> None:
+def test_an_address_that_does_not_answer_is_told_in_one_line(dashboard: str, parcel: Path) -> None:
     with pytest.raises(BadInput, match="Failed to connect"):
-        submit_job("http://127.0.0.1:9", ["run", "x.yaml"], ROOT, wait=False)
+        submit_job("http://127.0.0.1:9", ["run", "x.yaml"], parcel, wait=False)
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
