@@ -7,7 +7,7 @@ from jobs.calibrate import predict_rest, read_evidence, small_part
 from jobs.messages import lines_of
 from jobs.numbers.costs import rates, samples_drawn
 from jobs.numbers.predict import Prediction
-from jobs.remaining import Remaining, find_remaining, next_layer, run_version
+from jobs.remaining import Remaining, find_remaining, next_layer, run_version, surplus_line
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
@@ -102,6 +102,8 @@ class PlanDescription(Plain):
     """Samples of this run that the prediction is made from; 0 where there is no prediction."""
     predicted: tuple[Prediction, ...] = ()
     """Predicted totals of the samples to do; empty before a session of this run has drawn some (`--calibrate` does)."""
+    surplus: str | None = None
+    """One line on samples that an earlier, larger k left, which `troop run` asks about; None where there are none."""
 
     def as_text(self) -> str:
         """Formats the plan for a terminal."""
@@ -113,6 +115,7 @@ class PlanDescription(Plain):
                 f"{many(cell.samples_to_do, 'sample')} in {many(cell.units_to_do, 'unit')} to do"
             )
             lines.append(f"    with {_settings(cell.sampling.model_dump())}")
+        lines += [self.surplus] if self.surplus else []
         dollars = f", {amount(self.most_usd, '$')} for tokens" if self.most_usd else ""
         lines.append(f"at most {self.most_tokens:,} tokens{dollars} and {self.most_bytes / 1e6:,.1f} MB to store")
         lines += self._predicted()
@@ -139,7 +142,7 @@ def calibrate(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Pl
     """
     resolved = resolve(sweep)
     if not _describe(resolved).predicted:
-        outcome = run_resolved(small_part(resolved), address=address, local=local, say=say)
+        outcome = run_resolved(small_part(resolved), address=address, local=local, say=say, surplus="keep")
         for line in lines_of(outcome.set_aside):
             say(line)
     found = _describe(resolved)
@@ -177,6 +180,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
         most_usd=sum(_most_usd(resolved, cell) for cell in cells),
         measured=measured,
         predicted=predicted,
+        surplus=surplus_line(resolved, known, done),
     )
 
 

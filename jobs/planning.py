@@ -4,11 +4,22 @@ A sweep that asks for more (a larger k, more problems, more models) adds one lay
 sweep that would change the distribution of samples already drawn is refused.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems, problem_ids, time_limits
+from jobs.store.layers import (
+    Block,
+    Layer,
+    PlannedModel,
+    PlannedProblems,
+    Retracted,
+    Units,
+    planned_units,
+    problem_ids,
+    retracted_numbers,
+    time_limits,
+)
 from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.problems import Problem
@@ -34,9 +45,18 @@ class Wanted:
 
 
 def extend(
-    layers: Sequence[Layer], wanted: Wanted, *, created: str, code_version: str, sweep: Mapping[str, Any]
+    layers: Sequence[Layer],
+    wanted: Wanted,
+    *,
+    created: str,
+    code_version: str,
+    sweep: Mapping[str, Any],
+    retracted: tuple[Retracted, ...] = (),
 ) -> Layer | None:
-    """Returns the layer that the plan lacks, or None; raises BadInput with what changed in the distribution."""
+    """Returns the layer that the plan lacks, or None; raises BadInput with what changed in the distribution.
+
+    ``retracted`` are units that the layer gives up; it plans again what of them the sweep still asks for.
+    """
     _check_same_run(layers, wanted)
     _check_models(layers, wanted.models)
     known = {model.name for layer in layers for model in layer.models}
@@ -44,8 +64,8 @@ def extend(
     problems = tuple(
         part for task, given in wanted.problems.items() if (part := _new_problems(layers, task, given, wanted))
     )
-    blocks = tuple(_new_blocks(layers, problems, wanted))
-    if not (models or problems or blocks):
+    blocks = tuple(_new_blocks(layers, problems, wanted, retracted))
+    if not (models or problems or blocks or retracted):
         return None
     return Layer(
         number=len(layers),
@@ -55,7 +75,33 @@ def extend(
         models=models,
         problems=problems,
         blocks=blocks,
+        retracted=retracted,
     )
+
+
+def find_surplus(layers: Sequence[Layer], wanted: Wanted, done: Mapping[tuple[str, str], Set[int]]) -> Units:
+    """Returns the units of the plan without a commit that reach beyond the sweep's k: an earlier k was larger."""
+    missing, parts = planned_units(layers).without(done), []
+    for (model, task), k in wanted.k.items():
+        ids, asked = problem_ids(layers, task), {problem.id for problem in wanted.problems[task]}
+        _, have = _samples_planned(layers, model, task, len(ids))
+        beyond = {idx for idx, name in enumerate(ids) if name in asked and have[idx] > k}
+        for block, numbers in missing.of(model, task).parts if beyond else ():
+            units = map(block.unit, numbers)
+            parts.append((block, [u.number for u in units if beyond & set(range(u.first_problem, u.last_problem))]))
+    return Units(tuple(parts))
+
+
+def retract(units: Units) -> tuple[Retracted, ...]:
+    """Returns the entries of a layer that gives up these units."""
+    found = []
+    for block, numbers in units.parts:
+        ends = [at for at in range(1, len(numbers)) if numbers[at] != numbers[at - 1] + 1]
+        pairs = zip([0, *ends], [*ends, len(numbers)], strict=True)
+        ranges = tuple((numbers[first], numbers[last - 1] + 1) for first, last in pairs if first < last)
+        if ranges:
+            found.append(Retracted(model=block.model, task=block.task, units=ranges))
+    return tuple(found)
 
 
 def _check_same_run(layers: Sequence[Layer], wanted: Wanted) -> None:
@@ -135,19 +181,25 @@ def _check_time_limits(layers: Sequence[Layer], task: str, given: Sequence[Probl
             )
 
 
-def _new_blocks(layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted: Wanted) -> Iterator[Block]:
+def _new_blocks(
+    layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted: Wanted, retracted: Sequence[Retracted]
+) -> Iterator[Block]:
     for (model, task), k in wanted.k.items():
         ids = problem_ids(layers, task) + [name for part in new if part.task == task for name in part.ids]
         asked = {problem.id for problem in wanted.problems[task]}
-        before = [block for layer in layers for block in layer.blocks if (block.model, block.task) == (model, task)]
-        drawn = _samples_planned(before, len(ids))
-        missing = [k - have if name in asked else 0 for name, have in zip(ids, drawn, strict=True)]
-        next_unit = sum(block.unit_count for block in before)
-        for first, last in _runs_of_equal(drawn, missing):
-            rows = _unit_rows((last - first) * (k - drawn[first]), wanted.most_unit_rows.get(model, UNIT_ROWS))
-            block = make_block(model, task, next_unit, (first, last), (drawn[first], k), rows)
+        starts, have = _samples_planned(layers, model, task, len(ids), retracted)
+        missing = [k - count if name in asked else 0 for name, count in zip(ids, have, strict=True)]
+        next_unit = sum(block.unit_count for block in _blocks(layers, model, task))
+        for first, last in _runs_of_equal(starts, missing):
+            start, lacking = starts[first], missing[first]
+            rows = _unit_rows((last - first) * lacking, wanted.most_unit_rows.get(model, UNIT_ROWS))
+            block = make_block(model, task, next_unit, (first, last), (start, start + lacking), rows)
             next_unit += block.unit_count
             yield block
+
+
+def _blocks(layers: Sequence[Layer], model: str, task: str) -> list[Block]:
+    return [block for layer in layers for block in layer.blocks if (block.model, block.task) == (model, task)]
 
 
 def _unit_rows(rows: int, most: int) -> int:
@@ -155,20 +207,33 @@ def _unit_rows(rows: int, most: int) -> int:
     return min(UNIT_ROWS, most, max(LEAST_ROWS, -(-rows // SMALL_RUN_UNITS)))
 
 
-def _samples_planned(blocks: Sequence[Block], problems: int) -> list[int]:
-    """Returns the samples planned so far by problem_idx; a problem's samples are always numbered 0, 1, 2, …"""
-    drawn = [0] * problems
-    for block in blocks:
+def _samples_planned(
+    layers: Sequence[Layer], model: str, task: str, problems: int, retracted: Sequence[Retracted] = ()
+) -> tuple[list[int], list[int]]:
+    """Returns by problem_idx the number of the next sample, and how many are planned and not given up.
+
+    A sample's number is never used again, so the two differ where units were given up.
+    """
+    starts, have = [0] * problems, [0] * problems
+    gone = retracted_numbers(layers).get((model, task), set[int]())
+    for part in (part for part in retracted if (part.model, part.task) == (model, task)):
+        gone.update(number for pair in part.units for number in range(*pair))
+    for block in _blocks(layers, model, task):
         for idx in range(block.first_problem, block.last_problem):
-            drawn[idx] = max(drawn[idx], block.last_sample)
-    return drawn
+            starts[idx] = max(starts[idx], block.last_sample)
+            have[idx] += block.last_sample - block.first_sample
+        for unit in (block.unit(number) for number in block.numbers if number in gone):
+            for idx in range(unit.first_problem, unit.last_problem):
+                have[idx] -= unit.last_sample - unit.first_sample
+    return starts, have
 
 
-def _runs_of_equal(drawn: Sequence[int], missing: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yields half-open ranges of neighbouring problems that have equally many samples and need more."""
+def _runs_of_equal(starts: Sequence[int], missing: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yields half-open ranges of neighbouring problems that go on at the same sample and lack equally many."""
     first = 0
-    for idx in range(1, len(drawn) + 1):
-        ended = idx == len(drawn) or drawn[idx] != drawn[first] or (missing[idx] > 0) != (missing[first] > 0)
+    lacking = [max(0, count) for count in missing]
+    for idx in range(1, len(starts) + 1):
+        ended = idx == len(starts) or (starts[idx], lacking[idx]) != (starts[first], lacking[first])
         if ended:
             if missing[first] > 0:
                 yield first, idx

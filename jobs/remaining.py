@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cluster.batches import ModelWork, Work
 from cluster.tally import CellTally
-from jobs.planning import extend
+from jobs.planning import extend, find_surplus, retract
 from jobs.resolve import Resolved, code_version
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
@@ -18,6 +18,7 @@ from sampling.checkers import checker_digests
 from sampling.problems import Problem
 from sampling.references import REFERENCES
 from sampling.validate import parse
+from sampling.words import many
 from verify.judge_settings import JudgeSettings
 from verify.verifiers import KINDS, verifier_version
 
@@ -29,13 +30,15 @@ class Remaining:
     """The plan of a run and its units that are not committed.
 
     ``layers`` is the whole plan. ``missing`` are the planned units without a commit; ``to_do`` are the ones among them
-    whose model and problems this sweep names. ``tables`` has the sweep's problems by task and problem_idx.
+    whose model and problems this sweep names. ``tables`` has the sweep's problems by task and problem_idx. ``kept`` are
+    the committed units where what an earlier, larger k left is given up, else None.
     """
 
     layers: tuple[Layer, ...]
     missing: Units
     to_do: Units
     tables: Tables
+    kept: Committed | None = None
 
 
 def find_remaining(resolved: Resolved, layers: Sequence[Layer], done: Committed) -> Remaining:
@@ -58,11 +61,29 @@ def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> Tables:
     return tables
 
 
-def next_layer(resolved: Resolved, layers: Sequence[Layer]) -> Layer | None:
-    """Returns the layer that the sweep adds to a plan, or None; raises BadInput if the distribution has changed."""
+def next_layer(resolved: Resolved, layers: Sequence[Layer], kept: Committed | None = None) -> Layer | None:
+    """Returns the layer that the sweep adds to a plan, or None; raises BadInput if the distribution has changed.
+
+    With ``kept``, the committed units, it gives up all others that reach beyond the sweep's k.
+    """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     sweep = resolved.sweep.model_dump(mode="json")
-    return extend(layers, resolved.wanted, created=now, code_version=code_version(), sweep=sweep)
+    gone = () if kept is None else retract(find_surplus(layers, resolved.wanted, kept))
+    return extend(layers, resolved.wanted, created=now, code_version=code_version(), sweep=sweep, retracted=gone)
+
+
+def surplus_line(resolved: Resolved, layers: Sequence[Layer], done: Committed) -> str | None:
+    """Returns one line on samples that an earlier, larger k planned and nobody has drawn; None where there are none."""
+    surplus = find_surplus(layers, resolved.wanted, done)
+    for (model, task), k in resolved.wanted.k.items():
+        units = surplus.of(model, task)
+        if len(units):
+            earlier = max(block.last_sample for block, numbers in units.parts if numbers)
+            return (
+                f"model {model} on {task}: k is {k:,}, but an earlier k of {earlier:,} left "
+                f"{many(units.rows, 'sample')} that are not drawn yet; --keep-plan draws them too, --drop gives them up"
+            )
+    return None
 
 
 def current_version(judge: JudgeSettings | None = None, problems: Iterable[Problem] = ()) -> str:

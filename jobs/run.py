@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from cluster.address import check_address
 from cluster.queue import SetAside
@@ -18,7 +19,16 @@ from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.doctor.cluster import Needs
 from jobs.messages import closing, opening
 from jobs.progress import progress_display
-from jobs.remaining import Remaining, cells_of, find_remaining, next_layer, problem_tables, run_version, work_of
+from jobs.remaining import (
+    Remaining,
+    cells_of,
+    find_remaining,
+    next_layer,
+    problem_tables,
+    run_version,
+    surplus_line,
+    work_of,
+)
 from jobs.resolve import Resolved, resolve
 from jobs.store.base import Store
 from jobs.store.catalogue import write_problems
@@ -27,7 +37,15 @@ from jobs.store.compact import compact_run
 from jobs.store.layers import Layer, planned_units, problem_ids
 from jobs.store.open import open_store, probe_store
 from jobs.store.sessions import new_session, read_sessions, spent_before
-from jobs.store.stored_run import SET_ASIDE, StoredRun, extend_plan, list_committed, read_layers, read_layers_to_extend
+from jobs.store.stored_run import (
+    SET_ASIDE,
+    Committed,
+    StoredRun,
+    extend_plan,
+    list_committed,
+    read_layers,
+    read_layers_to_extend,
+)
 from jobs.sweep import Sweep
 from sampling.errors import BadInput, StoreError, TroopError
 from sampling.words import many
@@ -47,24 +65,33 @@ class Outcome:
     stopped: str | None = None
 
 
-def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Outcome:
-    """Runs or continues a sweep; raises BadInput before anything is written."""
-    return run_resolved(resolve(sweep), address=address, local=local, say=say)
+Surplus = Literal["ask", "keep", "drop"]
 
 
-def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: Say) -> Outcome:
+def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say, surplus: Surplus = "ask") -> Outcome:
+    """Runs or continues a sweep; raises BadInput before anything is written.
+
+    ``surplus`` says what becomes of samples that an earlier, larger k planned and nobody has drawn yet: they are drawn
+    (``keep``), given up (``drop``), or refused here (``ask``).
+    """
+    return run_resolved(resolve(sweep), address=address, local=local, say=say, surplus=surplus)
+
+
+def run_resolved(
+    resolved: Resolved, *, address: str | None, local: bool, say: Say, surplus: Surplus = "ask"
+) -> Outcome:
     """Runs a sweep whose models are inspected and whose problems are loaded; raises as ``run_sweep``."""
     _check_job_folder(resolved.sweep)
     if not local:
         check_address(address)
     store = _open(resolved.sweep)
-    remaining = _find_remaining(resolved, store)  # raises BadInput for a changed sweep, before anything is written
+    remaining = _find_remaining(resolved, store, surplus)  # raises BadInput for a changed sweep; nothing is written yet
     if not remaining.to_do:
         say(_opening(store, _write_plan(resolved, store, remaining)))
         _compact(store, say)
         return Outcome(0, ())
     resolved = _measure_limits(resolved, read_layers_to_extend(store), say)
-    remaining = _find_remaining(resolved, store) if resolved.measured_s else remaining
+    remaining = _find_remaining(resolved, store, surplus) if resolved.measured_s else remaining
     _try_verifiers(resolved, remaining, local, say)
     with open_backend(address, local=local) as backend:
         backend.check(needs_of(resolved.sweep))
@@ -97,11 +124,15 @@ def _open(sweep: Sweep) -> Store:
     return store
 
 
-def _find_remaining(resolved: Resolved, store: Store) -> Remaining:
+def _find_remaining(resolved: Resolved, store: Store, surplus: Surplus) -> Remaining:
     """Returns the remaining work, including the layer that this sweep adds to the plan."""
     known = read_layers_to_extend(store)
-    layers = (*known, *filter(None, [next_layer(resolved, known)]))
-    return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, known)))
+    done = list_committed(store, run_version(resolved, store, known))
+    if surplus == "ask" and (line := surplus_line(resolved, known, done)):
+        raise BadInput(f"{store.uri}: {line}")
+    kept = done if surplus == "drop" else None
+    layers = (*known, *filter(None, [next_layer(resolved, known, kept)]))
+    return replace(find_remaining(resolved, layers, done), kept=kept)
 
 
 def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: ReadyBackend, say: Say) -> Outcome:
@@ -173,24 +204,24 @@ def _try_verifiers(resolved: Resolved, remaining: Remaining, local: bool, say: S
         say(check_gold(limited, settings.audit, settings.tier))
 
 
-def write_plan(resolved: Resolved, store: Store) -> tuple[Layer, ...]:
+def write_plan(resolved: Resolved, store: Store, kept: Committed | None = None) -> tuple[Layer, ...]:
     """Probes the store, adds the layer that the plan lacks and stores its problems; returns the whole plan."""
     probe_store(store)
-    layers = extend_plan(store, read_layers, partial(next_layer, resolved))
+    layers = extend_plan(store, read_layers, partial(next_layer, resolved, kept=kept))
     _write_problems(resolved, store, layers)
     return layers
 
 
 def _write_plan(resolved: Resolved, store: Store, planned: Remaining) -> Remaining:
     """Writes the plan; returns ``planned``, or new remaining work if another driver has added a layer in between."""
-    layers = write_plan(resolved, store)
+    layers = write_plan(resolved, store, planned.kept)
     if _content(layers) == _content(planned.layers):
         return planned
     return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, layers)))
 
 
 def _content(layers: Sequence[Layer]) -> list[object]:
-    return [(layer.blocks, layer.problems) for layer in layers]
+    return [(layer.blocks, layer.problems, layer.retracted) for layer in layers]
 
 
 def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> None:

@@ -1,7 +1,6 @@
 """Progress of a run, read from what is committed: no cluster, no lock, from any machine that can read the store."""
 
 import json
-from collections import defaultdict
 
 from jobs.messages import set_aside_lines
 from jobs.numbers.cells import CellCounts
@@ -103,9 +102,8 @@ class RunStatus(Plain):
 def read_status(uri: str, version: str | None = None) -> RunStatus:
     """Reads the status of a run. Raises BadInput where there is no run, or no verdicts of the given version."""
     stored = open_run(uri, version)
-    planned: dict[tuple[str, str], int] = defaultdict(int)
-    for block, _ in planned_units(stored.layers).parts:
-        planned[block.model, block.task] += block.rows
+    units = planned_units(stored.layers)
+    planned = {(block.model, block.task): units.of(block.model, block.task).rows for block, _ in units.parts}
     found = {(cell.model, cell.task): cell for cell in read_cells(stored.store, stored.version)}
     cells = []
     for (model, task), rows in planned.items():

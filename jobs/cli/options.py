@@ -29,6 +29,14 @@ def if_incomplete_option(function: F) -> F:
     return click.option("--if-incomplete", is_flag=True, help=text)(function)
 
 
+def surplus_options(function: F) -> F:
+    """Adds ``--keep-plan`` and ``--drop``, for a k that is smaller than that of an earlier call."""
+    drop = "Give up the samples that an earlier, larger k planned and nobody has drawn. Default: such a k is refused."
+    keep = "Draw also the samples that an earlier, larger k planned. Default: such a k is refused."
+    function = click.option("--drop", "surplus", flag_value="drop", help=drop)(function)
+    return click.option("--keep-plan", "surplus", flag_value="keep", help=keep)(function)
+
+
 def cluster_options(function: F) -> F:
     """Adds ``--address`` and ``--local``, which name the machines that do the work."""
     text = (

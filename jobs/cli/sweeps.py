@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobs.cli.options import cluster_options, if_incomplete_option, json_option, say, set_option, sweep_argument
+from jobs.cli.options import (
+    cluster_options,
+    if_incomplete_option,
+    json_option,
+    say,
+    set_option,
+    surplus_options,
+    sweep_argument,
+)
 from sampling.errors import BadInput
 from sampling.words import many
 
 if TYPE_CHECKING:
     from jobs.doctor.finding import Examination
-    from jobs.run import Outcome
+    from jobs.run import Outcome, Surplus
     from jobs.sweep import Sweep
 
 LISTED = 10  # lines about units set aside that a run prints at most
@@ -78,6 +86,7 @@ def plan(
 @cluster_options
 @click.option("--report/--no-report", default=True, show_default=True, help="Write the report when the run ends.")
 @if_incomplete_option
+@surplus_options
 @click.option(
     "--no-audit", is_flag=True, help="Start engines without trying gold solutions, as --set verify.audit=0. "
     "Default: 8 of each task must pass.",
@@ -93,6 +102,7 @@ def run(
     local: bool,
     report: bool,
     if_incomplete: bool,
+    surplus: "Surplus | None",
     no_audit: bool,
     allow_weak_store: bool,
 ) -> None:
@@ -114,7 +124,7 @@ def run(
     if if_incomplete and is_complete(sweep):
         say(f"{sweep.run_uri}: complete; nothing to do")
         return
-    outcome = _run(sweep, address, local)
+    outcome = _run(sweep, address, local, surplus or "ask")
     _list_set_aside(outcome)
     if report:
         _report_sweep(sweep)
@@ -132,6 +142,7 @@ def run(
     help="Print the job's log and exit with its code, or exit with 0 once it is submitted.",
 )  # fmt: skip
 @if_incomplete_option
+@surplus_options
 @click.option(
     "--exclude", "excludes", multiple=True, metavar="PATTERN",
     help="Leave out files or folders whose name or path fits, such as 'data' or '*.bin'; repeatable.",
@@ -149,6 +160,7 @@ def submit(
     address: str,
     wait: bool,
     if_incomplete: bool,
+    surplus: "Surplus | None",
     excludes: tuple[str, ...],
     names: tuple[str, ...],
 ) -> None:
@@ -181,6 +193,7 @@ def submit(
         inside = pack(sweep_file, sweep, assignments, excludes, parcel)
         words = ["run", inside, *(word for a in assignments for word in ("--set", a))]
         words += ["--if-incomplete"] if if_incomplete else []
+        words += [{"keep": "--keep-plan", "drop": "--drop"}[surplus]] if surplus else []
         code = submit_job(address, words, parcel, wait=wait, run=run, only_one=if_incomplete, variables=given)
     sys.exit(code)
 
@@ -273,10 +286,10 @@ def _examine_cluster(address: str, sweep_file: Path | None, assignments: tuple[s
         return examine_nodes(needs)
 
 
-def _run(sweep: "Sweep", address: str | None, local: bool) -> "Outcome":
+def _run(sweep: "Sweep", address: str | None, local: bool, surplus: "Surplus" = "ask") -> "Outcome":
     from jobs.run import run_sweep
 
-    return run_sweep(sweep, address=address, local=local, say=say)
+    return run_sweep(sweep, address=address, local=local, say=say, surplus=surplus)
 
 
 def _report_sweep(sweep: "Sweep") -> None:

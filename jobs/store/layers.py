@@ -125,6 +125,19 @@ class Block(Plain):
         return -(-(self.last_sample - self.first_sample) // self.samples_per_unit)
 
 
+class Retracted(Plain):
+    """Units of earlier layers that are given up: they had no commit, and no sample of theirs will be drawn."""
+
+    model: str
+    """Name of the model."""
+
+    task: str
+    """Name of the task."""
+
+    units: tuple[tuple[int, int], ...]
+    """Half-open ranges of unit numbers."""
+
+
 class Layer(Plain):
     """One step of a run's plan, stored as plan.json, plan.0001.json, …"""
 
@@ -152,12 +165,15 @@ class Layer(Plain):
     blocks: tuple[Block, ...]
     """Samples that the layer adds to the run."""
 
+    retracted: tuple[Retracted, ...] = ()
+    """Units that the layer gives up, by `troop run --drop`. The key is there only where there are any."""
+
     sha256: str = BLANK
     """Seal of the object, the last key in it; see jobs/store/seal.py."""
 
     def encode(self) -> bytes:
         """Returns the sealed bytes to store; without the seal a flipped digit would pass as another plan."""
-        return seal(self.model_dump_json(indent=1).encode())
+        return seal(self.model_dump_json(indent=1, exclude=None if self.retracted else {"retracted"}).encode())
 
 
 def decode_layer(data: bytes, where: str) -> Layer:
@@ -236,8 +252,23 @@ class Units(Collection[Unit]):
 
 
 def planned_units(layers: Sequence[Layer]) -> Units:
-    """Returns every unit of the run, in the order in which they were planned."""
+    """Returns every unit of the run that no later layer gives up, in the order in which they were planned."""
+    gone = retracted_numbers(layers)
+    return all_units(layers).without(gone) if gone else all_units(layers)
+
+
+def all_units(layers: Sequence[Layer]) -> Units:
+    """Returns every unit that was ever planned: one that is given up may yet be committed, by an earlier driver."""
     return Units(tuple((block, block.numbers) for layer in layers for block in layer.blocks))
+
+
+def retracted_numbers(layers: Sequence[Layer]) -> dict[tuple[str, str], set[int]]:
+    """Returns the numbers of units that are given up, by model and task."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for part in (part for layer in layers for part in layer.retracted):
+        for first, last in part.units:
+            found.setdefault((part.model, part.task), set()).update(range(first, last))
+    return found
 
 
 def open_shards(layers: Sequence[Layer], missing: Units) -> dict[Shard, int]:

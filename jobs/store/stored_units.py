@@ -14,7 +14,7 @@ from jobs.store.base import Store
 from jobs.store.catalogue import CellFiles, ResultFile
 from jobs.store.encode import decode_samples
 from jobs.store.keyed_rows import Keys, SamplesReader, row_keys
-from jobs.store.layers import Layer, planned_units
+from jobs.store.layers import Layer, all_units
 from jobs.store.layout import final_verdicts_key, samples_prefixes
 from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from jobs.store.stored_run import IMPORTED
@@ -43,7 +43,7 @@ def find_stored_units(
     present: dict[tuple[str, str, int], ResultFile] = {}
     for file in sorted(files, key=lambda file: file.compacted):  # compacted files win: a unit's own samples may be gone
         present |= {(file.key.model, file.key.task, number): file for number in file.key.units}
-    units = {(unit.model, unit.task, unit.number): unit for unit in planned_units(layers)}
+    units = {(unit.model, unit.task, unit.number): unit for unit in all_units(layers)}
     found = []
     for place in sorted(place for place in present if place[2] not in done.get(place[:2], ())):
         if place not in units:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.planning import UNIT_ROWS, Wanted, extend
-from jobs.store.layers import Layer, PlannedModel, layer_key, planned_units
+from jobs.planning import UNIT_ROWS, Wanted, extend, find_surplus, retract
+from jobs.store.layers import Layer, PlannedModel, all_units, layer_key, planned_units
 from sampling.errors import BadInput
 from sampling.problems import Problem
 
@@ -93,6 +93,43 @@ def test_the_same_sweep_again_adds_nothing() -> None:
 def test_a_smaller_sweep_adds_nothing() -> None:
     layers = grow([], wanted([problem("a"), problem("b")], 10))
     assert grow(layers, wanted([problem("b")], 5)) == layers
+
+
+STEPS = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 5000), st.booleans(), st.integers(0, 9)), max_size=5)
+
+
+@given(STEPS)
+@settings(deadline=None)
+def test_what_is_given_up_is_never_drawn_and_each_sample_has_its_own_number(
+    steps: list[tuple[int, int, bool, int]],
+) -> None:
+    """Grows and shrinks a sweep; some units are committed before each step, in any order."""
+    layers: list[Layer] = []
+    done: dict[tuple[str, str], set[int]] = {("small", "t"): set()}
+    for problems, k, drop, share in steps:
+        done["small", "t"] |= {unit.number for unit in planned_units(layers) if unit.number * 7 % 10 < share}
+        want = wanted([problem(f"p{n}") for n in range(problems)], k)
+        gone = retract(find_surplus(layers, want, done)) if drop else ()
+        layer = extend(layers, want, created="now", code_version="v", sweep={}, retracted=gone)
+        layers += [layer] if layer else []
+        if drop:
+            assert len(find_surplus(layers, want, done)) == 0
+        assert max(rows(layers).values()) == 1
+        assert set(all_units(layers)) >= set(planned_units(layers))
+        have = Counter(idx for _, idx, _ in rows(layers))
+        assert all(have[idx] >= k for idx in range(problems))
+
+
+def test_a_smaller_k_plans_again_what_it_asks_for() -> None:
+    layers = grow([], wanted([problem("a"), problem("b")], 5000))
+    want = wanted([problem("a"), problem("b")], 10)
+    first = next(iter(planned_units(layers)))
+    gone = retract(find_surplus(layers, want, {("small", "t"): {first.number}}))
+    layer = extend(layers, want, created="now", code_version="v", sweep={}, retracted=gone)
+    assert layer is not None
+    have = Counter(idx for _, idx, _ in rows([*layers, layer]))
+    assert have == {0: first.rows, 1: 10}  # b's ten, and of a what was committed before
+    assert extend([*layers, layer], want, created="now", code_version="v", sweep={}) is None
 
 
 def test_a_new_model_gets_its_own_units() -> None:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from jobs.resolve import resolve
 from jobs.reverify import stored_problems
+from jobs.run import write_plan
 from jobs.store.database import run_query
-from jobs.sweep import open_run
+from jobs.store.open import open_store
+from jobs.sweep import load_sweep, open_run
 from tests.conftest import PROBLEMS, Troop, WriteSweep
 
 
@@ -48,6 +51,33 @@ def test_more_samples_problems_and_models_continue_the_run(troop: Troop, write_s
     assert found.code == 0, found.err
     assert counts() == (36, 36)
     assert len(open_run("runs/sums").layers) == 2
+
+
+def test_a_smaller_k_draws_nothing_that_nobody_asked_for(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    sweep = write_sweep()
+    first = load_sweep(sweep, ["models.gold.k=3000"])
+    write_plan(resolve(first), open_store(first.run_uri))  # a run that was stopped before its first unit
+    small = (sweep, "--set", "models.gold.k=2")
+    line = "model gold on sums: k is 2, but an earlier k of 3,000 left 9,000 samples that are not drawn yet; "
+    assert line in troop("plan", *small).out
+    found = troop("run", *small, "--local", "--no-report")
+    assert (found.code, found.err.count("\n")) == (2, 1)
+    assert line + "--keep-plan draws them too, --drop gives them up" in found.err
+    assert troop("run", *small, "--local", "--no-report", "--drop").code == 0
+    count = "SELECT count(*) AS n, count(DISTINCT (problem_idx, sample_idx)) AS d FROM samples"
+    assert json.loads(troop("sql", "runs/sums", count, "--json").out) == {"n": 6, "d": 6}
+    assert '"complete": true' in troop("status", "runs/sums", "--json").out
+    assert troop("run", *small, "--local", "--no-report", "--if-incomplete").code == 0
+    assert troop("run", sweep, "--set", "models.gold.k=5", "--local", "--no-report").code == 0
+    assert json.loads(troop("sql", "runs/sums", count, "--json").out) == {"n": 15, "d": 15}
+    assert troop("check", "runs/sums").code == 0
+
+
+def test_the_rest_of_a_larger_k_is_drawn_where_that_is_wanted(troop: Troop, write_sweep: WriteSweep) -> None:
+    sweep = write_sweep()
+    write_plan(resolve(load_sweep(sweep)), open_store(load_sweep(sweep).run_uri))
+    assert troop("run", sweep, "--set", "models.gold.k=2", "--local", "--no-report", "--keep-plan").code == 0
+    assert json.loads(troop("sql", "runs/sums", "SELECT count(*) AS n FROM samples", "--json").out) == {"n": 12}
 
 
 def test_a_plan_is_shown_without_writing(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
