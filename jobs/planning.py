@@ -21,6 +21,7 @@ from jobs.store.layers import (
     time_limits,
 )
 from sampling.errors import BadInput
+from sampling.identity import changes, identity
 from sampling.limits import Limits
 from sampling.problems import Problem
 
@@ -121,12 +122,11 @@ def _check_models(layers: Sequence[Layer], wanted: Sequence[PlannedModel]) -> No
         before = known.get(model.name)
         if before is None or before.sampling_hash == model.sampling_hash:
             continue
-        now = {**model.distribution, **model.sampling, "revision of the weights": model.revision}
-        then = {**before.distribution, **before.sampling, "revision of the weights": before.revision}
-        changes = [f"{key} was {then.get(key)!r}, is {now[key]!r}" for key in now if then.get(key) != now[key]]
-        raise BadInput(
-            f"model {model.name}: {'; '.join(changes)}; one run holds one distribution: give the sweep a new name"
-        )
+        then, now = (identity(one.distribution, one.sampling, one.revision) for one in (before, model))
+        if found := changes(then, now):
+            raise BadInput(
+                f"model {model.name}: {'; '.join(found)}; one run holds one distribution: give the sweep a new name"
+            )
 
 
 def _new_problems(

@@ -121,13 +121,13 @@ def stored_problems(store: Store) -> dict[str, dict[int, Problem]]:
 
 def work_of(resolved: Resolved, remaining: Remaining) -> Work:
     """Returns the work for a pipeline: the models that have units to do, their problems and settings."""
-    sweep = resolved.sweep
-    models = []
+    sweep, models = resolved.sweep, []
+    hashes = {model.name: model.sampling_hash for layer in remaining.layers for model in layer.models}
     for model in sweep.models:
         units = remaining.to_do.of(model.name)
         info, settings = resolved.infos[model.name], sweep.settings_of(model)
         if units:
-            models.append(ModelWork(model, info, settings, resolved.sampling_hash(model), units))
+            models.append(ModelWork(model, info, settings, hashes[model.name], units))
     verify, judge = sweep.verify, sweep.judge and sweep.judge.share(sweep.verify.workers or 1)
     work = Work(tuple(models), remaining.tables, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)
     return replace(work, judge=judge, open_shards=open_shards(remaining.layers, remaining.missing))

@@ -15,8 +15,9 @@ from sampling.engines.openai_check import check_service
 from sampling.engines.prices import most_unit_rows, most_usd, rows_for
 from sampling.engines.prompt_checks import prompt_trouble
 from sampling.errors import BadInput
+from sampling.identity import digest
 from sampling.problems import Problem
-from sampling.settings import ModelSpec, distribution_digest
+from sampling.settings import ModelSpec
 from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
 
@@ -58,7 +59,8 @@ class Resolved:
 
     def sampling_hash(self, model: ModelSpec) -> str:
         """Returns the hash that names the distribution of a model's samples."""
-        return distribution_digest(model, self.sweep.settings_of(model), self.infos[model.name].revision)
+        settings = self.sweep.settings_of(model).model_dump(mode="json")
+        return digest(model.distribution, settings, self.infos[model.name].revision)
 
     def _planned(self, model: ModelSpec) -> PlannedModel:
         info = self.infos[model.name]

@@ -1,7 +1,5 @@
 """Models and sampling settings: they decide the distribution of samples, and are part of a run's identity."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -275,9 +273,3 @@ def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling
     if task is None or model.sampling is not None:
         return settings
     return settings.model_copy(update=task.model_dump(exclude_none=True))
-
-
-def distribution_digest(model: ModelSpec, settings: SamplingSettings, revision: str) -> str:
-    """Returns a hash of everything that changes the samples of one model; it is stored on every row."""
-    parts = [model.distribution, settings.model_dump(mode="json"), revision]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

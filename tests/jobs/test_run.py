@@ -80,6 +80,27 @@ def test_the_rest_of_a_larger_k_is_drawn_where_that_is_wanted(troop: Troop, writ
     assert json.loads(troop("sql", "runs/sums", "SELECT count(*) AS n FROM samples", "--json").out) == {"n": 12}
 
 
+def test_a_run_goes_on_with_another_speed_and_a_renamed_file(
+    troop: Troop, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    row = {"problem": "one", "text": "2"}
+    lines = "".join(json.dumps(row | {"sample": s}) + "\n" for s in range(8))
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text(lines)
+    model = {"name": "m", "engine": "replay", "k": 2}
+    problems = PROBLEMS[:1]
+    sweep = write_sweep(problems, models=[model | {"path": "a.jsonl"}])
+    assert troop("run", sweep, "--local", "--no-report").code == 0
+    changed = {"path": "b.jsonl", "k": 4, "vllm": {"gpu_memory_utilization": 0.5}, "sampling": {"logprobs": True}}
+    sweep = write_sweep(problems, models=[model | changed])
+    found = troop("run", sweep, "--local", "--no-report")
+    assert found.code == 2 and "settings was None, is 'own'" in found.err  # the model's own settings do change
+    sweep = write_sweep(problems, models=[model | changed | {"sampling": None}], sampling={"logprobs": True})
+    assert troop("run", sweep, "--local", "--no-report").code == 0
+    query = "SELECT count(*) AS n, count(DISTINCT sampling_hash) AS hashes FROM samples"
+    assert json.loads(troop("sql", "runs/sums", query, "--json").out) == {"n": 4, "hashes": 1}
+
+
 def test_a_plan_is_shown_without_writing(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
     found = troop("plan", write_sweep())
     assert found.code == 0
