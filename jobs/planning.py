@@ -25,7 +25,8 @@ from sampling.identity import changes, identity
 from sampling.limits import Limits
 from sampling.problems import Problem
 
-UNIT_ROWS = 2048  # most samples in a unit: one to three minutes of a small model's engine
+UNIT_ROWS, UNIT_TOKENS = 2048, 1 << 20  # most in a unit: one to three minutes of a small model's engine
+LONG_ROWS = 128  # in a unit of samples that may be very long, few of which are
 LEAST_ROWS, SMALL_RUN_UNITS = 256, 16  # a small run has smaller units, so that many engines have work
 UNKNOWN = ""  # in place of a digest, for imported problems of which only the id is known
 
@@ -34,7 +35,8 @@ UNKNOWN = ""  # in place of a digest, for imported problems of which only the id
 class Wanted:
     """A resolved sweep: models, problems by task, k by (model, task), and the most rows in a unit, by model.
 
-    ``most_unit_rows`` holds only models whose units must be smaller than UNIT_ROWS, to stay within a spending cap.
+    ``most_unit_rows`` holds only models whose units must be smaller than UNIT_ROWS: their samples are long, a spending
+    cap is near, or the sweep says so.
     ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id.
     """
 
@@ -200,6 +202,11 @@ def _new_blocks(
 
 def _blocks(layers: Sequence[Layer], model: str, task: str) -> list[Block]:
     return [block for layer in layers for block in layer.blocks if (block.model, block.task) == (model, task)]
+
+
+def rows_of_long(max_tokens: int) -> int:
+    """Returns the most samples in a unit that may have ``max_tokens`` tokens each: a crash loses minutes, not hours."""
+    return min(UNIT_ROWS, max(LONG_ROWS, UNIT_TOKENS // max_tokens))
 
 
 def _unit_rows(rows: int, most: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.planning import Wanted
+from jobs.planning import Wanted, rows_of_long
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
@@ -17,7 +17,7 @@ from sampling.engines.prompt_checks import prompt_trouble
 from sampling.errors import BadInput
 from sampling.identity import digest
 from sampling.problems import Problem
-from sampling.settings import ModelSpec
+from sampling.settings import ModelSpec, settings_on
 from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
 
@@ -47,7 +47,9 @@ class Resolved:
 
     def _most_unit_rows(self, model: ModelSpec) -> int | None:
         problems = [problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title]]
-        rows = [most_unit_rows(model, self.sweep.settings_of(model), problems)]
+        settings = self.sweep.settings_of(model)
+        longest = max(settings_on(model, settings, given).max_tokens for given in {p.sampling for p in problems})
+        rows = [most_unit_rows(model, settings, problems), self.sweep.unit or rows_of_long(longest)]
         if judge := self.sweep.judge:
             rows.append(rows_for(max(map(judge.most_usd, problems), default=0.0), judge.service.cap_usd))
         return min((most for most in rows if most is not None), default=None)

@@ -79,6 +79,12 @@ class Sweep(Plain):
     """Name of the run: letters, digits, `.`, `_` and `-`. The run is stored at `store`/`name`."""
     store: str = "runs"
     """Place of the runs: a folder, relative to the current one, or a prefix such as `s3://bucket/runs`."""
+    unit: int | None = Field(default=None, ge=1, le=2048)
+    """Most samples in a unit, which is committed whole: what a crash loses at most of each unit that was under way.
+
+    Default: 2,048, and fewer where `max_tokens` is above 512: as many as have a million tokens at most, but 128. A unit
+    that is planned keeps its size. Example: `256`.
+    """
     models: tuple[ModelSpec, ...] = Field(min_length=1)
     """Models to sample, at least one. Their names must differ."""
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)

@@ -80,6 +80,18 @@ def test_the_rest_of_a_larger_k_is_drawn_where_that_is_wanted(troop: Troop, writ
     assert json.loads(troop("sql", "runs/sums", "SELECT count(*) AS n FROM samples", "--json").out) == {"n": 12}
 
 
+def test_a_sweep_says_how_large_its_units_are(troop: Troop, write_sweep: WriteSweep) -> None:
+    def units(*changes: str) -> int:
+        sets = [word for change in ("models.gold.k=5000", *changes) for word in ("--set", change)]
+        (cell,) = json.loads(troop("plan", write_sweep(), *sets, "--json").out)["cells"]
+        return int(cell["units"])
+
+    assert units() == 3 * 6  # about sixteen for a small run
+    assert units("unit=100") == 150
+    assert units("sampling.max_tokens=16384") == 3 * 40  # at most 128 samples each
+    assert "unit: " in troop("plan", write_sweep(), "--set", "unit=5000").err
+
+
 def test_a_run_goes_on_with_another_speed_and_a_renamed_file(
     troop: Troop, write_sweep: WriteSweep, tmp_path: Path
 ) -> None:
