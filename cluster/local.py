@@ -7,7 +7,7 @@ from cluster.batches import ModelWork, SampleBatch, SampleHeader, VerdictBatch, 
 from cluster.placement import local_slot
 from cluster.queue import OpenShards, SetAside, UnitQueue, UnitQueues
 from cluster.sampler import Sampler
-from cluster.sink import Sink
+from cluster.sink import Sink, committed_elsewhere
 from cluster.spending import Spending
 from cluster.tally import EngineTally, Enough, OnProgress, Progress, Tally, never
 from cluster.verifier import VerifierWorker, commit_unit, compact_shard
@@ -66,6 +66,10 @@ class _LocalRun:
         try:
             while queue.waiting:
                 unit = queue.take()
+                if self._sink.is_committed(unit):
+                    queue.close(unit)
+                    self._tally.add_receipt(committed_elsewhere(unit))
+                    continue
                 if not asyncio.run(self._spending.start(unit)):
                     queue.give_up(unit, self._spending.refusal(unit))
                     continue

@@ -21,7 +21,7 @@ from cluster.pool import VerifierPool
 from cluster.queue import OpenShards, SetAside, UnitQueues
 from cluster.session import one_line
 from cluster.sharing import verifier_slots
-from cluster.sink import Receipt
+from cluster.sink import Receipt, committed_elsewhere
 from cluster.spending import Spending
 from cluster.tally import Enough, OnProgress, Progress, Tally, never
 from sampling.errors import EngineRefused, StoreError, StoreUnusable, TroopError
@@ -99,7 +99,7 @@ class Pipeline:
     async def _follow(self, unit: Unit, engine: RunningEngine) -> None:
         """Sees one unit to its end, whatever that is."""
         losses, handle = self._fleet.census.losses, engine.handle
-        if not await self._may_start(unit, engine):
+        if await self._is_elsewhere(unit, engine) or not await self._may_start(unit, engine):
             engine.unit_sampled(unit)
             handle.unit_ended()
             return
@@ -125,6 +125,15 @@ class Pipeline:
             handle.unit_ended()
         if receipt and self._open_shards.filled_by(unit):
             await self._compact(unit.in_shard)
+
+    async def _is_elsewhere(self, unit: Unit, engine: RunningEngine) -> bool:
+        """Returns whether another driver has committed the unit, and closes it then; a store that is down says no."""
+        with contextlib.suppress(StoreError):
+            if await self._actors.is_committed(unit):
+                self._tally.add_receipt(committed_elsewhere(unit))
+                engine.handle.queue.close(unit)
+                return True
+        return False
 
     async def _may_start(self, unit: Unit, engine: RunningEngine) -> bool:
         """Returns whether the unit has its money and still an engine; otherwise sets it aside or puts it back."""

@@ -28,6 +28,11 @@ class Receipt:
     judge_usd: float = 0.0
 
 
+def committed_elsewhere(unit: Unit) -> Receipt:
+    """Returns the receipt of a unit that another driver has committed, of which this one knows no count."""
+    return Receipt(unit, won=False, rows=unit.rows, tokens=0, stored_bytes=0, passed=(), status_counts=())
+
+
 class Sink(Protocol):
     """Commits units and compacts shards. Picklable: it travels to the task that writes."""
 
@@ -35,6 +40,9 @@ class Sink(Protocol):
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
     ) -> Receipt:
         """Writes one whole unit, exactly once whatever dies; ``verdicts[i]`` belongs to ``samples[i]``."""
+
+    def is_committed(self, unit: Unit) -> bool:
+        """Returns whether another driver of the run has committed the unit; asks the store."""
 
     def compact(self, shard: Shard) -> None:
         """Merges a full shard's many small files into few large ones. It may die and be called again, on any node."""

@@ -119,14 +119,18 @@ def stored_problems(store: Store) -> dict[str, dict[int, Problem]]:
     return found
 
 
-def work_of(resolved: Resolved, remaining: Remaining) -> Work:
-    """Returns the work for a pipeline: the models that have units to do, their problems and settings."""
+def work_of(resolved: Resolved, remaining: Remaining, shuffled: bool = False) -> Work:
+    """Returns the work for a pipeline: the models that have units to do, their problems and settings.
+
+    With ``shuffled`` the units come in any order, for a driver that is not alone.
+    """
     sweep, models = resolved.sweep, []
     hashes = {model.name: model.sampling_hash for layer in remaining.layers for model in layer.models}
     for model in sweep.models:
         units = remaining.to_do.of(model.name)
         info, settings = resolved.infos[model.name], sweep.settings_of(model)
         if units:
+            units = units.shuffled() if shuffled else units
             models.append(ModelWork(model, info, settings, hashes[model.name], units))
     verify, judge = sweep.verify, sweep.judge and sweep.judge.share(sweep.verify.workers or 1)
     work = Work(tuple(models), remaining.tables, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)

@@ -139,9 +139,12 @@ def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: Re
     """Writes the plan, samples what is missing, and records the cost of this call."""
     remaining = _write_plan(resolved, store, planned)
     say(_opening(store, remaining))
-    work, tally, session = work_of(resolved, remaining), Tally(cells_of(remaining)), new_session(store)
+    session, tally = new_session(store), Tally(cells_of(remaining))
+    session.begin()  # before looking for others: of two drivers that start together, one sees the other
+    sessions = [other for other in read_sessions(store) if other != session.session]
+    work = work_of(resolved, remaining, shuffled=not all(other.ended for other in sessions))
     sink = RunSink(store, run_version(resolved, store, remaining.layers))
-    spending = Spending(work, spent_before(read_sessions(store)), session.record_spending)
+    spending = Spending(work, spent_before(sessions), session.record_spending)
     before = tally.committed
 
     def limits(gpus: Mapping[str, float]) -> Budget:

@@ -21,7 +21,7 @@ from cluster.sink import Receipt
 from jobs.store.base import Store
 from jobs.store.compact import compact_shard
 from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
-from jobs.store.layout import samples_key, verdicts_key
+from jobs.store.layout import final_verdicts_key, samples_key, verdicts_key
 from jobs.store.sealed_parquet import Footer
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
@@ -57,6 +57,11 @@ class RunSink:
         judge_usd = sum(verdict.usd for verdict in verdicts)
         footer = Footer(uuid.uuid4().hex, earlier.samples, earlier.samples_sha256, engine_s, judge_usd=judge_usd)
         return self._commit(unit, samples, verdicts, footer, 0)
+
+    def is_committed(self, unit: Unit) -> bool:
+        """Returns whether the unit's verdicts are there, in a file of its own or in its shard's."""
+        keys = (verdicts_key(self.version, unit), final_verdicts_key(self.version, unit.model, unit.task, unit.shard))
+        return any(self.store.head(key) is not None for key in keys)
 
     def compact(self, shard: Shard) -> None:
         """Merges a full shard's verdicts into one file, and its samples into another; see jobs.store.compact."""

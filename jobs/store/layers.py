@@ -5,6 +5,7 @@ The first layer holds what the sweep asked for at first. Each later one adds exa
 """
 
 import json
+import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -238,6 +239,10 @@ class Units(Collection[Unit]):
             gone = done.get((block.model, block.task))
             parts.append((block, [number for number in numbers if number not in gone] if gone else numbers))
         return Units(tuple(parts))
+
+    def shuffled(self) -> "Units":
+        """Returns the same units, those of each block in any order: two drivers then rarely sample the same one."""
+        return Units(tuple((block, random.sample(numbers, len(numbers))) for block, numbers in self.parts))
 
     def among(self, models: Set[str], problems: Mapping[str, set[int]]) -> "Units":
         """Returns the units whose model is in ``models`` and whose problems are all in ``problems[task]``."""

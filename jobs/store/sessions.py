@@ -63,6 +63,10 @@ class SessionLog:
     session: Session
     key: str
 
+    def begin(self) -> None:
+        """Stores that the call is under way, for other calls on the run."""
+        self._put(self.session)
+
     def record_spending(self, usd: Mapping[str, float]) -> None:
         """Stores the dollars that are spent or reserved so far, by model."""
         self._put(self.session.model_copy(update={"usd": dict(usd)}))

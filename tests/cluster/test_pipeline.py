@@ -35,7 +35,7 @@ from sampling.service_settings import Prices, ServiceSettings
 from sampling.settings import ModelSpec, SamplingSettings
 from tests.support.living import living
 from tests.support.speaking_server import TOKENS, speaking
-from verify.verdict import Verdict
+from verify.verdict import Status, Verdict
 
 PROBLEMS, SAMPLES, PER_UNIT = 4, 60, 20
 
@@ -174,12 +174,31 @@ class SinkWithOneBadUnit:
 
     sink: RunSink
 
+    def is_committed(self, unit: Unit) -> bool:
+        return self.sink.is_committed(unit)
+
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
     ) -> Receipt:
         if unit.number == 3:
             raise StoreError("disk full")
         return self.sink.commit(unit, samples, verdicts, provenance)
+
+
+def test_units_of_another_driver_are_passed_over(cluster: tuple[float, float], tmp_path: Path) -> None:
+    given, store = work(tmp_path), DirectoryStore(tmp_path / "run")
+    theirs = list(given.models[0].units)[::2]
+    for unit in theirs:
+        samples = [
+            Sample(p, s, f"def f(x): return {s}", "stop", 1, 1, 1, 1.0)
+            for p in range(unit.first_problem, unit.last_problem)
+            for s in range(unit.first_sample, unit.last_sample)
+        ]
+        verdicts = [Verdict(Status.PASS if s.sample_idx % 10 == 0 else Status.FAIL) for s in samples]
+        RunSink(store, "v1").commit(unit, samples, verdicts, Provenance("stored", *"abcdefg"))
+    assert run(given, tmp_path, cluster) == ()
+    assert committed(tmp_path) == (240, 240, 24)
+    assert len(list((tmp_path / "run/samples").rglob("*.parquet"))) == len(given.models[0].units)
 
 
 def test_a_unit_that_always_fails_is_set_aside_with_its_error(cluster: tuple[float, float], tmp_path: Path) -> None:
@@ -193,6 +212,9 @@ class FullSink:
     """A sink whose disk is full after the first units."""
 
     sink: RunSink
+
+    def is_committed(self, unit: Unit) -> bool:
+        return self.sink.is_committed(unit)
 
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance

@@ -169,6 +169,8 @@ def test_two_drivers_of_one_run(
     assert counts(f"{store.uri}/sums") == (6300, 6300)
     assert troop("check", f"{store.uri}/sums").code == 0
     assert len(keys(store, "sums/plan")) == 1
+    units, files = len(keys(store, "sums/verdicts")), len(keys(store, "sums/samples"))
+    assert units <= files <= 1.5 * units  # each driver passes over what the other has committed
 
 
 # 6. A cut body

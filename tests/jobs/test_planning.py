@@ -68,6 +68,12 @@ def test_parts_of_a_plan_are_what_filtering_its_units_would_give(
     assert list(missing.among({"large"}, {"t": named})) == runnable
 
 
+def test_shuffled_units_are_the_same_ones() -> None:
+    units = planned_units(grow([], wanted([problem(f"p{n}") for n in range(40)], 3000)))
+    assert set(units.shuffled()) == set(units) and list(units.shuffled()) != list(units)
+    assert (len(units.shuffled()), units.shuffled().rows) == (len(units), units.rows)
+
+
 def test_units_have_names_of_their_own_that_never_change() -> None:
     first = grow([], wanted([problem(f"p{i}") for i in range(5)], 1000))
     second = grow(first, wanted([problem(f"p{i}") for i in range(9)], 3000))
