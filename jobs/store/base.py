@@ -88,6 +88,18 @@ class StoreOptions(Plain):
     verify_tls: bool = True
     """Verify the server's TLS certificate. False accepts any certificate, as of a test server."""
 
+    server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    """Encryption that the store is asked for with each object. Default: the bucket's own rule."""
+
+    sse_kms_key_id: str | None = None
+    """Key of AWS KMS for ``aws:kms``: its id or ARN, never the key itself. Default: the bucket's, else Amazon's own."""
+
+    acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None
+    """Access list of each object, for buckets of another account that ask for one. Default: none is sent."""
+
+    requester_pays: bool = False
+    """Pay for the requests, as a bucket that charges its readers wants it."""
+
     allow_weak_store: bool = False
     """Accept a store that ignores create-only writes (``If-None-Match``). Two runs that write to it at once may
     overwrite each other's units; see ``--allow-weak-store``."""

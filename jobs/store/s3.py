@@ -30,6 +30,11 @@ from botocore.exceptions import (
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
 )
 from botocore.parsers import ResponseParserError
 
@@ -52,7 +57,21 @@ _EXPIRED = {
 }  # fmt: skip
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "301"}
 _EXPIRED_HEAD = {"400", "403"}  # the same in an answer without a body
-_REFUSED = {"AccessDenied", "403", "NoSuchBucket", "QuotaExceeded", "507"} | _EXPIRED
+_REFUSED = {"AccessDenied", "403", "NoSuchBucket", "QuotaExceeded", "507", "AllAccessDisabled"}
+_REFUSED |= _EXPIRED | _OTHER_REGION
+# Answers of servers to a header that they do not know: of checksums, or of create-only writes.
+_NOT_UNDERSTOOD = {"NotImplemented", "501", "XAmzContentSHA256Mismatch", "InvalidDigest", "MissingContentLength"}
+_HINT = (
+    "; if the server knows no newer checksums, set store_options.request_checksum_calculation to when_required, "
+    "if it knows no create-only writes, --allow-weak-store"
+)
+_NO_KEYS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
 _BROKEN = (
     ConnectionError, HTTPClientError, IncompleteReadError, FlexibleChecksumError, ResponseParserError,
     CredentialRetrievalError,
@@ -78,23 +97,25 @@ class S3Store:
             quick = _client(self.options, _Patience(connect_s=3, read_s=3, attempts=2))
             if self.options.region:
                 quick.meta.events.register_first("needs-retry.s3", _stay_in_region, unique_id="troop-region")
-            look = partial(quick.list_objects_v2, Bucket=self.bucket, Prefix=self._object_key("probe"), MaxKeys=1)
+            where = {"Bucket": self.bucket, "Prefix": self._object_key("probe"), **self._payer}
+            look = partial(quick.list_objects_v2, **where, MaxKeys=1)
             if "Name" not in _retry(look, _is_busy):
                 raise StoreError(f"{self.uri}: this is no S3 service, though it answers{_endpoint_words(self.options)}")
 
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         mine = {ATTEMPT: uuid.uuid4().hex, **metadata}
         with _translate_errors(self, key):
-            if self.options.allow_weak_store and (there := self._attempt_at(key)) is not None:
+            if not self.options.allow_weak_store:
+                return _retry(lambda: self._create(key, data, mine, IfNoneMatch="*"))
+            if (there := self._attempt_at(key)) is not None:
                 return there == mine[ATTEMPT]
-            return _retry(lambda: self._create(key, data, mine))
+            return _retry(lambda: self._create(key, data, mine))  # such a store may refuse the very header
 
-    def _create(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
-        """Makes one conditional put; where the answer leaves open who wrote the object, its metadata decides."""
+    def _create(self, key: str, data: bytes, metadata: Mapping[str, str], **condition: str) -> bool:
+        """Makes one put; where the answer leaves open who wrote the object, its metadata decides."""
+        said = self._of_writes | condition
         try:
-            self._client.put_object(
-                Bucket=self.bucket, Key=self._object_key(key), Body=data, Metadata=dict(metadata), IfNoneMatch="*"
-            )
+            self._client.put_object(**self._at(key), Body=data, Metadata=dict(metadata), **said)
         except _ERRORS as error:
             there = self._attempt_at(key) if _is_transient(error) else None
             if there is None:
@@ -104,16 +125,16 @@ class S3Store:
 
     def put(self, key: str, data: bytes) -> None:
         with _translate_errors(self, key):
-            _retry(lambda: self._client.put_object(Bucket=self.bucket, Key=self._object_key(key), Body=data))
+            _retry(lambda: self._client.put_object(**self._at(key), Body=data, **self._of_writes))
 
     def get(self, key: str) -> bytes:
         with _translate_errors(self, key):
-            return _retry(lambda: self._client.get_object(Bucket=self.bucket, Key=self._object_key(key))["Body"].read())
+            return _retry(lambda: self._client.get_object(**self._at(key))["Body"].read())
 
     def head(self, key: str) -> ObjectInfo | None:
         with _translate_errors(self, key):
             try:
-                found = _retry(lambda: self._client.head_object(Bucket=self.bucket, Key=self._object_key(key)))
+                found = _retry(lambda: self._client.head_object(**self._at(key)))
             except ClientError as error:
                 if _code(error) in _MISSING:
                     return None
@@ -132,15 +153,35 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         with _translate_errors(self, key):
-            _retry(lambda: self._client.delete_object(Bucket=self.bucket, Key=self._object_key(key)))
+            _retry(lambda: self._client.delete_object(**self._at(key)))
 
     @property
     def _client(self) -> "S3Client":
         return _client(self.options, _Patience(connect_s=5, read_s=60, attempts=8))
 
     def _page(self, prefix: str, token: str) -> "ListObjectsV2OutputTypeDef":
-        look = partial(self._client.list_objects_v2, Bucket=self.bucket, Prefix=self._object_key(prefix))
+        where = {"Bucket": self.bucket, "Prefix": self._object_key(prefix), **self._payer}
+        look = partial(self._client.list_objects_v2, **where)
         return look(ContinuationToken=token) if token else look()
+
+    @property
+    def _payer(self) -> dict[str, Any]:
+        return {"RequestPayer": "requester"} if self.options.requester_pays else {}
+
+    @property
+    def _of_writes(self) -> dict[str, Any]:
+        """Arguments of every put: encryption and access list."""
+        options = self.options
+        given = {
+            "ServerSideEncryption": options.server_side_encryption,
+            "SSEKMSKeyId": options.sse_kms_key_id,
+            "ACL": options.acl,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _at(self, key: str) -> dict[str, Any]:
+        """Arguments of every request about one object."""
+        return {"Bucket": self.bucket, "Key": self._object_key(key), **self._payer}
 
     def _object_key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -239,6 +280,8 @@ def _translate_errors(store: S3Store, key: str = "") -> Iterator[None]:
         yield
     except ClientError as error:
         raise _store_error(error, where, key, _endpoint_words(store.options)) from error
+    except _NO_KEYS as error:
+        raise StoreUnusable(f"{where}: {_one_line(error)}; no keys, so nothing here can be read or written") from error
     except (BotoCoreError, ResponseParserError, ValueError) as error:  # ValueError: an endpoint that is no URL
         raise StoreError(f"{where}: {_one_line(error)}{_endpoint_words(store.options)}") from error
 
@@ -249,8 +292,8 @@ def _store_error(error: ClientError, where: str, key: str, at: str) -> StoreErro
         return NoSuchObject(f"{where}: {code}: no such object{at}")
     if code.isdigit() and not key:
         return StoreError(f"{where}: not an answer of an S3 service: {code} {said}{at}")
-    kind = StoreUnusable if code in _REFUSED else StoreError
-    return kind(f"{where}: {code}: {said}{at}")
+    kind = StoreUnusable if code in _REFUSED | _NOT_UNDERSTOOD else StoreError
+    return kind(f"{where}: {code}: {said}{at}{_HINT if code in _NOT_UNDERSTOOD else ''}")
 
 
 def _endpoint_words(options: StoreOptions) -> str:

@@ -13,9 +13,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 Fault = Literal[
-    "ok", "cut before", "cut body", "lose reply", "cut reply", "reset", "503", "409", "403", "unconditional"
+    "ok", "cut before", "cut body", "lose reply", "cut reply", "reset", "503", "409", "403", "501", "unconditional"
 ]
-_CODES = {"503": "SlowDown", "409": "ConditionalRequestConflict", "403": "AccessDenied"}
+_CODES = {"503": "SlowDown", "409": "ConditionalRequestConflict", "403": "AccessDenied", "501": "NotImplemented"}
 
 
 @dataclass
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-        elif fault in _CODES:
+        elif fault in _CODES and (fault != "501" or "If-None-Match" in self.headers):  # 501 is for that header alone
             self._refuse(fault)
         elif fault != "cut before":
             self._forward(body, fault)

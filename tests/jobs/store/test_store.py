@@ -1,5 +1,6 @@
 """Tests of stores: a folder, moto and a real S3 server keep the same promises; then the failures of each alone."""
 
+import contextlib
 import os
 import pickle
 import socket
@@ -14,7 +15,7 @@ from jobs.store import s3
 from jobs.store.base import Store, StoreOptions
 from jobs.store.folder import DirectoryStore
 from jobs.store.open import open_store, probe_store
-from sampling.errors import BadInput, StoreError
+from sampling.errors import BadInput, StoreError, StoreUnusable
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.s3_server import S3Server
 
@@ -220,6 +221,27 @@ def test_store_that_ignores_the_condition(faulty: Store, proxy: FaultyProxy) -> 
     probe_store(open_store(faulty.uri, weak))
 
 
+def test_a_weak_store_is_not_sent_the_header_that_it_refuses(faulty: Store, proxy: FaultyProxy) -> None:
+    """A server that knows no ``If-None-Match`` may answer any put with it by 501."""
+    proxy.always = "501"
+    with pytest.raises(StoreUnusable, match=r"NotImplemented.*--allow-weak-store"):
+        probe_store(faulty)
+    weak = StoreOptions(endpoint_url=proxy.endpoint, allow_weak_store=True)
+    probe_store(open_store(faulty.uri, weak))
+
+
+def test_objects_are_encrypted_and_paid_for_as_asked(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"server_side_encryption": "aws:kms", "sse_kms_key_id": "a-key", "requester_pays": True}
+    store = moto.new_store(monkeypatch, acl="bucket-owner-full-control", **given)
+    probe_store(store)
+    assert store.put_new(KEY, b"x") and not store.put_new(KEY, b"y")
+    store.put("other", b"z")
+    with contextlib.closing(moto.client()) as client:
+        for key in (KEY, "other"):
+            found = client.head_object(Bucket=store.bucket, Key=f"{store.prefix}/{key}")  # type: ignore[attr-defined]
+            assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", "a-key")
+
+
 def test_no_such_bucket(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     moto.new_store(monkeypatch)
     with pytest.raises(StoreError, match=r"s3://nowhere/x: NoSuchBucket") as caught:
@@ -244,7 +266,7 @@ def test_no_credentials(moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_pat
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(StoreError, match="credentials"):
+    with pytest.raises(StoreUnusable, match="credentials"):  # a run ends at once, and tries no unit five times
         probe_store(open_store("s3://bucket", moto.options(region="eu-west-1")))
 
 
