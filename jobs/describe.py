@@ -102,6 +102,8 @@ class PlanDescription(Plain):
     """Samples of this run that the prediction is made from; 0 where there is no prediction."""
     predicted: tuple[Prediction, ...] = ()
     """Predicted totals of the samples to do; empty before a session of this run has drawn some (`--calibrate` does)."""
+    warnings: tuple[str, ...] = ()
+    """Settings that are surely not meant, one line each; `troop plan` and `troop run` say them on standard error."""
 
     def as_text(self) -> str:
         """Formats the plan for a terminal."""
@@ -177,6 +179,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
         most_usd=sum(_most_usd(resolved, cell) for cell in cells),
         measured=measured,
         predicted=predicted,
+        warnings=resolved.warnings,
     )
 
 
