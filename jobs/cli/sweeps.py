@@ -101,8 +101,9 @@ def run(
 
     Reads the sweep and what its run holds; committed samples are never drawn again. Writes samples and verdicts to
     STORE/NAME of the sweep, unit by unit, then the report. Prints progress on standard error: a live table in a
-    terminal, lines in a log. Exit codes: 0 done or stopped by a limit of the sweep, 2 the sweep cannot run, 3 units
-    were set aside. The same command continues.
+    terminal, lines of at most 400 characters in a log; `troop status RUN --json` has every model and task. Exit codes:
+    0 done or stopped by a limit of the sweep, 2 the sweep cannot run, 3 units were set aside. The same command
+    continues.
 
     \b
     Example: troop run sweep.yaml --address auto
