@@ -47,6 +47,7 @@ class ModelInfo:
     (quantised), which are loaded unchanged. ``architecture`` and ``labels`` (of a classifier's head) come from the
     config; ``has_head`` says whether the weights hold such a head. ``max_model_len`` is the context that vLLM takes by
     itself, ``most_model_len`` the longest that it can be told to take; None where rotary scaling may stretch it.
+    ``heads`` are attention heads, which tensor parallelism divides.
     """
 
     revision: str
@@ -62,6 +63,7 @@ class ModelInfo:
     labels: int = 0
     has_head: bool | None = None
     most_model_len: int | None = None
+    heads: int = 0
 
     @property
     def computes_little(self) -> bool:
@@ -173,6 +175,7 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
         or config.get("num_labels")
         or 2,  # transformers writes neither where there are 2
         has_head=weights.has_head,
+        heads=text.get("num_attention_heads") or 0,
         most_model_len=None if any(kind != "default" for kind, _ in _rotary(text)) else longest,
     )
 

@@ -1,12 +1,15 @@
 """Checks of a model's settings before any engine starts: what the engine would refuse, and what is surely not meant."""
 
+import ast
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from sampling.engines.model_info import ModelInfo
 from sampling.engines.prompt_checks import OWN_TOKENIZER, given_context, is_empty, local_tokenizer
-from sampling.problems import Problem
+from sampling.problems import Problem, read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
 
 DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")  # vllm.config.model.ModelDType
@@ -84,12 +87,30 @@ def _of_vllm(
     if 0 < settings.temperature < LEAST_TEMPERATURE:
         yield f"temperature {settings.temperature:g}: vLLM takes {LEAST_TEMPERATURE:g} in its place"
     context = given_context(model) or info.max_model_len
+    gpus = model.vllm.get("tensor_parallel_size", model.gpus)
+    if isinstance(gpus, int | float) and gpus > 1 and info.heads % gpus:
+        yield f"gpus {gpus:g}: vLLM cannot divide the model's {info.heads} attention heads among so many GPUs"
+    if unknown := sorted(model.vllm.keys() - (_vllm_arguments() or model.vllm.keys())):
+        yield f"vllm: the vLLM of this machine has no argument {unknown[0]!r}"
     prompt = _longest_prompt(model, problems)
     if context and prompt + settings.max_tokens > context:
         yield (
             f"max_tokens {settings.max_tokens:,} after a prompt of up to about {prompt:,} tokens is more than the "
             f"model's context of {context:,} tokens; vLLM cuts such completions there, with finish_reason length"
         )
+
+
+@lru_cache
+def _vllm_arguments() -> frozenset[str]:
+    """Returns the names of vLLM's EngineArgs, read from its source: an import takes ten seconds. Empty without vLLM."""
+    found = find_spec("vllm")
+    file = Path(found.origin).parent / "engine" / "arg_utils.py" if found and found.origin else None
+    if file is None or not file.is_file():
+        return frozenset()
+    classes = [node for node in ast.parse(read_text(file)).body if isinstance(node, ast.ClassDef)]
+    bodies = [node.body for node in classes if node.name == "EngineArgs"]
+    fields = [node.target for body in bodies for node in body if isinstance(node, ast.AnnAssign)]
+    return frozenset(target.id for target in fields if isinstance(target, ast.Name))
 
 
 def _of_service(settings: SamplingSettings, problems: Sequence[Problem]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Settings that an engine would refuse, or that are surely not meant, are named before it starts."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -88,3 +89,15 @@ def test_what_a_service_may_refuse_is_told() -> None:
     assert "the column logprob stays empty" in warned(service, logprobs=True)
     assert "refuses more than 2" in warned(service, temperature=2.5)
     assert "problem 'p': its prompt is empty" in warned(service, problem(prompt=""))
+
+
+def test_what_vllm_cannot_do_with_gpus_or_does_not_know_is_told() -> None:
+    assert "gpus 4: vLLM cannot divide the model's 2 attention heads" in warned(spec(gpus=4))
+    assert "gpus 3" in warned(spec(vllm={"tensor_parallel_size": 3}))
+    assert warned(spec(gpus=2)) == warned(spec(gpus=0.3)) == ""
+
+
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+def test_an_argument_that_vllm_does_not_have_is_told() -> None:
+    assert "has no argument 'enable_prefix_cacheing'" in warned(spec(vllm={"enable_prefix_cacheing": False}))
+    assert warned(spec(vllm={"enable_prefix_caching": False, "quantization": "fp8"})) == ""
