@@ -1,6 +1,7 @@
 """Checks of a task's prompts against a model's files, before the model is loaded."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,15 @@ def given_context(model: ModelSpec) -> int | None:
 
 def local_tokenizer(folder: Path) -> Any:
     """Returns the tokenizer of a model's folder, or None where it has no tokenizer.json."""
+    file = folder / "tokenizer.json"
+    return _read_tokenizer(str(file), file.stat().st_mtime_ns) if file.is_file() else None
+
+
+@lru_cache(maxsize=2)  # a large one takes a second to read, and each task of a model asks for it
+def _read_tokenizer(file: str, _changed_ns: int) -> Any:
     from tokenizers import Tokenizer
 
-    file = folder / "tokenizer.json"
-    return Tokenizer.from_file(str(file)) if file.is_file() else None
+    return Tokenizer.from_file(file)
 
 
 def _lacks_template(folder: Path, info: ModelInfo) -> bool:
