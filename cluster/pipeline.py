@@ -41,6 +41,7 @@ class Pipeline:
         self._queues = UnitQueues(work.models)
         self._pool = VerifierPool(actors, placement, work.verifiers)
         self._backlog = Backlog()
+        self._streams = 0  # units that engines are sampling
         self._open_shards = OpenShards(work.open_shards)
         self._compacting = asyncio.Lock()  # one shard at a time: engines must not feel it
         self._fleet = Fleet(work.models, self._queues, placement, actors, tally, self._follow)
@@ -77,7 +78,14 @@ class Pipeline:
             await asyncio.sleep(TICK_S)
 
     def _snapshot(self) -> Progress:
-        return self._tally.snapshot(engines_wait=self._backlog.full, set_aside=len(self._queues.set_aside))
+        full, aside = self._backlog.full, len(self._queues.set_aside)
+        return self._tally.snapshot(engines_wait=full, set_aside=aside, bottleneck=self._bottleneck())
+
+    def _bottleneck(self) -> str:
+        """Returns the side that the others wait for; "" once nothing waits."""
+        if self._streams or any(queue.waiting for queue in self._queues):
+            return "verifiers" if self._backlog.full else "engines"
+        return "verifiers" if self._backlog.batches else "store" if self._queues.open else ""
 
     async def _steer(self, tasks: asyncio.TaskGroup, ticker: "asyncio.Task[None]") -> None:
         while self._queues.open:
@@ -172,6 +180,7 @@ class Pipeline:
         samples: list[Ref] = []
         verifying: list[asyncio.Task[Ref]] = []
         stream = engine.stream(unit)
+        self._streams += 1
         try:
             async for header_ref in stream:
                 header: SampleHeader = await header_ref
@@ -185,6 +194,7 @@ class Pipeline:
                 task.cancel()
             raise
         finally:
+            self._streams -= 1
             engine.unit_sampled(unit)
         return samples + list(await asyncio.gather(*verifying))
 

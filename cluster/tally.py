@@ -56,7 +56,8 @@ class Progress:
     """A snapshot of the pipeline.
 
     ``left_s`` is None until a rate is known. ``balanced`` is the size of the verifier pool that would keep up with the
-    present engines. ``idle`` is the share of the engines' time, from the start of each to its last sample, in which
+    present engines. ``bottleneck`` is the side that the others wait for: engines, verifiers or store, "" once nothing
+    waits. ``idle`` is the share of the engines' time, from the start of each to its last sample, in which
     they had nothing to do: they had no work, or waited for verifiers or store. ``set_aside`` counts units.
     """
 
@@ -185,6 +186,7 @@ class Tally:
         self.verifier_busy_s = self.judge_usd = 0.0
         self.verifiers = 1  # in the pool
         self.statuses: Counter[str] = Counter()
+        self._before = self.committed  # by earlier calls
         self._started = time.monotonic()
         self._sampling, self._verifying = Rate(), Rate()
         self._fastest = 0.0
@@ -222,8 +224,11 @@ class Tally:
         self.judge_usd += receipt.judge_usd
         self.statuses.update(dict(receipt.status_counts))
 
-    def snapshot(self, *, engines_wait: bool, set_aside: int) -> Progress:
-        """Returns the present state; ``engines_wait`` means that generation pauses until verifiers have caught up."""
+    def snapshot(self, *, engines_wait: bool, set_aside: int, bottleneck: str | None = None) -> Progress:
+        """Returns the present state; ``engines_wait`` means that generation pauses until verifiers have caught up.
+
+        ``bottleneck`` is for a caller that knows what each side still has to do; None goes by the counts.
+        """
         planned = sum(cell.planned for cell in self.cells.values())
         self._sampling.add(self.sampled)
         self._verifying.add(self.verified)
@@ -236,7 +241,7 @@ class Tally:
             verified=self.verified,
             shared=self.shared,
             backlog=self.sampled - self.verified,
-            bottleneck="verifiers" if engines_wait else "engines",
+            bottleneck=self._bottleneck(engines_wait, planned) if bottleneck is None else bottleneck,
             balanced=self._balanced(),
             left_s=(planned - self.committed) / rate if rate else None,
             engines=tuple(engine.progress(now) for engine in self.engines),
@@ -246,6 +251,13 @@ class Tally:
             idle=self._idle(),
             judge_usd=self.judge_usd,
         )
+
+    def _bottleneck(self, engines_wait: bool, planned: int) -> str:
+        if not engines_wait and self.sampled < planned - self._before:
+            return "engines"
+        if engines_wait or self.sampled > self.verified:
+            return "verifiers"
+        return "store" if self.committed < planned else ""
 
     def _idle(self) -> float:
         sampling_s = sum(engine.sampling_s for engine in self.engines)

@@ -16,7 +16,9 @@ from verify.verifiers import Verifiers
 # Samples without a completion have nothing to verify, and an engine's failure is not a wrong answer.
 WITHOUT_TEXT = {
     "prompt_too_long": Verdict(Status.INVALID, reason="the prompt is longer than the model's context"),
-    "prompt_refused": Verdict(Status.INVALID, reason="the model's chat template does not take these messages"),
+    "prompt_refused": Verdict(
+        Status.INVALID, reason="the model's chat template does not take these messages, or the prompt has no tokens"
+    ),
     "error": Verdict(Status.FAULT, reason="the engine failed on this sample"),
 }
 NO_VERDICT = Verdict(Status.FAULT, reason="not verified")

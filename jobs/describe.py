@@ -104,6 +104,8 @@ class PlanDescription(Plain):
     """Predicted totals of the samples to do; empty before a session of this run has drawn some (`--calibrate` does)."""
     surplus: str | None = None
     """One line on samples that an earlier, larger k left, which `troop run` asks about; None where there are none."""
+    warnings: tuple[str, ...] = ()
+    """Settings that are surely not meant, one line each; `troop plan` and `troop run` say them on standard error."""
 
     def as_text(self) -> str:
         """Formats the plan for a terminal."""
@@ -181,6 +183,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
         measured=measured,
         predicted=predicted,
         surplus=surplus_line(resolved, known, done),
+        warnings=resolved.warnings,
     )
 
 

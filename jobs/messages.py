@@ -1,17 +1,18 @@
 """Texts that commands on a run print: units planned, committed, set aside. Pure functions; no verifier, no DuckDB."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len
 
 from cluster.queue import SetAside
 from cluster.tally import Tally
 from jobs.progress import duration
 from jobs.store.layers import Units
 from sampling.words import many, printable
+
+WIDEST = 120  # most columns of a terminal that a short value is padded to
 
 
 def opening(uri: str, planned: int, missing: Units, to_do: Units) -> str:
@@ -48,15 +49,32 @@ def lines_of(set_aside: Sequence[SetAside]) -> list[str]:
 
 
 def as_table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
-    """Returns a plain-text table. Values are shown literally: models write them, so markup and escapes are inert."""
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*(Text(printable(value)) for value in row))
-    console = Console(highlight=False, soft_wrap=True, width=max(80, sum(_widths(columns, rows)) + 2 * len(columns)))
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").splitlines())
+    """Returns a plain-text table; see ``table_parts``."""
+    return "\n".join(table_parts(columns, [rows]))
 
 
-def _widths(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[int]:
-    return [max([len(name), *(len(printable(row[i])) for row in rows)]) for i, name in enumerate(columns)]
+def table_parts(columns: Sequence[str], batches: Iterable[Sequence[tuple[Any, ...]]]) -> Iterator[str]:
+    """Yields a plain-text table in parts: the head with the first batch of rows, then one part for each other batch.
+
+    Values are shown literally and in one line: models write them, so markup and escapes are inert. Columns are as wide
+    as the first batch asks, so that a table of any length needs the memory of one batch.
+    """
+    waiting = iter(batches)
+    head = [list(columns), *next(waiting, ())]
+    widths = [min(max(map(_width, values)), WIDEST) for values in zip(*_shown(head), strict=True)]
+    for batch in itertools.chain([head], waiting):
+        yield "\n".join(_line(row, widths) for row in _shown(batch))
+
+
+def _shown(rows: Iterable[Sequence[Any]]) -> Iterator[list[str]]:
+    return ([printable(value) for value in row] for row in rows)
+
+
+def _line(values: Sequence[str], widths: Sequence[int]) -> str:
+    """Returns values two spaces apart, each padded to its column's width in a terminal."""
+    padded = (value + " " * (width - _width(value)) for value, width in zip(values, widths, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -16,9 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.tally import CellProgress, EngineProgress, OnProgress, Progress
-from sampling.words import many
+from sampling.words import many, printable
 
 LINE_EVERY_S = 10.0
+LINE_LENGTH = 390  # most characters of a line in a log, without what `_say` puts before it
+CELLS_SHOWN, ENGINES_SHOWN = 20, 8  # most rows of the live tables; of more engines, one row is a model
+AROUND = 6  # lines of the live view that are no rows: two heads, what is left out, a total of up to three
+NAME_LENGTH = 32  # most characters of a name in a line
 OnCount = Callable[[int, int], None]  # how many items are done, of how many
 T = TypeVar("T")
 
@@ -31,7 +36,7 @@ def progress_display() -> Iterator[OnProgress]:
         yield PlainLines()
         return
     with Live(console=console, refresh_per_second=4, transient=False) as live:
-        yield lambda progress: live.update(live_view(progress))
+        yield lambda progress: live.update(live_view(progress, console.size.height))
 
 
 @contextmanager
@@ -77,46 +82,64 @@ class PlainLines:
         self._last = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        for engine in progress.engines:
-            if self._states.get(engine.name) != engine.state:
-                self._states[engine.name] = engine.state
-                _say(f"engine {engine.name}: {engine_words(engine)}")
+        changed = [engine for engine in progress.engines if self._states.get(engine.name) != engine.state]
+        self._states |= {engine.name: engine.state for engine in changed}
+        if len(changed) > ENGINES_SHOWN:
+            _say(f"engines: {_listed(_models(progress), LINE_LENGTH - len('engines: '))}")
+        else:
+            for engine in changed:
+                _say(f"engine {_short(engine.name)}: {engine_words(engine)}")
         if time.monotonic() - self._last >= LINE_EVERY_S or progress.committed == progress.planned:
             self._last = time.monotonic()
             _say(summary_line(progress))
 
 
 def summary_line(progress: Progress) -> str:
-    """Says everything that matters in one line."""
-    cells = "; ".join(map(_cell_words, progress.cells))
+    """Says what matters in LINE_LENGTH characters at most; `troop status` has the cells that are left out."""
     left = f", {duration(progress.left_s)} left" if progress.left_s is not None else ""
-    return (
+    side = bottleneck(progress)
+    line = (
         f"{duration(progress.elapsed_s)}: {progress.sampled:,} sampled, {progress.verified:,} verified "
         f"({progress.shared:,} copies), {progress.committed:,} of {progress.planned:,} committed{left}; "
-        f"{_rates(progress)}; {progress.backlog:,} wait for a verdict; "
-        f"bottleneck {bottleneck(progress)}; engines idle {progress.idle:.1%}; "
-        f"set aside {many(progress.set_aside, 'unit')}; coverage so far: {cells}"
+        f"{tokens_per_second(progress):,.0f} tokens/s; {progress.backlog:,} wait for a verdict; "
+        + (f"bottleneck {side}; " if side else "")
+        + f"engines idle {progress.idle:.1%}; "
+        + (f"set aside {many(progress.set_aside, 'unit')}; " if progress.set_aside else "")
     )
+    room = LINE_LENGTH - len(line) - len("engines: ; coverage so far: ")
+    engines = _listed(_models(progress), room // 2) or _states(progress.engines) or "none"
+    cells = [_cell_words(cell) for cell in _unfinished_first(progress.cells)]
+    coverage = _listed(cells, room - len(engines)) or "`troop status` has it"
+    return f"{line}engines: {engines}; coverage so far: {coverage}"
 
 
-def live_view(progress: Progress) -> Group:
-    """Shows the snapshot as tables: one row for each (model, task), one for each engine, and the totals."""
+def live_view(progress: Progress, height: int | None = None) -> Group:
+    """Shows the snapshot as tables: one row for each (model, task), one for each engine or model, and the totals.
+
+    Rows that do not fit into ``height`` lines of a terminal are counted instead.
+    """
+    side = bottleneck(progress)
     total = Text(
         f"{progress.committed:,} of {progress.planned:,} samples committed"
         f" · {tokens_per_second(progress):,.0f} tokens/s · {progress.backlog:,} wait for a verdict"
-        f" · bottleneck: {bottleneck(progress)}"
-        f" · {duration(progress.elapsed_s)} elapsed"
+        + (f" · bottleneck: {side}" if side else "")
+        + f" · {duration(progress.elapsed_s)} elapsed"
         + (f" · {duration(progress.left_s)} left" if progress.left_s is not None else "")
         + (f" · {many(progress.set_aside, 'unit')} set aside" if progress.set_aside else "")
     )
-    return Group(_cells(progress), _engines(progress), total)
+    engines = _engines(progress)
+    free = CELLS_SHOWN if height is None else height - engines.row_count - AROUND
+    return Group(*_cells(progress, max(1, min(free, CELLS_SHOWN))), engines, total)
 
 
 def bottleneck(progress: Progress) -> str:
-    """Names the side that the other waits for, and how many verifiers would balance them."""
-    if progress.bottleneck != "verifiers" or not progress.balanced:
-        return progress.bottleneck
-    return f"verifiers ({progress.balanced} would keep up)"
+    """Names the side that the others wait for, and how many verifiers would keep up; "" where nothing waits."""
+    side = progress.bottleneck
+    if progress.committed >= progress.planned:
+        return ""
+    if side == "engines" and progress.sampled >= progress.planned:  # all is drawn
+        side = "verifiers" if progress.backlog else "store"
+    return f"verifiers ({progress.balanced} would keep up)" if side == "verifiers" and progress.balanced else side
 
 
 def duration(seconds: float) -> str:
@@ -141,29 +164,78 @@ def engine_words(engine: EngineProgress) -> str:
     return words.get(engine.state, engine.state)
 
 
-def _cells(progress: Progress) -> Table:
+def _cells(progress: Progress, most: int) -> list[Table | Text]:
+    """Returns a table of ``most`` cells at most, and a line about those left out."""
     table = Table("model", "task", "samples", "", "coverage so far", box=None, padding=(0, 2, 0, 0))
-    for cell in progress.cells:
+    cells = progress.cells if len(progress.cells) <= most else _unfinished_first(progress.cells)
+    for cell in cells[:most]:
         bar = ProgressBar(total=max(cell.planned, 1), completed=cell.committed, width=24)
         count = f"{cell.committed:,}/{cell.planned:,}"
-        table.add_row(cell.model, cell.task, count, bar, _coverage(cell))
-    return table
+        table.add_row(Text(_short(cell.model)), Text(_short(cell.task)), count, bar, _coverage(cell))
+    left = len(cells) - most
+    return [table, Text(f"and {left:,} more; `troop status RUN --json` has all")] if left > 0 else [table]
 
 
 def _engines(progress: Progress) -> Table:
-    table = Table("engine", "state", box=None, padding=(0, 2, 0, 0))
-    for engine in progress.engines:
-        table.add_row(engine.name, engine_words(engine))
+    """Returns a table of the engines; of the models, with what their engines do, where there are many engines."""
+    few = len(progress.engines) <= ENGINES_SHOWN
+    table = Table("engine" if few else "engines of", "state", box=None, padding=(0, 2, 0, 0))
+    for engine in progress.engines if few else ():
+        table.add_row(Text(_short(engine.name)), engine_words(engine))
+    models = {} if few else _by_model(progress)
+    for model in list(models)[:ENGINES_SHOWN]:
+        table.add_row(Text(_short(model)), _states(models[model]))
+    if len(models) > ENGINES_SHOWN:
+        table.add_row(f"and {len(models) - ENGINES_SHOWN} more", "")
     return table
 
 
-def _rates(progress: Progress) -> str:
-    rates = [f"{e.name} {e.tokens_per_s:,.0f}" for e in progress.engines if e.state == "sampling"]
-    return f"tokens/s {', '.join(rates) or '0'}"
+def _by_model(progress: Progress) -> dict[str, list[EngineProgress]]:
+    models: dict[str, list[EngineProgress]] = {}
+    for engine in progress.engines:
+        models.setdefault(engine.model, []).append(engine)
+    return models
+
+
+def _models(progress: Progress) -> list[str]:
+    """Says for each model what its engines do."""
+    return [f"{_short(model)} {_states(engines)}" for model, engines in _by_model(progress).items()]
+
+
+def _states(engines: Sequence[EngineProgress]) -> str:
+    """Returns ``990 sampling, 10 starting, 12,345 tokens/s``."""
+    counts = Counter(engine.state for engine in engines).most_common()
+    states = ", ".join(f"{count:,} {state}" for state, count in counts)
+    rate = sum(engine.tokens_per_s for engine in engines)
+    return f"{states}, {rate:,.0f} tokens/s" if rate else states
+
+
+def _listed(items: Sequence[str], room: int) -> str:
+    """Joins as many items as fit in ``room`` characters, ENGINES_SHOWN at most, and counts the others.
+
+    Returns "" where none fits.
+    """
+    for shown in range(min(len(items), ENGINES_SHOWN), 0, -1):
+        left = len(items) - shown
+        text = "; ".join(items[:shown]) + (f"; and {left:,} more" if left else "")
+        if len(text) <= room:
+            return text
+    return ""
+
+
+def _unfinished_first(cells: Sequence[CellProgress]) -> list[CellProgress]:
+    return sorted(cells, key=lambda cell: cell.committed >= cell.planned)
+
+
+def _short(name: str) -> str:
+    """Returns a name without control characters, its middle left out where it is long: engines end in their number."""
+    text, half = printable(name), NAME_LENGTH // 2
+    return text if len(text) <= NAME_LENGTH else f"{text[:half]}…{text[1 - half :]}"
 
 
 def _cell_words(cell: CellProgress) -> str:
-    return f"{cell.model} on {cell.task}: {_coverage(cell)} ({cell.committed:,} of {many(cell.planned, 'sample')})"
+    count = f"{cell.committed:,} of {many(cell.planned, 'sample')}"
+    return f"{_short(cell.model)} on {_short(cell.task)}: {_coverage(cell)} ({count})"
 
 
 def _coverage(cell: CellProgress) -> str:

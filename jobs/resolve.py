@@ -14,6 +14,7 @@ from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.engines.openai_check import check_service
 from sampling.engines.prices import most_unit_rows, most_usd, rows_for
 from sampling.engines.prompt_checks import prompt_trouble
+from sampling.engines.setting_checks import model_trouble, setting_warnings, settings_trouble
 from sampling.errors import BadInput
 from sampling.identity import digest
 from sampling.problems import Problem
@@ -28,13 +29,15 @@ CODE_VERSION = "TROOP_CODE_VERSION"  # the variable that holds the commit where 
 class Resolved:
     """A sweep with its models inspected and its problems loaded.
 
-    ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id.
+    ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id. ``warnings`` are
+    about settings that no engine refuses and that are surely not meant.
     """
 
     sweep: Sweep
     infos: Mapping[str, ModelInfo]
     problems: Mapping[str, tuple[Problem, ...]]
     measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> Wanted:
@@ -81,8 +84,8 @@ class Resolved:
 def resolve(sweep: Sweep) -> Resolved:
     """Inspects the models and loads the problems of a sweep.
 
-    Raises BadInput for a model or task that cannot be used, for a prompt that its model cannot take, and for a
-    package of candidates that is not installed.
+    Raises BadInput for a model or task that cannot be used, for a setting or a prompt that its engine refuses, and for
+    a package of candidates that is not installed.
     """
     infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
     problems = {task.title: sweep.problems_of(task) for task in sweep.tasks}
@@ -91,12 +94,33 @@ def resolve(sweep: Sweep) -> Resolved:
     for name in [*infos, *problems]:
         quote(name)
     for model in sweep.models:
-        for task in sweep.tasks_of(model):
-            trouble = prompt_trouble(model, infos[model.name], problems[task.title])
-            if trouble is not None:
-                raise BadInput(f"task {task.title}, {trouble}")
+        _check_model(sweep, model, infos[model.name], problems)
     _check_judge(sweep, problems)
-    return Resolved(sweep, infos, problems)
+    return Resolved(sweep, infos, problems, warnings=_warnings(sweep, infos, problems))
+
+
+def _check_model(sweep: Sweep, model: ModelSpec, info: ModelInfo, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+    """Raises BadInput for what the model's engine would refuse: its own settings, its sampling's, a prompt."""
+    if trouble := model_trouble(model, info):
+        raise BadInput(trouble)
+    for task in sweep.tasks_of(model):
+        asked = problems[task.title]
+        trouble = settings_trouble(model, sweep.settings_of(model), asked) or prompt_trouble(model, info, asked)
+        if trouble is not None:
+            raise BadInput(f"task {task.title}, {trouble}")
+
+
+def _warnings(
+    sweep: Sweep, infos: Mapping[str, ModelInfo], problems: Mapping[str, tuple[Problem, ...]]
+) -> tuple[str, ...]:
+    """Returns one line for each thing that is surely not meant, each with its model and task."""
+    found = []
+    for model in sweep.models:
+        for task in sweep.tasks_of(model):
+            settings, k = sweep.settings_of(model), sweep.k_of(model, task)
+            lines = setting_warnings(model, infos[model.name], settings, k, problems[task.title])
+            found += [f"{model.name} on {task.title}: {line}" for line in lines]
+    return tuple(found)
 
 
 def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> None:

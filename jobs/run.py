@@ -74,7 +74,10 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say, surpl
     ``surplus`` says what becomes of samples that an earlier, larger k planned and nobody has drawn yet: they are drawn
     (``keep``), given up (``drop``), or refused here (``ask``).
     """
-    return run_resolved(resolve(sweep), address=address, local=local, say=say, surplus=surplus)
+    resolved = resolve(sweep)
+    for line in resolved.warnings:
+        say(f"warning: {line}")
+    return run_resolved(resolved, address=address, local=local, say=say, surplus=surplus)
 
 
 def run_resolved(

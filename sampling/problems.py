@@ -13,7 +13,7 @@ from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.references import REFERENCES, Reference, VerifierKind
-from sampling.settings import TaskSampling
+from sampling.settings import StopString, TaskSampling
 from sampling.validate import Plain, parse
 
 # Keys of references that plans of older runs did not count in their digests.
@@ -60,7 +60,7 @@ class Problem(Plain):
     solution: str | None = None
     """Right completion, used to test the verifier before a run; ``replay`` engines with path ``gold`` return it."""
 
-    stop: tuple[str, ...] = ()
+    stop: tuple[StopString, ...] = ()
     """Stop strings of this prompt's format, in addition to those of the sampling settings. Example: `["\\n\\n"]`."""
 
     sampling: TaskSampling | None = None

@@ -1,13 +1,15 @@
 """Models and sampling settings: they decide the distribution of samples, and are part of a run's identity."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from sampling.service_settings import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
 from sampling.validate import Plain
+
+StopString = Annotated[str, Field(min_length=1)]  # no engine takes an empty one: it would end every completion
 
 
 class SamplingSettings(Plain):
@@ -28,7 +30,7 @@ class SamplingSettings(Plain):
     max_tokens: int = Field(default=512, ge=1)
     """Most tokens in one completion; a completion that reaches it ends with ``finish_reason`` length."""
 
-    stop: tuple[str, ...] = ()
+    stop: tuple[StopString, ...] = ()
     """Strings that end a completion, in addition to those of the task's prompt format; they are not in the text.
 
     Example: `["\\nQuestion:"]`.
@@ -64,7 +66,7 @@ class TaskSampling(Plain):
     max_tokens: int | None = Field(default=None, ge=1)
     """Most tokens in one completion on this task. Default: the sweep's or the preset's."""
 
-    stop: tuple[str, ...] | None = None
+    stop: tuple[StopString, ...] | None = None
     """Stop strings in place of the sweep's; stop strings of the task's prompt format always hold.
 
     Default: the sweep's or the preset's.

@@ -8,4 +8,5 @@ def many(number: int, thing: str) -> str:
 
 def printable(value: object) -> str:
     """Returns a value in one line, with control characters shown as escapes."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value))
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

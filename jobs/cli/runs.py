@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -71,23 +73,26 @@ def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_js
     """Query a RUN with SQL, through DuckDB.
 
     The views are samples, verdicts, scores and problems. Reads what is committed, in place from a folder, through a
-    temporary copy from S3; writes nothing. Prints a table. docs/results.md lists the columns. Exit codes: 0 done, 2
-    no run or a wrong query.
+    temporary copy from S3; writes nothing. Prints a plain table, or lines of JSON, while it reads; a result of any
+    length fits in memory. docs/results.md lists the columns. Exit codes: 0 done, 2 no run or a wrong
+    query.
 
     \b
     Example: troop sql runs/demo "SELECT model, avg(passed::INT) FROM verdicts GROUP BY model"
     """
-    from jobs.store.database import run_query
+    from jobs.messages import table_parts
+    from jobs.store.database import stream_query
     from jobs.sweep import open_run
 
-    columns, rows = run_query(open_run(run_uri, version, scores), query)
-    if as_json:
-        for row in rows:
-            click.echo(json.dumps(dict(zip(columns, row, strict=True)), default=str))
-        return
-    from jobs.messages import as_table
+    with stream_query(open_run(run_uri, version, scores), query) as (columns, batches):
+        for part in _json_parts(columns, batches) if as_json else table_parts(columns, batches):
+            click.echo(part)
 
-    click.echo(as_table(columns, rows))
+
+def _json_parts(columns: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]) -> Iterator[str]:
+    """Yields the rows of each batch as lines of JSON, whose strings hold no control character."""
+    for batch in batches:
+        yield "\n".join(json.dumps(dict(zip(columns, row, strict=True)), default=str) for row in batch)
 
 
 @click.command()

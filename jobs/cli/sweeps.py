@@ -66,8 +66,8 @@ def plan(
 
     Reads the sweep, its models and problems, and the run if there is one. Writes nothing; with --calibrate, commits a
     few samples and the prediction to the run. Prints samples and units to do, settings, an upper bound of tokens and
-    bytes, and for each task its answer policy and its first prompt. Exit codes: 0 done, 2 the sweep cannot run, 3
-    calibration drew no sample.
+    bytes, and for each task its answer policy and its first prompt; on standard error what is surely not meant, such as
+    many samples at temperature 0. Exit codes: 0 done, 2 the sweep cannot run, 3 calibration drew no sample.
 
     \b
     Example: troop plan sweep.yaml --set k=1000
@@ -78,6 +78,8 @@ def plan(
 
     sweep = load_sweep(sweep_file, assignments)
     found = calibrate_sweep(sweep, address=address, local=local, say=say) if calibrate else describe_plan(sweep)
+    for line in found.warnings:
+        say(f"warning: {line}")
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
 
 
@@ -110,8 +112,9 @@ def run(
 
     Reads the sweep and what its run holds; committed samples are never drawn again. Writes samples and verdicts to
     STORE/NAME of the sweep, unit by unit, then the report. Prints progress on standard error: a live table in a
-    terminal, lines in a log. Exit codes: 0 done or stopped by a limit of the sweep, 2 the sweep cannot run, 3 units
-    were set aside. The same command continues.
+    terminal, lines of at most 400 characters in a log; `troop status RUN --json` has every model and task. Exit codes:
+    0 done or stopped by a limit of the sweep, 2 the sweep cannot run, 3 units were set aside. The same command
+    continues.
 
     \b
     Example: troop run sweep.yaml --address auto

@@ -29,28 +29,67 @@ from jobs.store.schema import SAMPLES_SCHEMA, VIEWS, arrow_schema
 from jobs.store.sealed_parquet import check_kind, check_seal
 from jobs.store.stored_run import StoredRun
 from sampling.errors import BadInput, DamagedFile, NoSuchObject, StoreError
+from sampling.words import printable
 
 _QUERY_IS_WRONG = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException,
 )  # fmt: skip
 
 Row = tuple[Any, ...]
+ROWS_AT_ONCE = 1000  # rows that are in memory at a time
 
 
 def run_query(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
-    """Returns column names and rows; raises BadInput for SQL that DuckDB refuses."""
-    return retry_on_compaction(lambda: _run_once(stored, query))
+    """Returns column names and all rows; raises BadInput for SQL that DuckDB refuses."""
+
+    def read() -> tuple[list[str], list[Row]]:
+        with stream_query(stored, query) as (columns, batches):
+            return columns, [row for batch in batches for row in batch]
+
+    return retry_on_compaction(read)
 
 
-def _run_once(stored: StoredRun, query: str) -> tuple[list[str], list[Row]]:
+@contextlib.contextmanager
+def stream_query(stored: StoredRun, query: str) -> Iterator[tuple[list[str], Iterator[list[Row]]]]:
+    """Yields column names and batches of rows, read as they are asked for; raises BadInput for SQL that DuckDB refuses.
+
+    A file that is compacted meanwhile is no matter until the first batch is there; StoreError after that.
+    """
+    with _errors_in_one_line(), contextlib.ExitStack() as held:
+        db, columns, first = retry_on_compaction(lambda: _start(stored, query, held))
+        yield columns, _batches(db, first)
+
+
+def _start(
+    stored: StoredRun, query: str, held: contextlib.ExitStack
+) -> tuple[duckdb.DuckDBPyConnection, list[str], list[Row]]:
+    """Opens the database and reads the first batch; ``held`` closes the database, if it came so far."""
+    with contextlib.ExitStack() as opened:
+        db = opened.enter_context(open_database(stored.store, stored.version, stored.scores))
+        columns, first = [], []
+        if db.extract_statements(query):  # a comment alone has no result
+            db.execute(query)
+            columns, first = [column[0] for column in db.description or ()], db.fetchmany(ROWS_AT_ONCE)
+        held.push(opened.pop_all())
+    return db, columns, first
+
+
+def _batches(db: duckdb.DuckDBPyConnection, first: list[Row]) -> Iterator[list[Row]]:
+    batch = first
+    while batch:
+        yield batch
+        batch = db.fetchmany(ROWS_AT_ONCE)
+
+
+@contextlib.contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Translates DuckDB's errors. Their text may quote a completion, so it is made printable."""
     try:
-        with open_database(stored.store, stored.version, stored.scores) as db:
-            result = db.sql(query)
-            return ([], []) if result is None else (list(result.columns), result.fetchall())
-    except UNREADABLE:
-        raise
+        yield
+    except UNREADABLE as error:
+        raise StoreError(f"sql: {printable(str(error).splitlines()[0])}; run the query again") from error
     except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
-        first = str(error).splitlines()[0]
+        first = printable(str(error).splitlines()[0])
         raise BadInput(f"sql: {first}; views: {', '.join(VIEWS)}") from error
 
 

@@ -50,7 +50,7 @@ class Engine(Protocol):
     def add(self, request: Request) -> None:
         """Queues a request. A prompt longer than the context completes at once with ``prompt_too_long``.
 
-        One that the chat template does not take completes with ``prompt_refused``.
+        One that the chat template does not take, or without tokens, completes with ``prompt_refused``.
         """
 
     def step(self) -> Sequence[Completion]:

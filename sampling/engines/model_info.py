@@ -26,6 +26,12 @@ HUB_TIMEOUT_S = 10.0
 BLOCK_WEIGHTS = 12  # weights of a transformer block: this times the square of its width
 MOST_OF_LITTLE = 4e6  # weights in all blocks; on two cores, two engines were faster up to 3 million, slower from 11
 FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' types that an engine may load at another width
+# Config keys that give a model's context, and the kinds of rotary scaling that leave it as the keys say; both vLLM's.
+LENGTH_KEYS = (
+    "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_target_positions",
+    "max_sequence_length", "max_seq_length", "seq_len",
+)  # fmt: skip
+SCALED_ALREADY = {"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling"}
 # Config keys of models that keep fewer keys and values than one per token and layer.
 SMALLER_CACHE = {
     "kv_lora_rank", "full_attention_interval", "attn_layer_period", "hybrid_override_pattern", "num_kv_shared_layers",
@@ -39,7 +45,9 @@ class ModelInfo:
     ``full_layers`` counts the layers that certainly keep keys and values of the whole context. ``floats`` counts the
     weights that an engine loads at the width it computes with; ``packed_bytes`` are the bytes of all other weights
     (quantised), which are loaded unchanged. ``architecture`` and ``labels`` (of a classifier's head) come from the
-    config; ``has_head`` says whether the weights hold such a head.
+    config; ``has_head`` says whether the weights hold such a head. ``max_model_len`` is the context that vLLM takes by
+    itself, ``most_model_len`` the longest that it can be told to take; None where rotary scaling may stretch it.
+    ``heads`` are attention heads, which tensor parallelism divides.
     """
 
     revision: str
@@ -54,6 +62,8 @@ class ModelInfo:
     architecture: str = ""
     labels: int = 0
     has_head: bool | None = None
+    most_model_len: int | None = None
+    heads: int = 0
 
     @property
     def computes_little(self) -> bool:
@@ -149,9 +159,10 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
     text = config.get("text_config", config)
     heads = text.get("num_attention_heads") or 1
     hidden = text.get("hidden_size") or 0
+    longest = text.get("model_max_length") or min((text[key] for key in LENGTH_KEYS if text.get(key)), default=None)
     return ModelInfo(
         revision=revision,
-        max_model_len=text.get("max_position_embeddings"),
+        max_model_len=_context(text, longest),
         parameters=weights.parameters,
         layers=text.get("num_hidden_layers") or 0,
         hidden=hidden,
@@ -164,7 +175,29 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
         or config.get("num_labels")
         or 2,  # transformers writes neither where there are 2
         has_head=weights.has_head,
+        heads=text.get("num_attention_heads") or 0,
+        most_model_len=None if any(kind != "default" for kind, _ in _rotary(text)) else longest,
     )
+
+
+def _context(text: Mapping[str, Any], longest: int | None) -> int | None:
+    """Returns the context that vLLM takes by itself for a model whose config's keys say ``longest``."""
+    factor = 1.0
+    for kind, stretched in _rotary(text):
+        if kind == "longrope":
+            return text.get("original_max_position_embeddings") or longest
+        if kind not in SCALED_ALREADY and "gemma3" not in text.get("model_type", ""):
+            factor = stretched
+    return longest and int(longest * factor)
+
+
+def _rotary(text: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Returns kind and factor of a config's rotary embeddings, one pair for each kind of layer that has its own."""
+    given = text.get("rope_parameters") or text.get("rope_scaling") or {}
+    parts = [part for part in given.values() if isinstance(part, Mapping)] or [given]
+    return [
+        (part.get("rope_type") or part.get("type") or "default", part.get("factor") or 1.0) for part in parts if part
+    ]
 
 
 def _full_layers(text: Mapping[str, Any]) -> int:

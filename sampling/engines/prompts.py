@@ -19,8 +19,8 @@ class PromptRefused(Exception):
 def prompt_tokens(tokenizer: Any, problem: Problem) -> list[int]:
     """Returns the tokens of a problem's prompt; messages go through the chat template of vLLM's ``tokenizer``.
 
-    An assistant's turn at the end is continued. Raises EngineRefused where the model has no template, PromptRefused
-    where the template does not take these messages.
+    An assistant's turn at the end is continued; no turns are no tokens. Raises EngineRefused where the model has no
+    template, PromptRefused where the template does not take these messages.
     """
     if problem.messages is None:
         return list(tokenizer.encode(problem.prompt))
@@ -28,6 +28,8 @@ def prompt_tokens(tokenizer: Any, problem: Problem) -> list[int]:
 
 
 def _chat(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    if not messages:
+        return []
     continued = messages[-1].role == "assistant"
     try:
         tokens = tokenizer.apply_chat_template(

@@ -53,6 +53,8 @@ class VllmEngine:
         try:
             tokens = prompt_tokens(self._tokenizer, request.problem)
         except PromptRefused:
+            tokens = []
+        if not tokens:  # vLLM would raise, and the run would end with this one problem
             self._refused += [self._undrawn(request, index, "prompt_refused") for index in samples]
             return
         if len(tokens) >= self._longest:

@@ -311,3 +311,4 @@ def test_engines_wait_for_slow_verifiers_and_the_status_line_says_so(
     assert committed(tmp_path) == (240, 240, 24)
     assert max(progress.backlog for progress in seen) <= (2 + UNITS_IN_FLIGHT) * 4
     assert any("bottleneck verifiers (" in summary_line(progress) for progress in seen)
+    assert seen[-1].bottleneck == "", "nothing waits at the end"

@@ -44,3 +44,32 @@ def test_a_hub_id_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(BadInput, match="the hub cannot be reached"):
         inspect_model(spec("nobody/nothing-at-all"), "models.m")
+
+
+@pytest.mark.parametrize(
+    ("config", "context", "most"),
+    [
+        ({"n_positions": 1024}, 1024, 1024),
+        ({"max_position_embeddings": 4096, "model_max_length": 8192}, 8192, 8192),
+        ({"max_position_embeddings": 2048, "rope_scaling": {"type": "linear", "factor": 4.0}}, 8192, None),
+        ({"max_position_embeddings": 8192, "rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, 8192, None),
+        (
+            {
+                "max_position_embeddings": 131072,
+                "original_max_position_embeddings": 4096,
+                "rope_scaling": {"type": "longrope"},
+            },
+            4096,
+            None,
+        ),
+        ({"max_position_embeddings": 512, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}, 512, 512),
+        ({"text_config": {"max_position_embeddings": 64}}, 64, 64),
+        ({}, None, None),
+    ],
+)
+def test_the_context_is_what_vllm_derives(
+    tmp_path: Path, config: dict[str, object], context: int | None, most: int | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    info = inspect_model(spec(tmp_path), "m")
+    assert (info.max_model_len, info.most_model_len) == (context, most)

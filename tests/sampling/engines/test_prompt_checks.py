@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sampling.engines.model_info import inspect_model
+from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.engines.prompt_checks import prompt_trouble
 from sampling.problems import Problem
 from sampling.settings import ModelSpec
@@ -51,3 +51,34 @@ def test_a_plan_says_what_to_set(troop: Troop, write_sweep: WriteSweep) -> None:
     sweep = write_sweep([CHAT], models=[{"name": "m", "path": str(SMALL_MODEL)}])
     planned = troop("plan", sweep)
     assert planned.code == 2 and "style: base" in planned.err and len(planned.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"prompt": ""},
+        {"messages": []},
+        {"messages": [{"role": "user", "content": ""}]},
+        {"messages": [{"role": "system", "content": ""}, {"role": "user", "content": ""}]},
+    ],
+)
+def test_a_prompt_without_a_text_is_named_wherever_the_model_lies(asked: dict[str, object]) -> None:
+    problem = Problem.model_validate({"id": "none", **asked, **REST})
+    for path in (str(SMALL_MODEL), "owner/on-the-hub", "s3://bucket/model/"):
+        model = ModelSpec(name="m", path=path)
+        assert "'none': its prompt is empty" in (prompt_trouble(model, ModelInfo("r"), [SHORT, problem]) or "")
+    assert prompt_trouble(ModelSpec(name="m", path="gold", engine="replay"), ModelInfo("r"), [problem]) is None
+
+
+def test_a_text_that_becomes_no_tokens_is_named(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SMALL_MODEL, tmp_path / "model"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = {"type": "Strip", "strip_left": True, "strip_right": True}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    blank = Problem.model_validate({"id": "blank", "prompt": " ", **REST})
+    assert "'blank': its prompt is empty" in trouble(folder, blank)
+
+
+def test_a_context_given_to_vllm_itself_counts() -> None:
+    assert "takes at most 1" in trouble(SMALL_MODEL, SHORT, vllm={"max_model_len": 2})
+    assert trouble(SMALL_MODEL, SHORT, vllm={"max_model_len": -1}) == ""

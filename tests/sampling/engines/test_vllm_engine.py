@@ -81,6 +81,14 @@ def test_a_prompt_longer_than_the_context_is_an_outcome(engine: Engine) -> None:
     assert all(done.finish_reason != "prompt_too_long" for done in found[3:])
 
 
+def test_a_prompt_without_tokens_is_an_outcome_and_the_engine_goes_on(engine: Engine) -> None:
+    without = [problem("none", ""), problem("turns").model_copy(update={"prompt": None, "messages": ()})]
+    refused = [Request(6, asked, place, 0, 2) for place, asked in enumerate(without)]
+    found = sample(engine, *refused, Request(6, problem(), 2, 0, 2))
+    assert [done.finish_reason for done in found[:4]] == ["prompt_refused"] * 4
+    assert all(done.finish_reason in {"stop", "length"} for done in found[4:])
+
+
 def test_a_model_that_vllm_refuses_is_an_engine_error() -> None:
     model = MODEL.model_copy(update={"vllm": {"quantization": "nonsense"}})
     with pytest.raises(EngineError, match="model small: vLLM does not start"):
