@@ -179,7 +179,7 @@ class ModelSpec(Plain):
     """Prices in US dollars, for reports and spending limits. Default: no dollars are counted."""
 
     base_url: str | None = None
-    """Address of the service, needed by ``openai``; no credentials and no query. Example: `https://host/v1`."""
+    """Address of the service, needed by ``openai``; no credentials, query or fragment. Example: `https://host/v1`."""
 
     api_key_env: str | None = None
     """Environment variable that holds the service's key, never the key itself. Default: no key is sent.
@@ -255,8 +255,9 @@ class ModelSpec(Plain):
     def _holds_no_credentials(cls, value: str | None) -> str | None:
         if value is not None:
             url = urlsplit(value)
-            if url.scheme not in {"http", "https"} or not url.hostname or "@" in url.netloc or url.query:
-                raise ValueError("http(s)://host/v1, without credentials and query")
+            more = "@" in url.netloc or set("?# ") & set(value) or not value.isprintable()
+            if url.scheme not in {"http", "https"} or not url.hostname or more:
+                raise ValueError("http(s)://host/v1, without credentials, query, fragment and spaces")
         return value
 
     @property

@@ -14,6 +14,7 @@ from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.packages import WithPackages, under_folder
 from sampling.patches import PatchReference
+from sampling.places import local_path
 from sampling.policy import MathPolicy, TextPolicy
 from sampling.problems import Message, Problem, check_problems
 from sampling.references import REFERENCES, Extraction, Reference
@@ -236,7 +237,7 @@ def _with_absolute_paths(problem: Problem, place: str) -> Problem:
     moved: dict[str, Any] = {}
     if isinstance(reference, PatchReference):
         paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
-        moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
+        moved = {name: str(folder / local_path(path)) for name, path in paths.items() if path is not None}
     elif isinstance(reference, WithPackages) and reference.packages:
         moved = {"packages": under_folder(reference.packages, folder)}
     return problem.model_copy(update={"reference": reference.model_copy(update=moved)}) if moved else problem
