@@ -5,16 +5,16 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.references import REFERENCES, Reference, VerifierKind
 from sampling.settings import TaskSampling
-from sampling.validate import Plain, parse
+from sampling.validate import Id, Plain, parse
 
 # Keys of references that plans of older runs did not count in their digests.
 ADDED = frozenset(MathPolicy.model_fields) | {"accept", "extraction", "prelude", "language", "packages"}
@@ -36,8 +36,8 @@ class Problem(Plain):
     Exactly one of ``prompt`` and ``messages`` is given.
     """
 
-    id: Annotated[str, Field(min_length=1)]
-    """Name of the problem, unique within its file. Example: `algebra-17`."""
+    id: Id
+    """Name of the problem, unique within its file; a whole number is its digits. Example: `algebra-17`."""
 
     prompt: str | None = None
     """Text that the model continues. Default: ``messages`` are given instead."""
@@ -143,9 +143,9 @@ def check_problems(problems: Iterable[Problem], where: str) -> tuple[Problem, ..
 
 
 def read_text(path: Path) -> str:
-    """Returns a UTF-8 file's text; raises BadInput."""
+    """Returns a UTF-8 file's text, without a byte order mark at its start; raises BadInput."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:

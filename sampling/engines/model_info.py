@@ -107,7 +107,7 @@ def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
     try:
         if "config.json" not in folder.files:
             raise BadInput(f"{where}.path: {folder.uri} has no config.json; a model folder needs one")
-        config = load_json(folder.read("config.json").decode("utf-8", "replace"), f"{folder.uri}config.json")
+        config = load_json(folder.read("config.json").decode("utf-8-sig", "replace"), f"{folder.uri}config.json")
         weights = _weigh({name: size for name, (size, _) in folder.files.items()}, folder.read)
     except EngineError as error:
         raise BadInput(f"{where}.path: {error}") from error

@@ -79,7 +79,7 @@ def _loaded(text: str, where: str) -> Any:
 
 def _text(data: bytes, place: str) -> str:
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(f"{place}: cannot be read as UTF-8 text ({error})") from error
 
