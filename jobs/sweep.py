@@ -6,18 +6,19 @@ The docstring under a field is its text in docs/sweep.md, in the JSON Schema (`t
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import AwareDatetime, Field, model_validator
 
 from jobs.store.base import Store, StoreOptions
 from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
 from jobs.store.stored_run import StoredRun, read_run
+from jobs.sweep_file import assign, keep_texts, read_sweep_file
 from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
-from sampling.problems import Problem, read_text
+from sampling.places import expand_home, local_path
+from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
@@ -168,72 +169,30 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
 
     Paths of models and tasks are relative to the file, ``store`` to the current folder.
     """
-    try:
-        data = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not valid YAML ({_yaml_words(error)})") from error
+    data = read_sweep_file(path)
     if not isinstance(data, dict):
         raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
     for assignment in assignments:
-        _assign(data, assignment)
-    return _with_absolute_paths(parse(Sweep, data, str(path)), path.parent)
-
-
-def _yaml_words(error: yaml.YAMLError) -> str:
-    """Returns the place and the problem of a YAML error in one line."""
-    mark = getattr(error, "problem_mark", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{place}{getattr(error, 'problem', None) or ' '.join(str(error).split())}"
-
-
-def _assign(data: dict[str, Any], assignment: str) -> None:
-    """Sets ``models.0.k=5`` or, by name, ``models.small.k=5``; the value is YAML."""
-    place, equals, text = assignment.partition("=")
-    if not equals or not place:
-        raise BadInput(f"--set {assignment!r}: not an assignment; write it as key.subkey=value")
-    *parents, last = place.split(".")
-    node: Any = data
-    for part in parents:
-        node = _child(node, part, assignment)
-    if not isinstance(node, dict):
-        raise BadInput(f"--set {assignment!r}: {'.'.join(parents)} has no subkeys; give the key itself a value")
-    try:
-        node[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"--set {assignment!r}: the value is not valid YAML") from error
-
-
-def _child(node: Any, part: str, assignment: str) -> Any:
-    if isinstance(node, dict):
-        return node.setdefault(part, {})
-    if isinstance(node, list):
-        named = [item for item in node if isinstance(item, dict) and part in {item.get("name"), item.get("kind")}]
-        if named:
-            return named[0]
-        if part.isdigit() and int(part) < len(node):
-            return node[int(part)]
-    raise BadInput(f"--set {assignment!r}: there is no {part!r} here{_choices(node)}")
-
-
-def _choices(node: Any) -> str:
-    """Returns the entries of a list that an assignment may name, as the end of an error message."""
-    entries = [item for item in node if isinstance(item, dict)] if isinstance(node, list) else []
-    names = [str(item.get("name") or item.get("kind") or number) for number, item in enumerate(entries)]
-    return f"; there are: {', '.join(names)}" if names else ""
+        assign(data, assignment)
+    return _with_absolute_paths(parse(Sweep, keep_texts(Sweep, data), str(path)), path.parent)
 
 
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
     models = [model.model_copy(update={"path": _model_path(model, folder)}) for model in sweep.models]
     tasks = [task.under(folder) for task in sweep.tasks]
     verify = sweep.verify.model_copy(update={"packages": under_folder(sweep.verify.packages, folder)})
-    return sweep.model_copy(update={"models": tuple(models), "tasks": tuple(tasks), "verify": verify})
+    paths = {"store": local_path(sweep.store), "models": tuple(models), "tasks": tuple(tasks), "verify": verify}
+    return sweep.model_copy(update=paths)
 
 
 def _model_path(model: ModelSpec, folder: Path) -> str:
     """Returns the path beside the sweep if it, or its folder, exists; else the text: a hub id or a service's name."""
-    beside = folder / model.path
+    if model.engine == "openai":
+        return model.path
+    path = local_path(model.path)
+    beside = folder / path
     local = beside.exists() or (beside.parent != folder and beside.parent.is_dir())
-    return str(beside.resolve()) if model.engine != "openai" and local else model.path
+    return str(beside.resolve()) if local else path
 
 
 def demo_sweep(assignments: Sequence[str]) -> Sweep:
@@ -252,7 +211,7 @@ def open_run(uri: str, version: str | None = None, scores: str | None = None) ->
 
 def _store_at(uri: str) -> Store:
     if uri.endswith(SWEEP_FILES):
-        sweep = load_sweep(Path(uri))
+        sweep = load_sweep(Path(expand_home(uri)))
         return open_store(sweep.run_uri, sweep.store_options)
     return open_store(uri, StoreOptions())
 
