@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def resolve(sweep: Sweep) -> Resolved:
     Raises BadInput for a model or task that cannot be used, for a prompt that its model cannot take, and for a
     package of candidates that is not installed.
     """
-    infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
+    infos = {model.name: _inspect(model, sweep.notes) for model in sweep.models}
     problems = {task.title: sweep.problems_of(task) for task in sweep.tasks}
     for title, given in problems.items():
         check_packages(given, f"task {title}: ")
@@ -93,6 +93,15 @@ def resolve(sweep: Sweep) -> Resolved:
                 raise BadInput(f"task {task.title}, {trouble}")
     _check_judge(sweep, problems)
     return Resolved(sweep, infos, problems)
+
+
+def _inspect(model: ModelSpec, notes: Sequence[str]) -> ModelInfo:
+    """Returns what is known of a model; an error ends with the note on its path, if that could be read in two ways."""
+    try:
+        return inspect_model(model, f"models.{model.name}")
+    except BadInput as error:
+        note = [f"; {line}" for line in notes if line.startswith(f"models.{model.name}.path: ")]
+        raise BadInput("".join([str(error), *note])) from error
 
 
 def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> None:

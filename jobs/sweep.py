@@ -17,7 +17,7 @@ from jobs.store.stored_run import StoredRun, read_run
 from jobs.sweep_file import assign, keep_texts, read_sweep_file
 from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
-from sampling.places import expand_home, local_path
+from sampling.places import expand_home, local_path, model_place
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
@@ -98,6 +98,7 @@ class Sweep(Plain):
     """Limits that end the run: dollars, GPU hours, a time. None are set by default."""
     store_options: StoreOptions = StoreOptions()
     """Connection to an S3 store: endpoint, region, profile. A folder needs none."""
+    _notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Sweep":
@@ -134,6 +135,11 @@ class Sweep(Plain):
             if unknown is not None:
                 raise ValueError(f"models.{model.name}.tasks: no task {unknown!r}; there are: {', '.join(titles)}")
         return self
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines on what could have been read in two ways, for `troop plan`; a stored sweep has none."""
+        return self._notes
 
     @property
     def run_uri(self) -> str:
@@ -178,21 +184,25 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
 
 
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
-    models = [model.model_copy(update={"path": _model_path(model, folder)}) for model in sweep.models]
+    places = [_model_place(model, folder) for model in sweep.models]
+    models = [model.model_copy(update={"path": path}) for model, (path, _) in zip(sweep.models, places, strict=True)]
     tasks = [task.under(folder) for task in sweep.tasks]
     verify = sweep.verify.model_copy(update={"packages": under_folder(sweep.verify.packages, folder)})
     paths = {"store": local_path(sweep.store), "models": tuple(models), "tasks": tuple(tasks), "verify": verify}
-    return sweep.model_copy(update=paths)
+    found = sweep.model_copy(update=paths)
+    notes = [(model.name, note) for model, (_, note) in zip(models, places, strict=True) if note]
+    found._notes = tuple(f"models.{name}.path: {note}" for name, note in notes)
+    return found
 
 
-def _model_path(model: ModelSpec, folder: Path) -> str:
-    """Returns the path beside the sweep if it, or its folder, exists; else the text: a hub id or a service's name."""
+def _model_place(model: ModelSpec, folder: Path) -> tuple[str, str | None]:
+    """Returns the place of a model's files, and what there is to say of it; a service's name is taken as it is."""
     if model.engine == "openai":
-        return model.path
-    path = local_path(model.path)
-    beside = folder / path
-    local = beside.exists() or (beside.parent != folder and beside.parent.is_dir())
-    return str(beside.resolve()) if local else path
+        return model.path, None
+    if model.engine == "replay":
+        path = folder / local_path(model.path)
+        return (str(path.resolve()) if path.exists() else model.path), None
+    return model_place(model.path, folder)
 
 
 def demo_sweep(assignments: Sequence[str]) -> Sweep:

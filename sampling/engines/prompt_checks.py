@@ -16,7 +16,7 @@ OWN_TOKENIZER = {"tokenizer", "tokenizer_mode", "hf_config_path"}  # engine argu
 def prompt_trouble(model: ModelSpec, info: ModelInfo, problems: Sequence[Problem]) -> str | None:
     """Returns a message about the first thing that keeps a model in a local folder from its prompts, or None."""
     folder = Path(model.path)
-    if model.engine != "vllm" or not folder.is_dir() or OWN_TOKENIZER & model.vllm.keys():
+    if model.engine != "vllm" or not folder.is_absolute() or not folder.is_dir() or OWN_TOKENIZER & model.vllm.keys():
         return None
     if any(problem.messages for problem in problems) and _lacks_template(folder, info):
         return f"models.{model.name}: {WITHOUT_TEMPLATE}"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from sampling.checkers import CustomReference, check_output_checker
 from sampling.errors import BadInput
-from sampling.places import local_path
+from sampling.places import HUB, local_path
 from sampling.problems import Problem
 from sampling.references import StdioReference
-from sampling.tasks.sources import HUB, is_remote, read_bytes
+from sampling.tasks.sources import is_remote, read_bytes
 
 
 def with_checkers(problems: Iterable[Problem], place: str) -> list[Problem]:

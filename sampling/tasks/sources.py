@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sampling.errors import BadInput, EngineError
-from sampling.places import check_scheme, local_path
+from sampling.places import HUB, check_scheme, local_path
 from sampling.s3_folder import S3, S3Folder
 
-HUB = "hf://"
 HUB_TIMEOUT_S = 10.0
 _HUB_SPLIT = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
 # By name on the hub, in small letters: a file with the same rows that can be fetched from elsewhere.

@@ -172,3 +172,21 @@ def test_urls_that_would_be_cut_are_refused(write, changes: dict[str, object], s
         load_sweep(write(**changes))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_hub_id_beside_a_folder_of_that_name(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Qwen" / "whole").mkdir(parents=True)
+    (tmp_path / "Qwen" / "whole" / "config.json").write_text("{}")
+    (tmp_path / "Qwen" / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    paths = ["Qwen/whole", "Qwen/empty", "Qwen/other", "./Qwen/whole", "./Qwen/empty", "hf://Qwen/whole"]
+    sweep = load_sweep(write(models=[{"name": f"m{number}", "path": path} for number, path in enumerate(paths)]))
+    whole, empty = f"{tmp_path}/Qwen/whole", f"{tmp_path}/Qwen/empty"
+    assert [model.path for model in sweep.models] == [whole, "Qwen/empty", "Qwen/other", whole, empty, "Qwen/whole"]
+    assert sweep.notes == (
+        f"models.m0.path: 'Qwen/whole' is the folder {whole}; write hf://Qwen/whole for the hub's model",
+        "models.m1.path: 'Qwen/empty' is the hub's model; write ./Qwen/empty for the folder, which has no config.json",
+    )
+    names = [model.distribution["path"] for model in sweep.models]
+    assert names == ["whole", "Qwen/empty", "Qwen/other", "whole", "empty", "Qwen/whole"]
+    assert load_sweep(write()).notes == ()
