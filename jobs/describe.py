@@ -101,7 +101,7 @@ class PlanDescription(Plain):
     measured: int = 0
     """Samples of this run that the prediction is made from; 0 where there is no prediction."""
     notes: tuple[str, ...] = ()
-    """Lines on what in the sweep could be read in two ways: which of the two was taken."""
+    """Lines on what could be read in two ways, and on keys of problems that are left out."""
     predicted: tuple[Prediction, ...] = ()
     """Predicted totals of the samples to do; empty before a session of this run has drawn some (`--calibrate` does)."""
 
@@ -178,7 +178,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
         most_bytes=rows * BYTES_PER_VERDICT + most * BYTES_PER_TOKEN,
         most_usd=sum(_most_usd(resolved, cell) for cell in cells),
         measured=measured,
-        notes=sweep.notes,
+        notes=resolved.notes,
         predicted=predicted,
     )
 

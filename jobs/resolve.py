@@ -17,6 +17,7 @@ from sampling.engines.prompt_checks import prompt_trouble
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, distribution_digest
+from sampling.words import printable
 from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
 
@@ -34,6 +35,15 @@ class Resolved:
     infos: Mapping[str, ModelInfo]
     problems: Mapping[str, tuple[Problem, ...]]
     measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines on what Troop read in one of two ways, or left out; `troop plan` and `troop run` print them."""
+        said = []
+        for task, given in self.problems.items():
+            if keys := sorted({key for problem in given for key in problem.left_out}):
+                said.append(f"task {task}: keys left out, not stored: {printable(', '.join(keys))}")
+        return (*self.sweep.notes, *said)
 
     @property
     def wanted(self) -> Wanted:

@@ -49,7 +49,10 @@ class Outcome:
 
 def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say) -> Outcome:
     """Runs or continues a sweep; raises BadInput before anything is written."""
-    return run_resolved(resolve(sweep), address=address, local=local, say=say)
+    resolved = resolve(sweep)
+    for note in resolved.notes:
+        say(note)
+    return run_resolved(resolved, address=address, local=local, say=say)
 
 
 def run_resolved(resolved: Resolved, *, address: str | None, local: bool, say: Say) -> Outcome:

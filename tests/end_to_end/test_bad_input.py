@@ -80,6 +80,13 @@ def test_a_folder_that_is_also_a_hub_id_is_told(
     assert "write ./org/none for the folder, which has no config.json" in found.err
 
 
+def test_keys_that_are_left_out_are_named(troop: Troop, write_sweep: WriteSweep) -> None:
+    sweep = write_sweep([{**PROBLEMS[0], "level": 1}, {**PROBLEMS[1], "level": 2, "_split": "x"}])
+    said = "keys left out, not stored: _split, level"
+    assert any(line.endswith(said) for line in troop("plan", sweep).out.splitlines())
+    assert said in troop("run", sweep, "--local", "--no-report").err
+
+
 def test_an_unreachable_store_is_told_within_seconds(
     troop: Troop, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
