@@ -78,7 +78,7 @@ class Sweep(Plain):
 
     name: Annotated[str, Field(pattern=NAME)]
     """Name of the run: letters, digits, `.`, `_` and `-`. The run is stored at `store`/`name`."""
-    store: str = "runs"
+    store: str = Field(default="runs", min_length=1)
     """Place of the runs: a folder, relative to the current one, or a prefix such as `s3://bucket/runs`."""
     models: tuple[ModelSpec, ...] = Field(min_length=1)
     """Models to sample, at least one. Their names must differ."""
@@ -175,6 +175,7 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
 
     Paths of models and tasks are relative to the file, ``store`` to the current folder.
     """
+    path = Path(expand_home(str(path)))
     data = read_sweep_file(path)
     if not isinstance(data, dict):
         raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
@@ -221,7 +222,7 @@ def open_run(uri: str, version: str | None = None, scores: str | None = None) ->
 
 def _store_at(uri: str) -> Store:
     if uri.endswith(SWEEP_FILES):
-        sweep = load_sweep(Path(expand_home(uri)))
+        sweep = load_sweep(Path(uri))
         return open_store(sweep.run_uri, sweep.store_options)
     return open_store(uri, StoreOptions())
 

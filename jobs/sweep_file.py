@@ -62,6 +62,13 @@ class WrittenFloat(float):
         return number
 
 
+class WrittenTruth:
+    """`true` or `false`, as it was written; it is no number, which Python's own would be."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 class _Loader(yaml.SafeLoader):
     """Loader of YAML 1.2's core schema that refuses a key that occurs twice; keys are text, as they are written."""
 
@@ -95,7 +102,7 @@ _Loader.yaml_implicit_resolvers = {}  # instead of YAML 1.1's
 _Loader.yaml_constructors = {tag: make for tag, make in yaml.SafeLoader.yaml_constructors.items() if tag in _KEPT}
 for _name, (_pattern, _starts) in _CORE.items():
     _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"(?:{_pattern})\Z"), _starts)
-_Loader.add_constructor(f"{_TAG}bool", _constructor("bool", lambda text: text.lower() == "true"))
+_Loader.add_constructor(f"{_TAG}bool", _constructor("bool", WrittenTruth))
 _Loader.add_constructor(f"{_TAG}int", _constructor("int", WrittenInt))
 _Loader.add_constructor(f"{_TAG}float", _constructor("float", WrittenFloat))
 _Loader.add_constructor(f"{_TAG}merge", _constructor("merge", str))  # `<<` as a value is text
@@ -126,7 +133,7 @@ def _filled(node: Any, where: str, key: str) -> Any:
         return {name: _filled(value, where, f"{key}.{name}" if key else name) for name, value in node.items()}
     if isinstance(node, list):
         return [_filled(value, where, f"{key}.{number}") for number, value in enumerate(node)]
-    if isinstance(node, WrittenInt | WrittenFloat):
+    if isinstance(node, WrittenInt | WrittenFloat | WrittenTruth):
         return type(node)(node.text)
     place = f"{where}: {key}" if key else where
     return _VARIABLE.sub(lambda found: _value(found, place), node) if isinstance(node, str) else node
@@ -155,8 +162,13 @@ def keep_texts(model: type[BaseModel], data: Any) -> Any:
         wanted: set[int] = set()
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        wanted = {id(each["input"]) for each in found if each["type"] in {"string_type", "path_type"}}
+        wanted = {id(each["input"]) for each in found if each["type"] in _wrong_types(each["input"])}
     return _plain(data, wanted)
+
+
+def _wrong_types(given: object) -> set[str]:
+    """Returns the errors of keys that are to get a value as its text; of a number's key, which refuses `true` so."""
+    return {"int_type", "float_type"} if isinstance(given, WrittenTruth) else {"string_type", "path_type"}
 
 
 def _plain(node: Any, texts: set[int]) -> Any:
@@ -164,17 +176,19 @@ def _plain(node: Any, texts: set[int]) -> Any:
         return {name: _plain(value, texts) for name, value in node.items()}
     if isinstance(node, list):
         return [_plain(value, texts) for value in node]
-    if not isinstance(node, WrittenInt | WrittenFloat):
+    if not isinstance(node, WrittenInt | WrittenFloat | WrittenTruth):
         return node
     if id(node) in texts:
         return node.text
+    if isinstance(node, WrittenTruth):
+        return node.text.lower() == "true"
     return int(node) if isinstance(node, int) else float(node)
 
 
 def assign(data: dict[str, Any], assignment: str) -> None:
     """Sets ``models.0.k=5`` or, by name, ``models.small.k=5``; the value is YAML. Raises BadInput."""
     place, equals, text = assignment.partition("=")
-    if not equals or not place:
+    if not equals or not all(place.split(".")):
         raise BadInput(f"--set {assignment!r}: not an assignment; write it as key.subkey=value")
     *parents, last = place.split(".")
     node: Any = data

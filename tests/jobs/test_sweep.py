@@ -132,6 +132,8 @@ def test_paths_start_at_the_home_folder_where_they_begin_with_a_tilde(write, hom
     assert (asked.path, asked.few_shot, asked.prompt) == (f"{home}/p.jsonl", f"{home}/f.jsonl", home / "t.txt")
     assert (asked.packages, sweep.verify.packages) == ((f"{home}/pack",), (f"{home}/pack", "numpy"))
     assert load_sweep(write(), ["store=~/x"]).run_uri == f"{home}/x/demo"
+    write().rename(home / "s.yaml")
+    assert load_sweep(Path("~/s.yaml")).tasks[0].path == str(home / "problems.jsonl")
 
 
 def test_a_file_url_is_its_path(write, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_merge_keys_give_what_the_mapping_itself_leaves_out(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("no", "no"), ("Yes", "Yes"), ("on", "on"), ("OFF", "OFF"), ("y", "y"), ("true", True), ("False", False),
+        ("no", "no"), ("Yes", "Yes"), ("on", "on"), ("OFF", "OFF"), ("y", "y"),
         ("010", 10), ("0o10", 8), ("0x1F", 31), ("-7", -7), ("1_000", "1_000"), ("1:30", "1:30"), ("0b11", "0b11"),
         ("1e3", 1000.0), ("1.5E-3", 0.0015), (".5", 0.5), ("1.", 1.0), ("-.inf", float("-inf")), ("1:30.5", "1:30.5"),
         ("2024-01-01", "2024-01-01"), ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"), ("~", None), ("", None),
@@ -87,6 +87,15 @@ def test_numbers_are_plain_numbers_where_no_text_is_wanted(tmp_path: Path) -> No
     given = sweep.models[0].vllm
     assert given == {"a": 1.1, "b": 10, "5": [16]}
     assert (type(given["a"]), type(given["b"])) == (float, int)
+
+
+def test_true_and_false_are_no_numbers(tmp_path: Path) -> None:
+    models = "models: [{name: m, path: o/m, baseline: TRUE, vllm: {a: false}}]\n"
+    model = load_sweep(written(tmp_path, HEAD + models)).models[0]
+    assert (model.baseline, model.vllm["a"]) == (True, False)
+    for line, place in (("k: true", "k"), ("sampling: {top_p: true}", "sampling.top_p"), ("seed: false", "seed")):
+        assert f"sweep.yaml: {place}: Input should be a valid" in refused(tmp_path, HEAD + models + line + "\n")
+    assert "models.0.engines.int: Input should be" in refused(tmp_path, HEAD + models, "models.m.engines=true")
 
 
 @pytest.mark.parametrize("text", ["true", "null", "~", ""])
@@ -187,6 +196,9 @@ def test_a_task_goes_by_its_name_or_by_a_kind_that_only_it_has(tmp_path: Path) -
         ("models.qwen-2.vllm.k=1", "may mean 3 (qwen-2.vllm) or 0 (qwen-2); name one by its number"),
         ("models.qwen-3.5.k=1", "there is no 'qwen-3.5' here; there are: qwen-2, qwen-2.5, 1.10, qwen-2.vllm"),
         ("name.x=1", "name has no subkeys"),
+        ("models..k=1", "not an assignment; write it as key.subkey=value"),
+        (".k=1", "not an assignment; write it as key.subkey=value"),
+        ("store=''", "store: String should have at least 1 character"),
         ("k=[", "not valid YAML (line 1"),
     ],
 )
