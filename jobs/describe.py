@@ -100,6 +100,8 @@ class PlanDescription(Plain):
     """Upper bound of the dollars for their tokens, a paid judge included; 0 where no price per token is given."""
     measured: int = 0
     """Samples of this run that the prediction is made from; 0 where there is no prediction."""
+    notes: tuple[str, ...] = ()
+    """Lines on what could be read in two ways, and on keys of problems that are left out."""
     predicted: tuple[Prediction, ...] = ()
     """Predicted totals of the samples to do; empty before a session of this run has drawn some (`--calibrate` does)."""
     surplus: str | None = None
@@ -120,7 +122,7 @@ class PlanDescription(Plain):
         lines += [self.surplus] if self.surplus else []
         dollars = f", {amount(self.most_usd, '$')} for tokens" if self.most_usd else ""
         lines.append(f"at most {self.most_tokens:,} tokens{dollars} and {self.most_bytes / 1e6:,.1f} MB to store")
-        lines += self._predicted()
+        lines += self._predicted() + list(self.notes)
         lines += [line for task in self.tasks for line in task.as_lines()]
         return "\n".join(lines)
 
@@ -181,6 +183,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
         most_bytes=rows * BYTES_PER_VERDICT + most * BYTES_PER_TOKEN,
         most_usd=sum(_most_usd(resolved, cell) for cell in cells),
         measured=measured,
+        notes=resolved.notes,
         predicted=predicted,
         surplus=surplus_line(resolved, known, done),
         warnings=resolved.warnings,

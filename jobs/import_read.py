@@ -5,7 +5,10 @@ is therefore checked before the first is used, and the error names the first bad
 """
 
 import contextlib
+import gzip
 import re
+import shutil
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,10 +93,23 @@ def open_table(table: Table, folder: Path) -> Iterator[duckdb.DuckDBPyConnection
         "memory_limit": _MEMORY,
     }
     with duckdb.connect(folder / "import.db", config=config) as db, _translated(table):
-        _read(db, table, _mapped(db, table))
+        file = _without_mark(table.path, folder)
+        _read(db, table, file, _mapped(db, table, file))
         _check_numbers(db, table)
         _check_rows(db, table)
         yield db
+
+
+def _without_mark(path: Path, folder: Path) -> Path:
+    """Returns the path; of JSONL with a byte order mark, which DuckDB refuses, the path of a copy in ``folder``."""
+    if _reader(path) != "read_json":
+        return path
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            return path
+        with (folder / "rows.jsonl").open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+    return folder / "rows.jsonl"
 
 
 @contextlib.contextmanager
@@ -101,7 +117,7 @@ def _translated(table: Table) -> Iterator[None]:
     """Translates DuckDB's errors into BadInput of one line that names the file."""
     try:
         yield
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException, OSError, EOFError) as error:
         first = str(error).splitlines()[0]
         raise BadInput(f"{table.path}: cannot be read as {table.path.suffix.lstrip('.')} ({first})") from error
 
@@ -119,9 +135,9 @@ def _reader(path: Path) -> str:
     return reader
 
 
-def _mapped(db: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+def _mapped(db: duckdb.DuckDBPyConnection, table: Table, file: Path) -> dict[str, str]:
     """Returns the file's column for each of Troop's columns that it has; raises BadInput where one is missing."""
-    held = [str(row[0]) for row in db.execute(f"DESCRIBE SELECT * FROM {_source(table.path)}").fetchall()]
+    held = [str(row[0]) for row in db.execute(f"DESCRIBE SELECT * FROM {_source(file)}").fetchall()]
     for name, column in table.columns.items():
         if column not in held:
             raise BadInput(f"{table.path}: no column {column!r} (for {name}); it has: {', '.join(held)}")
@@ -144,11 +160,11 @@ def _mapped(db: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
     return mapped
 
 
-def _read(db: duckdb.DuckDBPyConnection, table: Table, mapped: Mapping[str, str]) -> None:
+def _read(db: duckdb.DuckDBPyConnection, table: Table, file: Path, mapped: Mapping[str, str]) -> None:
     """Creates the table ``given``: the file's rows under Troop's column names, all as text."""
     as_text = ", ".join(f"{text(column)}: 'VARCHAR'" for column in set(mapped.values()))
-    is_json = _reader(table.path) == "read_json"
-    source = _source(table.path, f", columns={{{as_text}}}" if is_json else "")
+    is_json = _reader(file) == "read_json"
+    source = _source(file, f", columns={{{as_text}}}" if is_json else "")
     columns = [f"CAST({_quoted(column)} AS VARCHAR) AS {name}" for name, column in mapped.items()]
     columns += [f"{text(value)} AS {name}" for name, value in table.constants.items()]
     db.execute(f"CREATE TABLE given AS SELECT {', '.join(columns)} FROM {source}")

@@ -20,8 +20,8 @@ from jobs.store.layers import (
     retracted_numbers,
     time_limits,
 )
+from sampling.engines.identity import changes, identity
 from sampling.errors import BadInput
-from sampling.identity import changes, identity
 from sampling.limits import Limits
 from sampling.problems import Problem
 

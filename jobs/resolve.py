@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,15 +10,16 @@ from jobs.planning import Wanted, rows_of_long
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
+from sampling.engines.identity import digest
 from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.engines.openai_check import check_service
 from sampling.engines.prices import most_unit_rows, most_usd, rows_for
 from sampling.engines.prompt_checks import prompt_trouble
 from sampling.engines.setting_checks import model_trouble, setting_warnings, settings_trouble
 from sampling.errors import BadInput
-from sampling.identity import digest
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, settings_on
+from sampling.words import printable
 from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
 
@@ -38,6 +39,15 @@ class Resolved:
     problems: Mapping[str, tuple[Problem, ...]]
     measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines on what Troop read in one of two ways, or left out; `troop plan` and `troop run` print them."""
+        said = []
+        for task, given in self.problems.items():
+            if keys := sorted({key for problem in given for key in problem.left_out}):
+                said.append(f"task {task}: keys left out, not stored: {printable(', '.join(keys))}")
+        return (*self.sweep.notes, *said)
 
     @property
     def wanted(self) -> Wanted:
@@ -87,7 +97,7 @@ def resolve(sweep: Sweep) -> Resolved:
     Raises BadInput for a model or task that cannot be used, for a setting or a prompt that its engine refuses, and for
     a package of candidates that is not installed.
     """
-    infos = {model.name: inspect_model(model, f"models.{model.name}") for model in sweep.models}
+    infos = {model.name: _inspect(model, sweep.notes) for model in sweep.models}
     problems = {task.title: sweep.problems_of(task) for task in sweep.tasks}
     for title, given in problems.items():
         check_packages(given, f"task {title}: ")
@@ -121,6 +131,15 @@ def _warnings(
             lines = setting_warnings(model, infos[model.name], settings, k, problems[task.title])
             found += [f"{model.name} on {task.title}: {line}" for line in lines]
     return tuple(found)
+
+
+def _inspect(model: ModelSpec, notes: Sequence[str]) -> ModelInfo:
+    """Returns what is known of a model; an error ends with the note on its path, if that could be read in two ways."""
+    try:
+        return inspect_model(model, f"models.{model.name}")
+    except BadInput as error:
+        note = [f"; {line}" for line in notes if line.startswith(f"models.{model.name}.path: ")]
+        raise BadInput("".join([str(error), *note])) from error
 
 
 def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> None:

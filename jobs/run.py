@@ -75,8 +75,8 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say, surpl
     (``keep``), given up (``drop``), or refused here (``ask``).
     """
     resolved = resolve(sweep)
-    for line in resolved.warnings:
-        say(f"warning: {line}")
+    for line in (*resolved.notes, *(f"warning: {line}" for line in resolved.warnings)):
+        say(line)
     return run_resolved(resolved, address=address, local=local, say=say, surplus=surplus)
 
 

@@ -6,18 +6,19 @@ The docstring under a field is its text in docs/sweep.md, in the JSON Schema (`t
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import AwareDatetime, Field, model_validator
 
 from jobs.store.base import Store, StoreOptions
 from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
 from jobs.store.stored_run import StoredRun, read_run
+from jobs.sweep_file import assign, keep_texts, read_sweep_file
 from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
-from sampling.problems import Problem, read_text
+from sampling.places import expand_home, local_path, model_place
+from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
@@ -77,7 +78,7 @@ class Sweep(Plain):
 
     name: Annotated[str, Field(pattern=NAME)]
     """Name of the run: letters, digits, `.`, `_` and `-`. The run is stored at `store`/`name`."""
-    store: str = "runs"
+    store: str = Field(default="runs", min_length=1)
     """Place of the runs: a folder, relative to the current one, or a prefix such as `s3://bucket/runs`."""
     unit: int | None = Field(default=None, ge=1, le=2048)
     """Most samples in a unit, which is committed whole: what a crash loses at most of each unit that was under way.
@@ -103,6 +104,7 @@ class Sweep(Plain):
     """Limits that end the run: dollars, GPU hours, a time. None are set by default."""
     store_options: StoreOptions = StoreOptions()
     """Connection to an S3 store: endpoint, region, profile. A folder needs none."""
+    _notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Sweep":
@@ -141,6 +143,11 @@ class Sweep(Plain):
         return self
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines on what could have been read in two ways, for `troop plan`; a stored sweep has none."""
+        return self._notes
+
+    @property
     def run_uri(self) -> str:
         """Place of the run: a folder or an s3:// prefix."""
         return f"{self.store.rstrip('/')}/{self.name}"
@@ -174,72 +181,35 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
 
     Paths of models and tasks are relative to the file, ``store`` to the current folder.
     """
-    try:
-        data = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not valid YAML ({_yaml_words(error)})") from error
+    path = Path(expand_home(str(path)))
+    data = read_sweep_file(path)
     if not isinstance(data, dict):
         raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
     for assignment in assignments:
-        _assign(data, assignment)
-    return _with_absolute_paths(parse(Sweep, data, str(path)), path.parent)
-
-
-def _yaml_words(error: yaml.YAMLError) -> str:
-    """Returns the place and the problem of a YAML error in one line."""
-    mark = getattr(error, "problem_mark", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{place}{getattr(error, 'problem', None) or ' '.join(str(error).split())}"
-
-
-def _assign(data: dict[str, Any], assignment: str) -> None:
-    """Sets ``models.0.k=5`` or, by name, ``models.small.k=5``; the value is YAML."""
-    place, equals, text = assignment.partition("=")
-    if not equals or not place:
-        raise BadInput(f"--set {assignment!r}: not an assignment; write it as key.subkey=value")
-    *parents, last = place.split(".")
-    node: Any = data
-    for part in parents:
-        node = _child(node, part, assignment)
-    if not isinstance(node, dict):
-        raise BadInput(f"--set {assignment!r}: {'.'.join(parents)} has no subkeys; give the key itself a value")
-    try:
-        node[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"--set {assignment!r}: the value is not valid YAML") from error
-
-
-def _child(node: Any, part: str, assignment: str) -> Any:
-    if isinstance(node, dict):
-        return node.setdefault(part, {})
-    if isinstance(node, list):
-        named = [item for item in node if isinstance(item, dict) and part in {item.get("name"), item.get("kind")}]
-        if named:
-            return named[0]
-        if part.isdigit() and int(part) < len(node):
-            return node[int(part)]
-    raise BadInput(f"--set {assignment!r}: there is no {part!r} here{_choices(node)}")
-
-
-def _choices(node: Any) -> str:
-    """Returns the entries of a list that an assignment may name, as the end of an error message."""
-    entries = [item for item in node if isinstance(item, dict)] if isinstance(node, list) else []
-    names = [str(item.get("name") or item.get("kind") or number) for number, item in enumerate(entries)]
-    return f"; there are: {', '.join(names)}" if names else ""
+        assign(data, assignment)
+    return _with_absolute_paths(parse(Sweep, keep_texts(Sweep, data), str(path)), path.parent)
 
 
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
-    models = [model.model_copy(update={"path": _model_path(model, folder)}) for model in sweep.models]
+    places = [_model_place(model, folder) for model in sweep.models]
+    models = [model.model_copy(update={"path": path}) for model, (path, _) in zip(sweep.models, places, strict=True)]
     tasks = [task.under(folder) for task in sweep.tasks]
     verify = sweep.verify.model_copy(update={"packages": under_folder(sweep.verify.packages, folder)})
-    return sweep.model_copy(update={"models": tuple(models), "tasks": tuple(tasks), "verify": verify})
+    paths = {"store": local_path(sweep.store), "models": tuple(models), "tasks": tuple(tasks), "verify": verify}
+    found = sweep.model_copy(update=paths)
+    notes = [(model.name, note) for model, (_, note) in zip(models, places, strict=True) if note]
+    found._notes = tuple(f"models.{name}.path: {note}" for name, note in notes)
+    return found
 
 
-def _model_path(model: ModelSpec, folder: Path) -> str:
-    """Returns the path beside the sweep if it, or its folder, exists; else the text: a hub id or a service's name."""
-    beside = folder / model.path
-    local = beside.exists() or (beside.parent != folder and beside.parent.is_dir())
-    return str(beside.resolve()) if model.engine != "openai" and local else model.path
+def _model_place(model: ModelSpec, folder: Path) -> tuple[str, str | None]:
+    """Returns the place of a model's files, and what there is to say of it; a service's name is taken as it is."""
+    if model.engine == "openai":
+        return model.path, None
+    if model.engine == "replay":
+        path = folder / local_path(model.path)
+        return (str(path.resolve()) if path.exists() else model.path), None
+    return model_place(model.path, folder)
 
 
 def demo_sweep(assignments: Sequence[str]) -> Sweep:

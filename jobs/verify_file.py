@@ -93,7 +93,7 @@ def parse_task(text: str) -> TaskSpec:
     kind, equals, path = text.partition("=")
     if not equals or not path or kind not in KINDS:
         raise BadInput(f"--task {text!r}: write it as KIND=PATH; allowed kinds: {', '.join(KINDS)}")
-    return parse(TaskSpec, {"kind": kind, "path": path}, "--task")
+    return parse(TaskSpec, {"kind": kind, "path": path}, "--task").under(Path())
 
 
 def verify_file(

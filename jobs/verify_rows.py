@@ -7,6 +7,7 @@ such files outgrow memory.
 import hashlib
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +18,7 @@ from pydantic import Field
 
 from sampling.errors import BadInput
 from sampling.problems import load_json
-from sampling.validate import Plain, parse
+from sampling.validate import Id, Plain, parse
 from verify.answers import clean
 from verify.verdict import Verdict
 
@@ -28,7 +29,7 @@ PARQUET_ROWS = 100_000  # rows written at a time
 class SampleRow(Plain):
     """One line of a samples file: a completion of a problem."""
 
-    problem: str = Field(strict=True)
+    problem: Id
     """Id of the problem; the task of `--task` must have it."""
     sample: int = Field(strict=True, ge=0)
     """Number of the sample: 0, 1, 2, …, unique for its model and problem."""
@@ -63,7 +64,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
             where = f"{path}:{number}"
-            yield where, load_json(_decoded(line, where), where)
+            yield where, load_json(_decoded(line.removeprefix(BOM_UTF8) if number == 1 else line, where), where)
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:

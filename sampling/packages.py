@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from sampling.places import expand_home
 from sampling.validate import Plain
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -34,4 +35,6 @@ class WithPackages(Plain):
 
 def under_folder(packages: tuple[str, ...] | None, folder: Path) -> tuple[str, ...] | None:
     """Returns the packages with paths that start at ``folder``; names of distributions stay as they are."""
-    return packages and tuple(str((folder / entry).resolve()) if "/" in entry else entry for entry in packages)
+    return packages and tuple(
+        str((folder / expand_home(entry)).resolve()) if "/" in entry else entry for entry in packages
+    )

@@ -4,20 +4,27 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.references import REFERENCES, Reference, VerifierKind
 from sampling.settings import StopString, TaskSampling
-from sampling.validate import Plain, parse
+from sampling.validate import Id, Plain, parse
+from sampling.words import printable
 
 # Keys of references that plans of older runs did not count in their digests.
 ADDED = frozenset(MathPolicy.model_fields) | {"accept", "extraction", "prelude", "language", "packages"}
+
+
+FILLED_IN = {"source", "checker_source"}  # keys of references that no line gives
+CLOSE = 0.8  # similarity, by difflib, from which a key is taken for a typing error
 
 
 class Message(Plain):
@@ -36,8 +43,8 @@ class Problem(Plain):
     Exactly one of ``prompt`` and ``messages`` is given.
     """
 
-    id: Annotated[str, Field(min_length=1)]
-    """Name of the problem, unique within its file. Example: `algebra-17`."""
+    id: Id
+    """Name of the problem, unique within its file; a whole number is its digits. Example: `algebra-17`."""
 
     prompt: str | None = None
     """Text that the model continues. Default: ``messages`` are given instead."""
@@ -66,6 +73,8 @@ class Problem(Plain):
     sampling: TaskSampling | None = None
     """Sampling settings of this problem, in place of the sweep's; settings of its task replace all of them."""
 
+    _left_out: tuple[str, ...] = ()
+
     @model_validator(mode="before")
     @classmethod
     def _reference_by_verifier(cls, data: Any) -> Any:
@@ -80,6 +89,11 @@ class Problem(Plain):
         if not isinstance(self.reference, REFERENCES[self.verifier]):
             raise ValueError(f"reference does not fit verifier {self.verifier!r}")
         return self
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Keys of the problem's line that mean nothing to Troop; a stored problem has none."""
+        return self._left_out
 
     @property
     def asked(self) -> str:
@@ -122,6 +136,36 @@ class Problem(Plain):
         return self.model_copy(update={"reference": self.reference.model_copy(update={"time_limit_s": limit})})
 
 
+def parse_row(data: Any, where: str) -> Problem:
+    """Returns the problem of a row, which may have keys that mean nothing to Troop; raises BadInput.
+
+    A key that is, or nearly is, one of a problem or of its reference is refused: leaving it out would change verdicts.
+    """
+    if not isinstance(data, dict):
+        return parse(Problem, data, where)
+    strange = tuple(name for name in data if name not in Problem.model_fields)
+    for name in strange:
+        meant = _meant(name)
+        if meant is not None:
+            advice = f"did you mean {meant!r}?" if meant in Problem.model_fields else f"{meant!r} goes into reference"
+            allowed = ", ".join(sorted(Problem.model_fields))
+            raise BadInput(
+                f"{where}: {printable(name)}: unknown key; allowed: {allowed}, and keys that begin with _; {advice}"
+            )
+    problem = parse(Problem, {name: value for name, value in data.items() if name not in strange}, where)
+    problem._left_out = strange
+    return problem
+
+
+@lru_cache(maxsize=1024)
+def _meant(name: str) -> str | None:
+    """Returns the key of a problem or of a reference that a strange key nearly is; None for one that begins with _."""
+    known = [*Problem.model_fields, *(key for model in REFERENCES.values() for key in model.model_fields)]
+    named = [key for key in dict.fromkeys(known) if key not in FILLED_IN]
+    found = [] if name.startswith("_") else get_close_matches(name.lower(), named, 1, CLOSE)
+    return found[0] if found else None
+
+
 def read_jsonl(path: Path) -> list[Problem]:
     """Returns the problems of a file in Troop's own format; raises BadInput that names the line."""
     problems = []
@@ -143,9 +187,9 @@ def check_problems(problems: Iterable[Problem], where: str) -> tuple[Problem, ..
 
 
 def read_text(path: Path) -> str:
-    """Returns a UTF-8 file's text; raises BadInput."""
+    """Returns a UTF-8 file's text, without a byte order mark at its start; raises BadInput."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:

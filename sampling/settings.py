@@ -83,8 +83,9 @@ class ModelSpec(Plain):
     """Location of the model: a folder, a Hugging Face id, an ``s3://`` folder, or what ``engine`` takes instead.
 
     ``openai`` takes the name that the service knows the model by, ``replay`` a JSONL file of samples or ``gold``. A
-    relative path starts at the folder of the sweep's file; a folder must be there on every node. Example:
-    `Qwen/Qwen2.5-1.5B`.
+    relative path starts at the folder of the sweep's file; a folder must be there on every node. Where `owner/name` is
+    both a folder with a config.json and a hub id, the folder is taken, and `troop plan` says so; `hf://owner/name` is
+    always the hub's, `./owner/name` always the folder. Example: `Qwen/Qwen2.5-1.5B`.
     """
 
     engine: Literal["vllm", "openai", "replay"] = "vllm"
@@ -179,7 +180,7 @@ class ModelSpec(Plain):
     """Prices in US dollars, for reports and spending limits. Default: no dollars are counted."""
 
     base_url: str | None = None
-    """Address of the service, needed by ``openai``; no credentials and no query. Example: `https://host/v1`."""
+    """Address of the service, needed by ``openai``; no credentials, query or fragment. Example: `https://host/v1`."""
 
     api_key_env: str | None = None
     """Environment variable that holds the service's key, never the key itself. Default: no key is sent.
@@ -255,19 +256,21 @@ class ModelSpec(Plain):
     def _holds_no_credentials(cls, value: str | None) -> str | None:
         if value is not None:
             url = urlsplit(value)
-            if url.scheme not in {"http", "https"} or not url.hostname or "@" in url.netloc or url.query:
-                raise ValueError("http(s)://host/v1, without credentials and query")
+            more = "@" in url.netloc or set("?# ") & set(value) or not value.isprintable()
+            if url.scheme not in {"http", "https"} or not url.hostname or more:
+                raise ValueError("http(s)://host/v1, without credentials, query, fragment and spaces")
         return value
 
     @property
     def distribution(self) -> dict[str, object]:
         """The parts of the spec that change the model's samples; others (engines, prices) may change between runs."""
         kept = self.model_dump(mode="json", include={"engine", "revision", "dtype", "max_model_len", "base_url"})
-        local = Path(self.path).exists()  # the hash of its content identifies it, not its folder
+        path = Path(self.path)
+        local = path.is_absolute() and path.exists()  # the hash of its content identifies it, not its folder
         own = "own" if self.sampling else None  # a task's settings do not apply, even if the sweep's look the same
         said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own}
         kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
-        return {"path": Path(self.path).name if local else self.path, **kept, "vllm": self.vllm}
+        return {"path": path.name if local else self.path, **kept, "vllm": self.vllm}
 
 
 def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling | None) -> SamplingSettings:

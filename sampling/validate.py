@@ -3,16 +3,24 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sampling.errors import BadInput
 
 M = TypeVar("M", bound="Plain")
+TEXTS = {"string_type", "path_type"}  # errors of keys that want text
 SECRET = frozenset(
     {"api_key_env", "base_url"}
 )  # a user may put a secret here by mistake, so errors never show the value
+
+
+def _digits(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+Id = Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_digits)]  # a whole number is taken as its digits
 
 
 class Plain(BaseModel):
@@ -48,7 +56,12 @@ def _first_line(model: type[BaseModel], error: ValidationError) -> str:
         allowed = ", ".join(sorted(_keys_at(model, first["loc"][:-1])))
         return f"{place}: unknown key" + (f"; allowed: {allowed}" if allowed else "")
     got = "" if SECRET & set(first["loc"]) else f", got {_short(first['input'])}"
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}{got}{_meaning(model, first['loc'])}"
+    quote = "; put it in quotes to have it as text" if first["type"] in TEXTS and _is_scalar(first["input"]) else ""
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{got}{quote}{_meaning(model, first['loc'])}"
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float)
 
 
 def _meaning(model: type[BaseModel], loc: Sequence[str | int]) -> str:

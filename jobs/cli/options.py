@@ -7,12 +7,23 @@ from typing import Any, TypeVar
 
 import click
 
+from sampling.places import local_path
+
+
+class _File(click.Path):
+    """A path whose ``~`` is the home folder, also where the shell has left it, as in ``--out=~/x``."""
+
+    def convert(self, value: Any, *_: Any) -> Path:
+        return Path(local_path(str(value)))
+
+
+FILE = _File()
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def sweep_argument(function: F) -> F:
     """Adds the argument SWEEP and the option ``--set``."""
-    return click.argument("sweep_file", metavar="SWEEP", type=click.Path(path_type=Path))(set_option(function))
+    return click.argument("sweep_file", metavar="SWEEP", type=FILE)(set_option(function))
 
 
 def set_option(function: F) -> F:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from jobs.cli.options import json_option, say, scores_option, verifiers_option
+from jobs.cli.options import FILE, json_option, say, scores_option, verifiers_option
 
 
 @click.command()
@@ -42,9 +42,7 @@ def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> No
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
 @scores_option
-@click.option(
-    "--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write to. Default: report/ in the run."
-)
+@click.option("--out", metavar="FOLDER", type=FILE, help="Folder to write to. Default: report/ in the run.")
 def report(run_uri: str, version: str | None, scores: str | None, out: Path | None) -> None:
     """Write the report of a RUN: HTML, JSON, Markdown, charts.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.options import say
+from jobs.cli.options import FILE, say
 from sampling.errors import BadInput
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -34,7 +34,7 @@ def sweep_schema() -> str:
 
 @click.command()
 @click.option(
-    "--out", metavar="FILE", type=click.Path(path_type=Path),
+    "--out", metavar="FILE", type=FILE,
     help="File to write. Default: standard output. Example: --out sweep.schema.json",
 )  # fmt: skip
 def schema(out: Path | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs.cli.options import (
+    FILE,
     cluster_options,
     if_incomplete_option,
     json_option,
@@ -251,7 +252,7 @@ def audit(
 
 
 @click.command()
-@click.argument("sweep_file", metavar="[SWEEP]", type=click.Path(path_type=Path), required=False)
+@click.argument("sweep_file", metavar="[SWEEP]", type=FILE, required=False)
 @set_option
 @click.option(
     "--cluster", "address", metavar="ADDRESS", help="Look at every node of this Ray cluster instead: host:port, or "

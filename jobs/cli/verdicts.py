@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.options import cluster_options, json_option, say
+from jobs.cli.options import FILE, cluster_options, json_option, say
 from sampling.errors import BadInput
 
 
@@ -16,11 +16,11 @@ from sampling.errors import BadInput
     help="Task that has the problems of --samples. Example: --task jsonl=problems.jsonl",
 )  # fmt: skip
 @click.option(
-    "--samples", metavar="FILE", type=click.Path(path_type=Path),
+    "--samples", metavar="FILE", type=FILE,
     help='JSONL or Parquet with one sample per row: "problem", "sample" (a number from 0) and "text".',
 )  # fmt: skip
 @click.option(
-    "--out", metavar="FILE", type=click.Path(path_type=Path),
+    "--out", metavar="FILE", type=FILE,
     help="File for the verdicts of --samples, in their order; its name ends in .jsonl or .parquet.",
 )  # fmt: skip
 @click.option(
@@ -137,16 +137,16 @@ def score(
 @click.command("import")
 @click.argument("run_uri", metavar="RUN")
 @click.option(
-    "--outcomes", metavar="FILE", type=click.Path(path_type=Path),
+    "--outcomes", metavar="FILE", type=FILE,
     help="Table with one row per sample: model, task, problem, sample, and passed or status; optional: score, answer, "
     "tokens, prompt_tokens.",
 )  # fmt: skip
 @click.option(
-    "--counts", metavar="FILE", type=click.Path(path_type=Path),
+    "--counts", metavar="FILE", type=FILE,
     help="Table with one row per problem: model, task, problem, n (samples) and c (samples that passed).",
 )  # fmt: skip
 @click.option(
-    "--samples", metavar="FILE", type=click.Path(path_type=Path),
+    "--samples", metavar="FILE", type=FILE,
     help="Table with one row per sample: model, task, problem, sample and text; `troop verify RUN` then verifies them.",
 )  # fmt: skip
 @click.option(

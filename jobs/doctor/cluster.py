@@ -13,8 +13,8 @@ from jobs.doctor.node import Look, Wanted, look_at_node
 from jobs.store.base import StoreOptions
 from jobs.store.layout import PROBE
 from jobs.store.open import open_store
-from sampling.engines.model_info import HUB_ID
 from sampling.errors import BadInput, StoreError
+from sampling.places import HUB_ID
 from sampling.settings import ModelSpec
 
 ANSWER = "answer"

@@ -1,32 +1,32 @@
 """Opens a store by its URI, and proves before a run that the store keeps its promise."""
 
 import contextlib
+import re
 import uuid
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from jobs.store.base import Store, StoreOptions
 from jobs.store.folder import DirectoryStore
 from jobs.store.layout import PROBE
 from sampling.errors import BadInput, StoreError
+from sampling.places import local_path
 
 
 def open_store(uri: str, options: StoreOptions | None = None) -> Store:
     """Returns the store at a path, a ``file://`` or an ``s3://bucket/prefix`` URI; contacts and writes nothing yet."""
-    parts = urlsplit(uri)
-    if parts.scheme == "s3":
+    if uri[:5].lower() == "s3://":
         from jobs.store.s3 import S3Store  # boto3 takes a third of a second to import
 
-        if not parts.netloc:
+        bucket, _, prefix = uri[5:].partition("/")  # not as a URL: ? and # are letters of a key as any other
+        if not re.fullmatch(r"[^?#\s]+", bucket):
             raise BadInput(f"{uri}: no bucket; expected s3://bucket/prefix")
-        return S3Store(parts.netloc, parts.path.strip("/"), options or StoreOptions())
-    if parts.scheme == "file":
-        return DirectoryStore(Path(unquote(parts.path)))
-    if "://" in uri or not uri:
+        return S3Store(bucket, prefix.strip("/"), options or StoreOptions())
+    path = local_path(uri)
+    if "://" in path or not path:
         raise BadInput(
             f"{uri or 'an empty store'}: cannot be opened; allowed: a path, file:///path, s3://bucket/prefix"
         )
-    return DirectoryStore(Path(uri).expanduser().absolute())
+    return DirectoryStore(Path(path).absolute())
 
 
 def probe_store(store: Store) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 from sampling.engines.openai_check import check_service
 from sampling.engines.replay_engine import GOLD
 from sampling.errors import BadInput, EngineError
+from sampling.places import HUB_ID
 from sampling.problems import load_json, read_text
 from sampling.s3_folder import S3, S3Folder
 from sampling.settings import ModelSpec
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WHOLE_FILE = 64 << 20  # bytes; of a larger file only the size and both ends are hashed
 END = 1 << 20
 HEAD = re.compile(r"(^|\.)(score|classifier|v_head)\.")  # tensors of the head of a reward model or classifier
@@ -89,7 +89,7 @@ def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
         return ModelInfo(revision=_file_digest(folder).hexdigest()[:16])
     if model.path.startswith(S3):
         return _inspect_bucket(S3Folder.parse(model.path), where)
-    if folder.is_dir():
+    if folder.is_absolute() and folder.is_dir():  # elsewhere, a folder of the same name may lie beside the process
         return inspect_folder(folder, where)
     if HUB_ID.fullmatch(model.path) and not model.path.startswith("."):
         config = _hub_config(model, where)
@@ -117,7 +117,7 @@ def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
     try:
         if "config.json" not in folder.files:
             raise BadInput(f"{where}.path: {folder.uri} has no config.json; a model folder needs one")
-        config = load_json(folder.read("config.json").decode("utf-8", "replace"), f"{folder.uri}config.json")
+        config = load_json(folder.read("config.json").decode("utf-8-sig", "replace"), f"{folder.uri}config.json")
         weights = _weigh({name: size for name, (size, _) in folder.files.items()}, folder.read)
     except EngineError as error:
         raise BadInput(f"{where}.path: {error}") from error

@@ -26,7 +26,7 @@ def prompt_trouble(model: ModelSpec, info: ModelInfo, problems: Sequence[Problem
         return None
     if empty := next((problem.id for problem in problems if is_empty(problem)), None):
         return f"problem {empty!r}: {WITHOUT_TOKENS}"
-    if not folder.is_dir() or OWN_TOKENIZER & model.vllm.keys():
+    if not folder.is_absolute() or not folder.is_dir() or OWN_TOKENIZER & model.vllm.keys():
         return None
     if any(problem.messages for problem in problems) and _lacks_template(folder, info):
         return f"models.{model.name}: {WITHOUT_TEMPLATE}"

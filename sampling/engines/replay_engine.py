@@ -8,7 +8,7 @@ from pydantic import Field
 from sampling.engines.engine import Completion, Request
 from sampling.problems import load_json, read_text
 from sampling.settings import ModelSpec
-from sampling.validate import Plain, parse
+from sampling.validate import Id, Plain, parse
 
 GOLD = "gold"  # model path that answers every problem with its own solution
 
@@ -16,7 +16,7 @@ GOLD = "gold"  # model path that answers every problem with its own solution
 class StoredSample(Plain):
     """One line of a samples JSONL, for an engine ``replay`` and ``troop verify --samples``."""
 
-    problem: str
+    problem: Id
     """Id of the problem."""
 
     sample: int = Field(ge=0)

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.errors import BadInput, EngineRefused
+from sampling.places import model_place
 from sampling.problems import Message
 from sampling.settings import ModelSpec
 from sampling.validate import Plain, parse
@@ -254,6 +255,7 @@ def _value(row: Sequence[float], model: RewardModel) -> float:
 
 def reward_spec(path: str, **engine: object) -> ModelSpec:
     """Returns the spec of a reward model's engine, with the keys of a sweep's model; raises BadInput."""
+    path, _ = model_place(path, Path.cwd())
     name = Path(path).name or Path(path).absolute().name
     given = {key: value for key, value in engine.items() if value is not None}
     return parse(ModelSpec, {"name": name, "path": path, **given}, "--model")

@@ -28,9 +28,9 @@ def local_weights(path: str, revision: str) -> Path:
     """
     if path.startswith(S3):
         return _fetch_from_bucket(S3Folder.parse(path), revision)
-    if Path(path).is_dir():
-        return Path(path)
     if Path(path).is_absolute():
+        if Path(path).is_dir():
+            return Path(path)
         raise EngineRefused(f"{os.uname().nodename}: no folder {path!r} here; a path must be there on every node")
     return _fetch_from_hub(path, revision)
 

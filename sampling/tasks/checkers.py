@@ -5,9 +5,10 @@ from pathlib import Path
 
 from sampling.checkers import CustomReference, check_output_checker
 from sampling.errors import BadInput
+from sampling.places import HUB, local_path
 from sampling.problems import Problem
 from sampling.references import StdioReference
-from sampling.tasks.sources import HUB, is_remote, read_bytes
+from sampling.tasks.sources import is_remote, read_bytes
 
 
 def with_checkers(problems: Iterable[Problem], place: str) -> list[Problem]:
@@ -43,7 +44,7 @@ def _with_checker(problem: Problem, place: str, texts: dict[str, str]) -> Proble
 
 def _read(path: str, problem: Problem) -> str:
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: cannot be read as UTF-8 text ({error})") from error
     except BadInput as error:
@@ -52,6 +53,7 @@ def _read(path: str, problem: Problem) -> str:
 
 def _beside(path: str, place: str) -> str:
     """Returns the place of a file that is named from the folder of the problems' own file."""
+    path = local_path(path)
     if is_remote(path) or Path(path).is_absolute():
         return path
     if place.startswith(HUB):

@@ -14,8 +14,9 @@ from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.packages import WithPackages, under_folder
 from sampling.patches import PatchReference
+from sampling.places import local_path
 from sampling.policy import MathPolicy, TextPolicy
-from sampling.problems import Message, Problem, check_problems
+from sampling.problems import Message, Problem, check_problems, parse_row
 from sampling.references import REFERENCES, Extraction, Reference
 from sampling.tasks.checkers import with_checkers
 from sampling.tasks.options import show_options
@@ -147,7 +148,7 @@ def _read_questions(recipe: Recipe, place: str) -> list[Question]:
 
 def _read_own_problems(place: str, style: Style, seed: int | None) -> Iterator[tuple[str, Problem]]:
     for where, data in read_rows(place):
-        problem = show_options(parse(Problem, data, where), seed, where)
+        problem = show_options(parse_row(data, where), seed, where)
         if style == "chat" and problem.prompt is not None:
             turn = Message(role="user", content=problem.prompt)
             problem = problem.model_copy(update={"prompt": None, "messages": (turn,)})
@@ -236,7 +237,7 @@ def _with_absolute_paths(problem: Problem, place: str) -> Problem:
     moved: dict[str, Any] = {}
     if isinstance(reference, PatchReference):
         paths = {name: getattr(reference, name) for name in ("snapshot", "environment")}
-        moved = {name: str(folder / path) for name, path in paths.items() if path is not None}
+        moved = {name: str(folder / local_path(path)) for name, path in paths.items() if path is not None}
     elif isinstance(reference, WithPackages) and reference.packages:
         moved = {"packages": under_folder(reference.packages, folder)}
     return problem.model_copy(update={"reference": reference.model_copy(update=moved)}) if moved else problem

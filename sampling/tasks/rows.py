@@ -8,8 +8,9 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from sampling.errors import BadInput
+from sampling.places import HUB
 from sampling.problems import load_json
-from sampling.tasks.sources import HUB, hub_rows, read_bytes
+from sampling.tasks.sources import hub_rows, read_bytes
 from sampling.theorems import read_file
 
 MAX_FILE = 4 << 30  # bytes of an unpacked .gz file; a larger one is a mistake or an attack
@@ -79,7 +80,7 @@ def _loaded(text: str, where: str) -> Any:
 
 def _text(data: bytes, place: str) -> str:
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(f"{place}: cannot be read as UTF-8 text ({error})") from error
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sampling.errors import BadInput, EngineError
+from sampling.places import HUB, check_scheme, local_path
 from sampling.s3_folder import S3, S3Folder
 
-HUB = "hf://"
 HUB_TIMEOUT_S = 10.0
 _HUB_SPLIT = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
 # By name on the hub, in small letters: a file with the same rows that can be fetched from elsewhere.
@@ -31,8 +31,9 @@ def is_remote(place: str) -> bool:
 
 
 def under(place: str, folder: Path) -> str:
-    """Returns a path taken from ``folder``; a remote place stays as it is."""
-    return place if is_remote(place) else str(folder / place)
+    """Returns a path taken from ``folder``; a remote place stays as it is. Raises BadInput for another kind of URL."""
+    check_scheme(place, "s3", "hf", "file")
+    return place if is_remote(place) else str(folder / local_path(place))
 
 
 def read_bytes(place: str) -> bytes:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from sampling.limits import Limits
 from sampling.packages import PackageEntry, under_folder
+from sampling.places import local_path
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
 from sampling.references import Extraction
@@ -167,7 +168,10 @@ class TaskSpec(Plain):
     def under(self, folder: Path) -> "TaskSpec":
         """Returns a copy whose relative paths start at ``folder``."""
         paths = {"path": under(self.path, folder), "few_shot": self.few_shot and under(self.few_shot, folder)}
-        others = {"prompt": self.prompt and folder / self.prompt, "packages": under_folder(self.packages, folder)}
+        others = {
+            "prompt": self.prompt and folder / local_path(str(self.prompt)),
+            "packages": under_folder(self.packages, folder),
+        }
         return self.model_copy(update=paths | others)
 
     @property

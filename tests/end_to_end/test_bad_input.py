@@ -62,6 +62,31 @@ def test_is_told_in_one_line_and_writes_nothing(
     assert {path.name for path in tmp_path.iterdir()} == {"problems.jsonl", "sweep.yaml"}
 
 
+def test_a_folder_that_is_also_a_hub_id_is_told(
+    troop: Troop, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    (tmp_path / "org").mkdir()
+    (tmp_path / "org" / "tiny").symlink_to(SMALL_MODEL.resolve())
+    sweep = write_sweep(models=[{"name": "m", "path": "org/tiny"}])
+    folder = SMALL_MODEL.resolve()
+    note = f"models.m.path: 'org/tiny' is the folder {folder}; write hf://org/tiny for the hub's model"
+    found = troop("plan", sweep)
+    assert (found.code, note in found.out.splitlines()) == (0, True), found.err
+    assert json.loads(troop("plan", sweep, "--json").out)["notes"] == [note]
+    (tmp_path / "org" / "none").mkdir()
+    found = troop("plan", write_sweep(models=[{"name": "m", "path": "org/none"}]))
+    assert (found.code, found.err.count("\n")) == (2, 1)
+    assert "write ./org/none for the folder, which has no config.json" in found.err
+
+
+def test_keys_that_are_left_out_are_named(troop: Troop, write_sweep: WriteSweep) -> None:
+    sweep = write_sweep([{**PROBLEMS[0], "level": 1}, {**PROBLEMS[1], "level": 2, "_split": "x"}])
+    said = "keys left out, not stored: _split, level"
+    assert any(line.endswith(said) for line in troop("plan", sweep).out.splitlines())
+    assert said in troop("run", sweep, "--local", "--no-report").err
+
+
 def test_an_unreachable_store_is_told_within_seconds(
     troop: Troop, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """``troop import``: a run holds the table's rows, however often and in how many pieces it is imported."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -324,3 +325,14 @@ def test_the_papers_verdicts_give_the_papers_figures(troop: Troop, tmp_path: Pat
 def printed(cell: dict[str, dict[str, float]]) -> str:
     fit = cell["fit"]
     return f"{fit['a']:.2f} {fit['b']:.2f} {fit['error_mean']:.4f} {fit['error_sd']:.4f}"
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz", "t.csv"])
+def test_a_byte_order_mark_is_no_part_of_a_table(troop: Troop, tmp_path: Path, name: str) -> None:
+    rows = [{**row, "nr": int(str(row["nr"]))} for row in ROWS]
+    plain = write(tmp_path / name.removesuffix(".gz"), rows)
+    data = b"\xef\xbb\xbf" + plain.read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    found = troop("import", tmp_path / "run", "--outcomes", tmp_path / name, "--columns", MAPPING, "--task", "t")
+    assert found.code == 0, found.err
+    assert counted(tmp_path / "run") == expected(ROWS)

@@ -112,3 +112,83 @@ def test_a_file_that_is_not_there_or_not_yaml_is_named(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(BadInput, match="mapping"):
         load_sweep(tmp_path / "list.yaml")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+def test_paths_start_at_the_home_folder_where_they_begin_with_a_tilde(write, home: Path) -> None:
+    (home / "tiny").mkdir()
+    task = {"kind": "gsm8k", "path": "~/p.jsonl", "few_shot": "~/f.jsonl", "prompt": "~/t.txt", "packages": ["~/pack/"]}
+    verify = {"packages": ["~/pack", "numpy"]}
+    sweep = load_sweep(write(store="~/runs", models=[{"name": "m", "path": "~/tiny"}], tasks=[task], verify=verify))
+    assert (sweep.run_uri, sweep.models[0].path) == (f"{home}/runs/demo", f"{home}/tiny")
+    asked = sweep.tasks[0]
+    assert (asked.path, asked.few_shot, asked.prompt) == (f"{home}/p.jsonl", f"{home}/f.jsonl", home / "t.txt")
+    assert (asked.packages, sweep.verify.packages) == ((f"{home}/pack",), (f"{home}/pack", "numpy"))
+    assert load_sweep(write(), ["store=~/x"]).run_uri == f"{home}/x/demo"
+    write().rename(home / "s.yaml")
+    assert load_sweep(Path("~/s.yaml")).tasks[0].path == str(home / "problems.jsonl")
+
+
+def test_a_file_url_is_its_path(write, tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    task = {"kind": "gsm8k", "path": "file:///data/p%20q.jsonl", "prompt": "file:///data/t.txt"}
+    models = [{"name": "m", "path": f"file://{tmp_path}/a%20b"}]
+    sweep = load_sweep(write(store="file:///data/runs", models=models, tasks=[task]))
+    assert (sweep.run_uri, sweep.models[0].path) == ("/data/runs/demo", f"{tmp_path}/a b")
+    assert (sweep.tasks[0].path, sweep.tasks[0].prompt) == ("/data/p q.jsonl", Path("/data/t.txt"))
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/pre#fix", "s3://bucket/x?y", "data/a#b?c"])
+def test_signs_of_urls_are_kept_in_keys_and_names_of_files(write, tmp_path: Path, place: str) -> None:
+    sweep = load_sweep(
+        write(store=place, models=[{"name": "m", "path": place}], tasks=[{"kind": "jsonl", "path": place}])
+    )
+    assert (sweep.run_uri, sweep.models[0].path) == (f"{place}/demo", place)
+    assert sweep.tasks[0].path == (place if place.startswith("s3") else str(tmp_path / place))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"store": "file:///x#y"}, "file:///x#y: no file of this machine"),
+        ({"store": "file://host/x"}, "file://host/x: no file of this machine"),
+        (
+            {"tasks": [{"kind": "gsm8k", "path": "https://h/x.jsonl"}]},
+            "https://h/x.jsonl: cannot be opened; allowed: a",
+        ),
+        ({"models": [{"name": "m", "path": "x", "engine": "openai", "base_url": "http://h/v1#x"}]}, "query, fragment"),
+        ({"models": [{"name": "m", "path": "x", "engine": "openai", "base_url": "http://h/v1?"}]}, "query, fragment"),
+        ({"models": [{"name": "m", "path": "x", "engine": "openai", "base_url": "file:///v1"}]}, "http(s)://host/v1"),
+        ({"models": [{"name": "m", "path": "x", "engine": "openai", "base_url": "http://h\n/v1"}]}, "and spaces"),
+    ],
+)
+def test_urls_that_would_be_cut_are_refused(write, changes: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInput) as error:
+        load_sweep(write(**changes))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_hub_id_beside_a_folder_of_that_name(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Qwen" / "whole").mkdir(parents=True)
+    (tmp_path / "Qwen" / "whole" / "config.json").write_text("{}")
+    (tmp_path / "Qwen" / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    paths = ["Qwen/whole", "Qwen/empty", "Qwen/other", "./Qwen/whole", "./Qwen/empty", "hf://Qwen/whole"]
+    sweep = load_sweep(write(models=[{"name": f"m{number}", "path": path} for number, path in enumerate(paths)]))
+    whole, empty = f"{tmp_path}/Qwen/whole", f"{tmp_path}/Qwen/empty"
+    assert [model.path for model in sweep.models] == [whole, "Qwen/empty", "Qwen/other", whole, empty, "Qwen/whole"]
+    assert sweep.notes == (
+        f"models.m0.path: 'Qwen/whole' is the folder {whole}; write hf://Qwen/whole for the hub's model",
+        "models.m1.path: 'Qwen/empty' is the hub's model; write ./Qwen/empty for the folder, which has no config.json",
+    )
+    names = [model.distribution["path"] for model in sweep.models]
+    assert names == ["whole", "Qwen/empty", "Qwen/other", "whole", "empty", "Qwen/whole"]
+    assert load_sweep(write()).notes == ()

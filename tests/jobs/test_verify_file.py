@@ -370,3 +370,23 @@ def test_the_command_shows_progress_and_ends_with_a_summary(troop: Troop, tmp_pa
     summary = json.loads(found.out)
     assert (summary["samples"], summary["status_counts"]) == (3, {"pass": 2, "fail": 1})
     assert found.err.startswith("troop: 3 of 3 samples in 0:")
+
+
+def test_numbers_as_ids_byte_order_marks_and_the_home_folder(
+    troop: Troop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    problem = {"id": 7, "prompt": "?", "verifier": "exact", "reference": {"answer": "yes"}}
+    (tmp_path / "p.jsonl").write_text("\ufeff" + json.dumps(problem) + "\n", encoding="utf-8")
+    rows = [{"problem": 7, "sample": 0, "text": "yes"}, {"problem": "7", "sample": 1, "text": "no"}]
+    (tmp_path / "s.jsonl").write_text("\ufeff" + "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = troop("verify", "--task", "jsonl=~/p.jsonl", "--samples", "~/s.jsonl", "--out", "~/v.jsonl")
+    assert found.code == 0, found.err
+    assert [(row["problem"], row["passed"]) for row in read(tmp_path / "v.jsonl")] == [("7", True), ("7", False)]
+
+
+@pytest.mark.parametrize("name", [True, 7.5, None])
+def test_an_id_that_is_neither_text_nor_a_whole_number_is_refused(tmp_path: Path, name: object) -> None:
+    path = write(tmp_path / "s.jsonl", [*samples(1), {"problem": name, "sample": 1, "text": "x"}])
+    with pytest.raises(BadInput, match=rf"s\.jsonl:2: problem: Input should be a valid string, got {name}; put it in"):
+        verify_samples(PROBLEMS, path, tmp_path / "v.jsonl")

@@ -43,7 +43,9 @@ def test_every_kind_is_read(tmp_path: Path) -> None:
     [
         (without(GOOD, "id"), "id: Field required"),
         ({**GOOD, "id": ""}, "id: String should have at least 1 character"),
-        ({**GOOD, "id": 7}, "id: Input should be a valid string, got 7"),
+        ({**GOOD, "id": True}, "id: Input should be a valid string, got True; put it in quotes to have it as text"),
+        ({**GOOD, "id": 7.0}, "id: Input should be a valid string, got 7.0; put it in quotes"),
+        ({**GOOD, "id": None}, "id: Input should be a valid string, got None; put it in quotes"),
         (
             {**GOOD, "weight": 1},
             "weight: unknown key; allowed: id, messages, prompt, reference, sampling, solution, stop, verifier",
@@ -139,3 +141,9 @@ def test_a_regular_expression_counts_in_its_digest() -> None:
         for reference in ({"pattern": "a"}, {"pattern": "b"}, {"pattern": "a", "case": False})
     }
     assert len(digests) == 3
+
+
+def test_a_whole_number_is_an_id_as_its_digits_and_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    path.write_text("\ufeff" + json.dumps({**GOOD, "id": 7}) + "\n", encoding="utf-8")
+    assert [problem.id for problem in read_jsonl(path)] == ["7"]

@@ -151,8 +151,19 @@ def test_uris(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_store("file:///runs/a%20b").uri == "/runs/a b"
     assert open_store("s3://bucket/runs/a/").uri == "s3://bucket/runs/a"
     assert open_store("s3://bucket").uri == "s3://bucket"
-    for bad in ("gs://bucket/runs", "s3://", "s3:///runs", ""):
+    for bad in ("gs://bucket/runs", "s3://", "s3:///runs", "s3://bucket?x/runs", ""):
         with pytest.raises(BadInput, match=r"s3://bucket/prefix"):
+            open_store(bad)
+
+
+def test_no_part_of_a_uri_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    for uri in ("s3://bucket/pre#fix/demo", "s3://bucket/x?y=1/demo", "s3://bucket/a%20b", "/runs/a#b?c"):
+        assert open_store(uri).uri == uri
+    assert open_store("~/runs").uri == "/home/ann/runs"
+    assert open_store("file://localhost/runs/a%23b").uri == "/runs/a#b"
+    for bad in ("file://runs/a", "file:runs", "file:///runs/a#b", "file:///runs/a?b"):
+        with pytest.raises(BadInput, match=r"no file of this machine; allowed: file:///path"):
             open_store(bad)
 
 

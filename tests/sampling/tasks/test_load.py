@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from sampling.checkers import CustomReference
 from sampling.errors import BadInput
 from sampling.limits import Limits
+from sampling.patches import PatchReference
 from sampling.policy import MathPolicy
 from sampling.references import MathReference, PythonReference
 from sampling.tasks.load import load_task
@@ -117,6 +119,52 @@ def test_bad_rows_are_named(tmp_path: Path, kind: str, rows: list[object], said:
     assert said in str(refused.value)
     assert str(tmp_path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_keys_that_mean_nothing_are_left_out_and_known(tmp_path: Path) -> None:
+    row = {**OWN, "level": 5, "source": "amc", "metadata": {"year": 2024}, "_answer": "2", "Subject": None}
+    (problem,) = load_task("jsonl", written(tmp_path, row), style="chat")
+    assert problem.left_out == ("level", "source", "metadata", "_answer", "Subject")
+    assert problem.prompt_digest == load_task("jsonl", written(tmp_path, OWN), style="chat")[0].prompt_digest
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("refrence", "did you mean 'reference'?"), ("Stop", "did you mean 'stop'?"), ("ID", "did you mean 'id'?"),
+        ("solutions", "did you mean 'solution'?"), ("answer", "'answer' goes into reference"),
+        ("time_limit", "'time_limit_s' goes into reference"),
+    ],
+)  # fmt: skip
+def test_a_key_that_nearly_is_a_known_one_is_refused(tmp_path: Path, key: str, meant: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        load_task("jsonl", written(tmp_path, {**OWN, key: "x"}))
+    said = str(refused.value)
+    assert said.startswith(f"{tmp_path}/own.jsonl:1: {key}: unknown key; allowed: id, messages, ")
+    assert said.endswith(f"and keys that begin with _; {meant}")
+
+
+def test_files_beside_the_problems_may_lie_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    checker = "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n    return 1.0\n"
+    (tmp_path / "home" / "reward.py").write_text("\ufeff" + checker, encoding="utf-8")
+    custom = {"id": 1, "prompt": "?", "verifier": "custom", "reference": {"path": "~/reward.py", "packages": ["~/p"]}}
+    patch = {
+        "snapshot": "~/s.git",
+        "environment": "~/e",
+        "base_commit": "0" * 40,
+        "fail_to_pass": ["a"],
+        "test_patch": "x",
+        "test_command": "x",
+    }
+    rows = [json.dumps(custom), json.dumps({"id": 2, "prompt": "?", "verifier": "patch", "reference": patch})]
+    first, second = (
+        problem.reference for problem in load_task("jsonl", written(tmp_path, "\ufeff" + rows[0], rows[1]))
+    )
+    assert isinstance(first, CustomReference) and isinstance(second, PatchReference)
+    assert (first.source, first.packages) == (checker, (f"{tmp_path}/home/p",))
+    assert (second.snapshot, second.environment) == (f"{tmp_path}/home/s.git", f"{tmp_path}/home/e")
 
 
 def test_bad_files_and_options_are_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sampling.identity import NEUTRAL, changes, digest, identity
+from sampling.engines.identity import NEUTRAL, changes, digest, identity
 from sampling.settings import ModelSpec, SamplingSettings
 
 SETTINGS = SamplingSettings().model_dump(mode="json")
