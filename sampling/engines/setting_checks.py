@@ -103,7 +103,10 @@ def _of_vllm(
 @lru_cache
 def _vllm_arguments() -> frozenset[str]:
     """Returns the names of vLLM's EngineArgs, read from its source: an import takes ten seconds. Empty without vLLM."""
-    found = find_spec("vllm")
+    try:
+        found = find_spec("vllm")
+    except ImportError:  # an environment that hides it
+        return frozenset()
     file = Path(found.origin).parent / "engine" / "arg_utils.py" if found and found.origin else None
     if file is None or not file.is_file():
         return frozenset()

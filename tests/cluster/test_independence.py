@@ -66,7 +66,7 @@ def test_engines_of_one_model_agree_no_more_than_chance(monkeypatch: pytest.Monk
     engines = [texts(monkeypatch) for _ in range(ENGINES)]
     assert len({text for engine in engines for text in engine}) > 50
     assert surprise(engines) < FAR
-    assert across(engines) < 1.25
+    assert across(engines) < 1.8  # a tenth is one standard deviation of it, for few texts are frequent
 
 
 def test_engines_with_one_seed_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

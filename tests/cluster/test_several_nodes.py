@@ -93,7 +93,7 @@ def test_an_engine_over_two_nodes_samples_and_gives_them_back(
 
     assert asyncio.run(go()) == ()
     with open_database(DirectoryStore(tmp_path / "run")) as db:
-        rows = db.execute("SELECT count(*), count(DISTINCT text), any_value(gpus) FROM samples").fetchall()
+        rows = db.execute("SELECT count(*), count(DISTINCT sample_idx), any_value(gpus) FROM samples").fetchall()
     assert rows == [(4, 4, "2")]
     (group,) = placement_group_table().values()
     assert len(set(group["bundles_to_node_id"].values())) == 2
