@@ -71,7 +71,8 @@ def test_the_base_install_lacks_the_engine(missing: str) -> None:
 
 
 def test_a_folder_is_planned(missing: str, write_sweep: WriteSweep) -> None:
-    done = plan(missing, write_sweep(models=[{"name": "small", "path": str(SMALL_MODEL)}]))
+    model = {"name": "small", "path": str(SMALL_MODEL)}
+    done = plan(missing, write_sweep(models=[model], sampling={"max_tokens": 24}))
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
