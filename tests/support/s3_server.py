@@ -25,6 +25,7 @@ from typing import Any
 
 import boto3.session
 import pytest
+from botocore.config import Config
 
 from jobs.store.base import Store, StoreOptions
 from jobs.store.open import open_store
@@ -74,7 +75,8 @@ def _new_client(endpoint: str, access_key: str, secret_key: str) -> Any:
     session = boto3.session.Session(
         aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name="us-east-1"
     )
-    return session.client("s3", endpoint_url=endpoint)
+    patient = Config(retries={"mode": "standard", "total_max_attempts": 8})  # a server on a busy machine says 503
+    return session.client("s3", endpoint_url=endpoint, config=patient)
 
 
 _shared_client = lru_cache(maxsize=4)(

@@ -61,9 +61,9 @@ kept = [bytes(random.randrange(1, 479)) for _ in range(20_000)]
 del kept[::2]
 full = memory.fill_pools()
 for size in range(48, 513, 16):
-    blocks = [bytes(size - 33) for _ in range(5)]
+    blocks = [bytes(size - 33) for _ in range(13)]
     steps = [id(b) - id(a) for a, b in zip(blocks, blocks[1:])]
-    assert steps.count(size) >= 3, (size, steps)  # one may fall into a place that this loop itself has freed
+    assert steps.count(size) >= 8, (size, steps)  # a few may fall into places that this loop itself has freed
 print(len(full) < 60_000)
 """
     assert run(source) == "True\n"
