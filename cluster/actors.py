@@ -57,7 +57,7 @@ class RayActors:
 
     def __init__(self, work: Work, sink: Sink) -> None:
         self._work, self._sink, self._problems = work, ray.put(sink), ray.put(work.problems)
-        self._look = sink.is_committed
+        self._is_committed = sink.is_committed  # the driver looks itself: a task for each unit would cost more
         self._groups: dict[Any, PlacementGroup] = {}  # of engines on several nodes
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
@@ -83,7 +83,7 @@ class RayActors:
         )
 
     def is_committed(self, unit: Unit) -> Awaitable[bool]:
-        return asyncio.to_thread(self._look, unit)
+        return asyncio.to_thread(self._is_committed, unit)
 
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
         receipt: Awaitable[Receipt] = self._commit.remote(self._sink, unit, provenance, *batches)

@@ -84,12 +84,12 @@ def extend(
 
 def find_surplus(layers: Sequence[Layer], wanted: Wanted, done: Mapping[tuple[str, str], Set[int]]) -> Units:
     """Returns the units of the plan without a commit that reach beyond the sweep's k: an earlier k was larger."""
-    missing, parts = planned_units(layers).without(done), []
+    planned, parts = planned_units(layers), []
     for (model, task), k in wanted.k.items():
         ids, asked = problem_ids(layers, task), {problem.id for problem in wanted.problems[task]}
         _, have = _samples_planned(layers, model, task, len(ids))
         beyond = {idx for idx, name in enumerate(ids) if name in asked and have[idx] > k}
-        for block, numbers in missing.of(model, task).parts if beyond else ():
+        for block, numbers in planned.of(model, task).without(done).parts if beyond else ():
             units = map(block.unit, numbers)
             parts.append((block, [u.number for u in units if beyond & set(range(u.first_problem, u.last_problem))]))
     return Units(tuple(parts))
@@ -222,14 +222,13 @@ def _samples_planned(
     A sample's number is never used again, so the two differ where units were given up.
     """
     starts, have = [0] * problems, [0] * problems
-    gone = retracted_numbers(layers).get((model, task), set[int]())
-    for part in (part for part in retracted if (part.model, part.task) == (model, task)):
-        gone.update(number for pair in part.units for number in range(*pair))
+    given_up = [*(part for layer in layers for part in layer.retracted), *retracted]
+    gone = retracted_numbers(given_up).get((model, task), set[int]())
     for block in _blocks(layers, model, task):
         for idx in range(block.first_problem, block.last_problem):
             starts[idx] = max(starts[idx], block.last_sample)
             have[idx] += block.last_sample - block.first_sample
-        for unit in (block.unit(number) for number in block.numbers if number in gone):
+        for unit in (block.unit(number) for number in gone if number in block.numbers):
             for idx in range(unit.first_problem, unit.last_problem):
                 have[idx] -= unit.last_sample - unit.first_sample
     return starts, have

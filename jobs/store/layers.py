@@ -7,7 +7,7 @@ The first layer holds what the sweep asked for at first. Each later one adds exa
 import json
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -258,7 +258,7 @@ class Units(Collection[Unit]):
 
 def planned_units(layers: Sequence[Layer]) -> Units:
     """Returns every unit of the run that no later layer gives up, in the order in which they were planned."""
-    gone = retracted_numbers(layers)
+    gone = retracted_numbers(part for layer in layers for part in layer.retracted)
     return all_units(layers).without(gone) if gone else all_units(layers)
 
 
@@ -267,10 +267,10 @@ def all_units(layers: Sequence[Layer]) -> Units:
     return Units(tuple((block, block.numbers) for layer in layers for block in layer.blocks))
 
 
-def retracted_numbers(layers: Sequence[Layer]) -> dict[tuple[str, str], set[int]]:
+def retracted_numbers(parts: Iterable[Retracted]) -> dict[tuple[str, str], set[int]]:
     """Returns the numbers of units that are given up, by model and task."""
     found: dict[tuple[str, str], set[int]] = {}
-    for part in (part for layer in layers for part in layer.retracted):
+    for part in parts:
         for first, last in part.units:
             found.setdefault((part.model, part.task), set()).update(range(first, last))
     return found
