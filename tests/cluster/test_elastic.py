@@ -218,7 +218,7 @@ def test_a_pod_that_is_told_to_go_loses_no_unit(cluster: Cluster, node: Callable
     assert len(nodes_used(tmp_path)) == 2
 
 
-GRACE_S = 60.0
+GRACE_S = 120.0
 
 
 def sampled_by_two(progress: Progress) -> bool:

@@ -65,7 +65,7 @@ def test_a_limit_is_ten_times_what_gold_takes() -> None:
     found = measure_limits(asked, None)
     assert found.keys() == {"quick", "slow", "program"}
     assert found["quick"] == AUTO_LEAST_S
-    assert 1.2 <= found["slow"] < 3 and 1.0 <= found["program"] < 3
+    assert 1.2 <= found["slow"] < 30 and 1.0 <= found["program"] < 30
     limited = with_limits(asked, None)
     assert [limited[name].reference.limit_s for name in ("no gold", "given")] == [5.0, 7.0]
 

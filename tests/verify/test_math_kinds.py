@@ -1,11 +1,10 @@
 """Kinds of answers that models write in several notations: each kind with right and nearly right ones."""
 
-import time
-
 import pytest
 
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
+from tests.support.cost import cpu_below
 from verify.math.number_words import number_in_words
 from verify.math.verifier import MathVerifier, equal_answers
 
@@ -228,8 +227,9 @@ def test_numbers_in_words() -> None:
     ],
 )
 def test_hostile_text_costs_little(text: str) -> None:
-    start = time.monotonic()
-    for gold in ("(-1,1)", "\\begin{pmatrix}1\\\\2\\end{pmatrix}", "2\\mathbf{i}+3\\mathbf{j}", "(1,2)\\cup(3,4)"):
-        asked = Problem.model_validate({"id": "p", "prompt": "?", "verifier": "math", "reference": {"answer": gold}})
-        assert not MathVerifier().verify(asked, text).passed
-    assert time.monotonic() - start < 3
+    with cpu_below(3):
+        for gold in ("(-1,1)", "\\begin{pmatrix}1\\\\2\\end{pmatrix}", "2\\mathbf{i}+3\\mathbf{j}", "(1,2)\\cup(3,4)"):
+            asked = Problem.model_validate(
+                {"id": "p", "prompt": "?", "verifier": "math", "reference": {"answer": gold}}
+            )
+            assert not MathVerifier().verify(asked, text).passed

@@ -3,12 +3,11 @@
 The expected values were made with the published programs (openai/grade-school-math, hendrycks/math).
 """
 
-import time
-
 import pytest
 
 from sampling.problems import Problem
 from tests.sampling.tasks.files import published
+from tests.support.cost import cpu_below
 from verify.math.published import gsm8k_number, last_box, same_spelling
 from verify.math.verifier import MathVerifier
 from verify.verdict import Status
@@ -131,7 +130,6 @@ def test_gold_solutions_pass_by_the_benchmarks_own_way(kind: str) -> None:
 )
 @pytest.mark.parametrize("extraction", ["gsm8k", "math"])
 def test_hostile_texts_cost_little(text: str, extraction: str) -> None:
-    started = time.process_time()
-    verdict(text, answer="18", extraction=extraction)
-    verdict(f"#### 1{text}\\boxed{{{text[:900]}}}", answer="18", extraction=extraction)
-    assert time.process_time() - started < 1
+    with cpu_below(1):
+        verdict(text, answer="18", extraction=extraction)
+        verdict(f"#### 1{text}\\boxed{{{text[:900]}}}", answer="18", extraction=extraction)

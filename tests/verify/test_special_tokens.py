@@ -1,9 +1,8 @@
 """Thoughts, special tokens and later turns are no part of an answer."""
 
-import time
-
 import pytest
 
+from tests.support.cost import cpu_below
 from verify.special_tokens import after_thought, strip_special_tokens, unfinished_thought
 
 
@@ -70,7 +69,6 @@ HOSTILE = ["<think>", "</think>", "<|", "<|im_end|>", "</s>", "[INST] ", "<|chan
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_text_costs_little(piece: str) -> None:
-    began = time.process_time()
-    after_thought(piece * 100_000)
-    unfinished_thought(piece * 100_000)
-    assert time.process_time() - began < 2
+    with cpu_below(2):
+        after_thought(piece * 100_000)
+        unfinished_thought(piece * 100_000)

