@@ -21,7 +21,7 @@ LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config g
 
 unexport PYTHONDONTWRITEBYTECODE  # every process of a run would compile all modules again
 
-.PHONY: help install demo test chaos check check-gpu bench docs images test-images test-readers format lock clean
+.PHONY: help install demo test test-all chaos check check-gpu bench docs images test-images test-readers format lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
@@ -45,6 +45,10 @@ demo: $(STAMP) ## the whole chain on this machine, ending with a report (about t
 
 test: $(STAMP) ## the test suite
 	@echo "test: pytest, with a real engine, a real Ray, a real S3 server and a real browser where the machine has one"
+	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-all: $(STAMP) ## the test suite and its slow tests: every attack in every language, several nodes, long runs
+	@echo "test-all: pytest, all tests"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1
