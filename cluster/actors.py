@@ -18,7 +18,7 @@ from cluster.verifier import VerifierWorker, commit_unit, compact_shard
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Shard, Unit
 
-UNITS_IN_FLIGHT = 8  # the most on one engine
+UNITS_IN_FLIGHT = 64  # the most on one engine: small units of long samples must keep it full too
 COMMIT_TRIES = 5
 
 Ref = Any  # a ray.ObjectRef: a reference, never the payload

@@ -16,7 +16,7 @@ from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Unit
 from sampling.settings import ModelSpec
 
-UNCOMMITTED = 3 * UNITS_IN_FLIGHT  # units that one engine may be ahead of verifiers and store
+AHEAD = 16  # units that one engine may have sampled and that wait for verifiers and store
 COMMITS_AT_ONCE = 2  # for one engine's units: Ray starts a process for each commit, however many units end together
 WATCH_S = 15.0
 UNREAD_OBJECTS = 16  # batches and headers that an engine may be ahead of the driver
@@ -183,7 +183,7 @@ class SamplerHandle:
     def _wants_more(self, engine: RunningEngine) -> bool:
         units, rows = len(engine.sampling), sum(unit.rows for unit in engine.sampling)
         enough = units >= 2 and rows >= 2 * engine.concurrency
-        return not enough and units < UNITS_IN_FLIGHT and self._uncommitted < UNCOMMITTED
+        return not enough and units < UNITS_IN_FLIGHT and self._uncommitted - units < AHEAD
 
     async def _watch(self, engine: RunningEngine) -> None:
         """Ends an engine that has work and yields nothing, or whose process does not even answer."""

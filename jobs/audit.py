@@ -168,11 +168,10 @@ def check_lean(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else
 
 def check_compilers(tasks: Mapping[str, Sequence[Problem]], tier: str | None, *, else_do: str = "") -> None:
     """Raises BadInput if a task asks for programs in a language that this machine cannot compile or run."""
-    for task, problems in tasks.items():
-        try:
-            check_languages(problems, tier, f"task {task}: ")
-        except ToolchainUnavailable as error:
-            raise BadInput(f"{error}{else_do}") from error
+    try:
+        check_languages({f"task {task}: ": problems for task, problems in tasks.items()}, tier)
+    except ToolchainUnavailable as error:
+        raise BadInput(f"{error}{else_do}") from error
 
 
 def check_gold(tasks: Mapping[str, Sequence[Problem]], most: int, tier: str | None) -> str:

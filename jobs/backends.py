@@ -46,11 +46,11 @@ class ReadyBackend(Protocol):
 class Backend(Protocol):
     """One of LocalBackend and RayBackend."""
 
-    def check(self, needs: Needs) -> None:
-        """Raises BadInput where a machine that would do the work lacks something."""
-
     def prepare(self, work: Work, stop: Stop) -> ReadyBackend:
         """Accepts the work; raises BadInput for work that the backend can never do, or a limit it can never reach."""
+
+    def check(self, needs: Needs) -> None:
+        """Raises BadInput where a machine that would do the work lacks something."""
 
 
 @contextmanager

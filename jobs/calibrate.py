@@ -6,34 +6,41 @@ only ever grows, so these samples are its first ones and nothing is thrown away.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from jobs.numbers.cells import CellCounts, ModelFacts
 from jobs.numbers.costs import MILLION, SECONDS_AN_HOUR
 from jobs.numbers.estimators import Floats
 from jobs.numbers.predict import Capacity, MeasuredCell, Prediction, predict
+from jobs.numbers.unit_size import Pace, add_paces
 from jobs.resolve import Resolved
-from jobs.store.catalogue import result_files
+from jobs.store.base import Store
+from jobs.store.catalogue import CellFiles, choose_cells, read_versions, result_files
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
 from jobs.store.open_cells import retry_on_compaction
+from jobs.store.sealed_parquet import open_parquet, read_footer, read_rows
 from jobs.store.sessions import read_sessions
 from jobs.store.stored_run import StoredRun
 from jobs.sweep import Sweep
+from sampling.errors import StoreError
 from sampling.settings import ModelSpec
 
 PROBLEMS = 16  # of each task
 ROWS = 2048  # samples of each (model, task), at most
+FILES = 16  # of each (model, task), read to size its next units
 PAID_K = 4  # samples per problem of a model that is paid per token
 
 
 def small_part(resolved: Resolved) -> Resolved:
     """Returns the sweep with PROBLEMS evenly spread problems per task and at most ROWS samples per (model, task)."""
-    problems = {task: _evenly_spread(given) for task, given in resolved.problems.items()}
+    problems = {task: _evenly_spread(given, PROBLEMS) for task, given in resolved.problems.items()}
     most = max(1, ROWS // max(len(given) for given in problems.values()))
     sweep = resolved.sweep
     models = [
@@ -48,8 +55,8 @@ def _smallest_k(sweep: Sweep, model: ModelSpec) -> int:
     return min(sweep.k_of(model, task) for task in sweep.tasks_of(model))
 
 
-def _evenly_spread(given: Sequence[Any]) -> tuple[Any, ...]:
-    count = min(PROBLEMS, len(given))
+def _evenly_spread(given: Sequence[Any], most: int) -> tuple[Any, ...]:
+    count = min(most, len(given))
     return tuple(given[i * len(given) // count] for i in range(count))
 
 
@@ -87,6 +94,26 @@ def predict_rest(found: Evidence, to_do: Mapping[tuple[str, str], int]) -> tuple
     if any(count and cell not in known for cell, count in to_do.items()):
         return ()
     return predict(found.measured, to_do, found.capacity)
+
+
+def read_paces(store: Store) -> dict[tuple[str, str], Pace]:
+    """Reads how fast engines have drawn how long samples, by (model, task): from a few files of each."""
+    paces = {(cell.model, cell.task): _read_pace(store, cell) for cell in choose_cells(read_versions(store))}
+    return {cell: pace for cell, pace in paces.items() if pace.tokens}
+
+
+def _read_pace(store: Store, cell: CellFiles) -> Pace:
+    """Reads some files of a cell; one that was compacted meanwhile, or is damaged, counts nothing."""
+    files = _evenly_spread([file for file in cell.files if not file.compacted] or cell.files, FILES)
+    parts = []
+    for file in files:
+        with suppress(StoreError):
+            data = store.get(file.info.key)
+            footer = read_footer(data, file.info.key)
+            if footer.engine_s:
+                tokens = read_rows(open_parquet(data), columns=["tokens"])["tokens"]
+                parts.append(Pace(len(tokens), int(pc.sum(tokens).as_py() or 0), footer.engine_s))
+    return add_paces(parts)
 
 
 def _read_measured(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> tuple[MeasuredCell, ...]:

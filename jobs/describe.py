@@ -11,7 +11,7 @@ from jobs.remaining import Remaining, find_remaining, next_layer, run_version, s
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, resolve
-from jobs.run import Say, run_resolved
+from jobs.run import Say, run_resolved, with_paces
 from jobs.store.base import Store
 from jobs.store.counts import read_cells
 from jobs.store.encode import prompt_text
@@ -168,6 +168,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
     known = read_layers_to_extend(store)
+    resolved = with_paces(resolved, store, known)
     layers = (*known, *filter(None, [next_layer(resolved, known)]))
     done = list_committed(store, run_version(resolved, store, known))
     cells = _cells(resolved, find_remaining(resolved, layers, done))

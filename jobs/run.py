@@ -16,6 +16,7 @@ from cluster.tally import Tally
 from jobs.audit import check_compilers, check_gold, check_lean
 from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
+from jobs.calibrate import read_paces
 from jobs.doctor.cluster import Needs
 from jobs.messages import closing, opening
 from jobs.progress import progress_display
@@ -88,6 +89,7 @@ def run_resolved(
     if not local:
         check_address(address)
     store = _open(resolved.sweep)
+    resolved = with_paces(resolved, store, read_layers_to_extend(store))
     remaining = _find_remaining(resolved, store, surplus)  # raises BadInput for a changed sweep; nothing is written yet
     if not remaining.to_do:
         say(_opening(store, _write_plan(resolved, store, remaining)))
@@ -95,11 +97,17 @@ def run_resolved(
         return Outcome(0, ())
     resolved = _measure_limits(resolved, read_layers_to_extend(store), say)
     remaining = _find_remaining(resolved, store, surplus) if resolved.measured_s else remaining
-    _try_verifiers(resolved, remaining, local, say)
     with open_backend(address, local=local) as backend:
+        ready = backend.prepare(work_of(resolved, remaining), resolved.sweep.stop)  # at once; nodes take seconds to ask
         backend.check(needs_of(resolved.sweep))
-        ready = backend.prepare(work_of(resolved, remaining), resolved.sweep.stop)
+        _try_verifiers(resolved, remaining, local, say)  # after the nodes: gold solutions may take longer than they do
         return _carry_out(resolved, store, remaining, ready, say)
+
+
+def with_paces(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> Resolved:
+    """Returns the sweep with what its run has measured, which sizes the units of samples that its plan lacks."""
+    lacking = next_layer(resolved, layers) if layers else None
+    return replace(resolved, paces=read_paces(store)) if lacking and lacking.blocks else resolved
 
 
 def needs_of(sweep: Sweep) -> Needs:

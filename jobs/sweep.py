@@ -83,8 +83,8 @@ class Sweep(Plain):
     unit: int | None = Field(default=None, ge=1, le=2048)
     """Most samples in a unit, which is committed whole: what a crash loses at most of each unit that was under way.
 
-    Default: 2,048, and fewer where `max_tokens` is above 512: as many as have a million tokens at most, but 128. A unit
-    that is planned keeps its size. Example: `256`.
+    Default: 2,048, and fewer where samples are long or engines slow, so that a unit takes an engine minutes: see
+    [Sizes of units](#sizes-of-units). A unit that is planned keeps its size. Example: `256`.
     """
     models: tuple[ModelSpec, ...] = Field(min_length=1)
     """Models to sample, at least one. Their names must differ."""

@@ -128,7 +128,7 @@ def verify_samples(
         raise BadInput(f"--task: {NO_JUDGE}")
     _check_out(samples, out)
     check_packages(problems)
-    check_languages(problems, tier)
+    check_languages({"": problems}, tier)
     check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
     summary = Summary(check_samples(samples, by_id))

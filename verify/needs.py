@@ -1,6 +1,6 @@
 """Needs of problems that a machine may lack: checked before a run writes anything, and by every verifier process."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sampling.packages import WithPackages
 from sampling.problems import Problem
@@ -32,13 +32,19 @@ def languages_of(problems: Iterable[Problem]) -> list[str]:
     return [language for language in languages if language != "python"]
 
 
-def check_languages(problems: Iterable[Problem], tier: str | None, where: str = "") -> None:
-    """Raises ToolchainUnavailable, with ``where`` in front, if a language that problems ask for cannot be had here."""
-    languages = languages_of(problems)
-    if not languages:
+def check_languages(tasks: Mapping[str, Iterable[Problem]], tier: str | None) -> None:
+    """Raises ToolchainUnavailable if a language that problems ask for cannot be had here, after the key of its task.
+
+    Each language is tried once, all of them in one sandbox.
+    """
+    asked: dict[str, str] = {}  # language -> the first task that asks for it
+    for where, given in tasks.items():
+        asked = dict.fromkeys(languages_of(given), where) | asked
+    if not asked:
         return
     with Verifiers(tier) as verifiers:
-        try:
-            verifiers.prepare((), languages=languages)
-        except ToolchainUnavailable as error:
-            raise ToolchainUnavailable(f"{where}{error}") from error
+        for language, where in asked.items():
+            try:
+                verifiers.prepare((), languages=[language])
+            except ToolchainUnavailable as error:
+                raise ToolchainUnavailable(f"{where}{error}") from error

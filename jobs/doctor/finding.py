@@ -9,7 +9,7 @@ class Finding(Plain):
     """One thing that was looked at."""
 
     what: str
-    """Name of the thing: `machine`, `glibc`, `GPU`, `engine`, `sandbox TIER`, `language NAME`, `git`, `Lean`, …"""
+    """Name of the thing: `machine`, `glibc`, `GPUs`, `engine`, `sandbox TIER`, `language NAME`, `git`, `Lean`, …"""
     usable: bool
     """True where it can be used."""
     seen: str

@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 from jobs.doctor.finding import Examination, Finding
+from jobs.doctor.gpus import driver, gpus
 from jobs.doctor.libraries import c_library, version_of
-from sampling.engines.devices import driver_trouble
+from sampling.engines.nvml import driver_version
 from verify.languages.runner import Languages
 from verify.languages.toolchains import FINDERS, ToolchainUnavailable
 from verify.lean.verifier import LeanVerifier
@@ -20,7 +21,9 @@ from verify.sandbox.tiers import TierUnavailable, probe
 def examine() -> Examination:
     """Examines the machine; starts no engine and no Ray."""
     verifiers = (*_sandbox(), *_languages(), *_patches(), _lean())
-    return Examination(findings=(_machine(), c_library(), _gpus(), _engine(), *verifiers, _ray(), _store(), _browser()))
+    return Examination(
+        findings=(_machine(), c_library(), *_gpus(), _engine(), *verifiers, _ray(), _store(), _browser())
+    )
 
 
 def _machine() -> Finding:
@@ -30,14 +33,11 @@ def _machine() -> Finding:
     )
 
 
-def _gpus() -> Finding:
-    if shutil.which("nvidia-smi") is None:
-        return Finding(what="GPU", usable=False, seen="none found (no nvidia-smi); engines use the CPU")
-    words = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
-    trouble = driver_trouble() if found.returncode == 0 else None
-    seen = trouble or "; ".join(found.stdout.splitlines()) or found.stderr
-    return Finding(what="GPU", usable=found.returncode == 0 and not trouble, seen=seen)
+def _gpus() -> tuple[Finding, ...]:
+    """Looks at driver and GPUs; without a driver, engines use the CPU, which is all that is to be said."""
+    if driver_version() is None:
+        return (Finding(what="GPUs", usable=False, seen="none: no NVIDIA driver answers; engines use the CPU"),)
+    return (driver(), gpus())
 
 
 def _engine() -> Finding:

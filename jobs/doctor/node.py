@@ -5,19 +5,18 @@ import shutil
 import socket
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.doctor.finding import Finding
+from jobs.doctor.gpus import driver, gpus
 from jobs.doctor.libraries import c_library, cuda_of_torch, version_of
 from jobs.store.base import StoreOptions
 from jobs.store.open import open_store, probe_store
-from sampling.engines.devices import has_toolkit, too_old
-from sampling.engines.gpu_memory import gib
+from sampling.engines.devices import has_toolkit
 from sampling.engines.model_info import inspect_model
-from sampling.engines.nvml import all_gpus, driver_version
+from sampling.engines.nvml import all_gpus
 from sampling.errors import TroopError
 from sampling.settings import ModelSpec
 from verify.sandbox.tiers import probe, tiers_to_try
@@ -65,27 +64,14 @@ def _engine(wanted: Wanted) -> Iterator[Finding]:
         engine = version_of("vllm") or cpu
         yield Finding(what="engine", usable=True, seen=f"vllm {engine}" if engine else "no vLLM; drives and verifies")
         return
-    yield _driver()
-    gpus = all_gpus().values()
-    counted = Counter(f"{gpu.name} {gib(gpu.total_bytes)}" for gpu in gpus)
-    seen = ", ".join(f"{count} × {name}" for name, count in counted.items()) or "none answers to the driver"
-    few = f"; Ray has {wanted.gpus:g}: join with the true `ray start --num-gpus`" if len(gpus) < wanted.gpus else ""
-    yield Finding(what="GPUs", usable=not few, seen=seen + few)
+    yield driver()
+    yield gpus(wanted.gpus)
     vllm, cuda = version_of("vllm"), cuda_of_torch()
     cure = "" if vllm and cuda else "; install requirements/gpu.txt with `make install`, or use the image troop:gpu"
     yield Finding(what="engine", usable=not cure, seen=f"vllm {vllm or cpu}, CUDA {cuda}{cure}")
-    needed = any(gpu.compute >= BLACKWELL for gpu in gpus) and not has_toolkit()
+    needed = any(gpu.compute >= BLACKWELL for gpu in all_gpus().values()) and not has_toolkit()
     cure = "; these GPUs need one: use the image troop:gpu, built with --build-arg TOOLKIT=yes" if needed else ""
     yield Finding(what="toolkit", usable=not needed, seen=("nvcc" if has_toolkit() else "none") + cure)
-
-
-def _driver() -> Finding:
-    version = driver_version()
-    if version is None:
-        cure = "install nvidia-driver-580; in a container: the NVIDIA Container Toolkit, NVIDIA_VISIBLE_DEVICES=all"
-        return Finding(what="driver", usable=False, seen=f"none answers; {cure}")
-    trouble = too_old(version)
-    return Finding(what="driver", usable=not trouble, seen=trouble or version)
 
 
 def _room() -> Iterator[Finding]:

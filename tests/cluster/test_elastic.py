@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 
 from cluster.actors import RayActors
 from cluster.batches import Work
-from cluster.handle import UNCOMMITTED
+from cluster.handle import AHEAD
 from cluster.nodes import list_nodes
 from cluster.pipeline import Pipeline
 from cluster.placement import GPU_TYPE, EngineSlot, Placement
@@ -35,8 +35,8 @@ from tests.cluster.test_pipeline import committed, work
 from tests.support.living import living
 
 ON_A_GPU = EngineSlot(1, 0.1, 1, 1)
-PER_UNIT = 4
-SAMPLED_BY_ONE = (UNCOMMITTED + 4) * PER_UNIT  # one engine samples less than this while nothing is committed
+PER_UNIT, IN_FLIGHT = 4, 8
+SAMPLED_BY_ONE = (AHEAD + IN_FLIGHT + 4) * PER_UNIT  # one engine samples less than this while nothing is committed
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class HeldSink(RunSink):
 def small_units_and_quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.cluster.test_pipeline.PER_UNIT", PER_UNIT)
     monkeypatch.setattr("cluster.pipeline.TICK_S", 0.2)
+    monkeypatch.setattr("cluster.handle.UNITS_IN_FLIGHT", IN_FLIGHT)  # or one engine takes all of them
 
 
 @pytest.fixture(scope="module")

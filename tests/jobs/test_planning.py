@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.planning import UNIT_ROWS, Wanted, extend, find_surplus, retract, rows_of_long
+from jobs.planning import UNIT_ROWS, Wanted, extend, find_surplus, retract
 from jobs.store.layers import Layer, PlannedModel, all_units, layer_key, planned_units
 from sampling.errors import BadInput
 from sampling.problems import Problem
@@ -89,11 +89,6 @@ def test_units_have_names_of_their_own_that_never_change() -> None:
 def test_a_small_run_has_units_for_many_engines(problems: int, k: int, units: int) -> None:
     layers = grow([], wanted([problem(f"p{i}") for i in range(problems)], k))
     assert len(planned_units(layers)) == units
-
-
-@pytest.mark.parametrize(("tokens", "rows"), [(24, 2048), (512, 2048), (2048, 512), (16_384, 128), (131_072, 128)])
-def test_units_of_long_samples_are_smaller(tokens: int, rows: int) -> None:
-    assert rows_of_long(tokens) == rows
 
 
 def test_the_same_sweep_again_adds_nothing() -> None:
