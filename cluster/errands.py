@@ -14,12 +14,17 @@ class NoAnswer(str):
     """The reason why a node gave no answer."""
 
 
+class Failed(NoAnswer):
+    """The error that the function raised on a node, which is there and answers."""
+
+
 def ask_nodes(
     function: Callable[..., T], arguments: Mapping[str, tuple[Any, ...]], patience_s: float = ANSWER_S
 ) -> dict[str, T | NoAnswer]:
     """Calls ``function(*arguments[node_id])`` on each node, all at the same time; returns the answers by node.
 
-    A node that is gone, that fails or that takes longer than ``patience_s`` seconds has NoAnswer.
+    A node that is gone, that fails or that takes longer than ``patience_s`` seconds has NoAnswer. One where the
+    function raised an error has Failed.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -39,9 +44,11 @@ def ask_nodes(
 
 def _answer(ref: Any) -> Any:
     import ray
-    from ray.exceptions import RayError
+    from ray.exceptions import RayError, RayTaskError
 
     try:
         return ray.get(ref)
+    except RayTaskError as error:
+        return Failed(one_line(error))
     except RayError as error:
         return NoAnswer(one_line(error))

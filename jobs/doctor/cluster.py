@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from cluster.errands import NoAnswer, ask_nodes
+from cluster.errands import Failed, NoAnswer, ask_nodes
 from cluster.nodes import NodeState, list_nodes
 from jobs.doctor.finding import Examination, Finding
 from jobs.doctor.node import Look, Wanted, look_at_node
@@ -17,7 +17,7 @@ from sampling.errors import BadInput, StoreError
 from sampling.places import HUB_ID
 from sampling.settings import ModelSpec
 
-ANSWER = "answer"
+ANSWER, LOOK = "answer", "look"  # a node that does not answer may be busy; where a look fails, a run would too
 MOST_SKEW_S = 60.0  # S3 refuses requests from clocks that are 15 minutes off; leases and logs suffer before
 
 
@@ -68,7 +68,7 @@ def refuse_unfit(needs: Needs, address: str | None) -> None:
 
 def _findings(answer: Look | NoAnswer, began: float, ended: float) -> Iterator[Finding]:
     if isinstance(answer, NoAnswer):
-        yield Finding(what=ANSWER, usable=False, seen=str(answer))
+        yield Finding(what=LOOK if isinstance(answer, Failed) else ANSWER, usable=False, seen=str(answer))
         return
     yield _clock(answer.clock, began, ended)
     yield from answer.findings

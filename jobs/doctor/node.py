@@ -95,7 +95,11 @@ def _sandbox(wanted: Wanted) -> Iterator[Finding]:
     if wanted.tier is None:
         return
     asked = tiers_to_try(wanted.tier)
-    found = {tier.tier: tier for tier in probe()}
+    try:
+        found = {tier.tier: tier for tier in probe()}
+    except TroopError as error:
+        yield Finding(what="sandbox", usable=False, seen=str(error))
+        return
     there = [tier for tier in asked if found[tier].available]
     reasons = "; ".join(f"{tier}: {found[tier].reason}" for tier in asked)
     yield Finding(what="sandbox", usable=bool(there), seen=there[0] if there else reasons)

@@ -209,11 +209,13 @@ def main(
             confinement.readable = [*interpreter, *outside]
         confinement.step = PACKAGES
         preload.load_packages(*packages)
+        confinement.step = "preparing memory"
         rehearse()
         make_streams()
         memory.inherit_code(outside)
         address_space, data = _own_size()
         size = address_space + room[0], data + room[1]
+        confinement.step = "confining the fork server"
         _enter(confinement)
         zygote = Zygote(control, kill, size, confinement.profile, most)
         confinement.seal()

@@ -125,3 +125,16 @@ def test_one_node_asks_the_hub_and_each_is_asked_for_its_own_part() -> None:
     asked = [doctor._wanted(node, nodes, needs, "") for node in nodes]
     assert [[model.name for model in each.models] for each in asked] == [[], ["hub", "here"], ["here"]]
     assert [each.tier for each in asked] == [None, "auto", None]
+
+
+def test_a_look_that_fails_ends_a_run_and_one_that_is_late_does_not(node: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a look on the node that raises there, as an unforeseen one may: the node is there, and would fail a run."""
+
+    def broken(wanted: Wanted) -> Any:
+        raise ValueError("no such thing here")
+
+    monkeypatch.setattr(doctor, "look_at_node", broken)
+    with pytest.raises(BadInput, match=r"^node \S+: look: no such thing here; `troop doctor"):
+        refuse_unfit(Needs(), "auto")
+    monkeypatch.setattr(doctor, "ask_nodes", lambda function, asked: dict.fromkeys(asked, NoAnswer("no answer in 1 s")))
+    refuse_unfit(Needs(), "auto")
