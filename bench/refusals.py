@@ -1,7 +1,8 @@
 """Runs that cannot go well, each on a real Ray of two nodes with a real S3 server: what is said, when, at what cost.
 
 ``python -m bench.refusals`` prints a table: exit code, seconds from the command to its end, samples drawn, objects left
-in the run, and the line. It needs Linux with user namespaces (``unshare``), where one node lacks what the other has.
+in the run, and the line. Words after it choose situations whose names have one of them; ``others`` are the last four.
+It needs Linux with user namespaces (``unshare``), in which one node lacks what the other has.
 """
 
 import json
@@ -30,6 +31,8 @@ ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "examples" / "demo" / "models" / "small"
 TROOP = [sys.executable, "-P", "-m", "jobs"]
 RAY = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+APART = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--keep-caps", "--mount", "sh", "-c"]
+WITHOUT_POWERS = 'exec setpriv --inh-caps=-all --ambient-caps=-all "$@"'  # they were for the mount alone
 ANY_PORT = ("--dashboard-agent-listen-port", "--runtime-env-agent-port", "--metrics-export-port")
 BUCKET, HEAD, WORKER, START_S = "refusals", "127.0.0.1", "127.0.0.2", 90.0
 LONGEST_S = 300.0
@@ -107,21 +110,25 @@ class Place:
         return open_store(where, self.server.options() if where.startswith("s3:") else None)
 
 
-def measure() -> list[Told]:
-    """Makes every situation; takes some minutes."""
+def measure(words: Sequence[str] = ()) -> list[Told]:
+    """Makes every situation, or those with one of ``words`` in their names; takes some minutes."""
     from tests.support.s3_server import swift_server
 
-    with (
-        tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp") as name,
-        ExitStack() as stack,
-    ):  # sockets want short names
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp")))  # short, for sockets
         server = stack.enter_context(swift_server(folder / "swift"))
         os.environ.update(server.environment())
         server.client().create_bucket(Bucket=BUCKET)
         place = stack.enter_context(_cluster(folder, server))
-        told = [_with_worker(place, number, one) for number, one in enumerate(_on_nodes(place))]
-        return [*told, _smaller_k(place), *_submissions(place), *_two_drivers(place)]
+        told = [_with_worker(place, one) for one in _on_nodes(place) if _asked(one.name, words)]
+        others = (
+            [*_smaller_k(place), *_submissions(place), *_two_drivers(place)] if not words or "others" in words else []
+        )
+        return [*told, *others]
+
+
+def _asked(name: str, words: Sequence[str]) -> bool:
+    return not words or any(word in name for word in words)
 
 
 def _on_nodes(place: Place) -> list[Situation]:
@@ -154,18 +161,18 @@ def _on_nodes(place: Place) -> list[Situation]:
     ]
 
 
-def _with_worker(place: Place, number: int, situation: Situation) -> Told:
-    sweep = place.sweep(f"s{number}", situation.changes)
+def _with_worker(place: Place, situation: Situation) -> Told:
+    sweep = place.sweep(situation.name.replace(" ", "-").replace("'", ""), situation.changes)
     with _node(place, situation):
         words = ["run", str(sweep), "--address", place.address, "--no-report"]
         return _tell(place, situation.name, words, sweep, situation.driver)
 
 
-def _smaller_k(place: Place) -> Told:
+def _smaller_k(place: Place) -> Iterator[Told]:
     sweep = place.sweep("lowered", {"stop": {"until": "2020-01-01T00:00:00Z"}})  # the plan is written, nothing drawn
     words = ["run", str(sweep), "--address", place.address, "--no-report"]
     _tell(place, "", words, sweep)
-    return _tell(place, "k lowered from 40 to 2", [*words, "--set", "k=2"], sweep)
+    yield _tell(place, "k lowered from 40 to 2", [*words, "--set", "k=2"], sweep)
 
 
 def _submissions(place: Place) -> Iterator[Told]:
@@ -246,18 +253,7 @@ def _node(place: Place, situation: Situation) -> Iterator[None]:
     hide = f"mount -t tmpfs none {situation.hidden} &&" if situation.hidden else ""
     confine = "echo 0 > /proc/sys/user/max_user_namespaces &&" if situation.confined else ""
     words = [*RAY, "--address", place.address, "--node-ip-address", WORKER, *_some(1)]
-    user = ["--user", "--map-root-user"] if os.geteuid() or situation.confined else []
-    inside = [
-        "unshare",
-        *user,
-        "--mount",
-        "sh",
-        "-c",
-        f'{hide} {confine} exec "$@"',
-        "node",
-        *words,
-    ]
-    with _ray(inside, _changed(place.env, situation.worker)):
+    with _ray([*APART, f"{hide} {confine} {WITHOUT_POWERS}", "node", *words], _changed(place.env, situation.worker)):
         _wait(lambda: _living(place.address) == 2)
         yield
     _wait(lambda: _living(place.address) == 1)
@@ -324,4 +320,5 @@ def as_markdown(told: Sequence[Told]) -> str:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no Ray is left
-    print(as_markdown(measure()))
+    print(as_markdown(measure(sys.argv[1:])))
+    print(f"\nLoad when it ended: {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores.")

@@ -15,6 +15,7 @@ from verify.languages import compiler, toolchains
 from verify.languages.java_names import java_names
 from verify.languages.samples import SAMPLES
 from verify.languages.toolchains import FINDERS, ToolchainUnavailable, find_toolchain
+from verify.needs import check_languages
 from verify.programs.foreign import LOOKS, find_program
 from verify.sandbox.programs import Program
 from verify.sandbox.sandbox import Sandbox
@@ -378,3 +379,31 @@ def test_names_of_java_are_found_in_linear_time() -> None:
             "{",
         ):
             java_names(part * (1_000_000 // len(part)))
+
+
+def test_languages_of_all_tasks_are_tried_in_one_sandbox_and_the_first_that_lacks_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Verifiers] = []
+
+    class Counted(Verifiers):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr("verify.needs.Verifiers", Counted)
+    monkeypatch.setitem(FINDERS, "go", _not_here)
+    find_toolchain.cache_clear()
+    asked = {f"task {name}: ": [problem(name, *SUMS)] for name in ("javascript", "c", "go")}
+    asked["task more: "] = asked["task go: "]
+    with pytest.raises(ToolchainUnavailable) as error:
+        check_languages(asked, None)
+    assert len(made) == 1
+    lacking = str(error.value)
+    assert lacking.startswith(("task go: language go: not here", "task javascript: ", "task c: ")), lacking
+    check_languages({"task sums: ": []}, None)
+    assert len(made) == 1  # nothing is asked for, so nothing is opened
+
+
+def _not_here() -> Any:
+    raise ToolchainUnavailable("language go: not here")

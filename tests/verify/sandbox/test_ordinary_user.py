@@ -85,3 +85,10 @@ def test_without_user_namespaces_the_weaker_tier_is_given_and_the_reason_named()
 def test_attacks_fail_without_user_namespaces() -> None:
     chosen = [f"tests/attacks/test_attacks.py::test_attack[confined-{case.id}]" for case in RUNS[5::EVERY]]
     assert "100%" in run(WITHOUT_NAMESPACES, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen)
+
+
+def test_a_root_whose_user_ids_are_not_mapped_is_told_what_is_missing() -> None:
+    """Once the sandbox has loaded its packages, a step that fails is the machine's fault: not a package is missing."""
+    out = run(["unshare", "--user", "--map-root-user", "--mount"], "-c", PROBE)
+    assert "loading packages" not in out
+    assert [line.partition("=")[0] for line in out.splitlines()] == ["isolated", "confined"]
