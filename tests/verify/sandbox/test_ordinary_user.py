@@ -88,7 +88,7 @@ def test_attacks_fail_without_user_namespaces() -> None:
 
 
 def test_a_root_whose_user_ids_are_not_mapped_is_told_what_is_missing() -> None:
-    """Once the sandbox has loaded its packages, a step that fails is the machine's fault: not a package is missing."""
+    """Tries a step that fails after packages were loaded: the machine lacks something, no package is missing."""
     out = run(["unshare", "--user", "--map-root-user", "--mount"], "-c", PROBE)
     assert "loading packages" not in out
     assert [line.partition("=")[0] for line in out.splitlines()] == ["isolated", "confined"]
