@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -242,8 +243,7 @@ def _cluster(folder: Path, server: Any) -> Iterator[Place]:
     env = {**os.environ, **server.environment(), "PATH": path, "RAY_AUTH_MODE": "disabled", "HOME": str(folder)}
     place = Place(folder, server, env, f"{HEAD}:{port}", f"http://{HEAD}:{dashboard}")
     words = ["--head", "--port", str(port), "--dashboard-port", str(dashboard), "--temp-dir", str(folder / "ray")]
-    with _ray([*RAY, *words, "--node-ip-address", HEAD, *_some(1)], env):
-        _wait(lambda: _answers(HEAD, dashboard))
+    with _ray([*RAY, *words, "--node-ip-address", HEAD, *_some(1)], env, lambda: _answers(HEAD, dashboard)):
         yield place
 
 
@@ -253,22 +253,28 @@ def _node(place: Place, situation: Situation) -> Iterator[None]:
     hide = f"mount -t tmpfs none {situation.hidden} &&" if situation.hidden else ""
     confine = "echo 0 > /proc/sys/user/max_user_namespaces &&" if situation.confined else ""
     words = [*RAY, "--address", place.address, "--node-ip-address", WORKER, *_some(1)]
-    with _ray([*APART, f"{hide} {confine} {WITHOUT_POWERS}", "node", *words], _changed(place.env, situation.worker)):
-        _wait(lambda: _living(place.address) == 2)
+    apart, env = [*APART, f"{hide} {confine} {WITHOUT_POWERS}", "node"], _changed(place.env, situation.worker)
+    with _ray([*apart, *words], env, lambda: _living(place.address) == 2):
         yield
     _wait(lambda: _living(place.address) == 1)
 
 
 def _living(address: str) -> int:
-    """Returns how many nodes the cluster has."""
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    """Returns how many nodes the cluster has; 0 where it does not answer."""
     from ray.exceptions import RpcError
 
     try:
-        nodes = GcsClient(address=address).get_all_node_info(timeout=30).values()
+        nodes = _client(address).get_all_node_info(timeout=30).values()
     except RpcError:  # a busy machine's
         return 0
     return sum(node.state == ALIVE for node in nodes)
+
+
+@cache
+def _client(address: str) -> Any:
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    return GcsClient(address=address)
 
 
 def _some(cpus: int) -> list[str]:
@@ -277,11 +283,14 @@ def _some(cpus: int) -> list[str]:
 
 
 @contextmanager
-def _ray(words: Sequence[str], env: Mapping[str, str]) -> Iterator[None]:
-    """Runs ``ray start``; ends it and all that it started."""
+def _ray(words: Sequence[str], env: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[None]:
+    """Runs ``ray start`` until it is ready; ends it and all that it started. Raises TimeoutError if it gives up."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(words, env=dict(env), stdout=log, stderr=log, start_new_session=True)
         try:
+            _wait(lambda: process.poll() is not None or ready())
+            if process.poll() is not None:
+                raise TimeoutError("ray start gave up; is the machine very busy?")
             yield
         finally:
             below = psutil.Process(process.pid).children(recursive=True)

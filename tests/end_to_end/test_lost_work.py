@@ -41,6 +41,7 @@ def killed(server: SpeakingServer, sweep: Path, *words: str) -> int:
     return len(server.seen) - committed()
 
 
+@pytest.mark.slow
 def test_a_kill_costs_a_unit_of_long_samples_at_most(troop: Troop, write_sweep: WriteSweep) -> None:
     with speaking({"1+1": takes_a_moment}, wants_key=False) as server:
         model = {"name": "far", "path": "served", "engine": "openai", "base_url": server.url, "parallel": 8, "k": K}
