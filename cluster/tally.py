@@ -56,9 +56,9 @@ class Progress:
     """A snapshot of the pipeline.
 
     ``left_s`` is None until a rate is known. ``balanced`` is the size of the verifier pool that would keep up with the
-    present engines. ``bottleneck`` is the side that the others wait for: engines, verifiers or store, "" once nothing
-    waits. ``idle`` is the share of the engines' time, from the start of each to its last sample, in which
-    they had nothing to do: they had no work, or waited for verifiers or store. ``set_aside`` counts units.
+    present engines. ``bottleneck`` is the side that the others wait for: engines, verifiers, store or another driver;
+    "" once nothing waits. ``idle`` is the share of the engines' time, from the start of each to its last sample, in
+    which they had nothing to do: they had no work, or waited for verifiers or store. ``set_aside`` counts units.
     """
 
     elapsed_s: float

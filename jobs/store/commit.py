@@ -29,18 +29,24 @@ from verify.verdict import Status, Verdict
 
 @dataclass(frozen=True, slots=True)
 class RunSink:
-    """Commits units of one run under one version of the verifiers; implements cluster.sink.Sink."""
+    """Commits units of one run under one version of the verifiers; implements cluster.sink.Sink.
+
+    With a ``writer``, the name of one driver, a commit that is tried again on the same samples is the same attempt: the
+    try that died leaves no second samples file. Without one each call is an attempt of its own.
+    """
 
     store: Store
     version: str
+    writer: str = ""
 
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
     ) -> Receipt:
         """Commits one whole unit: writes the samples, then the verdicts."""
         assert len(samples) == unit.rows, f"{unit}: {len(samples)} samples, but a unit is committed whole"
-        attempt = uuid.uuid4().hex
-        data, key = encode_samples(samples, provenance), samples_key(unit, attempt)
+        data = encode_samples(samples, provenance)
+        attempt = hashlib.sha256(self.writer.encode() + data).hexdigest()[:32] if self.writer else uuid.uuid4().hex
+        key = samples_key(unit, attempt)
         self.store.put_new(key, data, {"attempt": attempt})
         engine_s, judge_usd = sum(sample.engine_s for sample in samples), sum(verdict.usd for verdict in verdicts)
         footer = Footer(attempt, key, hashlib.sha256(data).hexdigest(), engine_s, judge_usd=judge_usd)

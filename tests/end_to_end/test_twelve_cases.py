@@ -170,7 +170,9 @@ def test_two_drivers_of_one_run(
     assert troop("check", f"{store.uri}/sums").code == 0
     assert len(keys(store, "sums/plan")) == 1
     units, files = len(keys(store, "sums/verdicts")), len(keys(store, "sums/samples"))
-    assert units <= files <= 1.5 * units  # each driver passes over what the other has committed
+    twice = 1 if store.uri.startswith("s3:") else 0  # racing creates of this S3 server are not atomic
+    assert units <= files <= units + twice
+    assert len(keys(store, "sums/leases/v=")) == units
 
 
 # 6. A cut body
