@@ -51,7 +51,7 @@ class _LocalRun:
             self._verifier.prepare()
             for model, queue in zip(self._work.models, self._queues, strict=True):
                 for unit in self._run_model(model, queue):
-                    if shards.filled_by(unit):
+                    if shards.filled_by(unit) and self._leases.claim(unit.in_shard) is not Claim.HELD:
                         compact_shard(self._sink, unit.in_shard)
                     if enough(self._snapshot()):
                         self._queues.stop()

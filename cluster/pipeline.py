@@ -25,7 +25,7 @@ from cluster.sink import Alone, Claim, Leases, Receipt, committed_elsewhere
 from cluster.spending import Spending
 from cluster.tally import Enough, OnProgress, Progress, Tally, never
 from sampling.errors import EngineRefused, StoreError, StoreUnusable, TroopError
-from sampling.samples import Shard, Unit
+from sampling.samples import Unit
 
 TICK_S = 1.0
 
@@ -144,8 +144,8 @@ class Pipeline:
         finally:
             self._spending.settle(unit, *((receipt.usd, receipt.judge_usd) if receipt else (None,)))
             handle.unit_ended()
-        if receipt and self._open_shards.filled_by(unit):
-            await self._compact(unit.in_shard)
+        if receipt:
+            await self._compact_if_full(unit)
 
     async def _is_ours(self, unit: Unit, engine: RunningEngine) -> bool:
         """Returns whether no other driver has the unit; one that has is closed, or postponed until that driver is done.
@@ -158,6 +158,7 @@ class Pipeline:
         if claim is Claim.COMMITTED:
             self._tally.add_receipt(committed_elsewhere(unit))
             queue.close(unit)
+            await self._compact_if_full(unit)
         elif claim is Claim.HELD:
             queue.postpone(unit)
         else:
@@ -198,11 +199,17 @@ class Pipeline:
         await self._fleet.lost(())
         return self._fleet.census.losses > losses
 
-    async def _compact(self, shard: Shard) -> None:
-        """Compacts a full shard. On failure it stays as it is: the run's next compaction tries again, and reports."""
+    async def _compact_if_full(self, unit: Unit) -> None:
+        """Compacts the shard that a committed unit fills, unless another driver does.
+
+        On failure it stays as it is: the run's next compaction tries again, and reports.
+        """
+        if not self._open_shards.filled_by(unit):
+            return
         async with self._compacting:
             with contextlib.suppress(RayError, TroopError):
-                await self._actors.compact(shard)
+                if await asyncio.to_thread(self._leases.claim, unit.in_shard) is not Claim.HELD:
+                    await self._actors.compact(unit.in_shard)
 
     async def _sample_and_verify(self, unit: Unit, engine: RunningEngine) -> list[Ref]:
         """Returns references to the unit's sample batches and then, in the same order, to their verdict batches."""

@@ -57,8 +57,8 @@ class Claim(Enum):
 class Leases(Protocol):
     """Shares the units of a run among its drivers. It saves work only: the commit decides what counts."""
 
-    def claim(self, unit: Unit) -> Claim:
-        """Asks for a unit before it is started; raises StoreError."""
+    def claim(self, unit: Unit | Shard) -> Claim:
+        """Asks for a unit before it is started, or for a shard before it is compacted; raises StoreError."""
 
     def release(self, unit: Unit) -> None:
         """Gives back a claimed unit that this driver has set aside, so that others may try it; raises StoreError."""
@@ -67,7 +67,7 @@ class Leases(Protocol):
 class Alone:
     """The leases of a run that has one driver."""
 
-    def claim(self, _: Unit) -> Claim:
+    def claim(self, _: Unit | Shard) -> Claim:
         return Claim.MINE
 
     def release(self, _: Unit) -> None:

@@ -9,6 +9,7 @@ An attempt that was frozen between the two puts may find its samples gone when i
 hand. It looks after it has won, not before, since it could be frozen again in between, and puts them again.
 """
 
+import contextlib
 import hashlib
 import uuid
 from collections import Counter
@@ -22,7 +23,8 @@ from jobs.store.base import Store
 from jobs.store.compact import compact_shard
 from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
 from jobs.store.layout import final_verdicts_key, samples_key, verdicts_key
-from jobs.store.sealed_parquet import Footer
+from jobs.store.sealed_parquet import Footer, read_footer
+from sampling.errors import DamagedFile, NoSuchObject
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
 
@@ -82,13 +84,20 @@ class RunSink:
         key = verdicts_key(self.version, unit)
         return self.store.put_new(key, data, footer.metadata), len(data)
 
+    def _holds(self, unit: Unit, attempt: str) -> bool:
+        """Returns whether an earlier try of the same attempt has committed the unit; a folder keeps no metadata."""
+        key = verdicts_key(self.version, unit)
+        with contextlib.suppress(NoSuchObject, DamagedFile):  # compacted since, or to be checked by `troop check`
+            return read_footer(self.store.get(key), key).attempt == attempt
+        return False
+
     def _commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], footer: Footer, samples_bytes: int
     ) -> Receipt:
         won, size = self.put_verdicts(unit, verdict_table(samples, verdicts), footer)
         return Receipt(
             unit=unit,
-            won=won,
+            won=won or (bool(self.writer) and self._holds(unit, footer.attempt)),
             rows=len(samples),
             tokens=sum(sample.tokens for sample in samples),
             stored_bytes=samples_bytes + size,

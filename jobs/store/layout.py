@@ -81,9 +81,15 @@ def verdicts_key(version: str, unit: Unit) -> str:
     return str(ResultKey("verdicts", unit.model, unit.task, unit.shard, unit.number, version=version))
 
 
-def lease_key(version: str, unit: Unit, turn: int) -> str:
-    """Returns the key of the lease of a unit's verdicts; who takes over a lease creates the one of the next turn."""
-    return f"{LEASES}{verdicts_key(version, unit).removeprefix(VERDICTS).removesuffix('.parquet')}-{turn}"
+def lease_key(version: str, place: Unit | Shard, turn: int) -> str:
+    """Returns the key of the lease of a unit's or a compacted shard's verdicts.
+
+    A driver that takes over a lease creates the one of the next turn.
+    """
+    number = place.number if isinstance(place, Unit) else None
+    shard = place.shard if isinstance(place, Unit) else place.number
+    verdicts = str(ResultKey("verdicts", place.model, place.task, shard, number, version=version))
+    return f"{LEASES}{verdicts.removeprefix(FINAL).removeprefix(VERDICTS).removesuffix('.parquet')}-{turn}"
 
 
 def scores_key(version: str, unit: Unit) -> str:

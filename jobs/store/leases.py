@@ -25,7 +25,7 @@ from jobs.store.base import Store
 from jobs.store.commit import RunSink
 from jobs.store.layout import LEASES, lease_key
 from sampling.errors import BadInput, NoSuchObject, StoreError
-from sampling.samples import Unit
+from sampling.samples import Shard, Unit
 from sampling.validate import Plain, parse_json
 
 BEAT_S, EXPIRY_S = 10.0, 40.0
@@ -52,7 +52,7 @@ class Leases:
 
     def __init__(self, sink: RunSink, name: str) -> None:
         self._sink, self._store, self._name = sink, sink.store, name
-        self._others, self._turns = OtherDrivers(sink.store), dict[Unit, int]()
+        self._others, self._turns = OtherDrivers(sink.store), dict[Unit | Shard, int]()
         self._met, self._stop = set[str](), threading.Event()
 
     @contextlib.contextmanager
@@ -77,17 +77,20 @@ class Leases:
         self._met = {name for name in names if not self._others.is_over(name)}
         return bool(self._met)
 
-    def claim(self, unit: Unit) -> Claim:
-        """Creates the unit's lease: one request where no other driver had it, and some more where one had."""
+    def claim(self, unit: Unit | Shard) -> Claim:
+        """Creates the unit's lease: one request where no other driver had it, and some more where one had.
+
+        The lease of a shard is to compact it; it is never committed, since a compaction that died may have to be ended.
+        """
         if self._store.is_weak:
-            return Claim.COMMITTED if self._sink.is_committed(unit) else Claim.MINE
+            return Claim.COMMITTED if self._is_committed(unit) else Claim.MINE
         for turn in itertools.count(1):
             key = lease_key(self._sink.version, unit, turn)
             if self._store.put_new(key, self._name.encode()):
                 if turn > 1:
                     self._turns[unit] = turn
-                return Claim.COMMITTED if turn > 1 and self._sink.is_committed(unit) else Claim.MINE
-            if turn == 1 and self._sink.is_committed(unit):
+                return Claim.COMMITTED if turn > 1 and self._is_committed(unit) else Claim.MINE
+            if turn == 1 and self._is_committed(unit):
                 return Claim.COMMITTED
             holder = self._store.get(key).decode(errors="replace")
             if holder != self._name:
@@ -101,6 +104,9 @@ class Leases:
         """Empties the lease of a unit that this driver has claimed."""
         if not self._store.is_weak:
             self._store.put(lease_key(self._sink.version, unit, self._turns.pop(unit, 1)), RELEASED)
+
+    def _is_committed(self, place: Unit | Shard) -> bool:
+        return isinstance(place, Unit) and self._sink.is_committed(place)
 
     def _beat(self) -> None:
         """Says every BEAT_S seconds that this driver lives, and looks whether the others do that may live."""

@@ -284,8 +284,6 @@ def test_a_commit_tried_again_by_one_driver_leaves_no_second_file(tmp_path: Path
 
 
 def test_a_reply_lost_with_its_writer_is_still_ours(store: Store) -> None:
-    if isinstance(store, DirectoryStore):
-        pytest.skip("a folder keeps no attempt beside a file")
     assert [commit(RunSink(store, "v1", "driver")).won for _ in range(2)] == [True, True]
     assert not commit(RunSink(store, "v1", "other")).won
 

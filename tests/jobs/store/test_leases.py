@@ -75,6 +75,15 @@ def test_what_a_driver_sets_aside_others_may_try(store: Store) -> None:
         assert first.claim(UNIT) is Claim.MINE
 
 
+def test_one_driver_compacts_a_shard_and_a_compaction_that_died_is_taken_over(store: Store) -> None:
+    first, second, shard = leases(store, "first"), leases(store, "second"), UNIT.in_shard
+    with second.kept():
+        with first.kept():
+            assert [driver.claim(shard) for driver in (first, second, first)] == [Claim.MINE, Claim.HELD, Claim.MINE]
+            assert second.claim(UNIT) is Claim.MINE  # a shard's lease is no unit's
+        assert second.claim(shard) is Claim.MINE
+
+
 def test_a_unit_committed_at_the_moment_of_its_takeover_is_not_started(tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Late(DirectoryStore):
