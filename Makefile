@@ -8,6 +8,7 @@ ROOMS  := sampling verify cluster jobs
 KILLS  ?= 500
 FAULTS ?= 500
 SEED   ?= 1
+DRIVERS ?= 1
 WORKERS ?= 3
 BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) 2>/dev/null)))
 IMAGES ?= cpu gpu
@@ -51,9 +52,9 @@ test-all: $(STAMP) ## the test suite and its slow tests: every attack in every l
 	@echo "test-all: pytest, all tests"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1
-	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED)"
-	@$(BIN)/python -m tests.chaos --kills $(KILLS) --faults $(FAULTS) --seed $(SEED)
+chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1 DRIVERS=2
+	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED), drivers of one run at once: $(DRIVERS)"
+	@$(BIN)/python -m tests.chaos --kills $(KILLS) --faults $(FAULTS) --seed $(SEED) --drivers $(DRIVERS)
 
 check: $(STAMP) ## format, lint, strict types, the order of the rooms, dead code
 	@echo "check: ruff format, ruff lint, mypy --strict, import-linter, vulture"

@@ -114,10 +114,6 @@ class InThisProcess:
         """Returns a verifier whose methods are called like an actor's."""
         return _Actor(SimulatedJudge(self._work.problems, None))
 
-    def is_committed(self, unit: Unit) -> Awaitable[bool]:
-        """Says no: there is no other driver."""
-        return _soon(False)
-
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
         """Returns the receipt that a commit would return."""
         passed = ((unit.first_problem, unit.rows, unit.rows),)

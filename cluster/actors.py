@@ -1,6 +1,5 @@
 """The makers of all actors and tasks of a run. A bench hands in its own makers."""
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -36,9 +35,6 @@ class Actors(Protocol):
     def new_verifier(self, cpus: float, node_id: str | None) -> Any:
         """Makes an actor that verifies batches, on the given node or on any."""
 
-    def is_committed(self, unit: Unit) -> Awaitable[bool]:
-        """Tells whether another driver has committed the unit meanwhile."""
-
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
         """Commits a unit from its sample batches and, in the same order, their verdict batches."""
 
@@ -57,7 +53,6 @@ class RayActors:
 
     def __init__(self, work: Work, sink: Sink) -> None:
         self._work, self._sink, self._problems = work, ray.put(sink), ray.put(work.problems)
-        self._is_committed = sink.is_committed  # the driver looks itself: a task for each unit would cost more
         self._groups: dict[Any, PlacementGroup] = {}  # of engines on several nodes
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
@@ -81,9 +76,6 @@ class RayActors:
         return actor.options(num_cpus=cpus, scheduling_strategy=where).remote(
             self._problems, self._work.tier, self._work.judge
         )
-
-    def is_committed(self, unit: Unit) -> Awaitable[bool]:
-        return asyncio.to_thread(self._is_committed, unit)
 
     def commit(self, unit: Unit, provenance: Provenance, batches: Sequence[Ref]) -> Awaitable[Receipt]:
         receipt: Awaitable[Receipt] = self._commit.remote(self._sink, unit, provenance, *batches)

@@ -1,17 +1,20 @@
 """The pipeline's in-process twin: the same contract, no Ray, one thing after another. For debugging and tests."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 from cluster.batches import ModelWork, SampleBatch, SampleHeader, VerdictBatch, Work
 from cluster.placement import local_slot
 from cluster.queue import OpenShards, SetAside, UnitQueue, UnitQueues
 from cluster.sampler import Sampler
-from cluster.sink import Sink, committed_elsewhere
+from cluster.sink import Alone, Claim, Leases, Sink, committed_elsewhere
 from cluster.spending import Spending
 from cluster.tally import EngineTally, Enough, OnProgress, Progress, Tally, never
 from cluster.verifier import VerifierWorker, commit_unit, compact_shard
 from sampling.samples import Unit
+
+RECALL_S = 1.0  # between two looks at units on which other drivers work
 
 
 def run_local(
@@ -21,29 +24,34 @@ def run_local(
     on_progress: OnProgress,
     enough: Enough = never,
     spending: Spending | None = None,
+    leases: Leases | None = None,
 ) -> tuple[SetAside, ...]:
     """Samples, verifies and commits every unit in this process, until ``enough`` says so; returns the units set aside.
 
     Raises EngineError where the pipeline would try again.
     """
-    return _LocalRun(work, sink, tally, on_progress, spending or Spending(work, {}, lambda _: None)).run(enough)
+    spending = spending or Spending(work, {}, lambda _: None)
+    return _LocalRun(work, sink, tally, on_progress, spending, leases or Alone()).run(enough)
 
 
 class _LocalRun:
     """One run of the work in this process."""
 
-    def __init__(self, work: Work, sink: Sink, tally: Tally, on_progress: OnProgress, spending: Spending) -> None:
+    def __init__(
+        self, work: Work, sink: Sink, tally: Tally, on_progress: OnProgress, spending: Spending, leases: Leases
+    ) -> None:
         self._work, self._sink, self._tally, self._on_progress = work, sink, tally, on_progress
-        self._spending, self._queues = spending, UnitQueues(work.models)
+        self._spending, self._leases, self._queues = spending, leases, UnitQueues(work.models)
         self._verifier = VerifierWorker(work.problems, work.tier, work.judge)
+        self._enough: Enough = never
 
     def run(self, enough: Enough) -> tuple[SetAside, ...]:
-        shards = OpenShards(self._work.open_shards)
+        shards, self._enough = OpenShards(self._work.open_shards), enough
         try:
             self._verifier.prepare()
             for model, queue in zip(self._work.models, self._queues, strict=True):
                 for unit in self._run_model(model, queue):
-                    if shards.filled_by(unit):
+                    if shards.filled_by(unit) and self._leases.claim(unit.in_shard) is not Claim.HELD:
                         compact_shard(self._sink, unit.in_shard)
                     if enough(self._snapshot()):
                         self._queues.stop()
@@ -64,14 +72,10 @@ class _LocalRun:
         ready = sampler.start()
         engine.ready(ready.start_s)
         try:
-            while queue.waiting:
-                unit = queue.take()
-                if self._sink.is_committed(unit):
-                    queue.close(unit)
-                    self._tally.add_receipt(committed_elsewhere(unit))
-                    continue
+            while unit := self._next(queue):
                 if not asyncio.run(self._spending.start(unit)):
                     queue.give_up(unit, self._spending.refusal(unit))
+                    self._leases.release(unit)
                     continue
                 batches = self._sample_and_verify(unit, sampler, engine)
                 receipt = commit_unit(self._sink, unit, ready.provenance, *batches)
@@ -83,6 +87,31 @@ class _LocalRun:
         finally:
             sampler.stop()
         engine.set_state("done")
+
+    def _next(self, queue: UnitQueue) -> Unit | None:
+        """Returns a unit that no other driver has, or None at the end; waits for units that another one holds."""
+        while queue.open:
+            if not queue.waiting:
+                self._wait(queue)
+                continue
+            unit = queue.take()
+            match self._leases.claim(unit):
+                case Claim.MINE:
+                    return unit
+                case Claim.COMMITTED:
+                    queue.close(unit)
+                    self._tally.add_receipt(committed_elsewhere(unit))
+                case Claim.HELD:
+                    queue.postpone(unit)
+        return None
+
+    def _wait(self, queue: UnitQueue) -> None:
+        """Waits for other drivers, until ``enough`` says so."""
+        time.sleep(RECALL_S)
+        self._on_progress(snapshot := self._snapshot())
+        if self._enough(snapshot):
+            self._queues.stop()
+        queue.recall()
 
     def _sample_and_verify(self, unit: Unit, sampler: Sampler, engine: EngineTally) -> list[SampleBatch | VerdictBatch]:
         samples: list[SampleBatch | VerdictBatch] = []

@@ -21,11 +21,11 @@ from cluster.pool import VerifierPool
 from cluster.queue import OpenShards, SetAside, UnitQueues
 from cluster.session import one_line
 from cluster.sharing import verifier_slots
-from cluster.sink import Receipt, committed_elsewhere
+from cluster.sink import Alone, Claim, Leases, Receipt, committed_elsewhere
 from cluster.spending import Spending
 from cluster.tally import Enough, OnProgress, Progress, Tally, never
 from sampling.errors import EngineRefused, StoreError, StoreUnusable, TroopError
-from sampling.samples import Shard, Unit
+from sampling.samples import Unit
 
 TICK_S = 1.0
 
@@ -34,9 +34,16 @@ class Pipeline:
     """One run of the work by actors that sample, verify and commit."""
 
     def __init__(
-        self, work: Work, actors: Actors, placement: Placement, tally: Tally, spending: Spending | None = None
+        self,
+        work: Work,
+        actors: Actors,
+        placement: Placement,
+        tally: Tally,
+        spending: Spending | None = None,
+        leases: Leases | None = None,
     ) -> None:
         self._work, self._actors, self._tally, self._placement = work, actors, tally, placement
+        self._leases, self._claimed = leases or Alone(), set[Unit]()
         self._spending = spending or Spending(work, {}, lambda _: None)
         self._queues = UnitQueues(work.models)
         self._pool = VerifierPool(actors, placement, work.verifiers)
@@ -83,6 +90,8 @@ class Pipeline:
 
     def _bottleneck(self) -> str:
         """Returns the side that the others wait for; "" once nothing waits."""
+        if self._queues.open and all(queue.open == len(queue.held) for queue in self._queues):
+            return "another driver"
         if self._streams or any(queue.waiting for queue in self._queues):
             return "verifiers" if self._backlog.full else "engines"
         return "verifiers" if self._backlog.batches else "store" if self._queues.open else ""
@@ -91,6 +100,9 @@ class Pipeline:
         while self._queues.open:
             if ticker.done():  # without the ticker no limit would be kept
                 ticker.result()
+            for queue in self._queues:
+                queue.recall()
+            await self._release_set_aside()
             self._fleet.steer(tasks)
             self._pool.steer(self._verifier_slots(), self._backlog.batches)
             self._backlog.set_verifiers(self._pool.size)
@@ -107,7 +119,7 @@ class Pipeline:
     async def _follow(self, unit: Unit, engine: RunningEngine) -> None:
         """Sees one unit to its end, whatever that is."""
         losses, handle = self._fleet.census.losses, engine.handle
-        if await self._is_elsewhere(unit, engine) or not await self._may_start(unit, engine):
+        if not await self._is_ours(unit, engine) or not await self._may_start(unit, engine):
             engine.unit_sampled(unit)
             handle.unit_ended()
             return
@@ -126,22 +138,40 @@ class Pipeline:
                 handle.queue.fail(unit, one_line(error))
         else:
             self._tally.add_receipt(receipt)
+            self._claimed.discard(unit)
             handle.unit_committed()
             handle.queue.close(unit)
         finally:
             self._spending.settle(unit, *((receipt.usd, receipt.judge_usd) if receipt else (None,)))
             handle.unit_ended()
-        if receipt and self._open_shards.filled_by(unit):
-            await self._compact(unit.in_shard)
+        if receipt:
+            await self._compact_if_full(unit)
 
-    async def _is_elsewhere(self, unit: Unit, engine: RunningEngine) -> bool:
-        """Returns whether another driver has committed the unit, and closes it then; a store that is down says no."""
+    async def _is_ours(self, unit: Unit, engine: RunningEngine) -> bool:
+        """Returns whether no other driver has the unit; one that has is closed, or postponed until that driver is done.
+
+        The driver asks the store itself: a task for each unit would cost more. A store that is down stops no unit.
+        """
+        claim, queue = Claim.MINE, engine.handle.queue
         with contextlib.suppress(StoreError):
-            if await self._actors.is_committed(unit):
-                self._tally.add_receipt(committed_elsewhere(unit))
-                engine.handle.queue.close(unit)
-                return True
-        return False
+            claim = await asyncio.to_thread(self._leases.claim, unit)
+        if claim is Claim.COMMITTED:
+            self._tally.add_receipt(committed_elsewhere(unit))
+            queue.close(unit)
+            await self._compact_if_full(unit)
+        elif claim is Claim.HELD:
+            queue.postpone(unit)
+        else:
+            self._claimed.add(unit)
+        return claim is Claim.MINE
+
+    async def _release_set_aside(self) -> None:
+        """Lets other drivers try the units that this one has set aside: two drivers must not wait for each other."""
+        aside = {item.unit for item in self._queues.set_aside} & self._claimed if self._claimed else ()
+        for unit in aside:
+            with contextlib.suppress(StoreError):
+                await asyncio.to_thread(self._leases.release, unit)
+                self._claimed.discard(unit)
 
     async def _may_start(self, unit: Unit, engine: RunningEngine) -> bool:
         """Returns whether the unit has its money and still an engine; otherwise sets it aside or puts it back."""
@@ -169,11 +199,17 @@ class Pipeline:
         await self._fleet.lost(())
         return self._fleet.census.losses > losses
 
-    async def _compact(self, shard: Shard) -> None:
-        """Compacts a full shard. On failure it stays as it is: the run's next compaction tries again, and reports."""
+    async def _compact_if_full(self, unit: Unit) -> None:
+        """Compacts the shard that a committed unit fills, unless another driver does.
+
+        On failure it stays as it is: the run's next compaction tries again, and reports.
+        """
+        if not self._open_shards.filled_by(unit):
+            return
         async with self._compacting:
             with contextlib.suppress(RayError, TroopError):
-                await self._actors.compact(shard)
+                if await asyncio.to_thread(self._leases.claim, unit.in_shard) is not Claim.HELD:
+                    await self._actors.compact(unit.in_shard)
 
     async def _sample_and_verify(self, unit: Unit, engine: RunningEngine) -> list[Ref]:
         """Returns references to the unit's sample batches and then, in the same order, to their verdict batches."""

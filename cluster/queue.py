@@ -13,6 +13,7 @@ from cluster.batches import ModelWork
 from sampling.samples import Shard, Unit
 
 UNIT_TRIES = 3  # failures after which a unit is set aside
+RECALLS, LEAST_RECALLED = 30, 8  # recalls until each of many held units was looked at; units of one recall
 ENGINE_TRIES = 3  # failures in a row, without a committed unit between, after which an engine is given up
 
 
@@ -28,7 +29,8 @@ class UnitQueue:
     """The units of one model, up to millions; new ones are read from ``units`` only when they are taken.
 
     ``waiting`` counts the units that nobody works on, ``open`` these and the ones in flight. ``failures`` counts the
-    failures of each open unit. ``stopped`` means that no further unit is started.
+    failures of each open unit. ``held`` are open units on which another driver works, until they are recalled.
+    ``stopped`` means that no further unit is started.
     """
 
     def __init__(self, units: Collection[Unit]) -> None:
@@ -36,12 +38,13 @@ class UnitQueue:
         self.failures: Counter[Unit] = Counter()
         self.set_aside: list[SetAside] = []
         self.stopped = False
+        self.held = deque[Unit]()
         self._new, self._returned = iter(units), deque[Unit]()
         self._listeners: list[asyncio.Event] = []
 
     @property
     def in_flight(self) -> int:
-        return self.open - self.waiting
+        return self.open - self.waiting - len(self.held)
 
     @property
     def closed(self) -> int:
@@ -80,10 +83,24 @@ class UnitQueue:
         self.waiting += 1
         self.wake()
 
+    def postpone(self, unit: Unit) -> None:
+        """Keeps a taken unit on which another driver works. A stopped queue leaves it to that driver."""
+        if self.stopped:
+            self.close(unit)
+        else:
+            self.held.append(unit)
+
+    def recall(self) -> None:
+        """Queues held units again once no other unit waits, the longest held first: many, but not all at once."""
+        if not self.waiting:
+            for _ in range(min(len(self.held), max(LEAST_RECALLED, len(self.held) // RECALLS))):
+                self.put_back(self.held.popleft())
+
     def stop(self) -> None:
         """Starts no further unit: the waiting ones are left to the next run, those in flight may still end."""
         self.stopped = True
         self.open, self.waiting = self.in_flight, 0
+        self.held.clear()
         self.wake()
 
     def listen(self) -> asyncio.Event:

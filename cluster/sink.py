@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from sampling.samples import Provenance, Sample, Shard, Unit
@@ -41,8 +42,33 @@ class Sink(Protocol):
     ) -> Receipt:
         """Writes one whole unit, exactly once whatever dies; ``verdicts[i]`` belongs to ``samples[i]``."""
 
-    def is_committed(self, unit: Unit) -> bool:
-        """Returns whether another driver of the run has committed the unit; asks the store."""
-
     def compact(self, shard: Shard) -> None:
         """Merges a full shard's many small files into few large ones. It may die and be called again, on any node."""
+
+
+class Claim(Enum):
+    """Answer to a driver that wants to start a unit."""
+
+    MINE = "mine"  # start it
+    COMMITTED = "committed"  # another driver has committed it
+    HELD = "held"  # another driver that lives works on it
+
+
+class Leases(Protocol):
+    """Shares the units of a run among its drivers. It saves work only: the commit decides what counts."""
+
+    def claim(self, unit: Unit | Shard) -> Claim:
+        """Asks for a unit before it is started, or for a shard before it is compacted; raises StoreError."""
+
+    def release(self, unit: Unit) -> None:
+        """Gives back a claimed unit that this driver has set aside, so that others may try it; raises StoreError."""
+
+
+class Alone:
+    """The leases of a run that has one driver."""
+
+    def claim(self, _: Unit | Shard) -> Claim:
+        return Claim.MINE
+
+    def release(self, _: Unit) -> None:
+        """Does nothing."""

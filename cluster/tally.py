@@ -56,9 +56,9 @@ class Progress:
     """A snapshot of the pipeline.
 
     ``left_s`` is None until a rate is known. ``balanced`` is the size of the verifier pool that would keep up with the
-    present engines. ``bottleneck`` is the side that the others wait for: engines, verifiers or store, "" once nothing
-    waits. ``idle`` is the share of the engines' time, from the start of each to its last sample, in which
-    they had nothing to do: they had no work, or waited for verifiers or store. ``set_aside`` counts units.
+    present engines. ``bottleneck`` is the side that the others wait for: engines, verifiers, store or another driver;
+    "" once nothing waits. ``idle`` is the share of the engines' time, from the start of each to its last sample, in
+    which they had nothing to do: they had no work, or waited for verifiers or store. ``set_aside`` counts units.
     """
 
     elapsed_s: float
@@ -182,7 +182,7 @@ class Tally:
     def __init__(self, cells: list[CellTally]) -> None:
         self.cells = {(cell.model, cell.task): cell for cell in cells}
         self.engines: list[EngineTally] = []
-        self.sampled = self.verified = self.shared = self.tokens = self.stored_bytes = 0
+        self.sampled = self.verified = self.shared = self.tokens = self.stored_bytes = self.elsewhere = 0
         self.verifier_busy_s = self.judge_usd = 0.0
         self.verifiers = 1  # in the pool
         self.statuses: Counter[str] = Counter()
@@ -194,6 +194,11 @@ class Tally:
     @property
     def committed(self) -> int:
         return sum(cell.committed for cell in self.cells.values())
+
+    @property
+    def committed_here(self) -> int:
+        """Samples that this pipeline has committed; other drivers have committed ``elsewhere`` meanwhile."""
+        return self.committed - self._before - self.elsewhere
 
     @property
     def ready_s(self) -> float:
@@ -219,6 +224,7 @@ class Tally:
 
     def add_receipt(self, receipt: Receipt) -> None:
         self.cells[receipt.unit.model, receipt.unit.task].add(receipt)
+        self.elsewhere += 0 if receipt.won else receipt.rows
         self.tokens += receipt.tokens
         self.stored_bytes += receipt.stored_bytes
         self.judge_usd += receipt.judge_usd

@@ -18,6 +18,7 @@ from cluster.tally import OnProgress, Progress, Tally
 from jobs.budget import Budget, LimitCheck, check_limits
 from jobs.doctor.cluster import Needs, refuse_unfit
 from jobs.store.commit import RunSink
+from jobs.store.leases import Leases
 from jobs.sweep import Stop
 
 Result = tuple[tuple[SetAside, ...], str | None]  # the units set aside, and the limit that was reached
@@ -30,6 +31,7 @@ class Job:
 
     work: Work
     sink: RunSink
+    leases: Leases
     tally: Tally
     spending: Spending
     limits: Limits
@@ -81,7 +83,7 @@ class LocalBackend:
         limit = LimitCheck(job.limits({}))
         if limit.reached:
             return (), limit.reached
-        return run_local(job.work, job.sink, job.tally, job.show, limit, job.spending), limit.reached
+        return run_local(job.work, job.sink, job.tally, job.show, limit, job.spending, job.leases), limit.reached
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ class ReadyRay:
         metrics = Metrics(
             job.sink.store.uri, lambda progress: limit.budget.spent(progress.engines).usd + progress.judge_usd
         )
-        pipeline = Pipeline(job.work, RayActors(job.work, job.sink), self.placement, job.tally, job.spending)
+        actors = RayActors(job.work, job.sink)
+        pipeline = Pipeline(job.work, actors, self.placement, job.tally, job.spending, job.leases)
 
         def show(progress: Progress) -> None:
             job.show(progress)

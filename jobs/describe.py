@@ -17,7 +17,7 @@ from jobs.store.counts import read_cells
 from jobs.store.encode import prompt_text
 from jobs.store.layers import Layer, planned_units
 from jobs.store.open import open_store
-from jobs.store.predictions import store_prediction
+from jobs.store.sessions import store_prediction
 from jobs.store.stored_run import StoredRun, list_committed, read_layers_to_extend, read_run
 from jobs.sweep import Sweep
 from sampling.errors import EngineError

@@ -24,11 +24,12 @@ def opening(uri: str, planned: int, missing: Units, to_do: Units) -> str:
     return f"{uri}: {many(planned, 'unit')} planned, {len(to_do):,} to do ({many(to_do.rows, 'sample')}){tail}"
 
 
-def closing(uri: str, tally: Tally, before: int) -> str:
-    """Returns the last line of `troop run`; ``before`` samples were committed by earlier calls."""
+def closing(uri: str, tally: Tally) -> str:
+    """Returns the last line of `troop run`."""
     starts = max((engine.start_s for engine in tally.engines), default=0.0)
     took = f"{duration(tally.elapsed_s)}, engine start {starts:.0f} s of it"
-    return f"{tally.committed - before:,} samples committed in {took}; results in {uri}"
+    others = f" and {tally.elsewhere:,} by other drivers" if tally.elsewhere else ""
+    return f"{tally.committed_here:,} samples committed{others} in {took}; results in {uri}"
 
 
 def set_aside_lines(items: Sequence[tuple[str, str, int, str]]) -> list[str]:

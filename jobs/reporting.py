@@ -24,8 +24,8 @@ from jobs.store.folder import DirectoryStore
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import REPORT
 from jobs.store.open_cells import retry_on_compaction
-from jobs.store.predictions import read_prediction
 from jobs.store.scores import read_scorers
+from jobs.store.sessions import read_prediction
 from jobs.store.stored_run import IMPORTED, StoredRun
 from jobs.sweep import sweep_of
 from sampling.checkers import checker_digests

@@ -11,6 +11,7 @@ from typing import Literal
 
 from cluster.address import check_address
 from cluster.queue import SetAside
+from cluster.sink import Claim
 from cluster.spending import Spending
 from cluster.tally import Tally
 from jobs.audit import check_compilers, check_gold, check_lean
@@ -34,10 +35,11 @@ from jobs.resolve import Resolved, resolve
 from jobs.store.base import Store
 from jobs.store.catalogue import write_problems
 from jobs.store.commit import RunSink
-from jobs.store.compact import compact_run
+from jobs.store.compact import MayCompact, always, compact_run
 from jobs.store.layers import Layer, planned_units, problem_ids
+from jobs.store.leases import Leases
 from jobs.store.open import open_store, probe_store
-from jobs.store.sessions import new_session, read_sessions, spent_before
+from jobs.store.sessions import named_sessions, new_session, spent_before
 from jobs.store.stored_run import (
     SET_ASIDE,
     Committed,
@@ -151,29 +153,31 @@ def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: Re
     remaining = _write_plan(resolved, store, planned)
     say(_opening(store, remaining))
     session, tally = new_session(store), Tally(cells_of(remaining))
-    session.begin()  # before looking for others: of two drivers that start together, one sees the other
-    sessions = [other for other in read_sessions(store) if other != session.session]
-    work = work_of(resolved, remaining, shuffled=not all(other.ended for other in sessions))
-    sink = RunSink(store, run_version(resolved, store, remaining.layers))
-    spending = Spending(work, spent_before(sessions), session.record_spending)
-    before = tally.committed
+    sink = RunSink(store, run_version(resolved, store, remaining.layers), session.name)
+    leases = Leases(sink, session.name)
 
     def limits(gpus: Mapping[str, float]) -> Budget:
         return open_budget(resolved.sweep, gpus=gpus, earlier=lambda: _spent_before(store, remaining.layers))
 
-    try:
-        with progress_display() as show:
-            set_aside, stopped = backend.run(Job(work, sink, tally, spending, limits, show))
-    finally:
-        with contextlib.suppress(StoreError):  # the record must not hide the error that ended the call
-            spending.save()
-            session.end(tally, tally.committed - before)
-    store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
-    say(closing(store.uri, tally, before))
-    if stopped and tally.committed < sum(cell.planned for cell in tally.cells.values()):
-        say(f"stopped by {stopped}; raise or remove the limit, then run the same command to continue")
-    _compact(store, say)
-    return Outcome(tally.committed - before, set_aside, stopped)
+    with leases.kept():
+        session.begin()  # before looking for others: of two drivers that start together, one sees the other
+        sessions = {name: other for name, other in named_sessions(store).items() if name != session.name}
+        shared = leases.meet(name for name, other in sessions.items() if not other.ended)
+        work = work_of(resolved, remaining, shuffled=shared)
+        spending = Spending(work, spent_before(sessions.values()), session.record_spending)
+        try:
+            with progress_display() as show:
+                set_aside, stopped = backend.run(Job(work, sink, leases, tally, spending, limits, show))
+        finally:
+            with contextlib.suppress(StoreError):  # the record must not hide the error that ended the call
+                spending.save()
+                session.end(tally, tally.committed_here)
+        store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
+        say(closing(store.uri, tally))
+        if stopped and tally.committed < sum(cell.planned for cell in tally.cells.values()):
+            say(f"stopped by {stopped}; raise or remove the limit, then run the same command to continue")
+        _compact(store, say, lambda shard: leases.claim(shard) is not Claim.HELD)
+    return Outcome(tally.committed_here, set_aside, stopped)
 
 
 def known_complete(sweep: Sweep) -> bool:
@@ -192,9 +196,9 @@ def is_complete(sweep: Sweep) -> bool:
     return next_layer(resolved, known) is None and not find_remaining(resolved, known, done).to_do
 
 
-def _compact(store: Store, say: Say) -> None:
+def _compact(store: Store, say: Say, may: MayCompact = always) -> None:
     """Compacts the full shards that are left; a shard that cannot be compacted is reported and stays as it is."""
-    done = compact_run(store)
+    done = compact_run(store, may)
     if done.shards or done.failed:
         say(done.as_text())
 

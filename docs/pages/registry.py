@@ -15,8 +15,8 @@ from jobs.report import schema as report
 from jobs.status import SetAsideUnit
 from jobs.store.base import StoreOptions
 from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems
-from jobs.store.predictions import StoredPrediction
-from jobs.store.sessions import Session
+from jobs.store.leases import Driver
+from jobs.store.sessions import Session, StoredPrediction
 from jobs.sweep import Stop, Sweep, VerifySettings
 from sampling.judged_by import JudgedBy
 from sampling.limits import Limits
@@ -50,7 +50,7 @@ def report_fields() -> str:
 
 def stored_objects() -> str:
     """Returns a section for each JSON object that lies in a run."""
-    return sections(Layer, PlannedModel, PlannedProblems, Block, Session, StoredPrediction, SetAsideUnit)
+    return sections(Layer, PlannedModel, PlannedProblems, Block, Session, Driver, StoredPrediction, SetAsideUnit)
 
 
 def sections(*models: type[BaseModel]) -> str:

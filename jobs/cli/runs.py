@@ -129,8 +129,8 @@ def clean(run_uri: str, grace: str, dry_run: bool, as_json: bool) -> None:
     """Delete samples that lost attempts have left in a RUN.
 
     An attempt has lost when another attempt has committed its unit. Reads listings and verdict files of RUN; deletes
-    only samples that can never be committed. Prints the deleted files, and how many orphans were kept. Exit codes: 0
-    done, 2 no run.
+    only samples that can never be committed, and old leases of drivers. Prints the deleted files, and how many orphans
+    were kept. Exit codes: 0 done, 2 no run.
 
     \b
     Example: troop clean runs/demo --grace 7d --dry-run

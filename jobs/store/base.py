@@ -42,6 +42,10 @@ class Store(Protocol):
     def uri(self) -> str:
         """Path or URI that opens this store again."""
 
+    @property
+    def is_weak(self) -> bool:
+        """Tells whether ``put_new`` cannot keep its promise when two writers race."""
+
     def check(self) -> None:
         """Raises StoreError, within seconds, if the place cannot be reached or does not exist."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from jobs.store.base import ObjectInfo, Store
 from jobs.store.catalogue import ResultFile, result_files
 from jobs.store.folder import DirectoryStore
-from jobs.store.layout import FINAL, PROBE, SAMPLES, VERDICTS
+from jobs.store.layout import FINAL, LEASES, PROBE, SAMPLES, VERDICTS
 from jobs.store.sealed_parquet import read_footer
 from sampling.errors import BadInput, NoSuchObject
 from sampling.validate import Plain
@@ -57,10 +57,14 @@ class CleanReport(Plain):
     uncommitted: int
     """Number of orphans that were kept because nobody has committed their unit."""
 
+    leases: int = 0
+    """Number of leases older than the grace period that were deleted, or with ``--dry-run`` would be."""
+
     def as_text(self) -> str:
         done = "would delete" if self.dry_run else "deleted"
         kept = f"kept: {self.too_young} younger than the grace period, {self.uncommitted} of units not committed yet"
         total = f"{self.run}: {done} {many(len(self.deleted), 'orphan')} ({self.freed_bytes / 1e6:.1f} MB); {kept}"
+        total += f"; {done} {many(self.leases, 'lease')}" if self.leases else ""
         return "\n".join([*(f"{done} {key}" for key in self.deleted), total])
 
 
@@ -69,7 +73,8 @@ def clean_run(store: Store, grace_s: float, *, dry_run: bool) -> CleanReport:
     orphans, before = find_orphans(store), time.time() - grace_s
     probes = store.list(PROBE)  # left by starts of a run that were killed
     old = [info for info in (*orphans.lost, *probes) if info.modified < before]
-    for info in () if dry_run else old:
+    leases = [info for info in store.list(LEASES) if info.modified < before]  # at worst a unit is sampled twice
+    for info in () if dry_run else (*old, *leases):
         store.delete(info.key)
     if isinstance(store, DirectoryStore) and not dry_run:
         store.clear_temporary(before)
@@ -80,6 +85,7 @@ def clean_run(store: Store, grace_s: float, *, dry_run: bool) -> CleanReport:
         freed_bytes=sum(info.size for info in old),
         too_young=sum(info.modified >= before for info in orphans.lost),
         uncommitted=len(orphans.uncommitted),
+        leases=len(leases),
     )
 
 

@@ -9,6 +9,7 @@ An attempt that was frozen between the two puts may find its samples gone when i
 hand. It looks after it has won, not before, since it could be frozen again in between, and puts them again.
 """
 
+import contextlib
 import hashlib
 import uuid
 from collections import Counter
@@ -22,25 +23,32 @@ from jobs.store.base import Store
 from jobs.store.compact import compact_shard
 from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
 from jobs.store.layout import final_verdicts_key, samples_key, verdicts_key
-from jobs.store.sealed_parquet import Footer
+from jobs.store.sealed_parquet import Footer, read_footer
+from sampling.errors import DamagedFile, NoSuchObject
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class RunSink:
-    """Commits units of one run under one version of the verifiers; implements cluster.sink.Sink."""
+    """Commits units of one run under one version of the verifiers; implements cluster.sink.Sink.
+
+    With a ``writer``, the name of one driver, a commit that is tried again on the same samples is the same attempt: the
+    try that died leaves no second samples file. Without one each call is an attempt of its own.
+    """
 
     store: Store
     version: str
+    writer: str = ""
 
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
     ) -> Receipt:
         """Commits one whole unit: writes the samples, then the verdicts."""
         assert len(samples) == unit.rows, f"{unit}: {len(samples)} samples, but a unit is committed whole"
-        attempt = uuid.uuid4().hex
-        data, key = encode_samples(samples, provenance), samples_key(unit, attempt)
+        data = encode_samples(samples, provenance)
+        attempt = hashlib.sha256(self.writer.encode() + data).hexdigest()[:32] if self.writer else uuid.uuid4().hex
+        key = samples_key(unit, attempt)
         self.store.put_new(key, data, {"attempt": attempt})
         engine_s, judge_usd = sum(sample.engine_s for sample in samples), sum(verdict.usd for verdict in verdicts)
         footer = Footer(attempt, key, hashlib.sha256(data).hexdigest(), engine_s, judge_usd=judge_usd)
@@ -76,13 +84,20 @@ class RunSink:
         key = verdicts_key(self.version, unit)
         return self.store.put_new(key, data, footer.metadata), len(data)
 
+    def _holds(self, unit: Unit, attempt: str) -> bool:
+        """Returns whether an earlier try of the same attempt has committed the unit; a folder keeps no metadata."""
+        key = verdicts_key(self.version, unit)
+        with contextlib.suppress(NoSuchObject, DamagedFile):  # compacted since, or to be checked by `troop check`
+            return read_footer(self.store.get(key), key).attempt == attempt
+        return False
+
     def _commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], footer: Footer, samples_bytes: int
     ) -> Receipt:
         won, size = self.put_verdicts(unit, verdict_table(samples, verdicts), footer)
         return Receipt(
             unit=unit,
-            won=won,
+            won=won or (bool(self.writer) and self._holds(unit, footer.attempt)),
             rows=len(samples),
             tokens=sum(sample.tokens for sample in samples),
             stored_bytes=samples_bytes + size,

@@ -64,11 +64,24 @@ class CompactReport(Plain):
         return "\n".join([f"{self.run}: {first}", *(f"  not compacted: {line}" for line in self.failed)])
 
 
-def compact_run(store: Store) -> CompactReport:
-    """Compacts full shards of every version and finishes begun ones; a shard that fails does not stop the others."""
+MayCompact = Callable[[Shard], bool]
+
+
+def always(_: Shard) -> bool:
+    """Lets every shard be compacted."""
+    return True
+
+
+def compact_run(store: Store, may: MayCompact = always) -> CompactReport:
+    """Compacts full shards of every version and finishes begun ones; a shard that fails does not stop the others.
+
+    Shards that ``may`` leaves to another driver are passed over.
+    """
     done, failed = 0, []
     for version, shard in shards_to_compact(store):
         try:
+            if not may(shard):
+                continue
             compact_shard(store, version, shard)
         except StoreError as error:
             failed.append(str(error))

@@ -28,6 +28,10 @@ class DirectoryStore:
     def uri(self) -> str:
         return str(self.root)
 
+    @property
+    def is_weak(self) -> bool:
+        return False
+
     def check(self) -> None:
         """Raises StoreError where the path exists but is no folder that can be read."""
         with _translate_errors(self.uri):

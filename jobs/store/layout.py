@@ -16,6 +16,7 @@ from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 
 SAMPLES, VERDICTS, FINAL, PROBLEMS, REPORT = "samples/", "verdicts/", "final/", "problems/", "report/"
 SCORES = "scores/"
+LEASES = "leases/"
 PROBE = "probe/"  # objects by which the start of a run tests the store
 QUARANTINE = "quarantine/"  # damaged objects that `troop check --quarantine` moved; nothing reads them
 LONGEST_NAME = 200  # a quoted name with "model=" before it is one file name, and file systems take 255 bytes
@@ -78,6 +79,17 @@ def samples_key(unit: Unit, attempt: str) -> str:
 def verdicts_key(version: str, unit: Unit) -> str:
     """Returns the key of a unit's verdicts, which is equal for all attempts, so that only one can win."""
     return str(ResultKey("verdicts", unit.model, unit.task, unit.shard, unit.number, version=version))
+
+
+def lease_key(version: str, place: Unit | Shard, turn: int) -> str:
+    """Returns the key of the lease of a unit's or a compacted shard's verdicts.
+
+    A driver that takes over a lease creates the one of the next turn.
+    """
+    number = place.number if isinstance(place, Unit) else None
+    shard = place.shard if isinstance(place, Unit) else place.number
+    verdicts = str(ResultKey("verdicts", place.model, place.task, shard, number, version=version))
+    return f"{LEASES}{verdicts.removeprefix(FINAL).removeprefix(VERDICTS).removesuffix('.parquet')}-{turn}"
 
 
 def scores_key(version: str, unit: Unit) -> str:

@@ -92,6 +92,10 @@ class S3Store:
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
+    @property
+    def is_weak(self) -> bool:
+        return self.options.allow_weak_store
+
     def check(self) -> None:
         with _translate_errors(self):
             quick = _client(self.options, _Patience(connect_s=3, read_s=3, attempts=2))

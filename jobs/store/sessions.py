@@ -1,21 +1,24 @@
 """Sessions: what each call of `troop run` did and spent, in one small object that this call alone writes.
 
 The results say what was sampled. They cannot say how long it took, nor what was paid for answers that never became a
-committed unit. A spending cap and a prediction need both.
+committed unit. A spending cap and a prediction need both. Predictions are stored beside them and compared with them;
+jobs/calibrate.py makes predictions, and is apart so that a report loads nothing that runs a sweep.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydantic import Field
 
 from cluster.tally import Tally
+from jobs.numbers.costs import SECONDS_AN_HOUR
+from jobs.numbers.predict import Prediction
 from jobs.store.base import Store
 from sampling.validate import Plain, parse_json
 
-SESSIONS = "sessions/"
+SESSIONS, PREDICTIONS = "sessions/", "predictions/"
 
 
 class Session(Plain):
@@ -61,7 +64,7 @@ class SessionLog:
 
     store: Store
     session: Session
-    key: str
+    name: str
 
     def begin(self) -> None:
         """Stores that the call is under way, for other calls on the run."""
@@ -92,23 +95,28 @@ class SessionLog:
 
     def _put(self, session: Session) -> None:
         self.session = session
-        self.store.put(self.key, session.model_dump_json(indent=1).encode())
+        self.store.put(f"{SESSIONS}{self.name}.json", session.model_dump_json(indent=1).encode())
 
 
 def new_session(store: Store) -> SessionLog:
     """Returns a log that has written nothing yet."""
     started = timestamp()
-    return SessionLog(store, Session(started=started), f"{SESSIONS}{started}-{uuid.uuid4().hex[:8]}.json")
+    return SessionLog(store, Session(started=started), f"{started}-{uuid.uuid4().hex[:8]}")
 
 
 def read_sessions(store: Store) -> tuple[Session, ...]:
     """Returns all sessions of a run, sorted by start; raises BadInput for an object that is no session."""
+    return tuple(sorted(named_sessions(store).values(), key=lambda session: session.started))
+
+
+def named_sessions(store: Store) -> dict[str, Session]:
+    """Returns all sessions of a run by name; raises BadInput for an object that is no session."""
     keys = [info.key for info in store.list(SESSIONS)]
-    found = (parse_json(Session, store.get(key), f"{store.uri}/{key}") for key in keys)
-    return tuple(sorted(found, key=lambda session: session.started))
+    read = {key: parse_json(Session, store.get(key), f"{store.uri}/{key}") for key in keys}
+    return {key.removeprefix(SESSIONS).removesuffix(".json"): session for key, session in read.items()}
 
 
-def spent_before(sessions: Sequence[Session]) -> dict[str, float]:
+def spent_before(sessions: Iterable[Session]) -> dict[str, float]:
     """Returns the dollars of all sessions, by model."""
     total: dict[str, float] = {}
     for session in sessions:
@@ -120,3 +128,58 @@ def spent_before(sessions: Sequence[Session]) -> dict[str, float]:
 def timestamp() -> str:
     """Returns the time in UTC in a form that sorts and that a file name may hold."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+class StoredPrediction(Plain):
+    """One prediction, stored as ``predictions/TIME.json``."""
+
+    created: str
+    """Time of the prediction, in UTC, as 20260131T235959.000000Z."""
+
+    samples: int
+    """Number of samples that were missing then, which the prediction is about."""
+
+    usd_before: float | None
+    """Dollars that the run had cost until then. None without prices."""
+
+    rows: tuple[Prediction, ...]
+    """Predicted quantities, each with its unit and interval."""
+
+
+def store_prediction(store: Store, samples: int, usd_before: float | None, rows: Sequence[Prediction]) -> None:
+    """Stores a prediction as an object of its own, which never changes."""
+    kept = StoredPrediction(created=timestamp(), samples=samples, usd_before=usd_before, rows=tuple(rows))
+    store.put_new(f"{PREDICTIONS}{kept.created}.json", kept.model_dump_json(indent=1).encode())
+
+
+def read_prediction(store: Store, usd: float | None) -> tuple[tuple[Prediction, ...], str | None]:
+    """Returns the newest prediction with the actual values, and a sentence if these cannot be compared.
+
+    ``usd`` is the cost of the run in dollars so far, or None without prices.
+    """
+    keys = sorted(info.key for info in store.list(PREDICTIONS))
+    if not keys:
+        return (), None
+    kept = parse_json(StoredPrediction, store.get(keys[-1]), f"{store.uri}/{keys[-1]}")
+    later = [session for session in read_sessions(store) if session.started > kept.created]
+    drawn = sum(session.samples for session in later)
+    if drawn != kept.samples or not all(session.ended for session in later):
+        drawn_since = (
+            f"{drawn:,} of the {kept.samples:,} predicted samples were drawn by calls of `troop run` that ended"
+        )
+        return kept.rows, f"Predicted and actual cannot be compared: {drawn_since} since."
+    actual = _actual(later)
+    if usd is not None and kept.usd_before is not None:
+        actual["dollars"] = usd - kept.usd_before
+    return tuple(row.model_copy(update={"actual": actual.get(row.what)}) for row in kept.rows), None
+
+
+def _actual(sessions: Sequence[Session]) -> dict[str, float]:
+    elapsed = sum(session.elapsed_s for session in sessions)
+    sampling = elapsed - sum(session.ready_s for session in sessions)
+    return {
+        "tokens": float(sum(session.tokens for session in sessions)),
+        "hours": elapsed / SECONDS_AN_HOUR,
+        "stored": sum(session.stored_bytes for session in sessions) / 1e6,
+        "busy verifiers": sum(session.verify_s for session in sessions) / max(sampling, 1e-9),
+    }

@@ -26,6 +26,7 @@ class Figures:
     """Everything that is printed; ``unlike`` counts rounds whose coverage table differs from the undisturbed run's."""
 
     seed: int
+    drivers: int
     rounds: list[Round]
     kills: Counter[str]
     freezes: Counter[str]
@@ -36,6 +37,10 @@ class Figures:
     def clean(self) -> bool:
         return not self.unlike and not any(sum(r.findings.faults.values()) for r in self.rounds)
 
+    @property
+    def orphans(self) -> int:
+        return sum(r.findings.orphans for r in self.rounds)
+
     def as_rows(self) -> dict[str, object]:
         """Returns name and value of each figure, in the order of the table."""
         exits = sum((r.exits for r in self.rounds), Counter[int]())
@@ -43,6 +48,7 @@ class Figures:
         stores = Counter(r.store for r in self.rounds)
         return {
             "seed": self.seed,
+            "drivers of one run at once": self.drivers,
             **{f"rounds, {store}": count for store, count in sorted(stores.items())},
             "kills and freezes": self.kills.total() + self.freezes.total(),
             **{f"killed, {role}": self.kills[role] for role in ROLES},
@@ -52,7 +58,9 @@ class Figures:
             "drivers started": exits.total(),
             "drivers that ended with units set aside": exits[3],
             "drivers to whom store or Ray did not answer": exits[2],
-            "samples files of attempts that lost": sum(r.findings.orphans for r in self.rounds),
+            "units": sum(r.findings.units for r in self.rounds),
+            "samples files of attempts that lost": self.orphans,
+            "the same, % of units": round(100 * self.orphans / sum(r.findings.units for r in self.rounds), 2),
             "rows": sum(r.findings.rows for r in self.rounds),
             **{f"rows {name}": wrong[name] for name in ("lost", "foreign", "wrong")},
             "duplicate rows": wrong["duplicates"],
@@ -77,7 +85,7 @@ def main() -> int:
             _say(f"no real S3 server: {error}")
             return EXIT_NO_SERVER
         try:
-            figures = _run_rounds(given, Arena(folder, size), places)
+            figures = _run_rounds(given, Arena(folder, size, given.drivers), places)
         except Failed as error:
             _say(str(error))
             return 1
@@ -111,7 +119,7 @@ def _run_rounds(given: argparse.Namespace, arena: Arena, places: dict[str, Place
         _say(f"{kind}, {done.seconds:.0f} s: drivers ended {dict(done.exits)}, {done.findings.faults}")
         _say(f"{injector.struck} kills and freezes, {network.counts.total() if network else 0} network faults so far")
     counts = network.counts if network else Counter[str]()
-    return Figures(given.seed, arena.rounds, injector.kills, injector.freezes, counts, unlike)
+    return Figures(given.seed, given.drivers, arena.rounds, injector.kills, injector.freezes, counts, unlike)
 
 
 def _places(given: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -> dict[str, Place]:
@@ -128,6 +136,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", choices=("directory", "s3", "both"), default="both")
     parser.add_argument("--kills", type=int, default=500, help="kills and freezes in all")
     parser.add_argument("--faults", type=int, default=500, help="network faults at least")
+    parser.add_argument("--drivers", type=int, default=1, help="drivers that work on one run at once")
     parser.add_argument("--seed", type=int, default=1, help="seed of all choices")
     parser.add_argument("--strikes", type=int, default=60, help="kills and freezes in one round at most")
     parser.add_argument("--pause", type=float, default=0.3, help="mean seconds between two of them")

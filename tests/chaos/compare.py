@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sampling.samples import UNITS_PER_SHARD
 from tests.chaos.sweep import Row, Size, expected_rows
 
 Coverage = tuple[tuple[str, str, int, int, int], ...]  # model, task, problem, samples, passes
@@ -22,6 +23,7 @@ class Findings:
 
     ``lost`` rows are expected and absent; ``foreign`` rows are present and not expected; ``wrong`` rows have another
     text or verdict than expected. ``orphans`` are samples files that no verdicts name; lost attempts leave them.
+    ``units`` are committed.
     """
 
     rows: int
@@ -32,6 +34,7 @@ class Findings:
     without_samples: int
     damaged: int
     orphans: int
+    units: int
     coverage: Coverage
 
     @property
@@ -68,6 +71,7 @@ def examine(run: Path, size: Size) -> Findings:
             without_samples=count(f"verdicts ANTI JOIN samples USING ({_KEY})"),
             damaged=len(damaged),
             orphans=len(list(run.glob("**/samples/**/*.parquet"))) - len(there),
+            units=sum(UNITS_PER_SHARD if "/final/" in str(path) else 1 for path in files),
             coverage=tuple(
                 db.execute(
                     """SELECT model, task, problem_idx, count(passed), count(*) FILTER (passed)
@@ -79,15 +83,10 @@ def examine(run: Path, size: Size) -> Findings:
 
 def _committed(run: Path) -> list[Path]:
     """Returns the verdict files that count; a compacted shard is read in place of its units."""
-    final = sorted(run.glob("final/verdicts/*/*/*/s*.parquet"))
-    shards = {path.relative_to(run / "final").with_suffix("") for path in final}
-    units = sorted(run.glob("verdicts/*/*/*/*/u*.parquet"))
-    return final + [path for path in units if _shard(path.relative_to(run)) not in shards]
-
-
-def _shard(unit: Path) -> Path:
-    """Returns a unit's shard: verdicts/…/s=00012/u0003072.parquet → verdicts/…/s00012."""
-    return unit.parent.with_name(unit.parent.name.replace("=", ""))
+    final = sorted(run.glob("final/verdicts/*/*/*/s=*/all.parquet"))
+    shards = {path.relative_to(run / "final").parent for path in final}
+    units = sorted(run.glob("verdicts/*/*/*/s=*/u*.parquet"))
+    return final + [path for path in units if path.relative_to(run).parent not in shards]
 
 
 def _named(path: Path) -> tuple[str, str]:
@@ -105,14 +104,10 @@ def _table(size: Size) -> pa.Table:
 
 
 def _read(paths: Sequence[Path]) -> str:
-    """Returns SQL for the rows of the files, with model and task from their ``name=value`` folders.
-
-    Compacted shards have one folder less than units, and DuckDB needs a separate call for each depth.
-    """
-    kinds = [[path for path in paths if ("/final/" in str(path)) is final] for final in (True, False)]
-    calls = [f"FROM read_parquet({[str(path) for path in kind]}, hive_partitioning=true)" for kind in kinds if kind]
-    nothing = "(SELECT *, NULL AS passed, NULL AS text FROM expected LIMIT 0)"
-    return f"({' UNION ALL BY NAME '.join(calls)})" if calls else nothing
+    """Returns SQL for the rows of the files, with model and task from their ``name=value`` folders."""
+    if not paths:
+        return "(SELECT *, NULL AS passed, NULL AS text FROM expected LIMIT 0)"
+    return f"(FROM read_parquet({[str(path) for path in paths]}, hive_partitioning=true))"
 
 
 _SCHEMA = pa.schema(

@@ -4,7 +4,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.session import DRIVER, ROLES, Session, Target
@@ -62,17 +62,17 @@ class Injector:
     def struck(self) -> int:
         return self.kills.total() + self.freezes.total()
 
-    def disturb(self, session: Session) -> int:
-        """Strikes until the session has ended; returns its exit code."""
-        while (code := session.exit_code) is None:
+    def disturb(self, sessions: Sequence[Session]) -> Session:
+        """Strikes until one of the sessions has ended; returns that one."""
+        while not (ended := [session for session in sessions if session.exit_code is not None]):
             self._draw()
             for strike in self._waiting[: self.left]:
-                if self._strike(session, strike):
+                if self._strike(sessions, strike):
                     self._waiting.remove(strike)
                     self.left -= 1
             self.thaw(time.monotonic())
             time.sleep(POLL_S)
-        return code
+        return ended[0]
 
     def _draw(self) -> None:
         """Takes the next strike when its time has come; strikes without a target yet do not delay the others."""
@@ -88,11 +88,12 @@ class Injector:
             frozen.target.forget()
             self._frozen.remove(frozen)
 
-    def _strike(self, session: Session, strike: Strike) -> bool:
+    def _strike(self, sessions: Sequence[Session], strike: Strike) -> bool:
         """Strikes; returns False where no process has that role."""
         held = {frozen.target.pid for frozen in self._frozen}
-        found = [pid for pid in session.find(strike.role) if pid not in held]
-        target = session.hold(found[int(strike.which * len(found))], strike.role) if found else None
+        found = [(session, pid) for session in sessions for pid in session.find(strike.role) if pid not in held]
+        session, pid = found[int(strike.which * len(found))] if found else (None, 0)
+        target = session.hold(pid, strike.role) if session else None
         if target is None:
             return False
         if strike.freeze_s is None:

@@ -33,38 +33,43 @@ class Round:
 
 @dataclass
 class Arena:
-    """The folder and the sweep's size that all rounds share, and the rounds so far."""
+    """The folder, the sweep's size and the number of drivers that all rounds share, and the rounds so far."""
 
     folder: Path
     size: Size
+    drivers: int = 1
     rounds: list[Round] = field(default_factory=list)
 
     def run_undisturbed(self) -> Findings:
         """Runs the same sweep without any disturbance and without Ray, as the reference."""
         place = Place(str(self.folder / "runs"))
-        done = self._run("reference", place, Injector(iter(())), "--local")
+        done = self._run("reference", place, Injector(iter(())), 1, "--local")
         if set(done.exits) - {DONE, GAVE_UP} or any(done.findings.faults.values()):
             raise Failed(f"the undisturbed run is not whole: {done.exits}, {done.findings.faults}")
         return done.findings
 
     def run_disturbed(self, kind: str, place: Place, injector: Injector) -> Round:
         """Runs one more round, until its run is complete."""
-        done = self._run(f"{kind}-{len(self.rounds)}", place, injector)
+        done = self._run(f"{kind}-{len(self.rounds)}", place, injector, self.drivers)
         self.rounds.append(done)
         return done
 
-    def _run(self, name: str, place: Place, injector: Injector, *more: str) -> Round:
+    def _run(self, name: str, place: Place, injector: Injector, drivers: int, *more: str) -> Round:
         sweep = write_sweep(self.folder, self.size, name, place.store, place.options)
         # A short folder, since names of sockets below it have a limit.
         environment = {"RAY_TMPDIR": str(self.folder), **place.environment}
         command = [sys.executable, "-m", "tests.chaos.troop", "run", str(sweep), "--no-report", *more]
         log, started, exits = self.folder / f"{name}.log", time.monotonic(), Counter[int]()
         with nothing_left_behind(LEAVE_S):
-            while not exits[DONE]:
-                code = injector.disturb(Session(command, environment, log))
-                exits[code] += 1
+            working = [Session(command, environment, log) for _ in range(drivers)]
+            while working:
+                ended = injector.disturb(working)
+                working.remove(ended)
+                exits[code := ended.exit_code] += 1
                 if code not in (KILLED, DONE, SET_ASIDE, GAVE_UP) or exits[GAVE_UP] > PATIENCE:
                     raise Failed(f"{name}: a driver ended with {code}:\n{log.read_text()[-3000:]}")
+                if code != DONE:
+                    working.append(Session(command, environment, log))
             injector.thaw(float("inf"))
         seconds = time.monotonic() - started
         findings = examine(place.local_copy(name, self.folder / "copies"), self.size)

@@ -87,7 +87,10 @@ def test_ray_jobs_have_only_fields_that_kuberay_knows() -> None:
     assert (nightly["apiVersion"], nightly["kind"]) == ("ray.io/v1", "RayCronJob")
     check_ray_job(job["spec"])
     assert nightly["spec"].keys() == {"schedule", "jobTemplate"}
+    ends_s = nightly["spec"]["jobTemplate"].pop("activeDeadlineSeconds")
     assert nightly["spec"]["jobTemplate"] == job["spec"]  # one sweep, once or every night
+    minute, hour, *every = nightly["spec"]["schedule"].split()
+    assert every == ["*"] * 3 and (minute + hour).isdigit() and 3600 < ends_s < 24 * 3600  # no night meets the next
 
 
 def test_the_production_job_is_restricted_and_grows_from_nothing() -> None:
@@ -112,6 +115,7 @@ def test_the_cron_job_for_older_kuberay_submits() -> None:
     manifest = load("cronjob.yaml")
     assert (manifest["apiVersion"], manifest["kind"]) == ("batch/v1", "CronJob")
     assert manifest["spec"].keys() <= CRON_JOB
+    assert manifest["spec"]["concurrencyPolicy"] == "Forbid"
     job = manifest["spec"]["jobTemplate"]["spec"]
     check_pod(job["template"])
     check_command(job["template"]["spec"]["containers"][0]["command"])

@@ -1,6 +1,7 @@
 """The real pipeline on a real Ray of this machine: each kind of actor is killed once; no row is lost or doubled."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -21,12 +22,14 @@ from cluster.placement import place
 from cluster.pool import VerifierPool
 from cluster.queue import SetAside
 from cluster.session import connect_ray
-from cluster.sink import Receipt, Sink
+from cluster.sink import Claim, Receipt, Sink
 from cluster.tally import CellTally, OnProgress, Progress, Tally
 from jobs.progress import summary_line
 from jobs.store.commit import RunSink
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
+from jobs.store.layout import lease_key
+from jobs.store.leases import Leases
 from sampling.engines.model_info import ModelInfo
 from sampling.errors import BadInput, StoreError, StoreUnusable
 from sampling.problems import Problem
@@ -174,9 +177,6 @@ class SinkWithOneBadUnit:
 
     sink: RunSink
 
-    def is_committed(self, unit: Unit) -> bool:
-        return self.sink.is_committed(unit)
-
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance
     ) -> Receipt:
@@ -185,20 +185,55 @@ class SinkWithOneBadUnit:
         return self.sink.commit(unit, samples, verdicts, provenance)
 
 
-def test_units_of_another_driver_are_passed_over(cluster: tuple[float, float], tmp_path: Path) -> None:
-    given, store = work(tmp_path), DirectoryStore(tmp_path / "run")
-    theirs = list(given.models[0].units)[::2]
-    for unit in theirs:
-        samples = [
-            Sample(p, s, f"def f(x): return {s}", "stop", 1, 1, 1, 1.0)
-            for p in range(unit.first_problem, unit.last_problem)
-            for s in range(unit.first_sample, unit.last_sample)
-        ]
-        verdicts = [Verdict(Status.PASS if s.sample_idx % 10 == 0 else Status.FAIL) for s in samples]
-        RunSink(store, "v1").commit(unit, samples, verdicts, Provenance("stored", *"abcdefg"))
-    assert run(given, tmp_path, cluster) == ()
+def commit_elsewhere(sink: RunSink, unit: Unit) -> None:
+    samples = [
+        Sample(p, s, f"def f(x): return {s}", "stop", 1, 1, 1, 1.0)
+        for p in range(unit.first_problem, unit.last_problem)
+        for s in range(unit.first_sample, unit.last_sample)
+    ]
+    verdicts = [Verdict(Status.PASS if s.sample_idx % 10 == 0 else Status.FAIL) for s in samples]
+    sink.commit(unit, samples, verdicts, Provenance("stored", *"abcdefg"))
+
+
+def run_as(
+    name: str, given: Work, tmp_path: Path, cluster: tuple[float, float], show: OnProgress
+) -> tuple[SetAside, ...]:
+    """Runs the work as one driver among several."""
+    sink = RunSink(DirectoryStore(tmp_path / "run"), "v1")
+    tally = Tally([CellTally("stored", "t", PROBLEMS, PROBLEMS * SAMPLES, 0, set())])
+    leases, placement = Leases(sink, name), place(given.models, *cluster, given.verifiers)
+
+    async def go() -> tuple[SetAside, ...]:
+        return await Pipeline(given, RayActors(given, sink), placement, tally, leases=leases).run(show)
+
+    with leases.kept():
+        return asyncio.run(go())
+
+
+def test_units_of_another_driver_are_waited_for_or_taken_over(
+    cluster: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.store.leases.LOOK_S", 0.1)
+    given, sink = work(tmp_path), RunSink(DirectoryStore(tmp_path / "run"), "v1")
+    units = list(given.models[0].units)
+    committed_there, in_flight, abandoned = units[0], units[1], units[2]
+    seen, other = list[Progress](), Leases(sink, "other")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(other.kept())
+        assert all(other.claim(unit) is Claim.MINE for unit in units[:3])
+        commit_elsewhere(sink, committed_there)
+
+        def end_other(progress: Progress) -> None:
+            seen.append(progress)
+            if progress.bottleneck == "another driver":
+                commit_elsewhere(sink, in_flight)
+                stack.close()
+
+        assert run_as("mine", given, tmp_path, cluster, end_other) == ()
     assert committed(tmp_path) == (240, 240, 24)
-    assert len(list((tmp_path / "run/samples").rglob("*.parquet"))) == len(given.models[0].units)
+    assert "another driver" in {progress.bottleneck for progress in seen}
+    assert len(list((tmp_path / "run/samples").rglob("*.parquet"))) == len(units)  # none was sampled twice
+    assert sink.store.get(lease_key("v1", abandoned, 2)) == b"mine"
 
 
 def test_a_unit_that_always_fails_is_set_aside_with_its_error(cluster: tuple[float, float], tmp_path: Path) -> None:
@@ -212,9 +247,6 @@ class FullSink:
     """A sink whose disk is full after the first units."""
 
     sink: RunSink
-
-    def is_committed(self, unit: Unit) -> bool:
-        return self.sink.is_committed(unit)
 
     def commit(
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], provenance: Provenance

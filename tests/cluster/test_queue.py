@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.batches import ModelWork
-from cluster.queue import UNIT_TRIES, OpenShards, SetAside, UnitQueue, UnitQueues
+from cluster.queue import LEAST_RECALLED, RECALLS, UNIT_TRIES, OpenShards, SetAside, UnitQueue, UnitQueues
 from sampling.engines.model_info import ModelInfo
 from sampling.samples import Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
@@ -38,6 +38,36 @@ def test_a_unit_that_could_never_run_is_set_aside_at_once() -> None:
     queue = UnitQueue(UNITS)
     queue.give_up(unit := queue.take(), "no money")
     assert (queue.set_aside, queue.open) == ([SetAside(unit, "no money")], 2)
+
+
+def test_units_of_another_driver_wait_until_no_other_unit_does() -> None:
+    queue = UnitQueue(UNITS)
+    queue.postpone(theirs := queue.take())
+    queue.recall()
+    assert (queue.waiting, queue.in_flight, queue.open, list(queue.held)) == (2, 0, 3, [theirs])
+    others = [queue.take(), queue.take()]
+    event = queue.listen()
+    queue.recall()
+    assert (event.is_set(), queue.waiting, queue.in_flight, len(queue.held)) == (True, 1, 2, 0)
+    queue.postpone(queue.take())
+    for unit in others:
+        queue.close(unit)
+    queue.stop()
+    assert (queue.open, queue.closed, len(queue.held)) == (0, 3, 0)
+
+
+def test_many_held_units_are_recalled_in_turns() -> None:
+    queue = UnitQueue([Unit("m", "t", number, 0, 1, number, number + 1) for number in range(1000)])
+    while queue.waiting:
+        queue.postpone(queue.take())
+    seen = Counter[Unit]()
+    for _ in range(2 * RECALLS):
+        queue.recall()
+        assert LEAST_RECALLED <= queue.waiting <= 1000 / RECALLS
+        while queue.waiting:
+            seen[unit := queue.take()] += 1
+            queue.postpone(unit)
+    assert len(seen) >= 1000 - RECALLS and max(seen.values()) == 2
 
 
 def test_a_listener_hears_of_returned_units_and_of_the_last_one() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.store.base import StoreOptions
+from jobs.store.layout import final_verdicts_key, unquote
 from tests.chaos.__main__ import EXIT_NO_SERVER
 from tests.chaos.compare import examine
 from tests.chaos.injector import strikes
@@ -24,7 +25,9 @@ SEED = 66  # its first six strikes include a driver, and all roles are hit
 
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_doubled_or_wrong_whatever_dies(tmp_path: Path) -> None:
-    words = f"--kills {STRIKES} --strikes {STRIKES // 2} --faults {FAULTS} --seed {SEED} --problems 4 --k 512"
+    words = (
+        f"--kills {STRIKES} --strikes {STRIKES // 2} --faults {FAULTS} --seed {SEED} --problems 4 --k 512 --drivers 2"
+    )
     command = [sys.executable, "-m", "tests.chaos", *words.split(), "--json", str(tmp_path / "figures.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == EXIT_NO_SERVER:
@@ -61,6 +64,15 @@ def test_a_whole_run_is_found_whole(run: Path) -> None:
     found = examine(run, SIZE)
     assert (found.rows, sum(found.faults.values()), found.orphans) == (SIZE.rows, 0, 0)
     assert ("small", "functions", 1, 64, 16) in found.coverage
+
+
+def test_a_compacted_shard_is_found_whole(run: Path) -> None:
+    (path,) = run.glob("verdicts/*/model=large/task=sums/*/u*.parquet")  # the only unit of its shard
+    final = run / final_verdicts_key(unquote(path.parts[-5].removeprefix("v=")), "large", "sums", 0)
+    final.parent.mkdir(parents=True)
+    shutil.move(path, final)
+    found = examine(run, SIZE)
+    assert (found.rows, sum(found.faults.values()), found.orphans) == (SIZE.rows, 0, 0)
 
 
 def test_a_lost_unit_is_seen(run: Path) -> None:

@@ -1,6 +1,10 @@
 """Runs from the sweep to the numbers, in this process: the code of a cluster's run, with the gold solutions."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +13,12 @@ from jobs.resolve import resolve
 from jobs.reverify import stored_problems
 from jobs.run import write_plan
 from jobs.store.database import run_query
+from jobs.store.leases import Driver
 from jobs.store.open import open_store
 from jobs.sweep import load_sweep, open_run
 from tests.conftest import PROBLEMS, Troop, WriteSweep
+
+ROOT = Path(__file__).parents[2]
 
 
 def counts(run: str = "runs/sums") -> tuple[int, int]:
@@ -41,6 +48,48 @@ def test_the_same_again_samples_nothing(troop: Troop, write_sweep: WriteSweep) -
     found = troop("run", write_sweep(), "--local", "--no-report")
     assert (found.code, "nothing to sample" in found.err) == (0, True)
     assert counts() == (12, 12)
+
+
+KILLED = """
+import os, signal, sys
+from jobs.store.commit import RunSink
+def commit(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+RunSink.commit = commit
+sys.argv = ["troop", "run", "sweep.yaml", "--local", "--no-report"]
+from jobs.cli.main import main
+main()
+"""
+
+
+def killed_driver(tmp_path: Path) -> Path:
+    """Kills a driver before its first commit; returns the object by which others see it."""
+    words = [sys.executable, "-c", KILLED]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert list((tmp_path / "runs/sums/leases").glob("v=*/**/u*-1"))
+    (driver,) = (tmp_path / "runs/sums/leases/drivers").iterdir()
+    return driver
+
+
+def test_a_lone_call_after_a_kill_waits_for_nobody(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    sweep = write_sweep()
+    killed_driver(tmp_path)
+    found = troop("run", sweep, "--local", "--no-report")
+    assert (found.code, counts()) == (0, (12, 12)), found.err
+    assert "12 samples committed in" in found.err
+
+
+def test_a_driver_killed_elsewhere_is_waited_for_until_it_was_silent_for_long(
+    troop: Troop, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = write_sweep()
+    killed_driver(tmp_path).write_bytes(Driver(process="another-boot/pid:[1]/1-1").model_dump_json().encode())
+    for name, value in {"leases.LOOK_S": 0.1, "leases.EXPIRY_S": 1.0}.items():
+        monkeypatch.setattr(f"jobs.store.{name}", value)
+    monkeypatch.setattr("cluster.local.RECALL_S", 0.1)
+    found = troop("run", sweep, "--local", "--no-report")
+    assert (found.code, counts()) == (0, (12, 12)), found.err
 
 
 def test_more_samples_problems_and_models_continue_the_run(troop: Troop, write_sweep: WriteSweep) -> None:

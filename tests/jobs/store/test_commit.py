@@ -259,6 +259,35 @@ class Counting(DirectoryStore):
         return super().head(key)
 
 
+@dataclass(frozen=True)
+class Dying(DirectoryStore):
+    """A store whose writer dies once, after the samples were put."""
+
+    left: list[str] = field(default_factory=lambda: ["one"])
+
+    def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
+        if key.startswith(VERDICTS) and self.left:
+            raise StoreError(f"dies {self.left.pop()}")
+        return super().put_new(key, data, metadata)
+
+
+@pytest.mark.parametrize(("writer", "files"), [("20260101T000000.000000Z-ab12", 1), ("", 2)])
+def test_a_commit_tried_again_by_one_driver_leaves_no_second_file(tmp_path: Path, writer: str, files: int) -> None:
+    sink = RunSink(Dying(tmp_path), "v1", writer)
+    with pytest.raises(StoreError, match="dies one"):
+        commit(sink)
+    assert commit(sink).won
+    assert (len(keys(sink.store, SAMPLES)), len(orphans(sink.store).lost)) == (files, files - 1)
+    assert find_damage(sink.store) == []
+    other = RunSink(sink.store, "v1", "another")
+    assert not commit(other).won and len(orphans(sink.store).lost) == files  # two drivers share no samples file
+
+
+def test_a_reply_lost_with_its_writer_is_still_ours(store: Store) -> None:
+    assert [commit(RunSink(store, "v1", "driver")).won for _ in range(2)] == [True, True]
+    assert not commit(RunSink(store, "v1", "other")).won
+
+
 def test_resuming_only_lists(tmp_path: Path) -> None:
     store = Counting(tmp_path)
     sink = RunSink(store, "v1")
