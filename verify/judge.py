@@ -26,12 +26,15 @@ from verify.judge_settings import JudgeSettings, judge_prompt
 from verify.special_tokens import after_thought
 from verify.verdict import Status, Verdict
 
-_VERDICT = re.compile(r"VERDICT: (?P<verdict>pass|fail)", re.IGNORECASE)
+_VERDICT = re.compile(r"VERDICT: (?P<verdict>pass|fail)", re.IGNORECASE | re.ASCII)
 
 
 def parse_verdict(reply: str) -> bool | None:
-    """Returns True or False for pass or fail, by the last line of a reply with just one such line; else None."""
-    lines = [line.strip().strip("*`").strip() for line in after_thought(reply).strip().splitlines()]
+    """Returns True or False for pass or fail, by the last line of a reply with just one such line; else None.
+
+    Only a line feed ends a line: an answer that the judge quotes may hold other characters that break lines.
+    """
+    lines = [line.strip().strip("*`").strip() for line in after_thought(reply).strip().split("\n")]
     found = _VERDICT.fullmatch(lines[-1]) if lines else None
     if found is None or sum("verdict:" in line.lower() for line in lines) > 1:
         return None
@@ -41,7 +44,7 @@ def parse_verdict(reply: str) -> bool | None:
 class JudgeVerifier:
     """Asks the judge, about several candidates at once after ``expect``. Belongs to one thread."""
 
-    version = "judge/1"
+    version = "judge/2"
 
     def __init__(self, settings: JudgeSettings) -> None:
         from sampling.engines.openai_engine import OpenAIEngine, api_key
