@@ -78,7 +78,9 @@ class TaskPlan(Plain):
         if self.preset:
             lines.append(f"preset of {self.task}: {_settings(self.preset)}; keys in the sweep override these")
         lines.append(f"first prompt of {self.task}{ends}:")
-        return lines + [f"  | {printable(line.expandtabs(4))}" for line in self.first_prompt.removesuffix("\n").split("\n")]
+        return lines + [
+            f"  | {printable(line.expandtabs(4))}" for line in self.first_prompt.removesuffix("\n").split("\n")
+        ]
 
 
 class PlanDescription(Plain):

@@ -121,7 +121,7 @@ def _link_trouble(path: Path) -> str:
 def _read_file(path: Path) -> bytes:
     """Returns the content of a regular file; a pipe or a device would make its reader wait, or never end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         return file.read()

@@ -199,8 +199,9 @@ def _check_blocks(layer: Layer, where: str) -> None:
         sides = (block.first_problem, block.last_problem, block.first_sample, block.last_sample)
         in_order = 0 <= sides[0] < sides[1] and 0 <= sides[2] < sides[3] and block.first_unit >= 0
         if not in_order or max(sides) > LARGEST or block.first_unit + block.unit_count > MOST_UNITS:
-            raise BadInput(f"{where}: a block of {printable(block.model)} on {printable(block.task)} has numbers that no "
-                           f"plan has; allowed: at most {MOST_UNITS:,} units, {LARGEST:,} samples")  # fmt: skip
+            cell = f"{printable(block.model)} on {printable(block.task)}"
+            raise BadInput(f"{where}: a block of {cell} has numbers that no plan has; "
+                           f"allowed: at most {MOST_UNITS:,} units, {LARGEST:,} samples")  # fmt: skip
     for part in layer.retracted:
         if any(not 0 <= first <= last <= MOST_UNITS for first, last in part.units):
             raise BadInput(f"{where}: gives up units that no plan has; allowed: numbers up to {MOST_UNITS:,}")

@@ -1,8 +1,9 @@
 """Snapshots: repositories at one commit, cloned once per node. A tree of files, and git's data to apply diffs with.
 
 The commit alone names a snapshot, and one rename publishes it: it is complete or absent, however many processes make
-it. Git reads the stranger's repository in a jail (``verify.patch.source``). A snapshot holds no history, so nothing in it tells how the problem was solved later. Candidates see the tree through a
-layer of their own (``verify.sandbox.commands``) and cannot change it.
+it. Git reads the stranger's repository in a jail (``verify.patch.source``). A snapshot holds no history, so nothing in
+it tells how the problem was solved later. Candidates see the tree through a layer of their own
+(``verify.sandbox.commands``) and cannot change it.
 """
 
 import os

@@ -20,7 +20,7 @@ from verify.sandbox.namespaces import shown_at
 
 MOST_FILES = 500_000  # of a tree
 MOST_BYTES = 4 << 30  # of the files of a tree
-MOST_PACK = 256 << 20  # bytes
+MOST_PACK = 128 << 20  # bytes
 READ_S = 1800.0
 _MOST_FOLDERS, _DEPTH = 32, 5  # of borrowed objects; git itself follows five steps
 _MOST_POINTER = 1 << 16  # bytes of a file that names another folder
@@ -57,7 +57,8 @@ class Source:
 
     def read_pack(self, commit: str) -> bytes:
         """Returns a pack with the commit and its tree, without history; raises PatchUnavailable."""
-        size = f"git {_OFF} ls-tree -r -l {commit} | awk '{{ n++; b += $4 }} n > {MOST_FILES} || b > {MOST_BYTES} {{ exit 9 }}'"
+        count = f"{{ n++; b += $4 }} n > {MOST_FILES} || b > {MOST_BYTES} {{ exit 9 }}"
+        size = f"git {_OFF} ls-tree -r -l {commit} | awk '{count}'"
         steps = [
             self._borrow(),
             _find(commit),
@@ -67,7 +68,7 @@ class Source:
             f"[ $(wc -c </tmp/pack) -le {MOST_PACK} ] || exit {_LARGE}",
             "base64 -w 0 /tmp/pack >&3",
         ]
-        finished = self._run("\n".join(steps), 2 * MOST_PACK)
+        finished = self._run("\n".join(steps), MOST_PACK * 7 // 5)  # base64 takes a third more
         self._raise_failure(finished, f"it has no commit {commit}")
         try:
             return base64.b64decode(finished.output, validate=True)
@@ -83,8 +84,10 @@ class Source:
 
     def _run(self, script: str, output_bytes: int = 1 << 20) -> Finished:
         """Runs a script after a repository was made; what it writes to descriptor 3 is the output where it succeeds."""
-        begin = "{\nexec 3>&1 >/tmp/said 2>&1\ngit init --quiet --bare --template= /tmp/whole && mkdir -p /tmp/whole/objects/info"
-        text = f"{begin}\n(\n{script}\n)\ncode=$?\n[ $code = 0 ] || head -c 2000 /tmp/said >&3\nexit $code\n}}\n"
+        begin = "{\nexec 3>&1 >/tmp/said 2>&1\ngit init --quiet --bare --template= /tmp/whole"
+        begin += " && mkdir -p /tmp/whole/objects/info"
+        end = "code=$?\n[ $code = 0 ] || head -c 2000 /tmp/said >&3\nexit $code\n}\n"
+        text = f"{begin}\n(\n{script}\n)\n{end}"
         quota = Quota(READ_S if output_bytes > MOST_PACK else 60.0, 2048, output_bytes)
         readable = (self.bundle,) if self.bundle else self.objects
         return Jail(readable, None, _VARIABLES).run(text, quota)
@@ -120,7 +123,7 @@ def _readable(source: Source, *paths: Path) -> Source:
     closed = [path for path in paths if os.geteuid() == 0 and not path.stat().st_mode & 0o004]
     if closed:
         cure = f"chmod -R o+rX {shlex.quote(str(closed[0]))}"
-        raise PatchUnavailable(f"snapshot {source.name!r}: closed to other users, and root reads it as nobody; `{cure}`")
+        raise PatchUnavailable(f"snapshot {source.name!r}: closed to others, and root reads it as nobody; `{cure}`")
     return source
 
 

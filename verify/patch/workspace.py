@@ -37,9 +37,7 @@ def failure_of(
 ) -> str | None:
     """Runs a program of our own on ``given``; returns None where it succeeds, else the reason in one line."""
     try:
-        done = subprocess.run(
-            words, input=given, capture_output=True, env=environment, timeout=limit_s, check=False
-        )
+        done = subprocess.run(words, input=given, capture_output=True, env=environment, timeout=limit_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if done.returncode == 0:

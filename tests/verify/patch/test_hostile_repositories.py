@@ -16,7 +16,9 @@ ABSENT = "3" * 40
 
 def git(folder: Path, *words: str, given: str = "") -> str:
     names = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(["git", "-C", str(folder), *names, *words], input=given, text=True, capture_output=True, check=True)
+    done = subprocess.run(
+        ["git", "-C", str(folder), *names, *words], input=given, text=True, capture_output=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -28,7 +30,9 @@ class Lure:
         self.folder.mkdir()
         git(self.folder, "init", "--quiet")
         (self.folder / "calc.py").write_text("right\n")
-        (self.folder / ".gitattributes").write_text("* filter=evil diff=evil merge=evil ident working-tree-encoding=UTF-8\n")
+        (self.folder / ".gitattributes").write_text(
+            "* filter=evil diff=evil merge=evil ident working-tree-encoding=UTF-8\n"
+        )
         self.base = self.commit()
 
     def commit(self) -> str:
@@ -57,7 +61,9 @@ def lure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lure:
 def promisor(lure: Lure) -> None:
     url = lure.folder.parent / "nowhere"
     lure.config(remote__o__url=str(url), remote__o__promisor="true", remote__o__uploadpack=lure.command)
-    lure.config(remote__o__partialclonefilter="blob:none", extensions__partialClone="o", core__repositoryformatversion="1")
+    lure.config(
+        remote__o__partialclonefilter="blob:none", extensions__partialClone="o", core__repositoryformatversion="1"
+    )
 
 
 def protocol_ext(lure: Lure) -> None:
@@ -148,7 +154,9 @@ def test_nothing_of_a_repository_runs_and_the_tree_is_right(lure: Lure, poison: 
 
 
 def test_submodules_are_not_fetched(lure: Lure) -> None:
-    (lure.folder / ".gitmodules").write_text(f'[submodule "s"]\n\tpath = s\n\turl = ext::{lure.command}\n\tupdate = !{lure.command}\n')
+    (lure.folder / ".gitmodules").write_text(
+        f'[submodule "s"]\n\tpath = s\n\turl = ext::{lure.command}\n\tupdate = !{lure.command}\n'
+    )
     git(lure.folder, "update-index", "--add", "--cacheinfo", f"160000,{ABSENT},s")
     git(lure.folder, "add", ".gitmodules")
     git(lure.folder, "commit", "--quiet", "-m", "s")
@@ -206,10 +214,14 @@ def test_a_tree_that_unfolds_without_end_is_refused(lure: Lure) -> None:
         clone_snapshot(str(lure.folder), bomb)
 
 
-def test_git_reads_a_repository_without_network_and_without_files_of_its_user(lure: Lure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_reads_a_repository_without_network_and_without_files_of_its_user(
+    lure: Lure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The script itself, replaced by one that looks around: what git could reach, if it were taken over."""
     seen = source.Source("s", objects=(str(lure.folder / ".git" / "objects"),))
-    looked = seen._run("id -u >&3; ls -A / /root /home >&3 2>/dev/null; cat /proc/net/dev /etc/passwd >&3; : >/etc/x || :", 1 << 20)
+    looked = seen._run(
+        "id -u >&3; ls -A / /root /home >&3 2>/dev/null; cat /proc/net/dev /etc/passwd >&3; : >/etc/x || :", 1 << 20
+    )
     user, *names = looked.output.split()
     assert user == ("65534" if os.geteuid() == 0 else str(os.geteuid()))
     assert "root" not in names and "home" not in names and "lo:" not in names
