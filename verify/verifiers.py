@@ -208,7 +208,7 @@ def verdict_digest(problem: Problem) -> str:
     ``Problem.reference_digest`` leaves some out, so that runs go on where a folder was moved.
     """
     asked = problem.prompt_digest if problem.verifier in READS_PROMPT else ""
-    said = json.dumps([problem.verifier, asked, problem.reference.model_dump(mode="json")], sort_keys=True)
+    said = json.dumps([problem.verifier, asked, problem.reference.model_dump(mode="json")])
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
 

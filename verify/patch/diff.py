@@ -13,7 +13,8 @@ from verify.special_tokens import after_thought
 
 VERSION = "diff/2"  # must change with every rule below
 MAX_DIFF = 1_000_000  # characters
-_FENCE = re.compile(r"^(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`~]{0,40})[ \t]*$", re.MULTILINE)
+# Possessive, so that one pass is linear: blanks before and after an empty label could be shared out in many ways.
+_FENCE = re.compile(r"^(?P<mark>`{3,}+|~{3,}+)[ \t]*+(?P<label>[^\s`~]{0,40}+)[ \t]*+$", re.MULTILINE)
 _HEAD = re.compile(r"^(?:diff --git [^\n]+|--- [^\n]+\n\+\+\+ [^\n]+)$", re.MULTILINE)
 _PATCH, _PATCH_END = re.compile(r"^<patch>[ \t]*$", re.MULTILINE), re.compile(r"^</patch>", re.MULTILINE)
 _LABELS = frozenset({"diff", "patch", "udiff"})
