@@ -4,7 +4,9 @@ Ray itself tries for minutes and prints many lines. About a wrong token it says 
 """
 
 import os
+import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -70,6 +72,29 @@ def use_token() -> None:
     """
     if "ray" not in sys.modules and _token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def make_token() -> None:
+    """Makes the token for a Ray of our own, which this user alone can read; Ray's own file could be read by all.
+
+    A token that is there stays, and is closed to others. Where the home cannot be written, Ray says so itself.
+    """
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH") or not _wants_token():
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            written = path.with_name(f"auth_token.{secrets.token_hex(8)}")
+            descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.write(descriptor, secrets.token_hex(32).encode())
+                os.link(written, path)  # whole, or another process's
+            finally:
+                os.close(descriptor)
+                written.unlink()
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
 
 
 def token_advice() -> str:

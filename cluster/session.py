@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cluster.address import check_address, use_token
+from cluster.address import check_address, make_token, use_token
 from sampling.engines.devices import Grant
 from sampling.errors import BadInput
 
@@ -29,6 +29,8 @@ def connect_ray(address: str | None) -> Iterator[tuple[float, float]]:
     (``RAY_ADDRESS``); without one, a new cluster on this machine, which ends with the run.
     """
     check_address(address)
+    if not (address or os.environ.get("RAY_ADDRESS")):
+        make_token()
     use_token()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)

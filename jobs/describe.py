@@ -24,7 +24,7 @@ from sampling.errors import EngineError
 from sampling.judged_by import JudgedBy, collect_rules, in_words, rules_of
 from sampling.settings import SamplingSettings, settings_on
 from sampling.validate import Plain
-from sampling.words import many
+from sampling.words import many, printable
 from verify.verifiers import kind_versions
 
 BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # upper bounds of what is stored; text is compressed
@@ -78,7 +78,9 @@ class TaskPlan(Plain):
         if self.preset:
             lines.append(f"preset of {self.task}: {_settings(self.preset)}; keys in the sweep override these")
         lines.append(f"first prompt of {self.task}{ends}:")
-        return lines + [f"  | {line}" for line in self.first_prompt.splitlines()]
+        return lines + [
+            f"  | {printable(line.expandtabs(4))}" for line in self.first_prompt.removesuffix("\n").split("\n")
+        ]
 
 
 class PlanDescription(Plain):

@@ -40,7 +40,7 @@ def set_aside_lines(items: Sequence[tuple[str, str, int, str]]) -> list[str]:
     lines = []
     for (model, task, error), numbers in groups.items():
         others = f" and {many(len(numbers) - 1, 'more unit')}" if len(numbers) > 1 else ""
-        lines.append(f"set aside: {model}/{task}/{numbers[0]}{others}: {error}")
+        lines.append(printable(f"set aside: {model}/{task}/{numbers[0]}{others}: {error}"))
     return lines
 
 

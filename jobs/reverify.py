@@ -3,11 +3,14 @@
 Each unit without verdicts of the present version is read where it lies, in its own files or in a compacted shard, and
 its new verdicts are committed like any unit's. A second call therefore continues where the first one was stopped, and
 one file never holds verdicts of two versions.
+
+What a run stores may come from anybody. So nothing of it is contacted, or names a file of this machine: the judge, its
+prices and its key, repositories, images and folders of packages are those of the sweep that the caller gives.
 """
 
 import signal
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,15 +29,18 @@ from jobs.store.compact import compact_run
 from jobs.store.sessions import new_session, read_sessions, spent_before
 from jobs.store.stored_run import StoredRun
 from jobs.store.stored_units import StoredUnit, UnitReader, find_stored_units
-from jobs.sweep import Sweep, load_sweep, open_run, sweep_of
+from jobs.sweep import SWEEP_FILES, Sweep, load_sweep, open_run, sweep_of
 from sampling.checkers import checker_digests
 from sampling.errors import BadInput
 from sampling.problems import Problem
+from sampling.references import Reference
 from sampling.samples import Unit
-from sampling.words import many
+from sampling.words import many, printable
 from verify.judge_settings import JudgeSettings
 from verify.patch.verifier import check_patches
 
+_PLACES = ("snapshot", "environment", "image")  # keys of references
+_CURE = "give your sweep: `troop verify {} --sweep SWEEP.yaml`"
 _CHUNK = 8  # units that go to one process together: neighbours may lie in one compacted file
 
 
@@ -47,18 +53,23 @@ class _Process:
     version: str
 
 
-def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
+def reverify_run(uri: str, *, tier: str | None, workers: int | None, sweep: Path | None = None) -> str:
     """Verifies every committed unit that lacks verdicts of the present version, and returns what to print. Resumable.
 
-    Of a sweep file its judge and its checkers' files count as they are now; of a run, the ones that it keeps.
-    Raises BadInput where there is no run, or where the judge could cost more than its cap.
+    ``sweep`` is the caller's own sweep file, by default ``uri`` if that is one. Its judge, its checkers' files and its
+    repositories, images and packages count as they are now. Without a sweep the checkers that the run keeps count.
+    Raises BadInput where there is no run, where its problems need a sweep, or where the judge could cost more than its
+    cap.
     """
     stored = open_run(uri)
     problems, workers = stored_problems(stored.store), workers or cpu_count() or 1
-    present = load_sweep(Path(uri)) if uri.endswith((".yaml", ".yml")) else None
-    judge = (present or sweep_of(stored.layers)).judge
-    problems = _with_present_checkers(problems, present) if present else problems
-    version = current_version(judge, (problem for table in problems.values() for problem in table.values()))
+    sweep = sweep or (Path(uri) if uri.endswith(SWEEP_FILES) else None)
+    present = load_sweep(sweep) if sweep else None
+    problems = _with_own_places(problems, present, stored.store.uri)
+    everything = [problem for table in problems.values() for problem in table.values()]
+    judge = present.judge if present else None
+    _check_judge(everything, judge, stored.store.uri)
+    version = current_version((present or sweep_of(stored.layers)).judge, everything)
     items = _units_to_verify(stored, version)
     if items:
         check_patches(problem for table in problems.values() for problem in table.values())
@@ -72,14 +83,53 @@ def reverify_run(uri: str, *, tier: str | None, workers: int | None) -> str:
     return f"{done}\n{compacted.as_text()}" if compacted.shards or compacted.failed else done
 
 
-def _with_present_checkers(tables: dict[str, dict[int, Problem]], sweep: Sweep) -> dict[str, dict[int, Problem]]:
-    """Returns the stored problems with the checkers' files as they are now; raises BadInput where one is bad."""
-    custom = {task for task, table in tables.items() if checker_digests(p.reference for p in table.values())}
-    now = {(task.title, p.id): p for task in sweep.tasks if task.title in custom for p in task.load()}
+def _with_own_places(tables: Problems, sweep: Sweep | None, uri: str) -> dict[str, dict[int, Problem]]:
+    """Returns the stored problems with the sweep's own checkers' files and places of this machine.
+
+    Raises BadInput where a problem names a place and the sweep does not have that problem.
+    """
+    named = {task for task, table in tables.items() if any(_is_of_the_caller(problem) for problem in table.values())}
+    tasks = [task for task in sweep.tasks if task.title in named] if sweep else []
+    own = {(task.title, problem.id): problem for task in tasks for problem in sweep.problems_of(task)} if sweep else {}
     return {
-        task: {idx: now.get((task, problem.id), problem) for idx, problem in table.items()} if task in custom else table
+        task: {
+            idx: _as_now(problem, own.get((task, problem.id)), uri) if task in named else problem
+            for idx, problem in table.items()
+        }
         for task, table in tables.items()
     }
+
+
+def _is_of_the_caller(problem: Problem) -> bool:
+    return bool(checker_digests([problem.reference]) or _place_of(problem.reference))
+
+
+def _as_now(problem: Problem, own: Problem | None, uri: str) -> Problem:
+    place = _place_of(problem.reference)
+    if own is not None and own.verifier == problem.verifier:
+        if not place:
+            return own if checker_digests([problem.reference]) else problem
+        names = (*_PLACES, "packages", "source", "checker_source")
+        present = {name: getattr(own.reference, name) for name in names if hasattr(problem.reference, name)}
+        return problem.model_copy(update={"reference": problem.reference.model_copy(update=present)})
+    if place:
+        raise BadInput(f"{uri}: problem {printable(problem.id)}: {printable(place)} is a place that the run names, and "
+                       f"nothing is read or fetched because a run names it; {_CURE.format(uri)}")  # fmt: skip
+    return problem
+
+
+def _place_of(reference: Reference) -> str:
+    """Returns the first place outside a run that a reference names: a repository, an image, a folder; else ""."""
+    packages = [entry for entry in getattr(reference, "packages", None) or () if "/" in entry]
+    return next((place for place in [*(getattr(reference, name, None) for name in _PLACES), *packages] if place), "")
+
+
+def _check_judge(problems: Iterable[Problem], judge: JudgeSettings | None, uri: str) -> None:
+    """Raises BadInput where a judge decides and the caller names none."""
+    judged = next((problem for problem in problems if problem.verifier == "judge"), None)
+    if judged is not None and judge is None:
+        raise BadInput(f"{uri}: problem {printable(judged.id)}: a judge decides it, and no service is asked because a "
+                       f"run names it; {_CURE.format(uri)}")  # fmt: skip
 
 
 def _units_to_verify(stored: StoredRun, version: str) -> list[StoredUnit]:

@@ -1,7 +1,5 @@
 """Progress of a run, read from what is committed: no cluster, no lock, from any machine that can read the store."""
 
-import json
-
 from jobs.messages import set_aside_lines
 from jobs.numbers.cells import CellCounts
 from jobs.numbers.estimators import coverage_curve
@@ -11,7 +9,9 @@ from jobs.store.counts import read_cells
 from jobs.store.layers import planned_units, problem_ids
 from jobs.store.stored_run import SET_ASIDE, StoredRun
 from jobs.sweep import open_run
-from sampling.validate import Plain
+from sampling.errors import BadInput
+from sampling.problems import load_json
+from sampling.validate import Plain, parse
 from sampling.words import many
 
 SO_FAR_RESAMPLES = 500  # fewer than in a report: a status is read often
@@ -142,4 +142,8 @@ def coverage_so_far(cell: CellCounts) -> CoveragePoint | None:
 def _set_aside(stored: StoredRun) -> tuple[SetAsideUnit, ...]:
     if stored.store.head(SET_ASIDE) is None:
         return ()
-    return tuple(SetAsideUnit.model_validate(row) for row in json.loads(stored.store.get(SET_ASIDE)))
+    where = f"{stored.store.uri}/{SET_ASIDE}"
+    rows = load_json(stored.store.get(SET_ASIDE).decode("utf-8", "replace"), where)
+    if not isinstance(rows, list):
+        raise BadInput(f"{where}: not a list of units")
+    return tuple(parse(SetAsideUnit, row, where) for row in rows)

@@ -19,6 +19,7 @@ from sampling.problems import read_text
 from sampling.settings import ModelSpec
 from sampling.tasks.task import TaskSpec
 
+MOST_BYTES, MOST_VALUES, MOST_DEPTH = 1 << 20, 20_000, 50  # of a sweep's file
 _TAG = "tag:yaml.org,2002:"
 _CORE = {  # https://yaml.org/spec/1.2.2/#103-core-schema
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -70,7 +71,35 @@ class WrittenTruth:
 
 
 class _Loader(yaml.SafeLoader):
-    """Loader of YAML 1.2's core schema that refuses a key that occurs twice; keys are text, as they are written."""
+    """Loader of YAML 1.2's core schema that refuses a key that occurs twice; keys are text, as they are written.
+
+    What aliases stand for is counted before it is built: ten lines can name a billion values.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth, self._made = 0, 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark, is_alias = self.peek_event().start_mark, self.check_event(yaml.AliasEvent)
+        self._depth, self._made = self._depth + 1, self._made + 1
+        if self._made > MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MOST_VALUES:,} values", problem_mark=mark)
+        if self._depth > MOST_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"more than {MOST_DEPTH} levels deep", problem_mark=mark)
+        node: Any = super().compose_node(parent, index)
+        self._depth -= 1
+        if is_alias and not hasattr(node, "values_in"):
+            raise yaml.MarkedYAMLError(problem="an anchor that holds itself", problem_mark=mark)
+        if not is_alias and node is not None:
+            inside = [] if isinstance(node, yaml.ScalarNode) else node.value
+            node.values_in = 1 + sum(
+                each[1].values_in if isinstance(each, tuple) else each.values_in for each in inside
+            )
+            if node.values_in > MOST_VALUES:
+                problem = f"more than {MOST_VALUES:,} values, each alias counted as what it stands for"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        return node  # type: ignore[no-any-return]
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -110,6 +139,10 @@ _Loader.add_constructor(f"{_TAG}merge", _constructor("merge", str))  # `<<` as a
 
 def read_sweep_file(path: Path) -> Any:
     """Returns what a sweep's file holds, with its variables filled in; raises BadInput that names file and line."""
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path}: not a file")
+    if path.exists() and path.stat().st_size > MOST_BYTES:
+        raise BadInput(f"{path}: {path.stat().st_size:,} bytes; a sweep has at most {MOST_BYTES:,}")
     return _load(read_text(path), str(path))
 
 

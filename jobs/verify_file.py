@@ -30,7 +30,7 @@ from verify.patch.verifier import check_patches
 from verify.processes import VerifierProcesses
 from verify.trials import with_limits
 from verify.verdict import Status, Verdict
-from verify.verifiers import NO_JUDGE, Verifiers
+from verify.verifiers import NO_JUDGE, Verifiers, verdict_digest
 
 BATCH_ROWS = 64
 BATCH_CHARACTERS = 4_000_000
@@ -132,9 +132,10 @@ def verify_samples(
     check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
     summary = Summary(check_samples(samples, by_id))
+    digests = {name: verdict_digest(problem) for name, problem in by_id.items()}
     by_id = with_limits(by_id, tier)
     partial = out.with_name(out.name + ".partial")
-    rows = read_samples(samples, by_id)
+    rows = read_samples(samples, by_id, digests)
     with _translated(partial), _open_partial(partial, rows, summary) as file:
         for row in _verdicts(rows, by_id, tier, workers or os.cpu_count() or 1):
             file.write(row.line())
@@ -190,7 +191,8 @@ def _skip_kept(file: IO[str], partial: Path, rows: Iterator[SampleRow], summary:
             break  # the job was killed while it wrote
         kept, sample = VerdictRow.from_line(line, f"{partial}:{number}"), next(rows, None)
         if sample is None or sample.digest != kept.digest:
-            raise BadInput(f"{partial}:{number}: belongs to other samples than these; delete the file to start again")
+            other = "belongs to other samples or problems than these"
+            raise BadInput(f"{partial}:{number}: {other}; delete the file to start again")
         summary.count(kept)
         summary.kept, end = number, end + len(line)
     file.seek(end)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from codecs import BOM_UTF8
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from pydantic import Field
 
 from sampling.errors import BadInput
 from sampling.problems import load_json
+from sampling.tasks.parquet import read_batches
 from sampling.validate import Id, Plain, parse
 from verify.answers import clean
 from verify.verdict import Verdict
@@ -38,25 +39,31 @@ class SampleRow(Plain):
     model: str | None = None
     """Name of the model that wrote the completion. None where the file has one model."""
 
+    _judged_by: str = ""
+
     @property
     def key(self) -> tuple[str | None, str, int]:
         return self.model, self.problem, self.sample
 
     @property
     def digest(self) -> str:
-        """Hash of the key and the text: differs between samples, and between two texts of one key."""
-        said = json.dumps([*self.key, self.text]).encode()
+        """Hash of the key, the text and the problem: differs between samples, texts of one key, and other tests."""
+        said = json.dumps([*self.key, self.text, self._judged_by]).encode()
         return hashlib.blake2b(said, digest_size=8).hexdigest()
 
 
-def read_samples(path: Path, problems: Container[str]) -> Iterator[SampleRow]:
-    """Yields the samples of a file, in its order; raises BadInput that names the row that cannot be used."""
+def read_samples(path: Path, problems: Container[str], digests: Mapping[str, str] | None = None) -> Iterator[SampleRow]:
+    """Yields the samples of a file, in its order; raises BadInput that names the row that cannot be used.
+
+    ``digests`` say by problem what a verdict depends on; they become part of each sample's own digest.
+    """
     for where, data in _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path):
         row = parse(SampleRow, data, where)
         if row.problem not in problems:
             raise BadInput(f"{where}: problem {_short(row.problem)} is not in the task that --task names")
         if row.model is not None and not row.model.isprintable():
             raise BadInput(f"{where}: model: only printable characters are allowed, got {_short(row.model)}")
+        row._judged_by = digests[row.problem] if digests else ""
         yield row
 
 
@@ -70,16 +77,13 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Yields each row's place and the columns of a sample; other columns of the file are not read."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     number = 0
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            columns = [name for name in SampleRow.model_fields if name in file.schema_arrow.names]
-            for batch in file.iter_batches(PARQUET_BATCH, columns=columns):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield f"{path}: row {number}", values
+        for batch in read_batches(str(path), str(path), SampleRow.model_fields, PARQUET_BATCH):
+            for values in batch:
+                number += 1
+                yield f"{path}: row {number}", values
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file") from error
     except (OSError, pa.ArrowException) as error:

@@ -8,8 +8,10 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sampling.errors import BadInput
+from sampling.words import printable
 
 M = TypeVar("M", bound="Plain")
+_LONGEST = 200  # characters of a place in an error
 TEXTS = {"string_type", "path_type"}  # errors of keys that want text
 SECRET = frozenset(
     {"api_key_env", "base_url"}
@@ -45,19 +47,20 @@ def parse_json(model: type[M], data: bytes, where: str) -> M:
     """Parses JSON into a ``model``; raises BadInput with one line that starts with ``where``."""
     try:
         return parse(model, json.loads(data), where)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not valid JSON ({error})") from error
 
 
 def _first_line(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    place = printable(".".join(str(part) for part in first["loc"]))[:_LONGEST] or "the whole"
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(sorted(_keys_at(model, first["loc"][:-1])))
         return f"{place}: unknown key" + (f"; allowed: {allowed}" if allowed else "")
     got = "" if SECRET & set(first["loc"]) else f", got {_short(first['input'])}"
     quote = "; put it in quotes to have it as text" if first["type"] in TEXTS and _is_scalar(first["input"]) else ""
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}{got}{quote}{_meaning(model, first['loc'])}"
+    said = printable(first["msg"].removeprefix("Value error, "))
+    return f"{place}: {said}{got}{quote}{_meaning(model, first['loc'])}"
 
 
 def _is_scalar(value: object) -> bool:

@@ -26,12 +26,15 @@ from verify.judge_settings import JudgeSettings, judge_prompt
 from verify.special_tokens import after_thought
 from verify.verdict import Status, Verdict
 
-_VERDICT = re.compile(r"VERDICT: (?P<verdict>pass|fail)", re.IGNORECASE)
+_VERDICT = re.compile(r"VERDICT: (?P<verdict>pass|fail)", re.IGNORECASE | re.ASCII)
 
 
 def parse_verdict(reply: str) -> bool | None:
-    """Returns True or False for pass or fail, by the last line of a reply with just one such line; else None."""
-    lines = [line.strip().strip("*`").strip() for line in after_thought(reply).strip().splitlines()]
+    """Returns True or False for pass or fail, by the last line of a reply with just one such line; else None.
+
+    Only a line feed ends a line: an answer that the judge quotes may hold other characters that break lines.
+    """
+    lines = [line.strip().strip("*`").strip() for line in after_thought(reply).strip().split("\n")]
     found = _VERDICT.fullmatch(lines[-1]) if lines else None
     if found is None or sum("verdict:" in line.lower() for line in lines) > 1:
         return None
@@ -41,7 +44,7 @@ def parse_verdict(reply: str) -> bool | None:
 class JudgeVerifier:
     """Asks the judge, about several candidates at once after ``expect``. Belongs to one thread."""
 
-    version = "judge/1"
+    version = "judge/2"
 
     def __init__(self, settings: JudgeSettings) -> None:
         from sampling.engines.openai_engine import OpenAIEngine, api_key
@@ -53,13 +56,13 @@ class JudgeVerifier:
             raise BadInput(f"judge.api_key_env: set that variable on the machine that verifies ({error})") from error
         self._new_engine = OpenAIEngine
         self._engine: OpenAIEngine | None = None
-        self._asked: dict[tuple[str, str], int] = {}
+        self._asked: dict[tuple[str, ...], int] = {}
         self._done: dict[int, Completion] = {}
 
     def expect(self, problem: Problem, completions: Iterable[str]) -> None:
         """Asks the judge about these completions now, as they are verified soon."""
         for completion in completions:
-            if (problem.id, completion) not in self._asked and self._fits(completion):
+            if _key(problem, completion) not in self._asked and self._fits(completion):
                 self._ask(problem, completion)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
@@ -92,12 +95,12 @@ class JudgeVerifier:
     def _ask(self, problem: Problem, completion: str) -> int:
         if self._engine is None:
             self._engine = self._new_engine(self._settings, self._settings.sampling, Seeds(0, 0))
-        tag = self._asked[problem.id, completion] = next(self._tags)
+        tag = self._asked[_key(problem, completion)] = next(self._tags)
         self._engine.add(Request(tag, judge_prompt(self._settings, problem, completion), 0, 0, 1))
         return tag
 
     def _wait_for(self, problem: Problem, completion: str) -> Completion:
-        tag = self._asked.get((problem.id, completion))
+        tag = self._asked.get(_key(problem, completion))
         tag = self._ask(problem, completion) if tag is None else tag
         engine: Any = self._engine
         try:
@@ -105,7 +108,7 @@ class JudgeVerifier:
                 self._done |= {done.tag: done for done in engine.step()}
         except EngineError as error:
             raise self._close_broken(error) from error
-        del self._asked[problem.id, completion]
+        del self._asked[_key(problem, completion)]
         engine.settle(tag)
         return self._done.pop(tag)
 
@@ -114,3 +117,8 @@ class JudgeVerifier:
         usd = sum(self._engine.settle(tag) for tag in self._asked.values()) if self._engine else 0.0
         self.close()
         return VerifierFault(str(error), usd=usd)
+
+
+def _key(problem: Problem, completion: str) -> tuple[str, ...]:
+    """Returns all that the request to the judge holds: two tasks may have problems of one id."""
+    return problem.prompt_digest, problem.reference_digest, completion

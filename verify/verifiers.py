@@ -5,13 +5,13 @@ that runs code, Lean with the first theorem. ``close`` ends all.
 """
 
 import hashlib
+import json
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from sampling.checkers import checker_digests
 from sampling.errors import BadInput, VerifierFault
 from sampling.patches import PatchReference
 from sampling.problems import Problem
@@ -196,12 +196,20 @@ class Verifiers:
 
     def _candidate_of(self, problem: Problem, completion: str) -> _Candidate:
         if self._last is None or self._last[0] is not problem:
-            asked = problem.prompt_digest if problem.verifier in READS_PROMPT else ""
-            digests = (problem.reference_digest, asked, *checker_digests([problem.reference]))
-            self._last = (problem, " ".join(digests))
+            self._last = (problem, verdict_digest(problem))
         text = candidate_text(problem, completion)
         marked = b"-" if text is None else b"+" + text.encode("utf-8", "surrogatepass")
         return _Candidate(self._last[1], hashlib.blake2b(marked, digest_size=16).digest())
+
+
+def verdict_digest(problem: Problem) -> str:
+    """Returns the hash of all parts of a problem that a verdict depends on: every key of its reference, paths included.
+
+    ``Problem.reference_digest`` leaves some out, so that runs go on where a folder was moved.
+    """
+    asked = problem.prompt_digest if problem.verifier in READS_PROMPT else ""
+    said = json.dumps([problem.verifier, asked, problem.reference.model_dump(mode="json")])
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def candidate_text(problem: Problem, completion: str) -> str | None:

@@ -14,6 +14,7 @@ from jobs.cli import sweeps as cli_sweeps
 from jobs.cli import verdicts as cli_verdicts
 from jobs.cli.options import say
 from sampling.errors import TroopError
+from sampling.words import printable
 
 INTERRUPTED = 130
 
@@ -27,13 +28,13 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except click.ClickException as error:
-        print(_one_line(error), file=sys.stderr)
+        print(printable(_one_line(error)), file=sys.stderr)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         say("interrupted; committed units are safe, run the same command to continue")
         sys.exit(INTERRUPTED)
     except TroopError as error:
-        say(str(error))
+        say(printable(error))
         sys.exit(error.exit_code)
 
 

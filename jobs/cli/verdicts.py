@@ -12,6 +12,11 @@ from sampling.errors import BadInput
 @click.command()
 @click.argument("run_uri", metavar="[RUN]", required=False)
 @click.option(
+    "--sweep", metavar="SWEEP", type=FILE,
+    help="Your sweep file of RUN: its judge is asked; its checkers, repositories, images and folders of packages are "
+    "used. Default: RUN if that is a sweep file, else none.",
+)  # fmt: skip
+@click.option(
     "--task", "task", metavar="KIND=PATH",
     help="Task that has the problems of --samples. Example: --task jsonl=problems.jsonl",
 )  # fmt: skip
@@ -31,6 +36,7 @@ from sampling.errors import BadInput
 @json_option("Print the summary of --samples as JSON, for scripts. Default: off.")
 def verify(
     run_uri: str | None,
+    sweep: Path | None,
     task: str | None,
     samples: Path | None,
     out: Path | None,
@@ -41,7 +47,8 @@ def verify(
     """Verify the samples of a RUN again, or of any file.
 
     Needs no Ray and no GPU. With RUN: reads the stored samples that lack verdicts of the present verifiers and writes
-    new verdicts beside the old, as a new version. If RUN is a sweep file, its `judge` is used, else the run's own.
+    new verdicts beside the old, as a new version. Nothing that a run names is contacted or opened: problems with a
+    judge, a repository, an image or a folder of packages need --sweep, or RUN as a sweep file.
     Prints how many units were verified and how many verdicts changed. With --task, --samples and --out: reads FILE,
     writes one verdict per sample and prints counts by status. A second call continues an interrupted one. Exit codes:
     0 done, 2 bad input.
@@ -52,9 +59,9 @@ def verify(
     if run_uri is not None and not (task or samples or out):
         from jobs.reverify import reverify_run
 
-        click.echo(reverify_run(run_uri, tier=tier, workers=workers))
+        click.echo(reverify_run(run_uri, tier=tier, workers=workers, sweep=sweep))
         return
-    if run_uri is not None or task is None or samples is None or out is None:
+    if run_uri is not None or sweep is not None or task is None or samples is None or out is None:
         raise BadInput("verify: give either RUN, or all of --task KIND=PATH, --samples FILE and --out FILE")
     from jobs.progress import count_display
     from jobs.verify_file import verify_file

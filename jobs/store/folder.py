@@ -1,11 +1,13 @@
 """A folder as a store: create-only writes by a temporary file, fsync and ``link()``.
 
-A write that is killed at any instant is either undone or done.
+A write that is killed at any instant is either undone or done. No link below the folder is followed: a run that came
+from elsewhere could name any file of its reader by one.
 """
 
 import contextlib
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,10 +43,11 @@ class DirectoryStore:
     def clear_temporary(self, before: float) -> None:
         """Removes temporary files that killed writers left before ``before``, in seconds since the epoch."""
         with _translate_errors(self.uri):
-            left = (self.root / _TMP).iterdir() if (self.root / _TMP).is_dir() else iter(())
+            folder = self._no_link(self.root / _TMP)
+            left = folder.iterdir() if folder.is_dir() else iter(())
             for path in left:
                 with contextlib.suppress(FileNotFoundError):
-                    if path.stat().st_mtime < before:
+                    if path.lstat().st_mtime < before:
                         path.unlink()
 
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
@@ -69,7 +72,7 @@ class DirectoryStore:
 
     def get(self, key: str) -> bytes:
         with _translate_errors(f"{self.uri}: {key}"):
-            return self._path(key).read_bytes()
+            return _read_file(self._path(key))
 
     def head(self, key: str) -> ObjectInfo | None:
         path = self._path(key)
@@ -89,12 +92,21 @@ class DirectoryStore:
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         assert all(part and not part.startswith(".") for part in parts), f"not a key: {key!r}"
-        return self.root.joinpath(*parts)
+        path = self.root
+        for part in parts:
+            path = self._no_link(path / part)
+        return path
+
+    def _no_link(self, path: Path) -> Path:
+        """Returns the path; raises StoreError where it is a link."""
+        if path.is_symlink():
+            raise StoreError(_link_trouble(path))
+        return path
 
     @contextlib.contextmanager
     def _temporary(self, data: bytes) -> Iterator[Path]:
         """Writes ``data`` to a temporary file on the same file system, safely on disk; removes its name at the end."""
-        tmp = self.root / _TMP / uuid.uuid4().hex
+        tmp = self._no_link(self.root / _TMP) / uuid.uuid4().hex
         _make_folders(tmp.parent)
         try:
             with tmp.open("xb") as file:
@@ -106,14 +118,29 @@ class DirectoryStore:
             tmp.unlink(missing_ok=True)
 
 
+def _link_trouble(path: Path) -> str:
+    return f"{path}: is a link; a run's folder holds none, and none is followed"
+
+
+def _read_file(path: Path) -> bytes:
+    """Returns the content of a regular file; a pipe or a device would make its reader wait, or never end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read()
+
+
 def _walk(folder: Path, base: str, prefix: str) -> Iterator[ObjectInfo]:
     """Yields files below ``folder`` in the order of their whole keys, slashes included."""
     if not folder.is_dir():
         return
     with os.scandir(folder) as entries:
-        names = sorted(e.name + "/" * e.is_dir() for e in entries if not e.name.startswith("."))
-    for name in names:
+        found = sorted((e.name + "/" * e.is_dir(), e.is_symlink()) for e in entries if not e.name.startswith("."))
+    for name, is_link in found:
         key = base + name
+        if is_link and (key.startswith(prefix) or prefix.startswith(key)):
+            raise StoreError(_link_trouble(folder / name))
         if name.endswith("/") and (key.startswith(prefix) or prefix.startswith(key)):
             yield from _walk(folder / name, key, prefix)
         elif key.startswith(prefix) and not name.endswith("/"):

@@ -17,6 +17,10 @@ from jobs.store.seal import BLANK, is_whole, seal
 from sampling.errors import BadInput
 from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 from sampling.validate import Plain, parse
+from sampling.words import printable
+
+LARGEST = 2**31 - 1  # a problem or sample, as a column of 32 bits holds it
+MOST_UNITS = 1 << 24  # of a model on a task
 
 
 class PlannedProblems(Plain):
@@ -181,11 +185,26 @@ def decode_layer(data: bytes, where: str) -> Layer:
     """Parses a stored layer; raises BadInput where it is damaged, since no other file of a run replaces it."""
     try:
         layer = parse(Layer, json.loads(data), where)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: damaged (not JSON); put it back from a copy, the run cannot go on without") from error
-    if layer.sha256 != BLANK and not is_whole(data):
+    if not is_whole(data):
         raise BadInput(f"{where}: damaged (its SHA-256 does not match); put it back from a copy, the run needs it")
+    _check_blocks(layer, where)
     return layer
+
+
+def _check_blocks(layer: Layer, where: str) -> None:
+    """Raises BadInput for numbers that no plan of Troop's has: a few digits could name more units than memory holds."""
+    for block in layer.blocks:
+        sides = (block.first_problem, block.last_problem, block.first_sample, block.last_sample)
+        in_order = 0 <= sides[0] < sides[1] and 0 <= sides[2] < sides[3] and block.first_unit >= 0
+        if not in_order or max(sides) > LARGEST or block.first_unit + block.unit_count > MOST_UNITS:
+            cell = f"{printable(block.model)} on {printable(block.task)}"
+            raise BadInput(f"{where}: a block of {cell} has numbers that no plan has; "
+                           f"allowed: at most {MOST_UNITS:,} units, {LARGEST:,} samples")  # fmt: skip
+    for part in layer.retracted:
+        if any(not 0 <= first <= last <= MOST_UNITS for first, last in part.units):
+            raise BadInput(f"{where}: gives up units that no plan has; allowed: numbers up to {MOST_UNITS:,}")
 
 
 def layer_key(number: int) -> str:

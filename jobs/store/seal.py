@@ -22,7 +22,7 @@ def is_whole(data: bytes) -> bool:
     """Returns whether every bit of a sealed object is as it was written; False if there is no seal."""
     at = data.rfind(b'"sha256": "')
     found = _SEAL.match(data, at) if at >= 0 else None
-    if found is None:
+    if found is None or found[1] == BLANK.encode():
         return False
     view, (start, end) = memoryview(data), found.span(1)
     digest = hashlib.sha256(view[:start])

@@ -6,14 +6,17 @@ A file of somebody else's at a key of ours, or half a file, is named and not rea
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.store.layout import parse_key
 from jobs.store.schema import SCHEMA_VERSION
 from jobs.store.seal import is_whole
 from sampling.errors import DamagedFile, StoreError
+from sampling.words import printable
 
 _MAGIC = b"PAR1"
 
@@ -56,7 +59,29 @@ def parse_footer(metadata: dict[bytes, bytes], where: str, kind: str = "verdicts
     """Returns the footer from a file's key-value pairs, which DuckDB reads for many files at once."""
     pairs = check_kind(metadata, kind, where)
     known = {field.name: pairs[field.name] for field in fields(Footer) if field.name in pairs}
+    for name, value in known.items():
+        _check_pair(name, value, where)
+    if "attempt" not in known:
+        raise DamagedFile(f"{where}: damaged (its footer names no attempt)")
     return Footer(**known | {"merged": tuple(pairs.get("merged", ()))})
+
+
+def _check_pair(name: str, value: object, where: str) -> None:
+    """Raises DamagedFile for a value of a footer that Troop never writes.
+
+    A key that leads out of the run would show the rows of another run; a negative cost would make room below a cap.
+    """
+    if name == "samples" and value != "":
+        key = parse_key(value) if isinstance(value, str) else None
+        right = key is not None and key.kind == "samples"
+    elif name in ("engine_s", "judge_usd"):
+        right = isinstance(value, int | float) and isfinite(value) and value >= 0
+    elif name == "merged":
+        right = isinstance(value, list) and all(isinstance(attempt, str) for attempt in value)
+    else:
+        right = isinstance(value, str)
+    if not right:
+        raise DamagedFile(f"{where}: its footer has {name} {printable(value)[:200]!r}, which Troop does not write")
 
 
 def read_table(data: bytes, kind: str, where: str) -> pa.Table:
@@ -105,7 +130,7 @@ def _read_first_version(data: bytes) -> dict[bytes, bytes] | None:
     try:
         metadata: dict[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
         pairs = json.loads(metadata.get(b"troop", b"null"))
-    except (OSError, pa.ArrowException, ValueError):
+    except (OSError, pa.ArrowException, ValueError, RecursionError):
         return None
     return metadata if isinstance(pairs, dict) and pairs.get("schema") == 1 and "sha256" not in pairs else None
 
@@ -122,7 +147,7 @@ def check_kind(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str,
     try:
         pairs: dict[str, Any] = json.loads(metadata.get(b"troop", b"{}"))
         version = int(pairs.get("schema", 0))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedFile(f"{where}: damaged (its footer cannot be read)") from error
     if pairs.get("kind") != kind:
         raise DamagedFile(f"{where}: is not a {kind} file of Troop's")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from cluster.tally import Tally
 from jobs.numbers.costs import SECONDS_AN_HOUR
@@ -54,7 +54,7 @@ class Session(Plain):
     engines: dict[str, int] = Field(default_factory=dict)
     """Number of engines that served each model."""
 
-    usd: dict[str, float] = Field(default_factory=dict)
+    usd: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     """Dollars by model, for services. Units in flight count with the most that they may cost, until they end."""
 
 

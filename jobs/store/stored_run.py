@@ -11,6 +11,7 @@ from jobs.store.layout import FINAL, SAMPLES, VERDICTS
 from sampling.errors import BadInput
 
 SET_ASIDE = "set_aside.json"  # units that the last `troop run` gave up on
+MOST_PLAN = 256 << 20  # bytes of one layer
 IMPORTED = "imported"  # version of verdicts that none of our verifiers gave
 Committed = dict[tuple[str, str], set[int]]  # numbers of units by (model, task)
 
@@ -43,8 +44,10 @@ def read_run(store: Store) -> StoredRun:
 
 def read_layers(store: Store) -> tuple[Layer, ...]:
     """Returns the plan of a run in order; empty where there is none."""
-    keys = [info.key for info in store.list("plan.")]
-    layers = [decode_layer(store.get(key), f"{store.uri}/{key}") for key in keys]
+    infos = list(store.list("plan."))
+    if large := next((info for info in infos if info.size > MOST_PLAN), None):
+        raise BadInput(f"{store.uri}/{large.key}: {large.size:,} bytes; a plan has at most {MOST_PLAN:,}")
+    layers = [decode_layer(store.get(info.key), f"{store.uri}/{info.key}") for info in infos]
     return tuple(sorted(layers, key=lambda layer: layer.number))
 
 

@@ -3,6 +3,7 @@
 Verifying again and scoring read stored samples this way, unit by unit, while others may be compacting the run.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +15,7 @@ from jobs.store.base import Store
 from jobs.store.catalogue import CellFiles, ResultFile
 from jobs.store.encode import decode_samples
 from jobs.store.keyed_rows import Keys, SamplesReader, row_keys
-from jobs.store.layers import Layer, all_units
+from jobs.store.layers import Block, Layer
 from jobs.store.layout import final_verdicts_key, samples_prefixes
 from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from jobs.store.stored_run import IMPORTED
@@ -43,13 +44,24 @@ def find_stored_units(
     present: dict[tuple[str, str, int], ResultFile] = {}
     for file in sorted(files, key=lambda file: file.compacted):  # compacted files win: a unit's own samples may be gone
         present |= {(file.key.model, file.key.task, number): file for number in file.key.units}
-    units = {(unit.model, unit.task, unit.number): unit for unit in all_units(layers)}
+    places = sorted(place for place in present if place[2] not in done.get(place[:2], ()))
+    units = _planned(layers, places)
     found = []
-    for place in sorted(place for place in present if place[2] not in done.get(place[:2], ())):
+    for place in places:
         if place not in units:
             raise BadInput(f"{present[place].info.key}: holds unit {place[2]}, which the run's plan does not know")
         found.append(_locate(units[place], present[place]))
     return found
+
+
+def _planned(layers: Sequence[Layer], places: Iterable[tuple[str, str, int]]) -> dict[tuple[str, str, int], Unit]:
+    """Returns the planned units among ``places``; makes no other unit of a plan, which may have millions."""
+    blocks: defaultdict[tuple[str, str], list[Block]] = defaultdict(list)
+    for layer in layers:
+        for block in layer.blocks:
+            blocks[block.model, block.task].append(block)
+    found = ((place, block) for place in places for block in blocks[place[:2]] if place[2] in block.numbers)
+    return {place: block.unit(place[2]) for place, block in found}
 
 
 def _locate(unit: Unit, file: ResultFile) -> StoredUnit:

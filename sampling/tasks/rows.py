@@ -10,6 +10,7 @@ from typing import Any
 from sampling.errors import BadInput
 from sampling.places import HUB
 from sampling.problems import load_json
+from sampling.tasks.parquet import read_batches
 from sampling.tasks.sources import hub_rows, read_bytes
 from sampling.theorems import read_file
 
@@ -55,13 +56,9 @@ def _theorems(text: str, place: str) -> Rows:
 
 def _parquet(data: bytes, place: str, columns: Container[str] | None) -> Rows:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
-        names = [name for name in file.schema_arrow.names if columns is None or name in columns]
-        batches = file.iter_batches(batch_size=PARQUET_ROWS, columns=names)
-        rows = (row for batch in batches for row in batch.to_pylist())
+        rows = (row for batch in read_batches(io.BytesIO(data), place, columns, PARQUET_ROWS) for row in batch)
         yield from ((f"{place}: row {number}", row) for number, row in enumerate(rows, start=1))
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{place}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error

@@ -240,7 +240,7 @@ def test_a_run_pays_its_judge_within_the_cap(server, troop: Troop, write_sweep: 
     """Some units fit below the cap, the rest after it is raised; the report has the dollars, no file has the key."""
     worst = settings(server, longest=100).most_usd(problem())
     plan = troop("plan", write_sweep(**judged_sweep(server)))
-    assert plan.code == 0 and "answers of sums, 3 problems: judge/1" in plan.out and "for tokens" in plan.out, plan.err
+    assert plan.code == 0 and "answers of sums, 3 problems: judge/2" in plan.out and "for tokens" in plan.out, plan.err
     cap = worst + 4 * EACH_USD
     first = troop("run", write_sweep(**judged_sweep(server, cap_usd=cap)), "--local", "--no-report")
     assert first.code == 3, first.err

@@ -11,13 +11,44 @@ from fnmatch import fnmatchcase
 
 from verify.special_tokens import after_thought
 
-VERSION = "diff/1"  # must change with every rule below
+VERSION = "diff/2"  # must change with every rule below
 MAX_DIFF = 1_000_000  # characters
-_FENCE = re.compile(r"^(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`~]{0,40})[ \t]*$", re.MULTILINE)
+# Possessive, so that one pass is linear: blanks before and after an empty label could be shared out in many ways.
+_FENCE = re.compile(r"^(?P<mark>`{3,}+|~{3,}+)[ \t]*+(?P<label>[^\s`~]{0,40}+)[ \t]*+$", re.MULTILINE)
 _HEAD = re.compile(r"^(?:diff --git [^\n]+|--- [^\n]+\n\+\+\+ [^\n]+)$", re.MULTILINE)
 _PATCH, _PATCH_END = re.compile(r"^<patch>[ \t]*$", re.MULTILINE), re.compile(r"^</patch>", re.MULTILINE)
 _LABELS = frozenset({"diff", "patch", "udiff"})
-_LINK, _SUBMODULE = "120000", "160000"
+# Modules that pytest or unittest imports: one at the root of the tree, or in src/, would be imported in its place.
+_RUNNER = frozenset(
+    {"_pytest", "pytest", "py", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup", "tomli", "colorama"}
+    | {
+        "attr",
+        "attrs",
+        "xdist",
+        "execnet",
+        "pytest_cov",
+        "coverage",
+        "unittest",
+        "doctest",
+        "pdb",
+        "bdb",
+        "cmd",
+        "code",
+    }
+    | {
+        "site",
+        "runpy",
+        "traceback",
+        "linecache",
+        "warnings",
+        "inspect",
+        "importlib",
+        "typing_extensions",
+        "atomicwrites",
+    }
+)
+_ROOTS = ("", "src/", "lib/")
+_LINK, _SUBMODULE, _ABSENT = "120000", "160000", "000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +145,8 @@ def refusal(changes: Sequence[Change], tests: Iterable[str], protected: Sequence
             return f"the diff makes or changes a submodule ({change.path!r})"
         if any(_touches(change.path, test) for test in known):
             return f"the diff touches {change.path!r}, a file of the tests or one that could stand in for it"
+        if change.old_mode == _ABSENT and (module := _shadowed(change.path)):
+            return f"the diff adds {change.path!r}, which a test runner would import as its own {module}"
         for pattern in protected:
             if _matches(change.path, pattern):
                 return f"the diff touches {change.path!r}, which decides how tests run ({pattern})"
@@ -124,6 +157,20 @@ def _touches(path: str, test: str) -> bool:
     """Returns True for a test file, and for a package or compiled module that Python would import in its place."""
     module = test.removesuffix(".py")
     return path == test or test.startswith(path + "/") or path.startswith((test + "/", module + "/", module + "."))
+
+
+def _shadowed(path: str) -> str | None:
+    """Returns the test runner's module in whose place Python would import a new file, or None."""
+    for root in _ROOTS:
+        first, slash, rest = path.removeprefix(root).partition("/")
+        module = first.partition(".")[0].lower()
+        if (
+            path.startswith(root)
+            and module in _RUNNER
+            and ((not slash and "." in first) or rest.startswith("__init__."))
+        ):
+            return module
+    return None
 
 
 def _matches(path: str, pattern: str) -> bool:

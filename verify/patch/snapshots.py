@@ -1,8 +1,9 @@
 """Snapshots: repositories at one commit, cloned once per node. A tree of files, and git's data to apply diffs with.
 
 The commit alone names a snapshot, and one rename publishes it: it is complete or absent, however many processes make
-it. It holds no history, so nothing in it tells how the problem was solved later. Candidates see the tree through a
-layer of their own (``verify.sandbox.commands``) and cannot change it.
+it. Git reads the stranger's repository in a jail (``verify.patch.source``). A snapshot holds no history, so nothing in
+it tells how the problem was solved later. Candidates see the tree through a layer of their own
+(``verify.sandbox.commands``) and cannot change it.
 """
 
 import os
@@ -15,15 +16,16 @@ from pathlib import Path
 
 from sampling.errors import VerifierFault
 from sampling.node import cache_folder, only_one
+from verify.patch.source import find_source
 from verify.patch.workspace import PatchUnavailable, failure_of
 from verify.sandbox import namespaces
 from verify.sandbox.commands import Finished, Jail
 from verify.sandbox.limits import Quota
 
 CLONE_S = 1800.0  # for one git command
-# The user's own settings, hooks and filters are off; the repository may belong to another user.
-_GIT = ("git", "-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never",
-        "-c", "protocol.file.allow=always")  # fmt: skip
+# Git works here on a repository of ours alone; the user's own settings, hooks, attributes and filters are off.
+_GIT = ("git", "-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",
+        "-c", "protocol.allow=never", "-c", "core.attributesFile=/dev/null")  # fmt: skip
 _VARIABLES = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": "/nonexistent",
@@ -31,6 +33,9 @@ _VARIABLES = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
 }
 
 
@@ -40,13 +45,7 @@ def check_source(source: str, commit: str) -> None:
         raise PatchUnavailable("git is not installed here")
     if _snapshot_folder(commit).is_dir():
         return
-    if not Path(source).exists():
-        raise PatchUnavailable(f"snapshot {source!r}: no such repository or bundle")
-    if Path(source).is_file():
-        _git(["bundle", "list-heads", source], f"snapshot {source!r}: not a git bundle")
-        return  # only a clone shows which commits a bundle brings
-    _git(["-C", source, "rev-parse", "--git-dir"], f"snapshot {source!r}: not a git repository")
-    _git(["-C", source, "cat-file", "-e", f"{commit}^{{commit}}"], f"snapshot {source!r}: it has no commit {commit}")
+    find_source(source).check(commit)
 
 
 def clone_snapshot(source: str, commit: str) -> Path:
@@ -64,19 +63,22 @@ def _snapshot_folder(commit: str) -> Path:
 
 
 def _clone(source: str, commit: str, folder: Path) -> None:
-    check_source(source, commit)
+    if shutil.which("git") is None:
+        raise PatchUnavailable("git is not installed here")
+    pack = find_source(source).read_pack(commit)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as made:
-        whole, git, tree = f"{made}/whole", f"{made}/new/git", f"{made}/new/tree"
-        Path(tree).mkdir(parents=True)
-        shared = ["--shared"] if Path(source).is_dir() else []
-        _git(["clone", "--quiet", "--bare", *shared, source, whole], f"snapshot {source!r}: cannot be cloned")
-        _git(["-C", whole, "update-ref", "refs/heads/base", commit], f"snapshot {source!r}: it has no commit {commit}")
-        _git(["clone", "--quiet", "--bare", "--depth=1", "--single-branch", "--branch=base", f"file://{whole}", git])
+        git, tree = Path(made, "new", "git"), Path(made, "new", "tree")
+        tree.mkdir(parents=True)
+        _git(["init", "--quiet", "--bare", "--template=", str(git)])
+        _git([f"--git-dir={git}", "index-pack", "--stdin"], pack)
+        (git / "shallow").write_text(f"{commit}\n")
+        _git([f"--git-dir={git}", "update-ref", "refs/heads/base", commit])
+        _git([f"--git-dir={git}", "symbolic-ref", "HEAD", "refs/heads/base"])
         _git([f"--git-dir={git}", "read-tree", "base"])
         _git([f"--git-dir={git}", f"--work-tree={tree}", "checkout-index", "--all"])
-        _give_to_candidates(Path(f"{made}/new"))
-        Path(f"{made}/new").rename(folder)
+        _give_to_candidates(Path(made, "new"))
+        Path(made, "new").rename(folder)
 
 
 def _give_to_candidates(folder: Path) -> None:
@@ -87,11 +89,11 @@ def _give_to_candidates(folder: Path) -> None:
                 os.chown(Path(parent) / name, namespaces.NOBODY, namespaces.NOBODY, follow_symlinks=False)
 
 
-def _git(words: Sequence[str], trouble: str = "") -> None:
-    """Runs git; raises PatchUnavailable that begins with ``trouble``."""
-    failure = failure_of([*_GIT, *words], CLONE_S, _VARIABLES)
+def _git(words: Sequence[str], given: bytes = b"") -> None:
+    """Runs git on a repository of ours; raises PatchUnavailable."""
+    failure = failure_of([*_GIT, *words], CLONE_S, _VARIABLES, given)
     if failure is not None:
-        raise PatchUnavailable(f"{trouble} ({failure})" if trouble else f"git {words[-1]}: {failure}")
+        raise PatchUnavailable(f"git {words[-1]}: {failure}")
 
 
 @dataclass(frozen=True, slots=True)

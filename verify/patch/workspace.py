@@ -32,17 +32,18 @@ class Workspace(Protocol):
         """Runs a script to its end or to a limit; raises VerifierFault where this machine fails."""
 
 
-def failure_of(words: Sequence[str], limit_s: float, environment: Mapping[str, str] | None = None) -> str | None:
-    """Runs a program of our own; returns None where it succeeds, else the reason in one line."""
+def failure_of(
+    words: Sequence[str], limit_s: float, environment: Mapping[str, str] | None = None, given: bytes = b""
+) -> str | None:
+    """Runs a program of our own on ``given``; returns None where it succeeds, else the reason in one line."""
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", env=environment, timeout=limit_s, check=False
-        )
+        done = subprocess.run(words, input=given, capture_output=True, env=environment, timeout=limit_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if done.returncode == 0:
         return None
-    return last_words(done.stderr) if done.stderr.strip() else f"exit status {done.returncode}"
+    said = done.stderr.decode("utf-8", "replace")
+    return last_words(said) if said.strip() else f"exit status {done.returncode}"
 
 
 def last_words(output: str) -> str:
