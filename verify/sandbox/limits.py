@@ -128,6 +128,7 @@ class Ended:
     wall_s: float
     confined: bool
     stopped: tuple[Status, str] | None = None
+    files_mb: float = 0.0  # what lay in its scratch at its end
 
     def problem(self, quota: Quota) -> tuple[Status, str] | None:
         """Returns status and reason if it exceeded a limit or died, None if it ended by itself with exit status 0."""

@@ -23,7 +23,7 @@ from verify.sandbox.limits import MEGABYTE, Deadline, Ended, Quota
 from verify.sandbox.packages import NO_PACKAGES, Packages
 from verify.sandbox.process_tree import cpu_s, held_mb
 from verify.sandbox.programs import DEVICES, Runtime
-from verify.sandbox.zygote import CONFINED, KILL_ORDER, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK
+from verify.sandbox.zygote import CONFINED, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK, TOKEN_BYTES
 from verify.verdict import Status
 
 KILL_S = 10.0  # how long the kernel may take to end a killed process
@@ -67,7 +67,7 @@ class Supervisor:
     ) -> None:
         """Starts the zygote with modules and packages imported, or for programs of a runtime. Raises StartFailed."""
         self.tier = tier
-        self._serial = 0
+        self._token = b""
         self._began = 0.0
         self._before = Times()
         self._child = 0  # the running child's pid, once it was looked for
@@ -108,6 +108,7 @@ class Supervisor:
     def start(self, mode: str, payload: Any, descriptors: Sequence["int | Writer"], quota: Quota) -> None:
         """Forks a child that runs ``payload`` in ``mode`` with these descriptors. Raises ZygoteDied."""
         limits = (quota.memory_mb * MEGABYTE, quota.last_resort_s)
+        self._token = os.urandom(TOKEN_BYTES)  # no number: it would tell a candidate how many came before
         request = marshal.dumps((mode, limits, payload))
         sent = [item if isinstance(item, int) else item.fileno() for item in descriptors]
         with contextlib.ExitStack() as stack:
@@ -116,10 +117,9 @@ class Supervisor:
                 stack.callback(os.close, large)
                 request = marshal.dumps((mode, limits, None))
                 sent.append(large)
-            self._serial += 1
             self._began, self._before, self._child = time.monotonic(), Times(), 0
             try:
-                socket.send_fds(self._control, [request], sent)
+                socket.send_fds(self._control, [self._token, request], sent)
             except OSError as error:
                 raise ZygoteDied from error
         self.running = True
@@ -200,13 +200,13 @@ class Supervisor:
     def _order_end(self) -> Deadline:
         """Orders the child's end, and returns when it has to have come."""
         with contextlib.suppress(OSError):
-            os.write(self._kill, KILL_ORDER.pack(self._serial))
+            os.write(self._kill, self._token)
         return Deadline(time.monotonic(), KILL_S)
 
     def _collect(self, streams: Iterable[Stream], stopped: tuple[Status, str] | None) -> Ended:
         """Receives how the child ended, and the rest of what it wrote. Raises ZygoteDied."""
         try:
-            report = self._control.recv(64)
+            report = self._control.recv(RESULT.size + 1)
         except ConnectionError as error:
             raise ZygoteDied from error
         if len(report) != RESULT.size:
@@ -216,10 +216,11 @@ class Supervisor:
             while stream.open and not stopped:
                 if not stream.read():
                     stopped = _too_much(stream)
-        status, user_s, system_s, peak_kib, stage = RESULT.unpack(report)
+        status, user_s, user_us, system_s, system_us, peak_kib, block, blocks, free, stage = RESULT.unpack(report)
         wall_s = time.monotonic() - self._began
-        used_s = user_s + system_s - self._before.cpu_s
-        return Ended(status, used_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped)
+        used_s = user_s + system_s + (user_us + system_us) / 1e6 - self._before.cpu_s
+        files_mb = (blocks - free) * block / MEGABYTE
+        return Ended(status, used_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped, files_mb)
 
     def cpu_s(self) -> float:
         """Returns the CPU seconds that the running child has used in its present piece of work."""
