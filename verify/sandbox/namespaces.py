@@ -7,7 +7,7 @@ with the powers of a new user namespace.
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH106, PTH108, PTH114, PTH115, PTH120, PTH208, PTH211
+# ruff: noqa: PTH102, PTH103, PTH106, PTH114, PTH115, PTH120, PTH211
 
 import _socket
 import os

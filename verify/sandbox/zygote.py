@@ -12,7 +12,7 @@ Every fork copies or faults in the pages of this process: it imports little, and
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.
-# ruff: noqa: PTH123, PTH208
+# ruff: noqa: PTH123
 
 import _signal  # type: ignore[import-not-found]  # without the enumerations that ``signal`` wraps around everything
 import _socket
