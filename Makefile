@@ -9,6 +9,7 @@ KILLS  ?= 500
 FAULTS ?= 500
 SEED   ?= 1
 DRIVERS ?= 1
+SECONDS ?= 600
 WORKERS ?= 3
 BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) 2>/dev/null)))
 IMAGES ?= cpu gpu
@@ -22,7 +23,7 @@ LINKS   = $(foreach dir,$(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config g
 
 unexport PYTHONDONTWRITEBYTECODE  # every process of a run would compile all modules again
 
-.PHONY: help install demo test test-all chaos check check-gpu bench docs images test-images test-readers format lock clean
+.PHONY: help install demo test test-all chaos fuzz check check-gpu bench docs images test-images test-readers format lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
@@ -55,6 +56,10 @@ test-all: $(STAMP) ## the test suite and its slow tests: every attack in every l
 chaos: $(STAMP) ## kill, freeze and cut the network of real runs: make chaos KILLS=500 FAULTS=500 SEED=1 DRIVERS=2
 	@echo "chaos: $(KILLS) kills and freezes, $(FAULTS) network faults, seed $(SEED), drivers of one run at once: $(DRIVERS)"
 	@$(BIN)/python -m tests.chaos --kills $(KILLS) --faults $(FAULTS) --seed $(SEED) --drivers $(DRIVERS)
+
+fuzz: $(STAMP) ## random system calls inside the sandbox, in both tiers: make fuzz SECONDS=600 SEED=1
+	@echo "fuzz: $(SECONDS) s, seed $(SEED)"
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 check: $(STAMP) ## format, lint, strict types, the order of the rooms, dead code
 	@echo "check: ruff format, ruff lint, mypy --strict, import-linter, vulture"

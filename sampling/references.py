@@ -41,7 +41,7 @@ class StdioReference(Limits, WithPackages):
     """A whole program judged by its output. It passes if its output is right for every case."""
 
     cases: tuple[StdioCase, ...] = Field(min_length=1)
-    """Inputs and outputs, at least one; the program is run for each in turn, up to the first that is wrong.
+    """Inputs and outputs, at least one; the program is run for each in turn; the first wrong one decides.
 
     Example: `[{"stdin": "1 2\\n", "stdout": "3\\n"}]`.
     """

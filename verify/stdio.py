@@ -18,7 +18,7 @@ from verify.verdict import NO_CODE, Status, Verdict
 
 
 class StdioVerifier:
-    """Runs the candidate once per case and stops at the first case that is not right."""
+    """Runs the candidate once per case; the first case that is not right decides."""
 
     version = f"stdio-3 {foreign.VERSION}"
 
@@ -43,14 +43,20 @@ class StdioVerifier:
         return replace(verdict, toolchain=self.languages.version(reference.language))
 
     def _judge(self, reference: StdioReference, run: Callable[[str, Quota], Execution]) -> Verdict:
+        """Judges by the first case that is not right; after a wrong output, the cases after it run all the same.
+
+        Were a program stopped at its first wrong output, the next run would tell it that its last output was right.
+        Only the first case may tell. A run that exceeds a limit or dies is the last: that is the program's own doing.
+        """
         runs: list[Execution] = []
+        first: tuple[Status, str] | None = None
         for number, case in enumerate(reference.cases, start=1):
             runs.append(run(case.stdin, _quota(reference, case)))
-            if (wrong := self._wrong(reference, case, runs[-1])) is not None:
-                status, reason = wrong
-                where = f"case {number} of {len(reference.cases)}"
-                return Verdict.on_runs(runs, self.sandbox.tier, status, f"{where}: {reason}")
-        return Verdict.on_runs(runs, self.sandbox.tier, Status.PASS)
+            if (wrong := self._wrong(reference, case, runs[-1])) is not None and first is None:
+                first = wrong[0], f"case {number} of {len(reference.cases)}: {wrong[1]}"
+            if runs[-1].status is not None or (first and number == 1):
+                break
+        return Verdict.on_runs(runs, self.sandbox.tier, *(first or (Status.PASS,)))
 
     def close(self) -> None:
         self.sandbox.close()

@@ -12,6 +12,11 @@ from sampling.problems import Problem
 from sampling.tasks.load import load_task
 from sampling.tasks.maths import read_math
 from tests.support.places import CASES
+from verify.python import PythonVerifier
+from verify.sandbox.sandbox import Sandbox
+from verify.sandbox.tiers import SAFE_TIERS
+from verify.stdio import StdioVerifier
+from verify.verdict import Status
 from verify.verifiers import Verifiers
 
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not here")
@@ -81,6 +86,26 @@ def test_all_verdicts(tmp_path: Path) -> None:
     refused = {name for name in right if not passed[name]}
     assert refused == (set(REFUSED) & right) | (missing() & refused)
     assert len(refused) <= 0.03 * len(right)
+
+
+# In ``confined`` the machine counts processes for all; docs/sandbox.md says so.
+SEEN_IN_CONFINED = {"pid-counter"}
+# Python's own comparison says so: the output is another integer, which no rounding explains.
+ANOTHER_NUMBER = {"float-of-large-integer"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", SAFE_TIERS)
+def test_programs_that_attack(tier: str) -> None:
+    found = [row for row in rows("attacks.jsonl") if row["tier"] == tier]
+    assert len(found) > 100
+    with Sandbox(tier) as sandbox:
+        verifiers = {"python": PythonVerifier(sandbox), "stdio": StdioVerifier(sandbox)}
+        for row in found:
+            data = {"id": "p", "prompt": "?", "verifier": row["verifier"], "reference": row["reference"]}
+            verdict = verifiers[row["verifier"]].verify(Problem.model_validate(data), row["text"])
+            excused = row["name"] in (ANOTHER_NUMBER | (SEEN_IN_CONFINED if tier == "confined" else set()))
+            assert excused or (verdict.status is not Status.FAULT and verdict.passed == (row["must"] == "pass")), row
 
 
 def test_answers_that_attack() -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from verify.sandbox import values, wire
-from verify.sandbox.contest import allow_limits, open_standard_files, operated
+from verify.sandbox.contest import allow_limits, open_standard_files, operated, provide
 from verify.sandbox.kept import Kept, base_of, seed
 
 RESULT, CHANNEL = 3, 4
@@ -55,6 +55,7 @@ def _load(source: str, setup: str) -> dict[str, Any]:
     if setup:
         with contextlib.suppress(Exception):
             run(setup, namespace, "setup.py")
+    provide(source)
     run(source, namespace, "candidate.py")
     return namespace
 
@@ -120,6 +121,7 @@ def run_program(source: str, streams: Streams) -> int:
         open_standard_files()
     if "setrlimit" in source:
         allow_limits()
+    provide(source)
     namespace = new_module("__main__")
     return _exit_code(lambda: run(source, namespace, "main.py"))
 
@@ -334,6 +336,7 @@ def run_shared(payload: tuple[str, str, str, list[str], str]) -> NoReturn:
     try:
         namespace = _load(source, setup)
         for step in steps:
+            provide(step)
             run(step, namespace, "tests.py")
         if entry_point and callable(namespace.get("check")):
             namespace["check"](_find(namespace, entry_point))

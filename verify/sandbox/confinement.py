@@ -7,12 +7,14 @@ limits, no_new_privs, no capabilities, Landlock, a seccomp filter.
 """
 
 import _signal  # type: ignore[import-not-found]  # without the enumerations that ``signal`` wraps around everything
+import _socket
 import os
 import resource
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, NoReturn
 
-from verify.sandbox import kernel, landlock, namespaces
+from verify.sandbox import kernel, landlock, namespaces, scratches
 from verify.sandbox.filters import Filter, command_program, program_program, tool_program, zygote_program
 
 READY = "+"  # the whole report of a process that is confined and goes on
@@ -55,9 +57,14 @@ class Profile(NamedTuple):
         return self.tier != "none"
 
     @property
+    def forks(self) -> bool:
+        """Says that the process is a fork server, whose children run one after the other."""
+        return self.filter in ("zygote", PROGRAMS)
+
+    @property
     def folders(self) -> list[str]:
         """Folders that the process may write to; it starts in the last one."""
-        return [*([namespaces.SCRATCH] if self.isolated else []), *([namespaces.TREE] if self.tree else [])]
+        return [*([scratches.SCRATCH] if self.isolated else []), *([namespaces.TREE] if self.tree else [])]
 
 
 class Confinement:
@@ -70,6 +77,8 @@ class Confinement:
         os.set_inheritable(report, False)
         self.profile, self._report, self.step = profile, report, "starting"
         self.readable = list(profile.readable)
+        self.keeper, self.pids = -1, -1  # of a fork server in ``isolated``: descriptors, as ``namespaces`` gives them
+        self._scratches: list[int] = []
 
     def __enter__(self) -> "Confinement":
         return self
@@ -92,13 +101,30 @@ class Confinement:
             namespaces.become_nobody()
             return
         self.step = "entering namespaces of its own"
-        namespaces.enter(self.readable, profile.scratch_mb, profile.exe, commands=profile.commands, tree=profile.tree)
+        entered = namespaces.enter(
+            self.readable,
+            profile.scratch_mb,
+            profile.exe,
+            commands=profile.commands,
+            piled=profile.forks,
+            tree=profile.tree,
+        )
         self.readable = [namespaces.shown_at(path) for path in self.readable]
+        self._scratches, self.pids = entered.scratches, entered.pids
+        if self._scratches:
+            keep = self._connect_keeper()
         child = os.fork()
         if child:
             os.close(self._report)
             (keep or _wait_for)(child)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, _signal.SIGKILL)
+
+    def _connect_keeper(self) -> Callable[[int], NoReturn]:
+        """Connects this process with its child to come; returns what this process does from then on."""
+        ours, theirs = _socket.socketpair()
+        self.keeper = kernel.fcntl(theirs.fileno(), kernel.F_DUPFD_CLOEXEC, namespaces.OURS_FROM)
+        theirs.close()
+        return partial(scratches.keep, ours.detach())
 
     def seal(self) -> None:
         """Takes all other rights away for good. Raises OSError; nothing may be opened or limited afterwards."""
@@ -111,9 +137,14 @@ class Confinement:
             return
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-        kernel.drop_capabilities()
-        writable = ["/dev/null", *folders]
+        if self.pids < 0:
+            kernel.drop_capabilities()
+        else:
+            kernel.keep_last_pid()
+        writable = ["/dev/null", *folders, *self._scratches]
         landlock.restrict(self.readable, writable, programs=profile.executes, commands=profile.commands)
+        for folder in self._scratches:
+            os.close(folder)
         Filter(_FILTERS[profile.filter](profile.isolated)).install()
 
 

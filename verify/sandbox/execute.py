@@ -9,7 +9,8 @@ import ctypes
 import os
 from typing import NoReturn
 
-from verify.sandbox import kernel, namespaces
+from verify.sandbox import kernel
+from verify.sandbox.scratches import SCRATCH
 
 PROGRAM = 3
 PLACE = "{program}"
@@ -42,9 +43,9 @@ def run_binary(payload: Payload) -> NoReturn:
 
 def _path_of_program() -> str:
     """Returns a path of the program: a copy in scratch, or the descriptor's own path where there is no scratch."""
-    if os.getcwd() != namespaces.SCRATCH:  # noqa: PTH109
+    if os.getcwd() != SCRATCH:  # noqa: PTH109
         return f"/proc/self/fd/{PROGRAM}"
-    path = f"{namespaces.SCRATCH}/program"
+    path = f"{SCRATCH}/program"
     target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     size, at = os.fstat(PROGRAM).st_size, 0
     while at < size:

@@ -31,37 +31,43 @@ _CLONE_FILES, _CLONE_THREAD = 0x00000400, 0x00010000
 _CLONE_NEW_ANY = 0x7E020080
 _AT_EMPTY_PATH = 0x1000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
-_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)  # dup, flags, locks, pipe size; never ownership, leases, seals
+_MSG_OOB, _O_TMPFILE = 1, 0x400000
+_FCNTL = (0, 1, 2, 3, 4, 1030, 1032)  # dup, flags, pipe size; never locks, ownership, leases, seals
+_LOCKS = (5, 6, 7)
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # tcgets, window size, fionread, fionbio, fio(n)clex
 _PRCTL = (15, 16, 0x53564D41)  # names of threads and mappings
 
 _PLAIN = """read write close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask
 rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend pread64 pwrite64 readv writev access pipe select sched_yield
-mremap madvise mincore dup dup2 dup3 pause nanosleep getitimer alarm setitimer getpid recvfrom recvmsg sendto
-shutdown getsockname getpeername getsockopt exit exit_group uname flock fsync fdatasync ftruncate getdents
-getdents64 getcwd chdir fchdir readlink readlinkat umask gettimeofday getrlimit getrusage sysinfo times getuid getgid
+mremap madvise dup dup2 dup3 pause nanosleep getitimer alarm setitimer getpid
+shutdown getsockname getpeername getsockopt exit exit_group ftruncate getdents
+getdents64 getcwd chdir fchdir umask gettimeofday getrlimit getrusage times getuid getgid
 geteuid getegid getppid getpgrp getgroups getresuid getresgid sigaltstack statfs fstatfs
 sched_get_priority_max sched_get_priority_min gettid time futex sched_getaffinity set_tid_address restart_syscall
 fadvise64 epoll_wait epoll_ctl epoll_pwait epoll_create1 eventfd2 newfstatat faccessat faccessat2 pselect6 ppoll
-set_robust_list pipe2 getcpu getrandom membarrier statx rseq wait4 waitid arch_prctl"""
+set_robust_list pipe2 getcpu getrandom statx rseq wait4 waitid arch_prctl"""
 _CHANGES_FILES = "mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 symlink symlinkat"
 # EPERM tells more than ENOSYS. sendmsg is refused because a descriptor that is under way in a ring of sockets outlives
 # its process; setsockopt because larger socket buffers are memory that nobody counts.
-_REFUSED = "socket connect execve ptrace fork vfork link truncate sendmsg setsockopt"
+# A lock on a file of the machine would join samples, and a flush of one holds up everybody's disk.
+_REFUSED = "socket connect execve ptrace fork vfork link truncate sendmsg setsockopt flock fsync fdatasync sysinfo"
+# Runtimes want to know the machine that they run on. What it is called is hidden in ``isolated`` only.
+_RUNTIMES = "uname sysinfo readlink readlinkat mincore membarrier flock fsync fdatasync"
 # Commands of several processes need these too. They run in namespaces of their own, with nobody else to reach.
 _COMMANDS = """fork vfork execve link linkat truncate sendmsg setsockopt connect bind listen accept accept4 sendmmsg
 recvmmsg sendfile setpgid setsid setrlimit msync chmod fchmod fchmodat chown lchown fchown fchownat utime utimes
 futimesat utimensat fallocate copy_file_range getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
 inotify_init1 inotify_add_watch inotify_rm_watch timer_create timer_settime timer_gettime timer_getoverrun timer_delete
 timerfd_create timerfd_settime timerfd_gettime signalfd4 eventfd epoll_create sched_setaffinity setpriority preadv
-pwritev splice tee creat capget sync_file_range kill tgkill fcntl"""
+pwritev splice tee creat capget sync_file_range kill tgkill fcntl recvfrom recvmsg sendto"""
 # What a process may ask about itself, by the number 0 at this place; the answer about others would show who is there.
 _ABOUT_ITSELF = {"getpgid": 0, "getsid": 0, "getpriority": 1, "sched_getparam": 0, "sched_getscheduler": 0}
+_MESSAGES = {"sendto": 3, "recvfrom": 3, "recvmsg": 2}  # and the place of their flags
 _CLOCKS = "clock_gettime clock_getres clock_nanosleep"
 _CLOSE_RANGE = (0, 4)  # now or at exec; never in a table of the thread's own, for which no limit of descriptors counts
 _SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 _COMMANDS_PRCTL = (1, 3, *_PRCTL, 38)  # also: signal at the parent's death, dumpable, no_new_privs
-_FORK_SERVER = "kill tgkill prctl seccomp pidfd_open chmod fchmod fchmodat"
+_FORK_SERVER = "kill tgkill prctl seccomp pidfd_open chmod fchmod fchmodat capset"
 
 
 def zygote_program(scratch: bool, arch: str | None = None) -> bytes:
@@ -71,12 +77,14 @@ def zygote_program(scratch: bool, arch: str | None = None) -> bytes:
 
 def tool_program(scratch: bool, arch: str | None = None) -> bytes:
     """Returns the allow-list of a program that is executed with it: it may start threads but no processes."""
-    return _program(_of_a_zygote(scratch) | _of_a_child() | {"execve": ALLOW}, ENOSYS, arch or machine())
+    rules = _of_a_zygote(scratch) | _each(_RUNTIMES, ALLOW) | _of_a_child()
+    return _program(rules | {"execve": ALLOW, "fcntl": _one_of(1, _FCNTL + _LOCKS)}, ENOSYS, arch or machine())
 
 
 def program_program(scratch: bool, arch: str | None = None) -> bytes:
     """Returns the allow-list of a zygote whose children become other programs, once, by a descriptor."""
-    return _program(_of_a_zygote(scratch) | {"execveat": _bits(4, _AT_EMPTY_PATH)}, ENOSYS, arch or machine())
+    rules = _of_a_zygote(scratch) | _each(_RUNTIMES, ALLOW) | {"execveat": _bits(4, _AT_EMPTY_PATH)}
+    return _program(rules | {"fcntl": _one_of(1, _FCNTL + _LOCKS)}, ENOSYS, arch or machine())
 
 
 def _of_a_zygote(scratch: bool) -> dict[str, Rule]:
@@ -84,6 +92,8 @@ def _of_a_zygote(scratch: bool) -> dict[str, Rule]:
     rules |= _each(_CHANGES_FILES, ALLOW if scratch else EROFS)
     rules |= _each(_REFUSED, EPERM)
     rules |= _each(_FORK_SERVER, ALLOW)
+    rules |= _each("uname readlink readlinkat", ALLOW if scratch else EINVAL)
+    rules |= {name: _bits(place, forbidden=_MSG_OOB) for name, place in _MESSAGES.items()}
     rules |= {name: _one_of(place, (0,)) for name, place in _ABOUT_ITSELF.items()}
     rules |= _each(_CLOCKS, _own_clock())
     return rules | {
@@ -93,8 +103,8 @@ def _of_a_zygote(scratch: bool) -> dict[str, Rule]:
         "fcntl": _one_of(1, _FCNTL),
         "prlimit64": _one_of(0, (0,)),
         "socketpair": _stream_pair(),
-        "open": _no_silent_truncation(1),
-        "openat": _no_silent_truncation(2),
+        "open": _no_silent_truncation(1, _O_TMPFILE),
+        "openat": _no_silent_truncation(2, _O_TMPFILE),
     }
 
 
@@ -115,6 +125,7 @@ def _of_a_child() -> dict[str, Rule]:
 def command_program(arch: str | None = None) -> bytes:
     """Returns the allow-list of commands in namespaces of their own: several processes, no tracing or mounts."""
     rules = _each(_PLAIN, ALLOW) | _each(_CHANGES_FILES, ALLOW) | _each("ptrace", EPERM) | _each(_COMMANDS, ALLOW)
+    rules |= _each(_RUNTIMES, ALLOW)
     rules |= dict.fromkeys((*_ABOUT_ITSELF, *_CLOCKS.split(), "close_range"), ALLOW)
     rules |= {
         "clone": _bits(0, forbidden=_CLONE_NEW_ANY),
@@ -226,10 +237,14 @@ def _stream_pair() -> list[Instruction]:
     ]
 
 
-def _no_silent_truncation(index: int) -> list[Instruction]:
-    """Refuses a read-only open with O_TRUNC, which Landlock before ABI 3 takes for a read."""
+def _no_silent_truncation(index: int, forbidden: int = 0) -> list[Instruction]:
+    """Refuses a read-only open with O_TRUNC, which Landlock before ABI 3 takes for a read, and ``forbidden`` flags.
+
+    A file without a name (O_TMPFILE) uses up an inode number, and its folder does not show it.
+    """
     return [
         _load_argument(index),
+        *([(_JSET, 0, 1, forbidden), (_RETURN, 0, 0, EROFS)] if forbidden else []),
         (_JSET, 0, 2, os.O_TRUNC),
         (_JSET, 1, 0, os.O_WRONLY | os.O_RDWR),
         (_RETURN, 0, 0, EROFS),

@@ -25,11 +25,11 @@ _SCOPED = 3  # abstract sockets and signals stay within
 
 
 def restrict(
-    readable: Iterable[str], writable: Iterable[str], *, programs: bool = False, commands: bool = False
+    readable: Iterable[str], writable: Iterable[str | int], *, programs: bool = False, commands: bool = False
 ) -> None:
     """Confines this process and its descendants for good. Needs no_new_privs; raises OSError.
 
-    ``programs``: files in ``readable`` may also be executed. ``commands``: files in both may be executed, files of any
+    ``writable`` may hold descriptors too. ``programs``: files in ``readable`` may also be executed. ``commands``: files in both may be executed, files of any
     kind may be made in ``writable``, and TCP is allowed: for processes in a network of their own.
     """
     ruleset, handled = _ruleset(landlock_abi(), network=not commands)
@@ -54,10 +54,10 @@ def _ruleset(abi: int, *, network: bool) -> tuple[int, int]:
     return created, handled
 
 
-def _allow(ruleset: int, path: str, access: int) -> None:
+def _allow(ruleset: int, path: str | int, access: int) -> None:
     """Adds a folder or a file to the ruleset; skips a path that does not exist here."""
     try:
-        beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        beneath = os.dup(path) if isinstance(path, int) else os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:

@@ -20,6 +20,7 @@ WALL_FACTOR = 4  # wall seconds for each CPU second of a limit
 TICK_S = 0.01  # least time between two looks at the CPU time of a run
 _CORES = os.cpu_count() or 1  # a run uses at most so many CPU seconds in a second
 _NEAR_LIMIT = 0.9
+_LIBRARIES_MB = 8  # mapped from files, and no memory of the program's
 _SMALLEST_GRANT_S = 0.02
 
 
@@ -128,6 +129,7 @@ class Ended:
     wall_s: float
     confined: bool
     stopped: tuple[Status, str] | None = None
+    held_mb: float = 0.0  # the most that it held beyond what every child does, with its files at its end
 
     def problem(self, quota: Quota) -> tuple[Status, str] | None:
         """Returns status and reason if it exceeded a limit or died, None if it ended by itself with exit status 0."""
@@ -135,12 +137,21 @@ class Ended:
             return Status.FAULT, "the sandbox could not start the candidate"
         if self.stopped is not None:
             return self.stopped
-        if over := quota.over_cpu(self.cpu_s):
+        if over := quota.over_cpu(self.cpu_s) or self.over_memory(quota):
             return over
         if os.WIFSIGNALED(self.wait_status):
             return self._killed(os.WTERMSIG(self.wait_status), quota)
         code = os.waitstatus_to_exitcode(self.wait_status)
         return None if code == 0 else (Status.CRASH, f"exit status {code}")
+
+    def over_memory(self, quota: Quota) -> tuple[Status, str] | None:
+        """Returns the verdict on a run that held more memory than it may, where no limit of the kernel counts it.
+
+        These are maps that could be shared, and files in scratch.
+        """
+        if self.held_mb <= quota.memory_mb + _LIBRARIES_MB:
+            return None
+        return Status.MEMORY, f"held {self.held_mb:.0f} MB with shared maps and files, more than {quota.memory_mb} MB"
 
     def _killed(self, number: int, quota: Quota) -> tuple[Status, str]:
         if self.max_rss_mb >= quota.memory_mb * _NEAR_LIMIT:

@@ -7,23 +7,26 @@ with the powers of a new user namespace.
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH106, PTH108, PTH114, PTH115, PTH120, PTH208, PTH211
+# ruff: noqa: PTH102, PTH103, PTH106, PTH114, PTH115, PTH120, PTH211
 
 import _socket
 import os
 import stat
 import struct
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from verify.sandbox import kernel
+from verify.sandbox import kernel, scratches
+from verify.sandbox.scratches import SCRATCH
 
 NOBODY = 65534
-SCRATCH = "/tmp"  # where programs look for a place to write
 TREE = "/testbed"  # where a tree appears that commands work on
 MAX_SCRATCH_FILES, MAX_COMMAND_FILES = 256, 200_000
-_SHARED = kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+_SHARED = kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+HOST_NAME = "sandbox"
 _BUILD_AT = "/tmp"  # any directory will do: sources below it are reached through descriptors
 _OLD, _COVERED = ".old", ".covered"
+OURS_FROM = 20  # of descriptors that a fork server keeps and its children close
 _SIOCSIFFLAGS, _IFF_UP, _IFREQ = 0x8914, 1, struct.Struct("16sh22x")
 
 
@@ -42,37 +45,81 @@ def become_nobody() -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # /proc/self has to be our own to write the maps of a user namespace
 
 
+class Entered(NamedTuple):
+    """Descriptors that a fork server keeps: its scratches, for Landlock; the file that sets the last pid (or -1)."""
+
+    scratches: list[int]
+    pids: int
+
+
 def enter(
     readable: Iterable[str],
     scratch_mb: int,
     program: str | None = None,
     *,
     commands: bool = False,
+    piled: bool = False,
     tree: str | None = None,
-) -> None:
+) -> Entered:
     """Moves this process into new namespaces; its next child is process 1 there. Raises OSError.
 
     ``program`` is what ``/proc/self/exe`` names there, for programs that look for themselves. ``commands``: several
-    processes get room for many files, and a loopback. ``tree`` appears at ``TREE``, where it can be changed; the folder
-    itself stays as it is (overlayfs; for an ordinary user this takes Linux 5.11).
+    processes get room for many files, and a loopback. ``piled``: scratch is a pile (``scratches``). ``tree`` appears at
+    ``TREE``, where it can be changed; the folder itself stays as it is (overlayfs; for an ordinary user this takes
+    Linux 5.11).
     """
     files = MAX_COMMAND_FILES if commands else MAX_SCRATCH_FILES
     proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
-    if os.geteuid() == 0 and _may_unshare():
-        _private_root(readable, scratch_mb, files, tree, program)
-        if commands:
-            _raise_loopback()
-        become_nobody()
-        _own_users_if_possible(proc)
-    else:
+    pids = _last_pid(proc) if piled else -1
+    options = f"size={scratch_mb}m,nr_inodes={files},mode=700,uid={_owner()}"
+    own = _enter_as_root(proc, readable, options, program, commands, tree)
+    if own is None:
+        own = True
         become_nobody()
         uid, gid = os.geteuid(), os.getegid()
-        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | _SHARED)
+        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | _SHARED)
         _map_users(proc, uid, gid)
-        _private_root(readable, scratch_mb, files, tree, program)
-        if commands:
-            _raise_loopback()
+        _build(readable, options, program, commands, tree)
     os.close(proc)
+    return Entered(scratches.pile_up(options) if piled and own else [], pids)
+
+
+def _enter_as_root(
+    proc: int, readable: Iterable[str], options: str, program: str | None, commands: bool, tree: str | None
+) -> bool | None:
+    """Does it with root's powers. Returns whether the mounts are this process's own afterwards; None: it is not root.
+
+    Process and mount namespaces belong to a new user namespace if the machine allows one; the others isolate root, too.
+    """
+    if os.geteuid() != 0 or not _may_unshare():
+        return None
+    _build(readable, options, program, commands, tree)
+    own = _may_own_users()
+    if not own:
+        kernel.unshare(kernel.CLONE_NEWPID)
+    become_nobody()
+    if own:
+        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID | kernel.CLONE_NEWNS)
+        _map_users(proc, NOBODY, NOBODY)
+    return own
+
+
+def _build(readable: Iterable[str], options: str, program: str | None, commands: bool, tree: str | None) -> None:
+    kernel.sethostname(HOST_NAME.encode())
+    _private_root(readable, options, tree, program)
+    if commands:
+        _raise_loopback()
+
+
+def _last_pid(proc: int) -> int:
+    """Opens the file that sets the last pid of the writer's namespace, if it may be written to here."""
+    try:
+        opened = os.open("sys/kernel/ns_last_pid", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    except OSError:
+        return -1
+    moved = kernel.fcntl(opened, kernel.F_DUPFD_CLOEXEC, OURS_FROM)
+    os.close(opened)
+    return moved
 
 
 def _may_unshare() -> bool:
@@ -84,13 +131,17 @@ def _may_unshare() -> bool:
     return True
 
 
-def _own_users_if_possible(proc: int) -> None:
-    """Adds a user namespace for root if the machine allows it; the other namespaces already isolate root."""
-    try:
-        kernel.unshare(kernel.CLONE_NEWUSER)
-    except OSError:
-        return
-    _map_users(proc, NOBODY, NOBODY)
+def _may_own_users() -> bool:
+    """Tries in a child, for there is no way back, whether nobody may make a user namespace here."""
+    child = os.fork()
+    if child == 0:
+        try:
+            become_nobody()
+            kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID | kernel.CLONE_NEWNS)
+        except BaseException:  # noqa: BLE001
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _map_users(proc: int, uid: int, gid: int) -> None:
@@ -100,7 +151,7 @@ def _map_users(proc: int, uid: int, gid: int) -> None:
         os.close(descriptor)
 
 
-def _private_root(readable: Iterable[str], scratch_mb: int, files: int, tree: str | None, program: str | None) -> None:
+def _private_root(readable: Iterable[str], options: str, tree: str | None, program: str | None) -> None:
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     lower = os.open(tree, os.O_PATH | os.O_CLOEXEC) if tree else -1
     sources = {path: os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for path in _outermost(readable)}
@@ -112,9 +163,10 @@ def _private_root(readable: Iterable[str], scratch_mb: int, files: int, tree: st
     for name in ("self", "1") if program else ():
         os.makedirs(f"{_BUILD_AT}/proc/{name}")
         os.symlink(str(program), f"{_BUILD_AT}/proc/{name}/exe")
-    _mount_scratch(_BUILD_AT + SCRATCH, scratch_mb, files)
+    scratches.make_places(_BUILD_AT)
+    _mount_scratch(_BUILD_AT + SCRATCH, options)
     if tree:
-        _mount_tree(lower, scratch_mb, files)
+        _mount_tree(lower, options)
         os.close(lower)
     os.mkdir(f"{_BUILD_AT}/{_OLD}")
     os.chdir(_BUILD_AT)
@@ -149,8 +201,11 @@ def _place(path: str, source: int, link: str | None) -> None:
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
     kernel.mount(f"/proc/self/fd/{source}", target, None, kernel.MS_BIND | kernel.MS_REC)
     devices = 0 if path.startswith("/dev/") else kernel.MS_NODEV
-    flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID
-    kernel.mount(None, target, None, flags | devices | _locked(target))
+    flags = kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOSUID | devices
+    try:
+        kernel.mount(None, target, None, flags | kernel.MS_NOATIME)  # when a file was read is nobody's business
+    except PermissionError:
+        kernel.mount(None, target, None, flags | _locked(target))
 
 
 def _locked(target: str) -> int:
@@ -159,9 +214,8 @@ def _locked(target: str) -> int:
     return sum(flag for shown, flag in kernel.MOUNT_FLAGS.items() if has & shown)
 
 
-def _mount_scratch(target: str, scratch_mb: int, files: int) -> None:
+def _mount_scratch(target: str, options: str) -> None:
     os.makedirs(target, exist_ok=True)
-    options = f"size={scratch_mb}m,nr_inodes={files},mode=700,uid={_owner()}"
     kernel.mount("scratch", target, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, options)
 
 
@@ -170,12 +224,12 @@ def _owner() -> int:
     return NOBODY if os.geteuid() == 0 else os.geteuid()
 
 
-def _mount_tree(lower: int, size_mb: int, files: int) -> None:
+def _mount_tree(lower: int, room: str) -> None:
     """Mounts the tree behind a descriptor under a layer in memory, which only the overlay reaches afterwards."""
     layer, target = f"{_BUILD_AT}/.layer", _BUILD_AT + TREE
     flags = kernel.MS_NOSUID | kernel.MS_NODEV
     os.mkdir(layer)
-    kernel.mount("layer", layer, "tmpfs", flags, f"size={size_mb}m,nr_inodes={files},mode=755")
+    kernel.mount("layer", layer, "tmpfs", flags, room.replace("mode=700", "mode=755"))
     for name in ("upper", "work"):
         os.mkdir(f"{layer}/{name}")
     os.chown(f"{layer}/upper", _owner(), -1)
@@ -191,24 +245,3 @@ def _raise_loopback() -> None:
     any_socket = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
     kernel.ioctl(any_socket.fileno(), _SIOCSIFFLAGS, _IFREQ.pack(b"lo", _IFF_UP))
     any_socket.close()
-
-
-def empty(directory: str) -> None:
-    """Removes all that a dead candidate left: at most MAX_SCRATCH_FILES entries, at any depth, of any mode.
-
-    It walks by ``chdir``, since a deep tree's paths are longer than the kernel takes. No other process is alive there.
-    """
-    os.chdir(directory)
-    _empty_here()
-
-
-def _empty_here() -> None:
-    for name in os.listdir("."):
-        try:
-            os.unlink(name)
-        except (IsADirectoryError, PermissionError):
-            os.chmod(name, 0o700)
-            os.chdir(name)
-            _empty_here()
-            os.chdir("..")
-            os.rmdir(name)

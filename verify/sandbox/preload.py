@@ -9,6 +9,7 @@ a single-threaded process does not need them, and a ``random`` that is not seede
 # ruff: noqa: PTH100, PTH110, PTH112, PTH114, PTH116, PTH118, PTH120, PTH123, PTH208
 
 import _sitebuiltins
+import _socket
 import builtins
 import json
 import marshal
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from verify.sandbox import wire
+from verify.sandbox.namespaces import HOST_NAME
 
 MAX_THREAD_STACK = 64 << 20
 _SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
@@ -47,7 +49,16 @@ def settle() -> None:
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
     sys.argv = ["main.py"]
+    _hide_host()
     sys.modules["candidate"] = sys.modules["__main__"]  # a name that is there already costs its children no new table
+
+
+def _hide_host() -> None:
+    """Answers for the kernel, which is not asked in ``confined``: in a namespace it would tell the same name."""
+    told = os.uname()
+    answer = os.uname_result((told.sysname, HOST_NAME, told.release, told.version, told.machine))
+    vars(os)["uname"] = lambda: answer
+    vars(_socket)["gethostname"] = lambda: HOST_NAME
 
 
 def load(modules: Iterable[str]) -> list[str]:

@@ -111,6 +111,14 @@ def held_mb(pid: int) -> float:
     return int(fields[1]) * _PAGE_MB if fields else 0.0
 
 
+def threads(pid: int) -> int:
+    """Returns how many threads one process has; 0 for a process that has ended."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208  looked at often
+    except OSError:
+        return 0
+
+
 def _proportional_mb(pid: int, otherwise: float) -> float:
     """Returns what a process holds, shared pages in parts; ``otherwise`` if nobody may look into it, as into init."""
     try:

@@ -244,7 +244,7 @@ class Sandbox:
         if verdict is None:
             verdict = ended.problem(quota) or (Status.CRASH, "ended before the test did")
         elif verdict[0] not in (Status.FAULT, Status.TIMEOUT):
-            verdict = quota.over_cpu(ended.cpu_s) or verdict
+            verdict = quota.over_cpu(ended.cpu_s) or ended.over_memory(quota) or verdict
         return describe(ended, verdict), meeting
 
     def _test_process(self, packages: Names) -> TestProcess:

@@ -5,6 +5,7 @@ If the zygote dies, its user hears ``ZygoteDied`` and starts another.
 
 import contextlib
 import marshal
+import math
 import os
 import resource
 import select
@@ -21,16 +22,17 @@ from verify.sandbox.confinement import PROGRAMS, READY, Profile
 from verify.sandbox.launch import StartFailed, start
 from verify.sandbox.limits import MEGABYTE, Deadline, Ended, Quota
 from verify.sandbox.packages import NO_PACKAGES, Packages
-from verify.sandbox.process_tree import cpu_s, held_mb
+from verify.sandbox.process_tree import cpu_s, held_mb, threads
 from verify.sandbox.programs import DEVICES, Runtime
-from verify.sandbox.zygote import CONFINED, KILL_ORDER, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK
+from verify.sandbox.zygote import CONFINED, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK, TOKEN_BYTES
 from verify.verdict import Status
 
 KILL_S = 10.0  # how long the kernel may take to end a killed process
 PATIENCE_MS = 5
 LOOK_MS = 20  # between two looks at the memory of a child, where its address space bounds that too little
 SCRATCH_MB = 16
-MAX_PROCESSES_ISOLATED, MORE_PROCESSES = 256, 1024
+MAX_PROCESSES_ISOLATED, MAX_THREADS_CONFINED = 256, 1024
+_ROOM_FOR_NEIGHBOURS = 16_384  # threads of one user that may run beside those that run now
 _INLINE = MAX_REQUEST - 1024  # larger requests travel in a memfd
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -67,11 +69,13 @@ class Supervisor:
     ) -> None:
         """Starts the zygote with modules and packages imported, or for programs of a runtime. Raises StartFailed."""
         self.tier = tier
-        self._serial = 0
+        self._token = b""
         self._began = 0.0
         self._before = Times()
         self._child = 0  # the running child's pid, once it was looked for
         self._own_mb = runtime.resident_mb if runtime and runtime.reserve_mb else None
+        self._measures = runtime is None
+        self._least_mb = math.inf  # what a child holds that does nothing
         self.running = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kill_reader, self._kill = os.pipe2(os.O_CLOEXEC)
@@ -108,6 +112,7 @@ class Supervisor:
     def start(self, mode: str, payload: Any, descriptors: Sequence["int | Writer"], quota: Quota) -> None:
         """Forks a child that runs ``payload`` in ``mode`` with these descriptors. Raises ZygoteDied."""
         limits = (quota.memory_mb * MEGABYTE, quota.last_resort_s)
+        self._token = os.urandom(TOKEN_BYTES)  # no number: it would tell a candidate how many came before
         request = marshal.dumps((mode, limits, payload))
         sent = [item if isinstance(item, int) else item.fileno() for item in descriptors]
         with contextlib.ExitStack() as stack:
@@ -116,10 +121,9 @@ class Supervisor:
                 stack.callback(os.close, large)
                 request = marshal.dumps((mode, limits, None))
                 sent.append(large)
-            self._serial += 1
             self._began, self._before, self._child = time.monotonic(), Times(), 0
             try:
-                socket.send_fds(self._control, [request], sent)
+                socket.send_fds(self._control, [self._token, request], sent)
             except OSError as error:
                 raise ZygoteDied from error
         self.running = True
@@ -158,7 +162,7 @@ class Supervisor:
                 if stopped:
                     raise ZygoteDied("the fork server does not answer")
                 stopped, deadline = (Status.TIMEOUT, deadline.exceeded), self._order_end()
-            for descriptor, _ in poll.poll(left * 1000 + 1 if self._own_mb is None else min(left * 1000 + 1, LOOK_MS)):
+            for descriptor, _ in poll.poll(min(left * 1000 + 1, LOOK_MS) if self._looks else left * 1000 + 1):
                 if descriptor not in readers:
                     return self._collect(readers.values(), stopped)
                 if not readers[descriptor].read() and not stopped:
@@ -167,8 +171,22 @@ class Supervisor:
                     if until is not None and not stopped:
                         return None
                     poll.unregister(descriptor)
-            if not stopped and (stopped := self._too_much_memory(quota)):
+            if not stopped and (stopped := self._too_much_memory(quota) or self._too_many_threads()):
                 deadline = self._order_end()
+
+    @property
+    def _looks(self) -> bool:
+        """Says that the kernel does not bound all that a child may take, so that it has to be looked at."""
+        return self._own_mb is not None or self.tier == "confined"
+
+    def _too_many_threads(self) -> tuple[Status, str] | None:
+        """Looks at a child whose threads the kernel counts together with those of its user's other processes.
+
+        That limit is far off, so that a child that takes too many is ended before another one gets none.
+        """
+        if self.tier != "confined" or not self._known_child() or threads(self._known_child()) <= MAX_THREADS_CONFINED:
+            return None
+        return Status.CRASH, f"more than {MAX_THREADS_CONFINED} threads"
 
     def _too_much_memory(self, quota: Quota) -> tuple[Status, str] | None:
         """Looks at a child whose runtime reserves address space: shared and read-only pages count as no data there."""
@@ -200,13 +218,13 @@ class Supervisor:
     def _order_end(self) -> Deadline:
         """Orders the child's end, and returns when it has to have come."""
         with contextlib.suppress(OSError):
-            os.write(self._kill, KILL_ORDER.pack(self._serial))
+            os.write(self._kill, self._token)
         return Deadline(time.monotonic(), KILL_S)
 
     def _collect(self, streams: Iterable[Stream], stopped: tuple[Status, str] | None) -> Ended:
         """Receives how the child ended, and the rest of what it wrote. Raises ZygoteDied."""
         try:
-            report = self._control.recv(64)
+            report = self._control.recv(RESULT.size + 1)
         except ConnectionError as error:
             raise ZygoteDied from error
         if len(report) != RESULT.size:
@@ -216,10 +234,13 @@ class Supervisor:
             while stream.open and not stopped:
                 if not stream.read():
                     stopped = _too_much(stream)
-        status, user_s, system_s, peak_kib, stage = RESULT.unpack(report)
+        status, user_s, user_us, system_s, system_us, peak_kib, block, blocks, free, stage = RESULT.unpack(report)
         wall_s = time.monotonic() - self._began
-        used_s = user_s + system_s - self._before.cpu_s
-        return Ended(status, used_s, peak_kib / 1024, wall_s, stage == CONFINED, stopped)
+        used_s = user_s + system_s + (user_us + system_us) / 1e6 - self._before.cpu_s
+        peak_mb, files_mb = peak_kib / 1024, (blocks - free) * block / MEGABYTE
+        self._least_mb = min(self._least_mb, peak_mb)
+        held_mb = peak_mb - self._least_mb + files_mb if self._measures else 0.0
+        return Ended(status, used_s, peak_mb, wall_s, stage == CONFINED, stopped, held_mb)
 
     def cpu_s(self) -> float:
         """Returns the CPU seconds that the running child has used in its present piece of work."""
@@ -272,12 +293,12 @@ def _room(runtime: Runtime | None) -> tuple[int, int]:
 def _max_processes(tier: str) -> int:
     """Returns how many processes the child's user may have. The kernel counts threads, and in a namespace only its own.
 
-    Elsewhere the user's other processes count too: all that run on this machine now are allowed, and 1,024 more.
+    Elsewhere the user's other processes count too: all that run on this machine now are allowed, and many more.
     """
     if tier == "isolated":
         return MAX_PROCESSES_ISOLATED
     running = Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[1]
-    return int(running) + MORE_PROCESSES
+    return int(running) + _ROOM_FOR_NEIGHBOURS
 
 
 def _children(pid: int) -> list[int]:

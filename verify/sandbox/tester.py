@@ -34,6 +34,7 @@ from verify.sandbox.child import (
     new_module,
     run,
 )
+from verify.sandbox.contest import provide
 from verify.sandbox.handles import Handles
 from verify.sandbox.kept import CALL
 
@@ -245,6 +246,7 @@ def run_tests(payload: tuple[bytes, tuple[str, ...], list[bytes], bool]) -> NoRe
     """
     setup, wanted, steps, calls_check = payload
     code = marshal.loads(setup), [marshal.loads(step) for step in steps]
+    provide("".join(part.decode("latin-1") for part in (setup, *steps)))
     host = _socket.socket(fileno=HOST)
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # a candidate that hangs up ends no test process
     dice, seeds = _random_state(), _hear_seeds()

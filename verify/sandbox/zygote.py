@@ -1,14 +1,18 @@
 """The fork server: a freshly executed, single-threaded interpreter, confined once, that forks a child per sample.
 
 It starts with a cleared environment and three descriptors: a report (``confinement``), CONTROL, over which requests
-and their descriptors come and results go, and KILL, over which the supervisor orders the running child's end. It never
-looks into a request, and wipes it once the child has its copy, so no sample finds earlier code in inherited memory.
+and their descriptors come and results go, and KILL, over which the supervisor orders the running child's end.
+
+A child inherits this process's memory, so nothing may stay in it that depends on an earlier sample. A request is never
+looked into, and wiped once the child has its copy. How a child ended goes from the kernel to the supervisor in one
+buffer, as raw bytes, and no object is ever made of it. A request is told from others by a random token, not by a count.
+In ``isolated`` every child has the same pid and, after one that wrote to scratch, another scratch (``scratches``).
 
 Every fork copies or faults in the pages of this process: it imports little, and nothing after it was frozen.
 """
 
 # No pathlib in the zygote: every fork pays for every module that it has imported.
-# ruff: noqa: PTH123, PTH208
+# ruff: noqa: PTH123
 
 import _signal  # type: ignore[import-not-found]  # without the enumerations that ``signal`` wraps around everything
 import _socket
@@ -21,7 +25,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from verify.sandbox import kernel, memory, namespaces, preload
+from verify.sandbox import kernel, memory, preload, scratches
 from verify.sandbox.child import make_streams, run_cases, run_serve, run_shared, run_stdio
 from verify.sandbox.confinement import PROGRAMS, Confinement, Profile
 from verify.sandbox.execute import run_binary
@@ -33,12 +37,16 @@ MAX_REQUEST = 1 << 14
 ANCILLARY = _socket.CMSG_SPACE(4 * DESCRIPTOR_BYTES)
 MAX_DESCRIPTORS = 128
 KEPT_FROM = 100  # descriptors from here on stay open in children
-RESULT = struct.Struct("<iddqB")  # wait status, user and system seconds, peak KiB, how far the child came
-KILL_ORDER = struct.Struct("<Q")  # the number of the last request whose child has to end
-EVERYONE = 1 << 64
+# As the kernel writes them: the wait status; ``struct rusage`` (user and system time in seconds and microseconds, peak
+# KiB); of a scratch that was written to, ``struct statvfs`` (size of a block, all blocks, free ones). Then the child's
+# progress.
+RESULT = struct.Struct("<i4x5q104x8x3Q80xB")
+_USAGE_AT, _FILES_AT, _STAGE_AT = 8, 152, 264
+TOKEN_BYTES = 8  # at the beginning of a request; an order to end a child is the token alone
 HEADROOM = 64 << 20  # address space beyond the memory limit: thread stacks, allocator slack
 STACK = 64 << 20
 CONFINED = 1
+_LAST_PID = b"1"  # this process's own, in its namespace: every child is process 2
 PACKAGES = "loading packages"  # a step whose failure is the packages', not the machine's
 # The function of each mode, and the descriptors it is given: the first one's number and how many.
 MODES: dict[str, tuple[Callable[[Any], NoReturn], int, int]] = {
@@ -55,42 +63,62 @@ _FIRST_FREE, _OURS_FROM = 6, 20  # 0-2 are standard streams, 3 to 5 a mode's own
 class Zygote:
     """The fork server's state, and what its children share."""
 
-    def __init__(self, control: int, kill: int, size: tuple[int, int], profile: Profile, max_processes: int) -> None:
+    def __init__(self, control: int, kill: int, size: tuple[int, int], confinement: Confinement, most: int) -> None:
+        profile = confinement.profile
         self.control = _socket.socket(fileno=control)
         self.kill = kill
         self.isolated = profile.isolated
-        self.max_processes = max_processes
+        self.max_processes = most
         self.stage = mmap.mmap(-1, mmap.PAGESIZE)  # written by the child until its confinement is complete
         self.filter = Filter(child_program()) if profile.sealed else None
         self.base_address_space, self.base_data = size
-        self.request = bytearray(MAX_REQUEST)
+        self.scratch = scratches.Scratch(confinement.keeper) if profile.isolated else None
+        self.pids = confinement.pids
+        self.request, self.order, self.result = bytearray(MAX_REQUEST), bytearray(TOKEN_BYTES), bytearray(RESULT.size)
+        self.addresses = [kernel.address(self.result, at) for at in (0, _USAGE_AT, _FILES_AT)]
         self.descriptors: tuple[int, ...] = ()
-        self.serial = self.ordered = self.child = 0
+        self.abandoned, self.child = False, 0
         self.pid = os.getpid()
         self._hear_orders()
-        for owner in (self, self.stage, self.filter, self.descriptors, self.control):
+        for owner in (self, self.stage, self.filter, self.descriptors, self.control, self.request, self.order):
             for name in dir(owner):  # Python finds a name again without a write to its cache of names
                 getattr(owner, name)
+
+    def count_pids_anew(self) -> None:
+        """Finds out whether each child can have the same pid: the last one given is this process's to set, or not."""
+        try:
+            if self.pids >= 0:
+                os.pwrite(self.pids, _LAST_PID, 0)
+        except OSError:
+            os.close(self.pids)
+            self.pids = -1
 
     def serve(self, _kept: object) -> NoReturn:
         """Runs one child after another, until the supervisor goes away."""
         while size := self._receive():
-            self.serial += 1
             self.stage[0] = 0
-            pid = os.fork()
-            if pid == 0:
+            if self.pids >= 0:
+                os.pwrite(self.pids, _LAST_PID, 0)
+            self.child = os.fork()
+            if self.child == 0:
                 self._be_child(size)
-            self.child = pid
-            if self.ordered >= self.serial:  # the order came before this process knew the child's pid
-                self._end_child()
+            self._obey()  # the order may have come before this process knew the child's pid
             self._forget_request(size)
-            _, status, usage = os.wait4(pid, 0)
-            self.child = 0
-            if self.isolated and os.listdir(namespaces.SCRATCH):
-                namespaces.empty(namespaces.SCRATCH)
-                os.chdir(namespaces.SCRATCH)
-            self.control.send(RESULT.pack(status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss, self.stage[0]))
+            self._report_end()
         os._exit(0)
+
+    def _report_end(self) -> None:
+        """Waits for the child and sends how it ended; keeps nothing of it."""
+        status, usage, files = self.addresses
+        kernel.wait(self.child, status, usage)
+        self.child = 0
+        clean = self.scratch is None or self.scratch.renew(files)
+        self.result[_STAGE_AT] = self.stage[0]
+        self.control.send(self.result)
+        self.result[:] = bytes(RESULT.size)
+        self.order[:] = bytes(TOKEN_BYTES)
+        if not clean:
+            os._exit(0)  # no clean scratch is left; the supervisor starts another fork server when it needs one
 
     def _receive(self) -> int:
         """Receives a request into ``request`` and ``descriptors``; returns its bytes, 0 when no more will come.
@@ -104,7 +132,7 @@ class Zygote:
     def _forget_request(self, size: int) -> None:
         for descriptor in self.descriptors:
             os.close(descriptor)
-        self.request[:size] = bytes(size)
+        self.request[TOKEN_BYTES:size] = bytes(size - TOKEN_BYTES)
 
     def _hear_orders(self) -> None:
         """Asks for a signal at every order and at the supervisor's end, so that waiting takes one system call."""
@@ -115,12 +143,12 @@ class Zygote:
     def _obey(self, *_: object) -> None:
         """Ends the child that an order names, if it still runs; any child if the supervisor is gone."""
         try:
-            while order := os.read(self.kill, KILL_ORDER.size):
-                (self.ordered,) = KILL_ORDER.unpack(order)
-            self.ordered = EVERYONE
+            while os.readv(self.kill, (self.order,)):
+                pass
+            self.abandoned = True
         except BlockingIOError:
             pass
-        if self.child and self.ordered >= self.serial:
+        if self.child and (self.abandoned or self.order == self.request[:TOKEN_BYTES]):
             self._end_child()
 
     def _end_child(self) -> None:
@@ -140,7 +168,8 @@ class Zygote:
 
     def _prepare(self, size: int) -> tuple[Callable[[Any], NoReturn], Any]:
         """Reads the request and gives up everything that it does not name; returns what to run, and with what."""
-        mode, limits, payload = marshal.loads(memoryview(self.request)[:size])
+        self.order[:] = bytes(TOKEN_BYTES)
+        mode, limits, payload = marshal.loads(memoryview(self.request)[TOKEN_BYTES:size])
         run, first, count = MODES[mode]
         if payload is None:
             payload = marshal.loads(_read_all(self.descriptors[-1]))
@@ -153,6 +182,8 @@ class Zygote:
             if os.getppid() != self.pid:
                 os._exit(1)
         self._limit(*limits)
+        if self.pids >= 0:
+            kernel.drop_capabilities()
         if self.filter:
             self.filter.install()
         self.stage[0] = CONFINED
@@ -217,8 +248,9 @@ def main(
         size = address_space + room[0], data + room[1]
         confinement.step = "confining the fork server"
         _enter(confinement)
-        zygote = Zygote(control, kill, size, confinement.profile, most)
+        zygote = Zygote(control, kill, size, confinement, most)
         confinement.seal()
+        zygote.count_pids_anew()
         kept = _settle_memory()
     zygote.serve(kept)
 

@@ -99,7 +99,17 @@ def test_arguments_decide(arch: str) -> None:
     assert answer(program, arch, "socketpair", 1, 1 | os.O_NONBLOCK) == ALLOW
     assert answer(program, arch, "socketpair", 1, 2) == EPERM
     assert answer(program, arch, "socketpair", 2, 1) == EPERM
-    assert answer(program, arch, "fcntl", 3, 1031) == EPERM
+    assert [answer(program, arch, "fcntl", 3, command) for command in (1031, 5, 6, 7)] == [EPERM] * 4
+    for call in ("flock", "fsync", "fdatasync", "sysinfo"):
+        assert answer(program, arch, call) == EPERM, call
+    for call in ("mincore", "membarrier"):
+        assert answer(program, arch, call) == ERRNO | errno.ENOSYS, call
+    for call, flags in (("sendto", (3, 0, 9)), ("recvfrom", (3, 0, 9)), ("recvmsg", (3, 0))):
+        assert [answer(program, arch, call, *flags, out_of_band) for out_of_band in (0, 1)] == [ALLOW, EPERM], call
+    for name in ("uname", "readlinkat"):
+        confined = answer(zygote_program(scratch=False, arch=arch), arch, name)
+        assert [answer(program, arch, name), confined] == [ALLOW, ERRNO | errno.EINVAL], name
+    assert answer(program, arch, "openat", 0, 0, os.O_TMPFILE | os.O_RDWR) == EROFS
     for call in ("getpgid", "getsid", "sched_getparam", "sched_getscheduler"):
         assert [answer(program, arch, call, pid) for pid in (0, 1)] == [ALLOW, EPERM], call
     assert [answer(program, arch, "getpriority", 0, pid) for pid in (0, 1)] == [ALLOW, EPERM]
@@ -132,7 +142,7 @@ def test_children_lose_what_only_a_fork_server_needs(arch: str) -> None:
     program = child_program(arch)
     for call in ("read", "openat", "mmap", "wait4"):
         assert answer(program, arch, call) == ALLOW
-    for call in ("seccomp", "pidfd_open", "fchmodat", "fchmod"):
+    for call in ("seccomp", "pidfd_open", "fchmodat", "fchmod", "capset"):
         assert answer(program, arch, call) == EPERM
     assert answer(program, arch, "clone", THREAD) == ALLOW
     assert answer(program, arch, "clone", FORK) == EPERM

@@ -76,7 +76,7 @@ def test_fixed_limits_are_those_of_the_code() -> None:
         row(
             "memory",
             f"data at the limit; address space {zygote.HEADROOM // MEGABYTE} MiB above "
-            "what the fork server has and the limit",
+            "what the fork server has and the limit; shared maps and files in scratch count at the end",
             f"all processes together, looked at every {commands.LOOK_MS} ms; "
             f"a single one {commands.HEADROOM // MEGABYTE} MiB above the limit",
             f"private memory, looked at every {tool.TICK_S * 1000:.0f} ms",
@@ -96,7 +96,7 @@ def test_fixed_limits_are_those_of_the_code() -> None:
         row("largest file", f"{mine} MiB", f"{room} MiB", f"{tool.MAX_WRITTEN // MEGABYTE} MiB"),
         row(
             "processes and threads",
-            f"{supervisor.MAX_PROCESSES_ISOLATED} in `isolated`; else {supervisor.MORE_PROCESSES} more than run now",
+            f"{supervisor.MAX_PROCESSES_ISOLATED} in `isolated`; else {supervisor.MAX_THREADS_CONFINED}, looked at every {supervisor.LOOK_MS} ms",
             str(commands.MAX_PROCESSES),
             "threads only",
         ),

@@ -1,6 +1,7 @@
 """Promises of the sandbox, in every tier that this machine gives. The long list of attacks is in tests/attacks."""
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -202,6 +203,130 @@ FOLDER = 4  # the interpreter's own, kept open where only root may enter it
 def descriptors(sandbox: Sandbox) -> list[int]:
     (found,) = call(sandbox, OPEN).answers
     return [number for number, kind in found if kind != FOLDER]
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "__import__('fcntl').flock(os.open(os.__file__, 0), 1)",
+        "__import__('fcntl').lockf(os.open('/dev/null', 2), 6)",
+        "os.fsync(os.open(os.__file__, 0))",
+        "os.fdatasync(os.open(os.__file__, 0))",
+        "os.readlink('/etc/mtab')",
+        "(lambda pair: pair[0].send(b'x', socket.MSG_OOB))(socket.socketpair())",
+        "os.open('/tmp', os.O_TMPFILE | os.O_RDWR)",
+    ],
+)
+def test_nothing_of_the_machine_is_held_or_told(sandbox: Sandbox, attempt: str) -> None:
+    assert worked(sandbox, attempt) in ("PermissionError", "FileNotFoundError", "OSError")
+
+
+@pytest.mark.parametrize("call", ["sysinfo(b)", "mincore(b, 4096, b)", "syscall(324, 0, 0, 0)"])
+def test_calls_that_tell_of_the_machine_are_refused(sandbox: Sandbox, call: str) -> None:
+    source = f"(lambda libc, b: libc.{call})(ctypes.CDLL(None), ctypes.create_string_buffer(4096))"
+    assert worked(sandbox, source) == -1
+
+
+def test_the_host_has_no_name(sandbox: Sandbox) -> None:
+    names = "(os.uname().nodename, socket.gethostname(), __import__('platform').node())"
+    assert worked(sandbox, names) == ("sandbox",) * 3
+    raw = "(lambda libc, b: (libc.uname(b), bytes(b)))(ctypes.CDLL(None), ctypes.create_string_buffer(390))"
+    assert os.uname().nodename.encode() + b"\0" not in worked(sandbox, raw)[1]
+
+
+DATABASE = """
+import os, sqlite3
+try:
+    made = sqlite3.connect("a.db")
+    with made:
+        made.execute("create table a (b)")
+        made.execute("insert into a values (3)")
+    made.close()
+    with open("x", "w") as file:
+        file.write("y"); file.flush(); os.fsync(file.fileno()); os.fsync(file)
+    print(sqlite3.connect("a.db").execute("select b from a").fetchall())
+except (OSError, sqlite3.Error):
+    print("[(3,)]" if os.getcwd() == "/" else "broken")
+"""
+
+
+def test_databases_in_own_files_work_without_locks(sandbox: Sandbox) -> None:
+    assert sandbox.run_stdio(Code(DATABASE), "", QUOTA).output == "[(3,)]\n"
+    if sandbox.tier == "isolated":
+        step_source = DATABASE.replace("print(", "assert str(").replace("fetchall())", "fetchall()) == '[(3,)]'")
+        test = Checks(step(""), ("f",), (step(step_source + "assert f(1) == 2"),), calls_check=False)
+        assert sandbox.run_test(HONEST, test, QUOTA).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "m = __import__('mmap').mmap(-1, 100 << 20)\nfor at in range(0, len(m), 4096): m[at] = 1",
+        "open('/tmp/a', 'wb').write(bytes(15 << 20)) if __import__('os').getcwd() != '/' else 1/0\n"
+        "x = bytearray(b'x') * (60 << 20)",
+    ],
+)
+def test_memory_is_bounded_with_shared_maps_and_files(sandbox: Sandbox, held: str) -> None:
+    run = sandbox.run_stdio(Code(held), "", Quota(wall_s=10.0, memory_mb=64))
+    assert run.status is Status.MEMORY or sandbox.tier == "confined"
+    assert run.status is not None
+    assert is_well(sandbox)
+
+
+SOCKETS = """
+import ctypes, socket, threading
+libc, held, go = ctypes.CDLL(None), [], threading.Event()
+def each():
+    keep, n = [], 0
+    libc.syscall(436, 200, 300, 2)
+    try:
+        while True:
+            for one in socket.socketpair():
+                one.setblocking(False); keep.append(one)
+                try:
+                    while True: n += one.send(bytes(4096))
+                except BlockingIOError: pass
+    except OSError: pass
+    held.append(n)
+    go.wait(1)
+def f():
+    threads = [threading.Thread(target=each, daemon=True) for _ in range(8)]
+    [thread.start() for thread in threads]
+    while len(held) < 8: pass
+    return sum(held) >> 20
+"""
+
+
+def test_no_thread_has_descriptors_of_its_own_to_fill(sandbox: Sandbox) -> None:
+    (megabytes,) = call(sandbox, SOCKETS).answers
+    assert megabytes < 40
+
+
+HOG = """
+import threading, time
+threading.stack_size(32768)
+try:
+    while True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()
+except RuntimeError: time.sleep(2)
+"""
+NEIGHBOUR = """
+import threading, time
+threading.stack_size(65536)
+for _ in range(50): threading.Thread(target=time.sleep, args=(0.01,)).start()
+print("ok")
+"""
+
+
+@pytest.mark.slow
+def test_a_hog_of_threads_takes_none_from_its_neighbours(sandbox: Sandbox) -> None:
+    with Sandbox(sandbox.tier) as other:
+        hogs = [threading.Thread(target=other.run_stdio, args=(Code(HOG), "", Quota(6.0, 1024))) for _ in range(3)]
+        for hog in hogs:
+            hog.start()
+        found = []
+        while any(hog.is_alive() for hog in hogs):
+            found.append(sandbox.run_stdio(Code(NEIGHBOUR), "", QUOTA).output)
+        assert set(found) == {"ok\n"}
 
 
 def test_descriptors_are_only_the_channel(sandbox: Sandbox) -> None:
