@@ -55,7 +55,7 @@ class VerifySettings(Plain):
 
     Each is the name of a distribution that is installed beside Troop on every machine that verifies, or the path of a
     folder that holds packages (with a slash; relative to the sweep's file). Requirements come with a distribution.
-    None gives NumPy alone, where it is installed. Example: `[numpy, sortedcontainers]`.
+    Default: NumPy alone, where it is installed. Example: `[numpy, sortedcontainers]`.
     """
 
 
@@ -101,7 +101,7 @@ class Sweep(Plain):
     judge: JudgeSettings | None = None
     """Language model that verifies the problems whose verifier is `judge`. Default: no judge, and no such problems."""
     stop: Stop = Stop()
-    """Limits that end the run: dollars, GPU hours, a time. None are set by default."""
+    """Limits that end the run: dollars, GPU hours, a time. Default: no limits."""
     store_options: StoreOptions = StoreOptions()
     """Connection to an S3 store: endpoint, region, profile. A folder needs none."""
     _notes: tuple[str, ...] = ()

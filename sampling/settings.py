@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from sampling.s3_folder import S3, STANDARD, S3Options
 from sampling.service_settings import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
 from sampling.validate import Plain
 
@@ -86,6 +87,12 @@ class ModelSpec(Plain):
     relative path starts at the folder of the sweep's file; a folder must be there on every node. Where `owner/name` is
     both a folder with a config.json and a hub id, the folder is taken, and `troop plan` says so; `hf://owner/name` is
     always the hub's, `./owner/name` always the folder. Example: `Qwen/Qwen2.5-1.5B`.
+    """
+
+    s3_options: S3Options = STANDARD
+    """Connection to the bucket of an ``s3://`` path: endpoint, region, profile, as in ``store_options``.
+
+    Default: the standard AWS settings. Example: `{endpoint_url: "http://minio:9000"}`.
     """
 
     engine: Literal["vllm", "openai", "replay"] = "vllm"
@@ -226,6 +233,12 @@ class ModelSpec(Plain):
             raise ValueError("nodes above 1 is for engines on whole GPUs: set gpus to the GPUs of each node")
         if self.nodes > 1 and self.engine != "vllm":
             raise ValueError("nodes is for engine vllm")
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_of_a_bucket(self) -> "ModelSpec":
+        if self.s3_options != STANDARD and not (self.path.startswith(S3) and self.engine == "vllm"):
+            raise ValueError(f"s3_options is for a path that begins with {S3}, which engine vllm reads")
         return self
 
     @model_validator(mode="after")
