@@ -10,6 +10,9 @@ from sampling.s3_folder import S3, STANDARD, S3Options
 from sampling.service_settings import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
 from sampling.validate import Plain
 
+# Keys of a model that one kind of engine alone reads.
+OF_SERVICES = ("base_url", "api_key_env", "parallel")
+OF_VLLM = ("device", "gpus", "gpu", "engines_per_gpu", "dtype", "max_num_seqs", "vllm")
 StopString = Annotated[str, Field(min_length=1)]  # no engine takes an empty one: it would end every completion
 
 
@@ -284,6 +287,19 @@ class ModelSpec(Plain):
         said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own}
         kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
         return {"path": path.name if local else self.path, **kept, "vllm": self.vllm}
+
+
+def unread_key(model: ModelSpec) -> str | None:
+    """Returns a message about a key that the model's engine would not read, or None.
+
+    Runs that were stored with such a key still open, so this is no rule of the spec itself.
+    """
+    keys = {"vllm": OF_SERVICES, "openai": OF_VLLM}.get(model.engine, ())
+    for key in keys:
+        if getattr(model, key) != ModelSpec.model_fields[key].get_default(call_default_factory=True):
+            other = "openai" if model.engine == "vllm" else "vllm"
+            return f"models.{model.name}.{key}: engine {model.engine} does not read it; it is for engine {other}"
+    return None
 
 
 def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling | None) -> SamplingSettings:

@@ -118,7 +118,9 @@ def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
     try:
         if "config.json" not in folder.files:
             raise BadInput(f"{where}.path: {folder.uri} has no config.json; a model folder needs one")
-        config = load_json(folder.read("config.json").decode("utf-8-sig", "replace"), f"{folder.uri}config.json")
+        config = load_json(
+            folder.read("config.json").decode("utf-8-sig", "replace"), f"{folder.uri}config.json", strict=False
+        )
         weights = _weigh({name: size for name, (size, _) in folder.files.items()}, folder.read)
     except EngineError as error:
         raise BadInput(f"{where}.path: {error}") from error
@@ -143,7 +145,7 @@ def _hub_config(model: ModelSpec, where: str) -> Path:
 
 
 def _json(path: Path) -> Any:
-    return load_json(read_text(path), str(path))
+    return load_json(read_text(path), str(path), strict=False)  # others wrote it, and engines read the last of two
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def _with_checker(problem: Problem, place: str, texts: dict[str, str], options: 
         name, field = reference.checker, "checker_source"
     else:
         return problem
-    path = _beside(name, place)
+    path = beside(name, place)
     if path not in texts:
         texts[path] = _read(path, problem, options)
     read = reference.model_copy(update={field: texts[path]})
@@ -52,7 +52,7 @@ def _read(path: str, problem: Problem, options: S3Options) -> str:
         raise BadInput(f"{error} (the checker of problem {problem.id!r})") from error
 
 
-def _beside(path: str, place: str) -> str:
+def beside(path: str, place: str) -> str:
     """Returns the place of a file that is named from the folder of the problems' own file."""
     path = local_path(path)
     if is_remote(path) or Path(path).is_absolute():
