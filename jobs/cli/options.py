@@ -17,7 +17,7 @@ class _File(click.Path):
         return Path(local_path(str(value)))
 
 
-class _AtLeastOne(click.ParamType):
+class _AtLeastOne(click.ParamType[int]):
     """A whole number from 1 on; click's own range shows as "INTEGER RANGE" in help."""
 
     name = "number"
