@@ -15,8 +15,17 @@ from typing import Any
 from cluster.address import token_advice
 from sampling.errors import BadInput
 
-# The cluster's own interpreter, by either name. -P keeps a jobs.py in the job's folder out of its imports.
-PYTHON = "$(command -v python || command -v python3) -P -m jobs"
+# The interpreter of the environment that Ray itself is in: the shell's parent is a Ray worker, which has Ray's library
+# mapped. Elsewhere the one on the PATH. -P keeps a jobs.py in the job's folder out of its imports.
+_RAYS = r"s|^[^/]*\(/.*\)/lib/python[^/]*/site-packages/ray/_raylet\.so$|\1/bin/python|p"
+PYTHON = (
+    f"python=$(sed -n '{_RAYS}' /proc/$PPID/maps 2>/dev/null | head -n 1); "
+    '[ -x "$python" ] || python=$(command -v python || command -v python3) || exit 127; '
+    '"$python" -P -c "import jobs.cli.main" 2>/dev/null || '
+    "{ echo \"troop: $python, the Python of this cluster's Ray, has no Troop (or is older than 3.11); "
+    'install it there" >&2; exit 2; }; '
+    'exec "$python" -P -m jobs'
+)
 JOB_FAILED, STOPPED, NOT_FOUND = 1, 130, 127
 LOST_S = 600.0  # for which a dashboard may not answer while a job is followed
 AGENT_S = 30.0  # a fresh cluster may take so long until a node can run jobs

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -11,7 +11,7 @@ from cluster.trial_rounds import NodeAudit, OnCount, audit_cluster, audit_here
 from jobs.messages import as_table
 from jobs.sweep import Sweep
 from sampling.errors import BadInput
-from sampling.problems import Problem
+from sampling.problems import Problem, left_out_note
 from sampling.validate import Plain
 from sampling.words import printable
 from verify.languages.toolchains import ToolchainUnavailable
@@ -98,7 +98,14 @@ def _about(task: TaskAudit) -> str:
 
 
 def audit_sweep(
-    sweep: Sweep, *, most: int | None, repeats: int, address: str | None, local: bool, show: OnCount
+    sweep: Sweep,
+    *,
+    most: int | None,
+    repeats: int,
+    address: str | None,
+    local: bool,
+    show: OnCount,
+    say: Callable[[str], None] | None = None,
 ) -> AuditReport:
     """Audits ``most`` problems of each task (None: all), on every node of the cluster, or here if there is none.
 
@@ -107,6 +114,8 @@ def audit_sweep(
     tasks = {task.title: sweep.problems_of(task) for task in sweep.tasks}
     for title, problems in tasks.items():
         check_packages(problems, f"task {title}: ")
+        if say and (note := left_out_note(title, problems)):
+            say(note)
     audit = plan_audit(tasks, most)
     audit = replace(audit, problems=with_limits(audit.problems, sweep.verify.tier))
     if local or not (address or os.environ.get("RAY_ADDRESS")):

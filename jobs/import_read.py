@@ -9,7 +9,7 @@ import gzip
 import re
 import shutil
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,10 @@ class Kind:
 
 
 NAMES = ("model", "task")
+IDS = (*NAMES, "problem")
+AN_ID = "text, or whole numbers"
+JSON_IDS = ("VARCHAR", "UBIGINT", "BIGINT", "HUGEINT", "NULL")  # DuckDB's types of JSON values that an id may be
+PARQUET_IDS = ("VARCHAR", "BLOB", "ENUM", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U", "NULL", '"NULL"')
 _SAID = ("passed", "status", "score", "answer", "tokens", "prompt_tokens")
 OUTCOMES = Kind("outcomes", ("problem", "sample"), _SAID, ("sample", "tokens", "prompt_tokens"))
 SAMPLES = Kind("samples", ("problem", "sample", "text"), _SAID, ("sample", "tokens", "prompt_tokens"))
@@ -137,7 +141,10 @@ def _reader(path: Path) -> str:
 
 def _mapped(db: duckdb.DuckDBPyConnection, table: Table, file: Path) -> dict[str, str]:
     """Returns the file's column for each of Troop's columns that it has; raises BadInput where one is missing."""
-    held = [str(row[0]) for row in db.execute(f"DESCRIBE SELECT * FROM {_source(file)}").fetchall()]
+    described = db.execute(f"DESCRIBE SELECT * FROM {_source(file)}").fetchall()
+    held = {str(name): str(kind) for name, kind, *_ in described}
+    if _reader(file) == "read_csv":
+        _check_header(file, held)
     for name, column in table.columns.items():
         if column not in held:
             raise BadInput(f"{table.path}: no column {column!r} (for {name}); it has: {', '.join(held)}")
@@ -157,19 +164,55 @@ def _mapped(db: duckdb.DuckDBPyConnection, table: Table, file: Path) -> dict[str
         if {"passed", "status"} <= table.columns.keys():
             raise BadInput("--columns: passed and status mean the same; map only one of them")
         del mapped["status" if "passed" in table.columns else "passed"]
+    if _reader(file) == "read_parquet":
+        _check_ids(held, table, mapped)
     return mapped
 
 
 def _read(db: duckdb.DuckDBPyConnection, table: Table, file: Path, mapped: Mapping[str, str]) -> None:
     """Creates the table ``given``: the file's rows under Troop's column names, all as text."""
-    as_text = ", ".join(f"{text(column)}: 'VARCHAR'" for column in set(mapped.values()))
     is_json = _reader(file) == "read_json"
-    source = _source(file, f", columns={{{as_text}}}" if is_json else "")
-    columns = [f"CAST({_quoted(column)} AS VARCHAR) AS {name}" for name, column in mapped.items()]
+    ids = {column for name, column in mapped.items() if name in IDS}
+    types = ", ".join(f"{text(name)}: '{'JSON' if name in ids else 'VARCHAR'}'" for name in set(mapped.values()))
+    source = _source(file, f", columns={{{types}}}" if is_json else "")
+    columns = []
+    for name, column in mapped.items():
+        is_id = is_json and column in ids
+        columns.append(
+            f"{_quoted(column)} ->> '$' AS {name}" if is_id else f"CAST({_quoted(column)} AS VARCHAR) AS {name}"
+        )
+        columns += [f"json_type({_quoted(column)}) AS {_kind_of(name)}"] if is_id else []
     columns += [f"{text(value)} AS {name}" for name, value in table.constants.items()]
     db.execute(f"CREATE TABLE given AS SELECT {', '.join(columns)} FROM {source}")
+    for name in IDS if is_json else ():
+        if name in mapped:
+            wrong = f"{_kind_of(name)} NOT IN ({', '.join(map(text, JSON_IDS))})"
+            _refuse(db, table, wrong, f"{name} is {{}}; allowed: {AN_ID}", shown=name)
+            db.execute(f"ALTER TABLE given DROP COLUMN {_kind_of(name)}")
     if not db.execute("SELECT count(*) FROM given").fetchall()[0][0]:
         raise BadInput(f"{table.path}: no rows; at least one is needed")
+
+
+def _kind_of(name: str) -> str:
+    return f"kind_of_{name}"
+
+
+def _check_ids(held: Mapping[str, str], table: Table, mapped: Mapping[str, str]) -> None:
+    """Raises BadInput for a column of ids that Parquet holds as numbers with a fraction, truths or times."""
+    for name in IDS:
+        kind = held[mapped[name]] if name in mapped else "VARCHAR"
+        if not kind.startswith(PARQUET_IDS) or kind.endswith("]"):
+            raise BadInput(f"{table.path}: column {mapped[name]!r} (for {name}) is {kind}; allowed: {AN_ID}")
+
+
+def _check_header(path: Path, held: Iterable[str]) -> None:
+    """Raises BadInput for a CSV file with two columns of one name, of which DuckDB renames the second."""
+    with gzip.open(path, "rt", errors="replace") if path.suffix == ".gz" else path.open(errors="replace") as file:
+        header = file.readline()
+    for name in held:
+        base = re.sub(r"_\d+$", "", name)
+        if base != name and base in held and name not in header:
+            raise BadInput(f"{path}: two columns are called {base!r}; give each column a name of its own")
 
 
 def _check_numbers(db: duckdb.DuckDBPyConnection, table: Table) -> None:

@@ -38,6 +38,7 @@ from jobs.store.open import open_store, probe_store
 from jobs.store.sealed_parquet import Footer
 from jobs.store.stored_run import IMPORTED, extend_plan, list_imported, read_layers_to_extend
 from sampling.errors import BadInput
+from sampling.problems import left_out_note
 from sampling.samples import Provenance, Sample, Unit
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain
@@ -88,13 +89,23 @@ class Imported(Plain):
 
 
 def import_table(
-    uri: str, table: Table, *, task: TaskSpec | None, baselines: Iterable[str], show: Callable[[int, int], None]
+    uri: str,
+    table: Table,
+    *,
+    task: TaskSpec | None,
+    baselines: Iterable[str],
+    show: Callable[[int, int], None],
+    say: Callable[[str], None] | None = None,
 ) -> Imported:
     """Imports a table into the run at ``uri``; raises BadInput before anything is written.
 
-    ``task`` has the problems of the table's task with their references; samples need them to be verified.
+    ``task`` has the problems of the table's task with their references; samples need them to be verified. ``say`` is
+    told of keys of the problems that are left out.
     """
     problems = {task.title: task.load()} if task else {}
+    for note in filter(None, (left_out_note(title, given) for title, given in problems.items())):
+        if say:
+            say(note)
     store = open_store(uri)
     store.check()
     with tempfile.TemporaryDirectory(prefix="troop-import-") as folder, open_table(table, Path(folder)) as db:

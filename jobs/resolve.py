@@ -17,12 +17,13 @@ from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.engines.openai_check import check_service
 from sampling.engines.prices import most_unit_rows, most_usd, rows_for
 from sampling.engines.prompt_checks import prompt_trouble
+from sampling.engines.replay_engine import GOLD
 from sampling.engines.setting_checks import model_trouble, setting_warnings, settings_trouble
 from sampling.errors import BadInput
-from sampling.problems import Problem
+from sampling.problems import Problem, left_out_note
 from sampling.settings import ModelSpec, settings_on
 from sampling.tasks.task import TaskSpec
-from sampling.words import printable
+from sampling.words import many
 from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
 
@@ -48,11 +49,8 @@ class Resolved:
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines on what Troop read in one of two ways, or left out; `troop plan` and `troop run` print them."""
-        said = []
-        for task, given in self.problems.items():
-            if keys := sorted({key for problem in given for key in problem.left_out}):
-                said.append(f"task {task}: keys left out, not stored: {printable(', '.join(keys))}")
-        return (*self.sweep.notes, *said)
+        said = (left_out_note(task, given) for task, given in self.problems.items())
+        return (*self.sweep.notes, *filter(None, said))
 
     @property
     def wanted(self) -> Wanted:
@@ -133,8 +131,18 @@ def _check_model(sweep: Sweep, model: ModelSpec, info: ModelInfo, problems: Mapp
     for task in sweep.tasks_of(model):
         asked = problems[task.title]
         trouble = settings_trouble(model, sweep.settings_of(model), asked) or prompt_trouble(model, info, asked)
+        trouble = trouble or _gold_trouble(model, asked)
         if trouble is not None:
             raise BadInput(f"task {task.title}, {trouble}")
+
+
+def _gold_trouble(model: ModelSpec, problems: Sequence[Problem]) -> str | None:
+    """Returns a message about problems that have no solution for a model that replays solutions, or None."""
+    without = [problem.id for problem in problems if problem.solution is None]
+    if model.engine != "replay" or model.path != GOLD or not without:
+        return None
+    which = f"{many(len(without), 'problem')} of {len(problems):,} without solution, the first is {without[0]!r}"
+    return f"models.{model.name}: path {GOLD!r} returns each problem's solution; {which}"
 
 
 def _warnings(

@@ -19,7 +19,7 @@ from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
 from sampling.places import expand_home, local_path, model_place
 from sampling.problems import Problem
-from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
+from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, unread_key
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
 from verify.judge_settings import JudgeSettings
@@ -55,7 +55,7 @@ class VerifySettings(Plain):
 
     Each is the name of a distribution that is installed beside Troop on every machine that verifies, or the path of a
     folder that holds packages (with a slash; relative to the sweep's file). Requirements come with a distribution.
-    None gives NumPy alone, where it is installed. Example: `[numpy, sortedcontainers]`.
+    Default: NumPy alone, where it is installed. Example: `[numpy, sortedcontainers]`.
     """
 
 
@@ -101,7 +101,7 @@ class Sweep(Plain):
     judge: JudgeSettings | None = None
     """Language model that verifies the problems whose verifier is `judge`. Default: no judge, and no such problems."""
     stop: Stop = Stop()
-    """Limits that end the run: dollars, GPU hours, a time. None are set by default."""
+    """Limits that end the run: dollars, GPU hours, a time. Default: no limits."""
     store_options: StoreOptions = StoreOptions()
     """Connection to an S3 store: endpoint, region, profile. A folder needs none."""
     _notes: tuple[str, ...] = ()
@@ -187,7 +187,11 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
         raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
     for assignment in assignments:
         assign(data, assignment)
-    return _with_absolute_paths(parse(Sweep, keep_texts(Sweep, data), str(path)), path.parent)
+    sweep = parse(Sweep, keep_texts(Sweep, data), str(path))
+    for model in sweep.models:
+        if trouble := unread_key(model):
+            raise BadInput(f"{path}: {trouble}")
+    return _with_absolute_paths(sweep, path.parent)
 
 
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:

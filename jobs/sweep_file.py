@@ -146,6 +146,28 @@ def read_sweep_file(path: Path) -> Any:
     return _load(read_text(path), str(path))
 
 
+def written_texts(path: Path, assignments: Sequence[str]) -> set[str]:
+    """Returns every text of a sweep's file and of its assignments, with variables filled in; raises BadInput."""
+    data = read_sweep_file(path)
+    for assignment in assignments:
+        assign(data, assignment)
+    return set(_texts(data))
+
+
+def variables_of(path: Path, assignments: Sequence[str]) -> list[str]:
+    """Returns the names of the variables that a sweep's file and its assignments are filled in with."""
+    nodes = [yaml.load(read_text(path), _Loader), *(yaml.load(each.partition("=")[2], _Loader) for each in assignments)]
+    found = [match[1] for text in _texts(nodes) for match in _VARIABLE.finditer(text) if match[1]]
+    return sorted(set(found))
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict | list):
+        yield from (text for each in (node.values() if isinstance(node, dict) else node) for text in _texts(each))
+
+
 def _load(text: str, where: str, key: str = "") -> Any:
     try:
         return _filled(yaml.load(text, _Loader), where, key)

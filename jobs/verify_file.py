@@ -21,7 +21,7 @@ from typing import IO
 
 from jobs.verify_rows import SampleRow, VerdictRow, check_samples, read_samples, write_verdicts
 from sampling.errors import BadInput, TroopError
-from sampling.problems import Problem
+from sampling.problems import Problem, left_out_note
 from sampling.tasks.recipes import KINDS
 from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
@@ -104,9 +104,16 @@ def verify_file(
     tier: str | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Summary:
-    """Loads the task ``KIND=PATH`` and verifies ``samples`` of its problems; raises as ``verify_samples``."""
-    problems = parse_task(task).load()
+    """Loads the task ``KIND=PATH`` and verifies ``samples`` of its problems; raises as ``verify_samples``.
+
+    ``say`` is told of keys of the problems that are left out.
+    """
+    spec = parse_task(task)
+    problems = spec.load()
+    if say and (note := left_out_note(spec.title, problems)):
+        say(note)
     return verify_samples(problems, samples, out, tier=tier, workers=workers, progress=progress)
 
 

@@ -157,6 +157,12 @@ def parse_row(data: Any, where: str) -> Problem:
     return problem
 
 
+def left_out_note(task: str, problems: Iterable[Problem]) -> str | None:
+    """Returns a line that names the keys of a task's problems that mean nothing to Troop, or None."""
+    keys = sorted({key for problem in problems for key in problem.left_out})
+    return f"task {task}: keys left out, not stored: {printable(', '.join(keys))}" if keys else None
+
+
 @lru_cache(maxsize=1024)
 def _meant(name: str) -> str | None:
     """Returns the key of a problem or of a reference that a strange key nearly is; None for one that begins with _."""
@@ -196,12 +202,21 @@ def read_text(path: Path) -> str:
         raise BadInput(f"{path}: cannot be read as UTF-8 text ({error})") from error
 
 
-def load_json(text: str, where: str) -> Any:
-    """Returns parsed JSON; raises BadInput that starts with ``where``."""
+def load_json(text: str, where: str, *, strict: bool = True) -> Any:
+    """Returns parsed JSON; raises BadInput that starts with ``where``. ``strict`` refuses a key that occurs twice."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once if strict else None)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not valid JSON ({error})") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object of JSON; raises ValueError where a key occurs twice, of which one value would be lost."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"key {twice!r} occurs more than once in one object; keep one of them")
+    return found
 
 
 def _first_default(verifier: VerifierKind) -> float:

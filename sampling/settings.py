@@ -6,9 +6,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from sampling.s3_folder import S3, STANDARD, S3Options
 from sampling.service_settings import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
 from sampling.validate import Plain
 
+# Keys of a model that one kind of engine alone reads.
+OF_SERVICES = ("base_url", "api_key_env", "parallel")
+OF_VLLM = ("device", "gpus", "gpu", "engines_per_gpu", "dtype", "max_num_seqs", "vllm")
 StopString = Annotated[str, Field(min_length=1)]  # no engine takes an empty one: it would end every completion
 
 
@@ -86,6 +90,12 @@ class ModelSpec(Plain):
     relative path starts at the folder of the sweep's file; a folder must be there on every node. Where `owner/name` is
     both a folder with a config.json and a hub id, the folder is taken, and `troop plan` says so; `hf://owner/name` is
     always the hub's, `./owner/name` always the folder. Example: `Qwen/Qwen2.5-1.5B`.
+    """
+
+    s3_options: S3Options = STANDARD
+    """Connection to the bucket of an ``s3://`` path: endpoint, region, profile, as in ``store_options``.
+
+    Default: the standard AWS settings. Example: `{endpoint_url: "http://minio:9000"}`.
     """
 
     engine: Literal["vllm", "openai", "replay"] = "vllm"
@@ -229,6 +239,12 @@ class ModelSpec(Plain):
         return self
 
     @model_validator(mode="after")
+    def _options_are_of_a_bucket(self) -> "ModelSpec":
+        if self.s3_options != STANDARD and not (self.path.startswith(S3) and self.engine == "vllm"):
+            raise ValueError(f"s3_options is for a path that begins with {S3}, which engine vllm reads")
+        return self
+
+    @model_validator(mode="after")
     def _service_has_an_address(self) -> "ModelSpec":
         if self.engine == "openai" and not self.base_url:
             raise ValueError("engine openai needs base_url")
@@ -271,6 +287,19 @@ class ModelSpec(Plain):
         said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own}
         kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
         return {"path": path.name if local else self.path, **kept, "vllm": self.vllm}
+
+
+def unread_key(model: ModelSpec) -> str | None:
+    """Returns a message about a key that the model's engine would not read, or None.
+
+    Runs that were stored with such a key still open, so this is no rule of the spec itself.
+    """
+    keys = {"vllm": OF_SERVICES, "openai": OF_VLLM}.get(model.engine, ())
+    for key in keys:
+        if getattr(model, key) != ModelSpec.model_fields[key].get_default(call_default_factory=True):
+            other = "openai" if model.engine == "vllm" else "vllm"
+            return f"models.{model.name}.{key}: engine {model.engine} does not read it; it is for engine {other}"
+    return None
 
 
 def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling | None) -> SamplingSettings:

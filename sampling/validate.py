@@ -81,7 +81,7 @@ def _meaning(model: type[BaseModel], loc: Sequence[str | int]) -> str:
 
 def first_sentence(text: str) -> str:
     """Returns the first sentence of a docstring, in one line."""
-    return re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join(text.split()), maxsplit=1)[0]
+    return re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join(text.replace("``", "`").split()), maxsplit=1)[0]
 
 
 def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

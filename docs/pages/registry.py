@@ -23,6 +23,7 @@ from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, StdioCase
+from sampling.s3_folder import S3Options
 from sampling.service_settings import Prices, ServiceSettings
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
@@ -31,7 +32,7 @@ from verify.judge_settings import JudgeSettings
 Models = tuple[type[BaseModel], ...]
 SWEEP_MODELS: Models = (
     *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, MathPolicy, TaskSampling),
-    *(VerifySettings, JudgeSettings, Stop, StoreOptions),
+    *(VerifySettings, JudgeSettings, Stop, S3Options, StoreOptions),
 )
 PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))
 
@@ -65,6 +66,7 @@ def commands() -> str:
 
 BLOCKS: Mapping[str, Maker] = {
     **{model.__name__: partial(field_table, model) for model in (*SWEEP_MODELS, *PROBLEM_MODELS)},
+    "StoreOptions": partial(field_table, StoreOptions, without=S3Options),
     "JudgeSettings": partial(field_table, JudgeSettings, without=ModelSpec),
     **{f"columns of {kind}": partial(column_table, kind) for kind in COLUMNS},
     "commands": commands,

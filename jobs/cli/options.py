@@ -17,7 +17,18 @@ class _File(click.Path):
         return Path(local_path(str(value)))
 
 
-FILE = _File()
+class _AtLeastOne(click.ParamType[int]):
+    """A whole number from 1 on; click's own range shows as "INTEGER RANGE" in help."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"{value!r}: a whole number of at least 1 is needed", param, context)
+        return int(value)
+
+
+FILE, AT_LEAST_ONE = _File(), _AtLeastOne()
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -1,17 +1,26 @@
 """The files of a sweep that travel to a cluster: one zip file, whose only folder holds what the current folder does.
 
-So no jobs.py, verify.py or cluster.py of the user lies where Python looks for modules.
+So no jobs.py, verify.py or cluster.py of the user lies where Python looks for modules. What the sweep or its problems
+name by a relative path travels, wherever it lies below the current folder; what they name by a full path (``/data``,
+``~/data``, or by a variable) and lies elsewhere is expected to be on the cluster.
 """
 
 import subprocess
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 from jobs.sweep import Sweep
+from jobs.sweep_file import written_texts
 from sampling.engines.gpu_memory import gib
+from sampling.engines.replay_engine import GOLD
 from sampling.errors import BadInput
+from sampling.places import HUB_ID, local_path
+from sampling.settings import ModelSpec
+from sampling.tasks.named_files import Named, files_of
+from sampling.tasks.sources import is_remote
 
 INSIDE = "files"
 LEFT_OUT = (".*", "__pycache__", "node_modules", "runs", "venv")  # unless the sweep names a file below
@@ -20,53 +29,88 @@ NAMED_IN_ERROR = 3
 _DATE = (2000, 1, 1, 0, 0, 0)  # the same files make the same package, which Ray then has already
 
 
-def pack(sweep_file: Path, sweep: Sweep, given: Sequence[str], excludes: Sequence[str], parcel: Path) -> str:
-    """Writes the zip file ``parcel``; returns the sweep's path in it.
+@dataclass(frozen=True)
+class Parcel:
+    """A packed zip file: the sweep's path in it, its number of files, and what the cluster is expected to have."""
 
-    ``given`` are the ``--set`` assignments. Raises BadInput where a file that the sweep names would not travel, or
-    where all together are too large.
+    inside: str
+    files: int
+    expected: tuple[str, ...]
+
+
+def pack(sweep_file: Path, sweep: Sweep, given: Sequence[str], excludes: Sequence[str], parcel: Path) -> Parcel:
+    """Writes the zip file ``parcel``.
+
+    ``given`` are the ``--set`` assignments. Raises BadInput where a file that the sweep or one of its problems names
+    would not travel or is not there, or where all together are too large.
     """
     here = Path.cwd().resolve()
-    named = list(_named(sweep_file, sweep, given, here, excludes))
+    named = list(_named(sweep_file, sweep, given))
+    inside = [each for each in named if each.path.is_relative_to(here)]
+    for each in named:
+        if not each.in_full:
+            _check_travels(each, here, excludes)
     listed = [path for path in _listed(here) if not _left_out(path.relative_to(here), (*LEFT_OUT, *excludes))]
-    files = sorted({*listed, *(file for path in named for file in _below(path))})
+    files = sorted({*listed, *(file for each in inside for file in _below(each.path, each.whole_tree))})
     _check_size(files, here)
     with zipfile.ZipFile(parcel, "w", zipfile.ZIP_DEFLATED) as package:
         for file in files:
-            about = zipfile.ZipInfo(f"{INSIDE}/{file.relative_to(here).as_posix()}", _DATE)
+            name = f"{INSIDE}/{file.relative_to(here).as_posix()}"
+            about = zipfile.ZipInfo(f"{name}/" if file.is_dir() else name, _DATE)
             about.external_attr, about.compress_type = (file.stat().st_mode & 0o777) << 16, zipfile.ZIP_DEFLATED
-            package.writestr(about, file.read_bytes())
-    return f"{INSIDE}/{sweep_file.resolve().relative_to(here).as_posix()}"
+            package.writestr(about, b"" if file.is_dir() else file.read_bytes())
+    expected = dict.fromkeys(f"{each.path} ({each.what})" for each in named if each.in_full)
+    place = f"{INSIDE}/{sweep_file.resolve().relative_to(here).as_posix()}"
+    return Parcel(place, len(files), tuple(expected))
 
 
-def _named(sweep_file: Path, sweep: Sweep, given: Sequence[str], here: Path, excludes: Sequence[str]) -> Iterator[Path]:
-    """Yields the files and folders that the sweep names and that lie in the current folder."""
-    words = "\n".join([sweep_file.read_text("utf-8", "replace"), *given])
-    for what, path in _local(sweep_file, sweep):
-        if path.is_relative_to(here):
-            if _left_out(path.relative_to(here), excludes):
-                raise BadInput(f"--exclude: leaves out {path.relative_to(here)}, which is {what}")
-            yield path
-        elif str(path) not in words:  # one that is written whole is taken to be on the cluster
-            where = "go to a folder that holds both, and submit there"
-            raise BadInput(f"submit: {path} is {what} and outside this folder, which is what travels; {where}")
+def _named(sweep_file: Path, sweep: Sweep, given: Sequence[str]) -> Iterator[Named]:
+    """Yields the sweep, and what it and its problems name, each with whether it is named by a full path."""
+    places = {place for text in written_texts(sweep_file, given) if (place := local_path(text)).startswith("/")}
+    full = {str(Path(place).resolve()) for place in places}
+    for each in _local(sweep_file, sweep):
+        is_sweep = each.path == sweep_file.resolve()
+        yield replace(each, in_full=not is_sweep and (each.in_full or str(each.path) in full))
 
 
-def _local(sweep_file: Path, sweep: Sweep) -> Iterator[tuple[str, Path]]:
-    """Yields what there is of the sweep on this machine, each with a name for messages."""
-    yield "the sweep", sweep_file.resolve()
+def _check_travels(each: Named, here: Path, excludes: Sequence[str]) -> None:
+    if not each.path.is_relative_to(here):
+        raise BadInput(
+            f"submit: {each.path} is {each.what} and outside this folder, which is what travels; go to a folder that "
+            "holds both, and submit there, or give the full path that it has on every node"
+        )
+    if not each.path.exists():
+        raise BadInput(f"submit: {each.path} is {each.what}, and there is no such file or folder")
+    if _left_out(each.path.relative_to(here), excludes):
+        raise BadInput(f"--exclude: leaves out {each.path.relative_to(here)}, which is {each.what}")
+
+
+def _local(sweep_file: Path, sweep: Sweep) -> Iterator[Named]:
+    """Yields the files and folders that are named, as paths of this machine, each with a name for messages."""
+    yield Named("the sweep", sweep_file.resolve())
     for task in sweep.tasks:
-        for key in ("path", "few_shot", "prompt"):
-            value = getattr(task, key)
-            if value and Path(value).exists():
-                yield f"{key} of task {task.title}", Path(value).resolve()
+        yield from files_of(task)
     for model in sweep.models:
-        if model.engine != "openai" and Path(model.path).is_absolute() and Path(model.path).exists():
-            yield f"path of model {model.name}", Path(model.path)
+        yield from _of_model(model)
     lists = [sweep.verify.packages, *(task.packages for task in sweep.tasks)]
     for package in sorted({name for packages in lists for name in packages or ()}):
-        if "/" in package and Path(package).exists():
-            yield "a folder of packages", Path(package).resolve()
+        if "/" in package:
+            yield Named("a folder of packages", Path(package).resolve())
+
+
+def _of_model(model: ModelSpec) -> Iterator[Named]:
+    what = f"path of model {model.name}"
+    if model.engine == "openai" or model.path == GOLD or is_remote(model.path):
+        return
+    is_full = Path(model.path).is_absolute()
+    if is_full or model.path.startswith(".") or not HUB_ID.fullmatch(model.path):
+        if not is_full:  # it would be a full path if it were there
+            raise BadInput(f"submit: {model.path!r} is {what}, and there is no such file or folder")
+        yield Named(what, Path(model.path).resolve())
+    for key, value in model.vllm.items():
+        if isinstance(value, str) and "/" in value and not Path(value).is_absolute() and Path(value).exists():
+            said = f"models.{model.name}.vllm.{key}: {value!r} is a relative path, which vLLM looks for elsewhere there"
+            raise BadInput(f"submit: {said}; give a full path that every node has")
 
 
 def _listed(here: Path) -> list[Path]:
@@ -79,9 +123,12 @@ def _listed(here: Path) -> list[Path]:
     return [path for name in told.split("\0") if name and (path := here / name).is_file()]
 
 
-def _below(path: Path) -> Iterable[Path]:
+def _below(path: Path, whole_tree: bool = False) -> Iterable[Path]:
+    """Lists a file or the files of a folder; of a whole tree also hidden files and empty folders (git needs both)."""
     if path.is_file():
         return [path]
+    if whole_tree:
+        return (file for file in path.rglob("*") if file.is_file() or (file.is_dir() and not any(file.iterdir())))
     return (file for file in path.rglob("*") if file.is_file() and not _left_out(file.relative_to(path), LEFT_OUT))
 
 

@@ -29,7 +29,9 @@ def sweep_schema() -> str:
     made = Sweep.model_json_schema(schema_generator=WithoutTitles)
     description = "A sweep of Troop. Unknown keys are refused; docs/sweep.md describes every key."
     head = {"$schema": DIALECT, "title": "Troop sweep", "description": description}
-    return json.dumps({**head, **{key: made[key] for key in made if key not in head}}, indent=2, ensure_ascii=False)
+    return json.dumps(
+        {**head, **{key: made[key] for key in made if key not in head}}, indent=2, ensure_ascii=False
+    ).replace("``", "`")
 
 
 @click.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs.cli.options import (
+    AT_LEAST_ONE,
     FILE,
     cluster_options,
     if_incomplete_option,
@@ -87,7 +88,7 @@ def plan(
 @click.command()
 @sweep_argument
 @cluster_options
-@click.option("--report/--no-report", default=True, show_default=True, help="Write the report when the run ends.")
+@click.option("--report/--no-report", default=True, help="Write the report when the run ends. Default: --report.")
 @if_incomplete_option
 @surplus_options
 @click.option(
@@ -142,8 +143,8 @@ def run(
     help="Address of the cluster's dashboard. Example: --address http://127.0.0.1:8265",
 )  # fmt: skip
 @click.option(
-    "--wait/--no-wait", default=True, show_default=True,
-    help="Print the job's log and exit with its code, or exit with 0 once it is submitted.",
+    "--wait/--no-wait", default=True,
+    help="Print the job's log and exit with its code, or exit with 0 once it is submitted. Default: --wait.",
 )  # fmt: skip
 @if_incomplete_option
 @surplus_options
@@ -170,10 +171,12 @@ def submit(
 ) -> None:
     """Run a sweep on a cluster as a Ray job.
 
-    Sends the current folder to the cluster, without what git ignores but with all that the sweep names, and runs
-    `troop run SWEEP` there with the cluster's own Troop. `store` must be an s3:// prefix or an absolute path. With
-    --if-incomplete, submits nothing while another job works on the run. Prints the job's log. Exit codes: the job's
-    own, 130 if it was stopped, or 2 if it cannot be submitted.
+    Sends the current folder to the cluster, without what git ignores but with all that the sweep and its problems name
+    by relative paths and with the variables that it is filled in with, and runs `troop run SWEEP` there, in the Python
+    that the cluster's Ray runs in. What is named by a full path elsewhere (/data, ~/data) is expected on the cluster,
+    and told. `store` must be an s3:// prefix or an absolute path. With --if-incomplete, submits nothing while another
+    job works on the run. Prints the job's log. Exit codes: the job's own, 130 if it was stopped, or 2 if it cannot be
+    submitted.
 
     \b
     Example: troop submit sweep.yaml --address http://127.0.0.1:8265 --env HF_TOKEN --no-wait
@@ -182,6 +185,7 @@ def submit(
     from jobs.cli.parcel import pack
     from jobs.run import known_complete
     from jobs.sweep import load_sweep
+    from jobs.sweep_file import variables_of
 
     sweep = load_sweep(sweep_file, assignments)  # reports a mistake here, not in a log on the cluster
     if "://" not in sweep.store and not Path(sweep.store).is_absolute():
@@ -191,11 +195,13 @@ def submit(
     if if_incomplete and known_complete(sweep):
         say(f"{sweep.run_uri}: complete; nothing submitted")
         return
-    given, run = _variables(names), sweep.run_uri
+    given, run = _variables([*names, *variables_of(sweep_file, assignments)]), sweep.run_uri
     with tempfile.TemporaryDirectory(prefix="troop-") as folder:
         parcel = Path(folder) / "sweep.zip"
-        inside = pack(sweep_file, sweep, assignments, excludes, parcel)
-        words = ["run", inside, *(word for a in assignments for word in ("--set", a))]
+        packed = pack(sweep_file, sweep, assignments, excludes, parcel)
+        for path in packed.expected:
+            say(f"expected on the cluster: {path}")
+        words = ["run", packed.inside, *(word for a in assignments for word in ("--set", a))]
         words += ["--if-incomplete"] if if_incomplete else []
         words += [{"keep": "--keep-plan", "drop": "--drop"}[surplus]] if surplus else []
         code = submit_job(address, words, parcel, wait=wait, run=run, only_one=if_incomplete, variables=given)
@@ -213,13 +219,9 @@ def _variables(names: Sequence[str]) -> dict[str, str]:
 @click.command()
 @sweep_argument
 @cluster_options
-@click.option(
-    "--problems", type=click.IntRange(min=1), default=32, show_default=True, help="Most problems tried of each task."
-)
+@click.option("--problems", type=AT_LEAST_ONE, default=32, show_default=True, help="Most problems tried of each task.")
 @click.option("--all", "every", is_flag=True, help="Try all problems that have a gold solution. Default: --problems.")
-@click.option(
-    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Verdicts on each completion."
-)
+@click.option("--repeats", type=AT_LEAST_ONE, default=3, show_default=True, help="Verdicts on each completion.")
 @json_option()
 def audit(
     sweep_file: Path,
@@ -246,7 +248,7 @@ def audit(
 
     sweep, most = load_sweep(sweep_file, assignments), None if every else problems
     with count_display("verdicts") as show:
-        found = audit_sweep(sweep, most=most, repeats=repeats, address=address, local=local, show=show)
+        found = audit_sweep(sweep, most=most, repeats=repeats, address=address, local=local, show=show, say=say)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
     sys.exit(found.exit_code)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.options import FILE, cluster_options, json_option, say
+from jobs.cli.options import AT_LEAST_ONE, FILE, cluster_options, json_option, say
 from sampling.errors import BadInput
 
 
@@ -32,7 +32,7 @@ from sampling.errors import BadInput
     "--tier", type=click.Choice(["isolated", "confined"]),
     help="Weakest sandbox that is accepted. Default: the strongest that this machine has.",
 )  # fmt: skip
-@click.option("--workers", type=click.IntRange(min=1), help="Verifier processes. Default: one per core.")
+@click.option("--workers", type=AT_LEAST_ONE, help="Verifier processes. Default: one per core.")
 @json_option("Print the summary of --samples as JSON, for scripts. Default: off.")
 def verify(
     run_uri: str | None,
@@ -68,7 +68,7 @@ def verify(
 
     with count_display("samples") as show:
         summary = verify_file(
-            task, samples, out, tier=tier, workers=workers, progress=lambda now: show(now.done, now.total)
+            task, samples, out, tier=tier, workers=workers, progress=lambda now: show(now.done, now.total), say=say
         )
     for line in summary.fault_lines():
         say(line)
@@ -205,7 +205,7 @@ def import_(
     table = Table(kind, path, parse_columns(columns, kind), {name: value for name, value in named.items() if value})
     say(f"reading {path}")
     with count_display("samples imported") as show:
-        done = import_table(run_uri, table, task=spec, baselines=baselines, show=show)
+        done = import_table(run_uri, table, task=spec, baselines=baselines, show=show, say=say)
     click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
 
 

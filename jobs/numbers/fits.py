@@ -59,7 +59,7 @@ def why_no_fit(n: ArrayLike, c: ArrayLike) -> str | None:
     """Returns the reason why these counts have no fit, or None where they have one."""
     solved, largest = int(np.count_nonzero(np.asarray(c))), int(np.min(n))
     if solved < FEWEST_SOLVED:
-        return f"no fit: {solved} problems have a passing sample, at least {FEWEST_SOLVED} are needed"
+        return f"no fit: problems with a passing sample: {solved}; at least {FEWEST_SOLVED} are needed"
     if len(fit_ks(largest)) < FEWEST_KS:
         return f"no fit: n={largest} samples per problem are too few for a curve"
     if np.all(np.asarray(c) == np.asarray(n)):

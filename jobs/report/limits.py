@@ -4,6 +4,7 @@ from jobs.numbers.cells import CellCounts, ModelFacts
 from jobs.numbers.estimators import Ints, highest_after_none
 from jobs.numbers.fits import why_no_fit
 from jobs.report.cell_fields import decided_problems, stopped
+from sampling.words import many
 
 
 def cell_limits(cell: CellCounts, facts: ModelFacts) -> list[str]:
@@ -17,7 +18,9 @@ def cell_limits(cell: CellCounts, facts: ModelFacts) -> list[str]:
 def _counts_limits(cell: CellCounts, decided: Ints) -> list[str]:
     n, c, lines = cell.n[decided], cell.c[decided], []
     if len(decided) < len(cell.problem_ids):
-        lines.append(f"{len(cell.problem_ids) - len(decided)} problems have no decided sample and are left out.")
+        left = len(cell.problem_ids) - len(decided)
+        verbs = ("has", "is") if left == 1 else ("have", "are")
+        lines.append(f"{many(left, 'problem')} {verbs[0]} no decided sample and {verbs[1]} left out.")
     if n.min() < n.max():
         lines.append(f"problems have {n.min():,} to {n.max():,} decided samples; coverage ends at k={n.min():,}.")
     if len(decided) == 1:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from sampling.validate import Plain
+from sampling.s3_folder import S3Options
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
@@ -68,29 +68,12 @@ class Store(Protocol):
         """Removes an object; a key that holds none is no error."""
 
 
-class StoreOptions(Plain):
-    """Options to reach a store. Credentials come from the standard AWS chain, never from a file of Troop's."""
-
-    endpoint_url: str | None = None
-    """URL of an S3 server that is not Amazon's, as ``http://minio:9000``. Default: the AWS environment variables, else
-    Amazon's endpoint for the region."""
-
-    region: str | None = None
-    """Region of the bucket, as ``eu-west-1``. Default: the AWS configuration, else us-east-1."""
-
-    profile: str | None = None
-    """Profile of the AWS configuration files that has the credentials. Default: the standard AWS chain."""
-
-    addressing_style: Literal["path", "virtual", "auto"] | None = None
-    """Place of the bucket's name in URLs: in the path or in the host name. Default: path for an endpoint of your own,
-    auto for Amazon's."""
+class StoreOptions(S3Options):
+    """Options to reach a store, and to write to it."""
 
     request_checksum_calculation: Literal["when_supported", "when_required"] | None = None
     """Checksums to send with requests. Set ``when_required`` for servers that refuse the newer checksums. Default:
     boto3's own rule."""
-
-    verify_tls: bool = True
-    """Verify the server's TLS certificate. False accepts any certificate, as of a test server."""
 
     server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
     """Encryption that the store is asked for with each object. Default: the bucket's own rule."""
@@ -100,9 +83,6 @@ class StoreOptions(Plain):
 
     acl: Literal["private", "bucket-owner-read", "bucket-owner-full-control"] | None = None
     """Access list of each object, for buckets of another account that ask for one. Default: none is sent."""
-
-    requester_pays: bool = False
-    """Pay for the requests, as a bucket that charges its readers wants it."""
 
     allow_weak_store: bool = False
     """Accept a store that ignores create-only writes (``If-None-Match``). Two runs that write to it at once may

@@ -11,6 +11,13 @@ from jobs.store.layout import PROBE
 from sampling.errors import BadInput, StoreError
 from sampling.places import local_path
 
+# Schemes of other clouds' stores; docs/cluster.md says what was tried.
+OTHER_CLOUDS = ("gs", "gcs", "az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs")
+INSTEAD = (
+    "; Troop has no store for this cloud's own interface: take an S3 service with create-only writes (If-None-Match), "
+    "or a folder that all nodes share"
+)
+
 
 def open_store(uri: str, options: StoreOptions | None = None) -> Store:
     """Returns the store at a path, a ``file://`` or an ``s3://bucket/prefix`` URI; contacts and writes nothing yet."""
@@ -23,8 +30,9 @@ def open_store(uri: str, options: StoreOptions | None = None) -> Store:
         return S3Store(bucket, prefix.strip("/"), options or StoreOptions())
     path = local_path(uri)
     if "://" in path or not path:
+        advice = INSTEAD if uri.partition("://")[0].lower() in OTHER_CLOUDS else ""
         raise BadInput(
-            f"{uri or 'an empty store'}: cannot be opened; allowed: a path, file:///path, s3://bucket/prefix"
+            f"{uri or 'an empty store'}: cannot be opened; allowed: a path, file:///path, s3://bucket/prefix{advice}"
         )
     return DirectoryStore(Path(path).absolute())
 

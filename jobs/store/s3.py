@@ -101,7 +101,7 @@ class S3Store:
             quick = _client(self.options, _Patience(connect_s=3, read_s=3, attempts=2))
             if self.options.region:
                 quick.meta.events.register_first("needs-retry.s3", _stay_in_region, unique_id="troop-region")
-            where = {"Bucket": self.bucket, "Prefix": self._object_key("probe"), **self._payer}
+            where = {"Bucket": self.bucket, "Prefix": self._object_key("probe"), **self.options.payer}
             look = partial(quick.list_objects_v2, **where, MaxKeys=1)
             if "Name" not in _retry(look, _is_busy):
                 raise StoreError(f"{self.uri}: this is no S3 service, though it answers{_endpoint_words(self.options)}")
@@ -164,13 +164,9 @@ class S3Store:
         return _client(self.options, _Patience(connect_s=5, read_s=60, attempts=8))
 
     def _page(self, prefix: str, token: str) -> "ListObjectsV2OutputTypeDef":
-        where = {"Bucket": self.bucket, "Prefix": self._object_key(prefix), **self._payer}
+        where = {"Bucket": self.bucket, "Prefix": self._object_key(prefix), **self.options.payer}
         look = partial(self._client.list_objects_v2, **where)
         return look(ContinuationToken=token) if token else look()
-
-    @property
-    def _payer(self) -> dict[str, Any]:
-        return {"RequestPayer": "requester"} if self.options.requester_pays else {}
 
     @property
     def _of_writes(self) -> dict[str, Any]:
@@ -185,7 +181,7 @@ class S3Store:
 
     def _at(self, key: str) -> dict[str, Any]:
         """Arguments of every request about one object."""
-        return {"Bucket": self.bucket, "Key": self._object_key(key), **self._payer}
+        return {"Bucket": self.bucket, "Key": self._object_key(key), **self.options.payer}
 
     def _object_key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -207,7 +203,7 @@ class _Patience:
 
 def _client(options: StoreOptions, patience: _Patience) -> "S3Client":
     with _BUILDING:  # building a client is not thread-safe; using it is
-        return _build_client(options, _endpoint(options), patience, os.getpid())
+        return _build_client(options, options.endpoint, patience, os.getpid())
 
 
 @lru_cache(maxsize=8)
@@ -218,8 +214,7 @@ def _build_client(options: StoreOptions, endpoint: str | None, patience: _Patien
         "read_timeout": patience.read_s,
         "max_pool_connections": 32,
         "retries": {"mode": "adaptive", "total_max_attempts": patience.attempts},
-        # Servers that are not Amazon's rarely have a host name for each bucket.
-        "s3": {"addressing_style": options.addressing_style or ("path" if endpoint else "auto")},
+        "s3": {"addressing_style": options.style},
     }
     if options.request_checksum_calculation:
         given["request_checksum_calculation"] = options.request_checksum_calculation
@@ -235,11 +230,6 @@ def _stay_in_region(response: tuple[Any, Any] | None, **_: object) -> None:
     """Raises where a server names another region than the spec, since boto3 would follow it in silence."""
     if response is not None and response[1].get("Error", {}).get("Code") in _OTHER_REGION:
         raise ClientError(response[1], "ListObjectsV2")
-
-
-def _endpoint(options: StoreOptions) -> str | None:
-    """Returns the endpoint, or None for Amazon's own."""
-    return options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 def _retry(request: Callable[[], T], is_transient: Callable[[Exception], bool] | None = None) -> T:
@@ -301,8 +291,7 @@ def _store_error(error: ClientError, where: str, key: str, at: str) -> StoreErro
 
 
 def _endpoint_words(options: StoreOptions) -> str:
-    endpoint = _endpoint(options)
-    return f" (endpoint {endpoint})" if endpoint else ""
+    return f" (endpoint {options.endpoint})" if options.endpoint else ""
 
 
 def _one_line(error: Exception) -> str:

@@ -5,7 +5,8 @@ A run holds one distribution per model. Two specs with the same identity may dra
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
 from typing import Any
 
 # Arguments of vLLM's EngineArgs (0.33) that change speed, memory or logs alone, up to the order of additions in a sum.
@@ -28,6 +29,15 @@ NEUTRAL = frozenset(
         "served_model_name", "shutdown_timeout", "stream_interval", "tensor_parallel_size", "use_tqdm_on_load",
     }
 )  # fmt: skip
+# Files of a model's folder that an engine reads: configs, tokenizer, templates, code of its own, weights.
+READ = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py", "*.tiktoken", "*.bpe")
+# Weights that are read where there are no safetensors.
+READ_ELSE = ("*.bin", "*.pt", "*.pth", "*.gguf")
+# Files of such names that tell people of the model, or of its training.
+NOT_READ = (
+    "readme*", "licen[cs]e*", "*_policy*", "notice*", "changelog*", "requirements*.txt", "*_results.json",
+    "trainer_state.json", "training_args.*", "optimizer.*", "scheduler.*", "rng_state*", ".*",
+)  # fmt: skip
 NEUTRAL_SETTINGS = frozenset({"logprobs"})  # of sampling: what is stored, not what is drawn
 
 
@@ -42,6 +52,14 @@ def identity(distribution: Mapping[str, Any], sampling: Mapping[str, Any], revis
     arguments = {key: value for key, value in distribution.get("vllm", {}).items() if key not in NEUTRAL}
     settings = {key: value for key, value in sampling.items() if key not in NEUTRAL_SETTINGS}
     return {**kept, **{f"vllm.{key}": value for key, value in arguments.items()}, **settings, "weights": revision}
+
+
+def files_read(names: Iterable[str]) -> list[str]:
+    """Returns, sorted, the names of a model's files that an engine reads: a README or a licence changes no sample."""
+    held = sorted(name for name in names if not any(fnmatch(name.lower(), pattern) for pattern in NOT_READ))
+    has_safetensors = any(name.endswith(".safetensors") for name in held)
+    patterns = READ if has_safetensors else READ + READ_ELSE
+    return [name for name in held if any(fnmatch(name, pattern) for pattern in patterns)]
 
 
 def digest(distribution: Mapping[str, Any], sampling: Mapping[str, Any], revision: str) -> str:

@@ -11,6 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from sampling.engines.identity import files_read
 from sampling.engines.openai_check import check_service
 from sampling.engines.replay_engine import GOLD
 from sampling.errors import BadInput, EngineError
@@ -88,7 +89,7 @@ def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
             raise BadInput(f"{where}.path: no file {model.path!r}; engine replay takes a samples JSONL, or {GOLD!r}")
         return ModelInfo(revision=_file_digest(folder).hexdigest()[:16])
     if model.path.startswith(S3):
-        return _inspect_bucket(S3Folder.parse(model.path), where)
+        return _inspect_bucket(S3Folder.parse(model.path, model.s3_options), where)
     if folder.is_absolute() and folder.is_dir():  # elsewhere, a folder of the same name may lie beside the process
         return inspect_folder(folder, where)
     if HUB_ID.fullmatch(model.path) and not model.path.startswith("."):
@@ -117,11 +118,13 @@ def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
     try:
         if "config.json" not in folder.files:
             raise BadInput(f"{where}.path: {folder.uri} has no config.json; a model folder needs one")
-        config = load_json(folder.read("config.json").decode("utf-8-sig", "replace"), f"{folder.uri}config.json")
+        config = load_json(
+            folder.read("config.json").decode("utf-8-sig", "replace"), f"{folder.uri}config.json", strict=False
+        )
         weights = _weigh({name: size for name, (size, _) in folder.files.items()}, folder.read)
     except EngineError as error:
         raise BadInput(f"{where}.path: {error}") from error
-    return _shape(config, folder.revision, weights)
+    return _shape(config, bucket_revision(folder), weights)
 
 
 def _hub_config(model: ModelSpec, where: str) -> Path:
@@ -142,7 +145,7 @@ def _hub_config(model: ModelSpec, where: str) -> Path:
 
 
 def _json(path: Path) -> Any:
-    return load_json(read_text(path), str(path))
+    return load_json(read_text(path), str(path), strict=False)  # others wrote it, and engines read the last of two
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,12 +236,15 @@ def _weigh(sizes: Mapping[str, int], read: Callable[[str, int, int], bytes]) -> 
     return Weights(parameters, floats, packed, any(map(HEAD.search, names)))
 
 
+def bucket_revision(folder: S3Folder) -> str:
+    """Returns a hash of the files in a bucket's folder that an engine reads; raises EngineError."""
+    return folder.revision(files_read)
+
+
 def _folder_digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(
-        p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".model", ".txt", ".jinja"}
-    ):
-        digest.update(path.name.encode() + _file_digest(path).digest())
+    for name in files_read(path.name for path in folder.iterdir() if path.is_file()):
+        digest.update(name.encode() + _file_digest(folder / name).digest())
     return digest.hexdigest()[:16]
 
 

@@ -23,7 +23,7 @@ class RewardEngine:
     """
 
     def __init__(self, model: RewardModel, allowance: Allowance) -> None:
-        folder = local_weights(model.spec.path, model.info.revision)
+        folder = local_weights(model.spec.path, model.info.revision, model.spec.s3_options)
         refuse_without_head(
             model.spec.path, inspect_folder(folder, "--model")
         )  # the weights of a hub model are first seen here

@@ -122,7 +122,7 @@ def start_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Al
     ``allowance`` is what the engine may use of this machine.
     """
     check_build(prepare_environment(allowance.threads), allowance.share)
-    folder = local_weights(model.path, info.revision)
+    folder = local_weights(model.path, info.revision, model.s3_options)
     if info.floats is None:  # the sizes of a hub model are known once its files are here
         info = inspect_folder(folder, f"models.{model.name}")
     arguments = engine_arguments(model, info, folder, seed, allowance.share)

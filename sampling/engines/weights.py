@@ -9,25 +9,28 @@ import hashlib
 import logging
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+from sampling.engines.model_info import bucket_revision
 from sampling.errors import EngineError, EngineRefused
 from sampling.node import cache_folder, only_one
-from sampling.s3_folder import S3, S3Folder
+from sampling.s3_folder import S3, STANDARD, S3Folder, S3Options
 
 # Files of a hub repository that vLLM does not load: other formats, and everything in subfolders.
 NOT_NEEDED = ("*/*", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf", "consolidated*")
 ONLY_OTHER_FORMATS = ("*/*", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
 
 
-def local_weights(path: str, revision: str) -> Path:
+def local_weights(path: str, revision: str, options: S3Options = STANDARD) -> Path:
     """Returns the folder with the model's files on this machine; fetches what is missing.
 
-    ``path`` is a folder, an ``s3://`` folder or a hub id; ``revision`` is what ``inspect_model`` found there. Raises
-    EngineRefused for a folder that this machine does not have, EngineError where fetching fails, which may pass.
+    ``path`` is a folder, an ``s3://`` folder or a hub id; ``revision`` is what ``inspect_model`` found there;
+    ``options`` reach the bucket. Raises EngineRefused for a folder that this machine does not have, EngineError where
+    fetching fails, which may pass.
     """
     if path.startswith(S3):
-        return _fetch_from_bucket(S3Folder.parse(path), revision)
+        return _fetch_from_bucket(S3Folder.parse(path, options), revision)
     if Path(path).is_absolute():
         if Path(path).is_dir():
             return Path(path)
@@ -51,7 +54,7 @@ def _download(source: S3Folder, revision: str, whole: Path) -> None:
     half.mkdir(parents=True)
     try:
         source.download_to(half)
-        if S3Folder(source.bucket, source.prefix).revision != revision:
+        if bucket_revision(replace(source)) != revision:
             raise EngineRefused(
                 f"{source.uri}: changed since the run was planned; give the new files a path of their own"
             )

@@ -18,6 +18,7 @@ from sampling.places import local_path
 from sampling.policy import MathPolicy, TextPolicy
 from sampling.problems import Message, Problem, check_problems, parse_row
 from sampling.references import REFERENCES, Extraction, Reference
+from sampling.s3_folder import STANDARD, S3Options
 from sampling.tasks.checkers import with_checkers
 from sampling.tasks.options import show_options
 from sampling.tasks.questions import Question
@@ -65,6 +66,7 @@ def load_task(
     policy: MathPolicy | None = None,
     which: Which = ALL,
     shuffle_options: int | None = None,
+    s3_options: S3Options = STANDARD,
 ) -> tuple[Problem, ...]:
     """Returns the problems of one file; raises BadInput with one line that names the file and what is allowed."""
     if kind not in KINDS:
@@ -72,7 +74,9 @@ def load_task(
     place = str(path)
     if kind == "jsonl":
         _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits, extraction=extraction)
-        problems = _slice(which.choose(_unique(_read_own_problems(place, style, shuffle_options)), only), skip, limit)
+        problems = _slice(
+            which.choose(_unique(_read_own_problems(place, style, shuffle_options, s3_options)), only), skip, limit
+        )
     else:
         if shuffle_options is not None:
             raise BadInput(f"shuffle_options: not for tasks of kind {kind!r}; allowed for jsonl")
@@ -80,14 +84,14 @@ def load_task(
         if not recipe.few_shot:
             _refuse(kind, few_shot=few_shot, shots=shots)
         text = read_template(kind, style, prompt, recipe.needs)
-        rows = _read_questions(recipe, place)
-        pool = _read_questions(recipe, str(few_shot)) if few_shot else None
+        rows = _read_questions(recipe, place, s3_options)
+        pool = _read_questions(recipe, str(few_shot), s3_options) if few_shot else None
         examples = _Examples(kind, style, text, rows, pool, shots, read_fixed_shots(kind, prompt), which)
         free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
         asked = _slice(which.choose(free, only), skip, limit)
         asked = [replace(row, reference=_with_extraction(kind, row.reference, extraction)) for row in asked]
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
-    problems = with_checkers(problems, place)
+    problems = with_checkers(problems, place, s3_options)
     checked = check_problems(
         (_with_absolute_paths(problem, place) for problem in problems), f"{place}, only {only!r}" if only else place
     )
@@ -141,13 +145,13 @@ def _problem(
     return Problem(**common, prompt=examples.fixed + shown + ask(text, row), stop=recipe.stop)
 
 
-def _read_questions(recipe: Recipe, place: str) -> list[Question]:
-    rows = enumerate(read_rows(place, recipe.columns))
+def _read_questions(recipe: Recipe, place: str, options: S3Options) -> list[Question]:
+    rows = enumerate(read_rows(place, recipe.columns, options))
     return _unique((where, recipe.read(data, where, index)) for index, (where, data) in rows)
 
 
-def _read_own_problems(place: str, style: Style, seed: int | None) -> Iterator[tuple[str, Problem]]:
-    for where, data in read_rows(place):
+def _read_own_problems(place: str, style: Style, seed: int | None, options: S3Options) -> Iterator[tuple[str, Problem]]:
+    for where, data in read_rows(place, None, options):
         problem = show_options(parse_row(data, where), seed, where)
         if style == "chat" and problem.prompt is not None:
             turn = Message(role="user", content=problem.prompt)

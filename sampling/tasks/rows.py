@@ -10,6 +10,7 @@ from typing import Any
 from sampling.errors import BadInput
 from sampling.places import HUB
 from sampling.problems import load_json
+from sampling.s3_folder import S3Options
 from sampling.tasks.parquet import read_batches
 from sampling.tasks.sources import hub_rows, read_bytes
 from sampling.theorems import read_file
@@ -19,14 +20,14 @@ PARQUET_ROWS = 64  # read at a time
 Rows = Iterator[tuple[str, Any]]
 
 
-def read_rows(place: str, columns: Container[str] | None = None) -> Rows:
+def read_rows(place: str, columns: Container[str] | None, options: S3Options) -> Rows:
     """Yields (place, row) for a path, an s3:// file or a place on the hub; raises BadInput.
 
     Of a Parquet file only ``columns`` are read, where given.
     """
     if place.startswith(HUB):
         return ((f"{place}: row {number}", row) for number, row in enumerate(hub_rows(place), start=1))
-    data = read_bytes(place)
+    data = read_bytes(place, options)
     if place.endswith(".lean"):
         return _theorems(_text(data, place), place)
     if place.endswith(".parquet"):

@@ -1,6 +1,6 @@
 """Sources of a task's file: a path, a bucket, or the Hugging Face hub. Every command reads it anew.
 
-``s3://bucket/key`` is read with the standard AWS settings. ``hf://owner/name/config?split=test`` names a data set of
+``s3://bucket/key`` is read with the task's ``s3_options``. ``hf://owner/name/config?split=test`` names a data set of
 the hub (the config may be left out); the package ``datasets`` reads it. Where the hub cannot be reached, the error says
 which file to bring instead.
 """
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sampling.errors import BadInput, EngineError
 from sampling.places import HUB, check_scheme, local_path
-from sampling.s3_folder import S3, S3Folder
+from sampling.s3_folder import S3, S3Folder, S3Options
 
 HUB_TIMEOUT_S = 10.0
 _HUB_SPLIT = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
@@ -36,10 +36,10 @@ def under(place: str, folder: Path) -> str:
     return place if is_remote(place) else str(folder / local_path(place))
 
 
-def read_bytes(place: str) -> bytes:
+def read_bytes(place: str, options: S3Options) -> bytes:
     """Returns the bytes of a whole file; raises BadInput."""
     if place.startswith(S3):
-        return _read_from_bucket(place)
+        return _read_from_bucket(place, options)
     try:
         return Path(place).read_bytes()
     except FileNotFoundError as error:
@@ -48,12 +48,12 @@ def read_bytes(place: str) -> bytes:
         raise BadInput(f"{place}: cannot be read ({error.strerror})") from error
 
 
-def _read_from_bucket(place: str) -> bytes:
+def _read_from_bucket(place: str, options: S3Options) -> bytes:
     parent, _, name = place.rpartition("/")
     if parent.rstrip("/") == S3.rstrip("/") or not name:
         raise BadInput(f"{place}: names no file; allowed: s3://bucket/key")
     try:
-        return S3Folder.parse(parent).read(name)
+        return S3Folder.parse(parent, options).read(name)
     except EngineError as error:
         raise BadInput(str(error)) from error
 

@@ -11,6 +11,7 @@ from sampling.places import local_path
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
 from sampling.references import Extraction
+from sampling.s3_folder import S3, STANDARD, S3Options
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task, with_packages
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
@@ -45,6 +46,13 @@ class TaskSpec(Plain):
     Formats: JSONL, a JSON array (``.json``), either of them as ``.gz``, Parquet (``.parquet``), and ``.lean`` for
     minif2f. A place on the hub needs the package ``datasets``; its config may be left out, its split is ``test`` unless
     given. Example: `data/gsm8k_test.jsonl`.
+    """
+
+    s3_options: S3Options = STANDARD
+    """Connection to the bucket of ``s3://`` files of this task: endpoint, region, profile, as in ``store_options``.
+
+    It holds for ``path``, ``few_shot`` and files of checkers. Default: the standard AWS settings. Example:
+    `{endpoint_url: "http://minio:9000"}`.
     """
 
     preset: PresetName | None = None
@@ -156,6 +164,13 @@ class TaskSpec(Plain):
         preset_of(self.preset, self.kind)
         return self
 
+    @model_validator(mode="after")
+    def _options_are_of_a_bucket(self) -> "TaskSpec":
+        places = (self.path, self.few_shot or "")
+        if self.s3_options != STANDARD and self.kind != "jsonl" and not any(place.startswith(S3) for place in places):
+            raise ValueError(f"s3_options is for a path or few_shot that begins with {S3}")
+        return self
+
     @property
     def title(self) -> str:
         """Name of the task in columns and paths."""
@@ -204,6 +219,7 @@ class TaskSpec(Plain):
             policy=task.policy,
             which=Which(task.without or (), bool(task.shuffle)),
             shuffle_options=task.shuffle_options,
+            s3_options=task.s3_options,
         )
         given = self.packages if self.packages is not None else packages
         changes = {"sampling": sampling} if sampling else {}

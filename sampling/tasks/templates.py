@@ -35,9 +35,14 @@ def read_fixed_shots(kind: str, prompt: Path | None) -> str:
 
     They stand in ``<name>_shots.txt`` beside the template ``<name>.txt``, be it Troop's or the user's.
     """
-    own = prompt.with_name(f"{prompt.stem}_shots.txt") if prompt else None
+    own = shots_beside(prompt) if prompt else None
     path = own if own and own.exists() else PROMPTS / f"{kind}_base_shots.txt"
     return read_text(path).strip() + "\n\n" if path.exists() else ""
+
+
+def shots_beside(prompt: Path) -> Path:
+    """Returns the path of the worked examples of a template ``<name>.txt``: ``<name>_shots.txt`` beside it."""
+    return prompt.with_name(f"{prompt.stem}_shots.txt")
 
 
 def fill(text: str, fields: Mapping[str, str]) -> str:

@@ -18,17 +18,19 @@ import httpx
 import pytest
 
 from cluster.metrics import MEASURES, USD, Metrics
-from cluster.submit import _follow, submit_job
+from cluster.submit import PYTHON, _follow, submit_job
 from cluster.tally import CellTally, Tally
 from sampling.errors import BadInput
 from tests.cluster.test_manifests import PREFIX
 from tests.conftest import Troop, WriteSweep
 from tests.support.places import ROOT
 
+OTHER_PYTHON = "#!/bin/sh\nexit 7\n"
+
 
 @pytest.fixture(scope="module")
-def dashboard() -> Iterator[str]:
-    """Starts a Ray in a folder of its own and names it there as the latest.
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Starts a Ray in a folder of its own and names it there as the latest. First on its PATH is another Python.
 
     Where one machine has several Rays, a job's driver is sent to the latest of the folder: in the common one, to a Ray
     of another test.
@@ -36,7 +38,11 @@ def dashboard() -> Iterator[str]:
     import ray
     from ray._private.utils import write_ray_address
 
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # as in an activated environment
+    others = tmp_path_factory.mktemp("others")
+    for name in ("python", "python3"):
+        (others / name).write_text(OTHER_PYTHON)
+        (others / name).chmod(0o755)
+    os.environ["PATH"] = f"{others}:{os.environ['PATH']}"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -89,6 +95,20 @@ def test_a_job_that_fails_or_is_stopped_says_so_by_its_code(
         assert submit_job(dashboard, ["run", "files/sweep.yaml"], parcel, wait=True, run="slow") == 130
         stopped.result()
     assert "stopped; the same command continues" in capsys.readouterr().err
+
+
+def test_a_python_without_troop_is_told_in_one_line(tmp_path: Path) -> None:
+    """Here the shell's parent has no library of Ray, so the entrypoint takes the Python on the PATH."""
+    (tmp_path / "python").write_text(OTHER_PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    found = {}
+    for path in (f"{tmp_path}:/usr/bin:/bin", f"{tmp_path / 'none'}"):
+        words = ["/usr/bin/env", "-i", f"PATH={path}", "/bin/sh", "-c", '/bin/sh -c "$0"; exit $?', f"{PYTHON} --help"]
+        found[path] = subprocess.run(words, capture_output=True, text=True, check=False)
+    other, none = found.values()
+    assert (other.returncode, none.returncode) == (2, 127)
+    said = "the Python of this cluster's Ray, has no Troop (or is older than 3.11); install it there"
+    assert other.stderr == f"troop: {tmp_path}/python, {said}\n"
 
 
 class Broken:

@@ -87,6 +87,49 @@ def test_keys_that_are_left_out_are_named(troop: Troop, write_sweep: WriteSweep)
     assert said in troop("run", sweep, "--local", "--no-report").err
 
 
+def test_every_command_on_problems_names_the_keys_that_it_leaves_out(
+    troop: Troop, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    sweep = write_sweep([{**PROBLEMS[0], "level": 1}])
+    (tmp_path / "s.jsonl").write_text('{"problem": "one", "sample": 0, "text": "2"}\n')
+    row = {"model": "m", "problem": "one", "sample": 0, "passed": True}
+    (tmp_path / "o.jsonl").write_text(json.dumps(row) + "\n")
+    task = "jsonl=problems.jsonl"
+    for words in (
+        ("verify", "--task", task, "--samples", "s.jsonl", "--out", "v.jsonl"),
+        ("import", "run", "--outcomes", "o.jsonl", "--task", task),
+        ("audit", sweep, "--local"),
+    ):
+        found = troop(*words)
+        assert found.code == 0, found.err
+        assert "keys left out, not stored: level" in found.err, words
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "a", "id": "b", "prompt": "?", "verifier": "exact", "reference": {"answer": "2"}}',
+        '{"id": "a", "prompt": "?", "verifier": "exact", "reference": {"answer": "2", "answer": "3"}}',
+        '{"id": "a", "messages": [{"role": "user", "role": "system", "content": "?"}], "verifier": "exact", '
+        '"reference": {"answer": "2"}}',
+        '{"id": "a", "prompt": "?", "verifier": "exact", "reference": {"answer": "2"}, "x": {"y": 1, "y": 1}}',
+    ],
+)
+def test_a_key_that_occurs_twice_in_a_line_is_refused(troop: Troop, write_sweep: WriteSweep, line: str) -> None:
+    found = troop("plan", write_sweep(line + "\n"))
+    assert (found.code, len(found.err.splitlines())) == (2, 1)
+    assert "problems.jsonl:1" in found.err and "occurs more than once in one object" in found.err
+
+
+def test_a_key_that_occurs_twice_in_a_sample_is_refused(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('{"problem": "one", "sample": 0, "text": "2", "text": "3"}\n')
+    replay = [{"name": "m", "path": "s.jsonl", "engine": "replay"}]
+    words = ("verify", "--task", "jsonl=problems.jsonl", "--samples", "s.jsonl", "--out", "v.jsonl")
+    sweep = write_sweep(models=replay)
+    for found in (troop(*words), troop("run", sweep, "--local", "--no-report")):
+        assert found.code in (2, 3) and "key 'text' occurs more than once" in found.err, found
+
+
 def test_an_unreachable_store_is_told_within_seconds(
     troop: Troop, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

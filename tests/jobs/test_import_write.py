@@ -336,3 +336,29 @@ def test_a_byte_order_mark_is_no_part_of_a_table(troop: Troop, tmp_path: Path, n
     found = troop("import", tmp_path / "run", "--outcomes", tmp_path / name, "--columns", MAPPING, "--task", "t")
     assert found.code == 0, found.err
     assert counted(tmp_path / "run") == expected(ROWS)
+
+
+@pytest.mark.parametrize("kind", [".parquet", ".jsonl"])
+@pytest.mark.parametrize(
+    ("column", "value"), [("problem", True), ("problem", 7.5), ("model", 2.0), ("task", False), ("problem", [1])]
+)
+def test_an_id_is_text_or_a_whole_number(troop: Troop, tmp_path: Path, kind: str, column: str, value: object) -> None:
+    row = {"model": "m", "task": "t", "problem": 17, "sample": 0, "passed": True}
+    good = write(tmp_path / f"good{kind}", [row])
+    assert troop("import", tmp_path / "run", "--outcomes", good).code == 0
+    assert list(counted(tmp_path / "run")["m"]) == ["17"]
+    found = troop("import", tmp_path / "other", "--outcomes", write(tmp_path / f"bad{kind}", [{**row, column: value}]))
+    assert (found.code, found.err.count("allowed")) == (2, 1), found.err
+    assert column in found.err and "allowed: text, or whole numbers" in found.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_two_columns_of_one_name_are_refused(troop: Troop, tmp_path: Path) -> None:
+    line = '{"model": "m", "task": "t", "problem": "p", "sample": 0, "passed": true, "passed": false}\n'
+    (tmp_path / "t.jsonl").write_text(line)
+    (tmp_path / "t.csv").write_text("model,task,problem,sample,passed,passed\nm,t,p,0,true,false\n")
+    (tmp_path / "own.csv").write_text("model,task,problem,sample,passed,passed_2\nm,t,p,0,true,x\n")
+    for name, said in (("t.jsonl", 'duplicate key "passed"'), ("t.csv", "two columns are called 'passed'")):
+        found = troop("import", tmp_path / "run", "--outcomes", tmp_path / name)
+        assert (found.code, said in found.err) == (2, True), found.err
+    assert troop("import", tmp_path / "run", "--outcomes", tmp_path / "own.csv").code == 0

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sampling.errors import EngineError
-from sampling.s3_folder import S3Folder
+from sampling.errors import BadInput, EngineError
+from sampling.s3_folder import S3Folder, S3Options
+from sampling.validate import parse
 from tests.support.s3_server import S3Server
 
 
@@ -30,11 +31,11 @@ def test_a_folder_is_the_files_directly_below_its_prefix(folder: S3Folder, tmp_p
 
 
 def test_a_revision_changes_with_a_file(folder: S3Folder, moto: S3Server) -> None:
-    before = folder.revision
+    before = folder.revision(list)
     client = moto.client()
     client.put_object(Bucket="folders", Key="a/one.txt", Body=b"0123456780")
     client.close()
-    assert S3Folder.parse("s3://folders/a").revision != before
+    assert S3Folder.parse("s3://folders/a").revision(list) != before
 
 
 def test_an_error_names_the_object(folder: S3Folder, tmp_path: Path) -> None:
@@ -45,3 +46,23 @@ def test_an_error_names_the_object(folder: S3Folder, tmp_path: Path) -> None:
     vars(folder)["files"] = {"one.txt": (9, "")}
     with pytest.raises(EngineError, match=r"s3://folders/a/one\.txt: not the 9 bytes that were listed"):
         folder.download_to(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["minio:9000", "ftp://minio", "http://", "http://key:secret@minio", "http://minio/?a=b", "http://mi nio"]
+)
+def test_an_endpoint_is_an_address_without_credentials(url: str) -> None:
+    with pytest.raises(BadInput, match=r"^here: endpoint_url: http\(s\)://host:port, without credentials"):
+        parse(S3Options, {"endpoint_url": url}, "here")
+
+
+def test_a_reader_may_pay_for_the_requests(folder: S3Folder, moto: S3Server, tmp_path: Path) -> None:
+    options = S3Options(endpoint_url=moto.endpoint, requester_pays=True)
+    paying = S3Folder.parse("s3://folders/a", options)
+    asked: list[str] = []
+    paying._client.meta.events.register(
+        "before-send.s3", lambda request, **_: asked.append(str(request.headers.get("x-amz-request-payer")))
+    )
+    paying.download_to(tmp_path)
+    assert paying.read("one.txt", 0, 1) == b"01"
+    assert asked and all("requester" in header for header in asked)

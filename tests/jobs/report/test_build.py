@@ -122,7 +122,7 @@ def test_problems_without_samples_are_left_out_and_said_to_be() -> None:
     report = build_report([cell([10, 0], [5, 0])], {})
     assert (
         report.cells[0].coverage[0].value == pytest.approx(0.5)
-        and "1 problems have no decided sample" in report.limits[0]
+        and "1 problem has no decided sample and is left out" in report.limits[0]
     )
 
 

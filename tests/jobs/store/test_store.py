@@ -301,3 +301,9 @@ def test_endpoint_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(StoreError, match="timeout"):
             probe_store(open_store("s3://bucket", StoreOptions(endpoint_url=endpoint)))
     assert time.monotonic() - began < 120
+
+
+@pytest.mark.parametrize("uri", ["gs://b/runs", "az://b/runs", "GS://b", "abfss://c@host/runs", "wasbs://c/runs"])
+def test_stores_of_other_clouds_are_refused_with_what_works(uri: str) -> None:
+    with pytest.raises(BadInput, match=r"cannot be opened; allowed: a path, .* take an S3 service with create-only"):
+        open_store(uri)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sampling.engines.identity import NEUTRAL, changes, digest, identity
+from sampling.engines.identity import NEUTRAL, changes, digest, files_read, identity
 from sampling.settings import ModelSpec, SamplingSettings
 
 SETTINGS = SamplingSettings().model_dump(mode="json")
@@ -63,6 +63,13 @@ def test_a_service_is_its_name() -> None:
 def test_an_argument_that_nobody_knows_says_so() -> None:
     then, now = identity({"vllm": {}}, {}, "r"), identity({"vllm": {"mood": 1}}, {}, "r")
     assert changes(then, now) == ["vllm.mood was None, is 1 (not known to leave the samples as they are)"]
+
+
+def test_of_a_models_folder_only_what_an_engine_reads_counts() -> None:
+    read = ["config.json", "merges.txt", "model.safetensors", "modeling_own.py", "tokenizer.model", "chat.jinja"]
+    others = ["README.md", "readme.txt", "LICENSE.txt", "licence", "NOTICE.txt", "eval_results.json", ".gitattributes"]
+    assert files_read([*others, *read, "pytorch_model.bin", "optimizer.pt"]) == sorted(read)
+    assert files_read(["pytorch_model.bin", "optimizer.pt", "config.json"]) == ["config.json", "pytorch_model.bin"]
 
 
 def test_harmless_arguments_are_vllms() -> None:

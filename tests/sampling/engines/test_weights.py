@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sampling.engines.model_info import inspect_model
+from sampling.engines.model_info import bucket_revision, inspect_model
 from sampling.engines.weights import local_weights
 from sampling.errors import BadInput, EngineError, EngineRefused
-from sampling.s3_folder import S3Folder
+from sampling.s3_folder import S3Folder, S3Options
 from sampling.settings import ModelSpec
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.places import SMALL_MODEL
@@ -44,11 +44,48 @@ def spec(path: str = URI) -> ModelSpec:
 def test_a_model_in_a_bucket_is_known_as_well_as_one_in_a_folder(bucket: str) -> None:
     there, here = inspect_model(spec(), "models.m"), inspect_model(spec(str(SMALL_MODEL)), "models.m")
     assert (there.parameters, there.floats, there.layers) == (here.parameters, here.floats, here.layers)
-    assert there.floats and there.revision == S3Folder.parse(URI).revision
+    assert there.floats and there.revision == bucket_revision(S3Folder.parse(URI))
+
+
+def test_a_file_that_no_engine_reads_is_no_other_revision(bucket: str, moto: S3Server, tmp_path: Path) -> None:
+    client, noted = moto.client(), spec("s3://weights/noted")
+    for path in SMALL_MODEL.iterdir():
+        client.upload_file(str(path), "weights", f"noted/{path.name}")
+    before = inspect_model(noted, "models.m").revision
+    for name in ("README.md", "readme.txt", "LICENSE.txt", ".gitattributes", "trainer_state.json", "old/model.bin"):
+        client.put_object(Bucket="weights", Key=f"noted/{name}", Body=b"of no effect")
+    assert inspect_model(noted, "models.m").revision == before
+    assert local_weights(noted.path, before).is_dir()
+    client.put_object(Bucket="weights", Key="noted/chat_template.jinja", Body=b"{{ messages }}")
+    client.close()
+    assert inspect_model(noted, "models.m").revision != before
+
+
+def test_a_model_lies_on_another_service_than_the_standard_one(
+    bucket: str, swift: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both servers have the bucket; the swift one alone has the model."""
+    client = swift.client()
+    client.create_bucket(Bucket="weights")
+    for path in SMALL_MODEL.iterdir():
+        client.upload_file(str(path), "weights", f"elsewhere/{path.name}")
+    client.close()
+    for name, value in swift.environment().items():
+        monkeypatch.setenv(name, value)
+    there = ModelSpec.model_validate(
+        {"name": "m", "path": "s3://weights/elsewhere", "s3_options": {"endpoint_url": swift.endpoint}}
+    )
+    revision = inspect_model(there, "models.m").revision
+    assert same_files(local_weights(there.path, revision, there.s3_options))
+    with pytest.raises(BadInput, match=r"s3://weights/elsewhere/ has no config\.json"):
+        inspect_model(spec("s3://weights/elsewhere"), "models.m")
+    gone = there.model_copy(update={"s3_options": S3Options(endpoint_url="http://127.0.0.1:9")})
+    with pytest.raises(BadInput, match=r"s3://weights/elsewhere/: .* \(endpoint http://127\.0\.0\.1:9\)$"):
+        inspect_model(gone, "models.m")
 
 
 def test_processes_of_one_node_fetch_a_file_once(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    revision = S3Folder.parse(URI).revision
+    revision = bucket_revision(S3Folder.parse(URI))
     with faulty_proxy(bucket) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         with SPAWN.Pool(3) as pool:
@@ -73,7 +110,7 @@ def fetch_and_die(uri: str, revision: str) -> None:
 
 
 def test_a_killed_download_is_never_taken_for_whole(bucket: str, tmp_path: Path) -> None:
-    revision = S3Folder.parse(URI).revision
+    revision = bucket_revision(S3Folder.parse(URI))
     dying = SPAWN.Process(target=fetch_and_die, args=(URI, revision))
     dying.start()
     dying.join(60)
@@ -84,7 +121,7 @@ def test_a_killed_download_is_never_taken_for_whole(bucket: str, tmp_path: Path)
 
 
 def test_a_broken_connection_is_tried_again(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    revision = S3Folder.parse(URI).revision
+    revision = bucket_revision(S3Folder.parse(URI))
     with faulty_proxy(bucket, FaultyProxy("", ["ok", "503", "cut before", "reset"], method="GET")) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         assert same_files(local_weights(URI, revision))
