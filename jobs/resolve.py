@@ -3,13 +3,15 @@
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from jobs.planning import Wanted, rows_of_long
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
+from sampling.engines.generation_config import fill_in, left_open, model_defaults
 from sampling.engines.identity import digest
 from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.engines.openai_check import check_service
@@ -18,7 +20,7 @@ from sampling.engines.prompt_checks import prompt_trouble
 from sampling.engines.setting_checks import model_trouble, setting_warnings, settings_trouble
 from sampling.errors import BadInput
 from sampling.problems import Problem
-from sampling.settings import ModelSpec, settings_on
+from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
 from sampling.words import printable
 from verify.needs import check_packages
 from verify.verifiers import NO_JUDGE
@@ -30,6 +32,7 @@ CODE_VERSION = "TROOP_CODE_VERSION"  # the variable that holds the commit where 
 class Resolved:
     """A sweep with its models inspected and its problems loaded.
 
+    ``defaults`` holds, by model, the values that its own generation_config.json gives, where the sweep asks for them.
     ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id. ``warnings`` are
     about settings that no engine refuses and that are surely not meant.
     """
@@ -39,6 +42,17 @@ class Resolved:
     problems: Mapping[str, tuple[Problem, ...]]
     measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def settings_of(self, model: ModelSpec) -> SamplingSettings:
+        """Returns a model's settings on tasks without settings of their own, its own defaults included."""
+        return fill_in(self.sweep.settings_of(model), self.defaults.get(model.name, {}))
+
+    def from_model(self, model: ModelSpec, task: TaskSampling | None) -> dict[str, Any]:
+        """Returns the values on a task that the model's own generation_config.json gave."""
+        open_keys = left_open(self.sweep.settings_of(model), self.defaults.get(model.name, {}))
+        told = task.model_fields_set if task and model.sampling is None else set()
+        return {key: value for key, value in open_keys.items() if key not in told}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -60,7 +74,7 @@ class Resolved:
 
     def _most_unit_rows(self, model: ModelSpec) -> int | None:
         problems = [problem for task in self.sweep.tasks_of(model) for problem in self.problems[task.title]]
-        settings = self.sweep.settings_of(model)
+        settings = self.settings_of(model)
         longest = max(settings_on(model, settings, given).max_tokens for given in {p.sampling for p in problems})
         rows = [most_unit_rows(model, settings, problems), self.sweep.unit or rows_of_long(longest)]
         if judge := self.sweep.judge:
@@ -70,11 +84,11 @@ class Resolved:
     def most_usd(self, model: ModelSpec, problem: Problem, samples: int) -> float:
         """Returns the most dollars that these samples could cost, their judge included."""
         judging = self.sweep.judge.most_usd(problem) if self.sweep.judge else 0.0
-        return most_usd(model, self.sweep.settings_of(model), problem, samples) + samples * judging
+        return most_usd(model, self.settings_of(model), problem, samples) + samples * judging
 
     def sampling_hash(self, model: ModelSpec) -> str:
         """Returns the hash that names the distribution of a model's samples."""
-        settings = self.sweep.settings_of(model).model_dump(mode="json")
+        settings = self.settings_of(model).model_dump(mode="json")
         return digest(model.distribution, settings, self.infos[model.name].revision)
 
     def _planned(self, model: ModelSpec) -> PlannedModel:
@@ -82,7 +96,7 @@ class Resolved:
         return PlannedModel(
             name=model.name,
             distribution=model.distribution,
-            sampling=self.sweep.settings_of(model).model_dump(mode="json"),
+            sampling=self.settings_of(model).model_dump(mode="json"),
             revision=info.revision,
             sampling_hash=self.sampling_hash(model),
             parameters=info.parameters,
@@ -103,32 +117,38 @@ def resolve(sweep: Sweep) -> Resolved:
         check_packages(given, f"task {title}: ")
     for name in [*infos, *problems]:
         quote(name)
+    found = Resolved(sweep, infos, problems, defaults=_defaults(sweep))
     for model in sweep.models:
-        _check_model(sweep, model, infos[model.name], problems)
+        _check_model(found, model)
     _check_judge(sweep, problems)
-    return Resolved(sweep, infos, problems, warnings=_warnings(sweep, infos, problems))
+    return replace(found, warnings=_warnings(found))
 
 
-def _check_model(sweep: Sweep, model: ModelSpec, info: ModelInfo, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+def _defaults(sweep: Sweep) -> dict[str, dict[str, Any]]:
+    """Returns the values of generation_config.json of each vLLM model whose settings ask for them."""
+    asking = [m for m in sweep.models if m.engine == "vllm" and sweep.settings_of(m).generation_config == "model"]
+    return {model.name: model_defaults(model, f"models.{model.name}") for model in asking}
+
+
+def _check_model(resolved: Resolved, model: ModelSpec) -> None:
     """Raises BadInput for what the model's engine would refuse: its own settings, its sampling's, a prompt."""
+    info, settings = resolved.infos[model.name], resolved.settings_of(model)
     if trouble := model_trouble(model, info):
         raise BadInput(trouble)
-    for task in sweep.tasks_of(model):
-        asked = problems[task.title]
-        trouble = settings_trouble(model, sweep.settings_of(model), asked) or prompt_trouble(model, info, asked)
+    for task in resolved.sweep.tasks_of(model):
+        asked = resolved.problems[task.title]
+        trouble = settings_trouble(model, info, settings, asked) or prompt_trouble(model, info, asked)
         if trouble is not None:
             raise BadInput(f"task {task.title}, {trouble}")
 
 
-def _warnings(
-    sweep: Sweep, infos: Mapping[str, ModelInfo], problems: Mapping[str, tuple[Problem, ...]]
-) -> tuple[str, ...]:
+def _warnings(resolved: Resolved) -> tuple[str, ...]:
     """Returns one line for each thing that is surely not meant, each with its model and task."""
-    found = []
+    found, sweep = [], resolved.sweep
     for model in sweep.models:
+        info, settings = resolved.infos[model.name], resolved.settings_of(model)
         for task in sweep.tasks_of(model):
-            settings, k = sweep.settings_of(model), sweep.k_of(model, task)
-            lines = setting_warnings(model, infos[model.name], settings, k, problems[task.title])
+            lines = setting_warnings(model, info, settings, sweep.k_of(model, task), resolved.problems[task.title])
             found += [f"{model.name} on {task.title}: {line}" for line in lines]
     return tuple(found)
 

@@ -18,7 +18,7 @@ from jobs.sweep_file import assign, keep_texts, read_sweep_file
 from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
 from sampling.places import expand_home, local_path, model_place
-from sampling.problems import Problem
+from sampling.problems import Problem, read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
@@ -192,14 +192,29 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
 
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
     places = [_model_place(model, folder) for model in sweep.models]
-    models = [model.model_copy(update={"path": path}) for model, (path, _) in zip(sweep.models, places, strict=True)]
+    models = [
+        model.model_copy(update={"path": path, "sampling": own})
+        for model, (path, _) in zip(sweep.models, places, strict=True)
+        for own in [model.sampling and _with_template(model.sampling, folder, f"models.{model.name}.sampling")]
+    ]
     tasks = [task.under(folder) for task in sweep.tasks]
     verify = sweep.verify.model_copy(update={"packages": under_folder(sweep.verify.packages, folder)})
     paths = {"store": local_path(sweep.store), "models": tuple(models), "tasks": tuple(tasks), "verify": verify}
-    found = sweep.model_copy(update=paths)
+    found = sweep.model_copy(update=paths | {"sampling": _with_template(sweep.sampling, folder, "sampling")})
     notes = [(model.name, note) for model, (_, note) in zip(models, places, strict=True) if note]
     found._notes = tuple(f"models.{name}.path: {note}" for name, note in notes)
     return found
+
+
+def _with_template(settings: SamplingSettings, folder: Path, where: str) -> SamplingSettings:
+    """Returns the settings with the text of their chat template in place of its path; raises BadInput."""
+    given = settings.chat_template
+    if given is None:
+        return settings
+    path = folder / local_path(given)
+    if not path.is_file():
+        raise BadInput(f"{where}.chat_template: no file {str(path)!r}; allowed: the path of a Jinja template")
+    return settings.model_copy(update={"chat_template": read_text(path)})
 
 
 def _model_place(model: ModelSpec, folder: Path) -> tuple[str, str | None]:

@@ -23,15 +23,15 @@ from sampling.limits import Limits
 from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, StdioCase
-from sampling.service_settings import Prices, ServiceSettings
-from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
+from sampling.settings import ModelSpec, SamplingSettings, StructuredOutputs, TaskSampling
+from sampling.settings.service import Prices, ServiceSettings
 from sampling.tasks.task import TaskSpec
 from verify.judge_settings import JudgeSettings
 
 Models = tuple[type[BaseModel], ...]
 SWEEP_MODELS: Models = (
-    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, MathPolicy, TaskSampling),
-    *(VerifySettings, JudgeSettings, Stop, StoreOptions),
+    *(Sweep, ModelSpec, SamplingSettings, StructuredOutputs, Prices, ServiceSettings, TaskSpec, Limits, MathPolicy),
+    *(TaskSampling, VerifySettings, JudgeSettings, Stop, StoreOptions),
 )
 PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sampling.problems import Problem
+from sampling.engines.prompts import turns_of
+from sampling.problems import Message, Problem
 from sampling.settings import ModelSpec, SamplingSettings, settings_on
 
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
@@ -150,12 +151,13 @@ def request_of(
         "n": samples if samples > 1 else None,
         "seed": seed,
     }
-    body |= {key: value for key, value in optional.items() if value is not None} | service.extra
+    given = {key: value for key, value in settings.given_keys.items() if key != "system"}
+    body |= {key: value for key, value in optional.items() if value is not None} | given | service.extra
     if service.endpoint == "completions" or (service.endpoint == "auto" and problem.messages is None):
         turns = [problem.prompt] if problem.messages is None else [m.content for m in problem.messages]
         prompt = {"prompt": "\n\n".join(turn or "" for turn in turns)}
         return "completions", body | prompt | ({"logprobs": 1} if settings.logprobs else {})
-    messages = [m.model_dump() for m in problem.messages or ()] or [{"role": "user", "content": problem.prompt}]
+    messages = turns_of(problem.messages or (Message(role="user", content=problem.prompt or ""),), settings.system)
     return "chat/completions", body | {"messages": messages} | ({"logprobs": True} if settings.logprobs else {})
 
 

@@ -12,7 +12,7 @@ from sampling.engines.engine import Completion, Request
 from sampling.engines.gpu_memory import Allowance, GpuShare, most_sequences, utilization
 from sampling.engines.log_tail import LogTail
 from sampling.engines.model_info import ModelInfo, inspect_folder
-from sampling.engines.prompts import PromptRefused, prompt_tokens
+from sampling.engines.prompts import FOR_PROMPTS, PromptRefused, prompt_tokens
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused
 from sampling.node import one_first, only_one
@@ -51,7 +51,8 @@ class VllmEngine:
     def add(self, request: Request) -> None:
         samples = range(request.first_sample, request.last_sample)
         try:
-            tokens = prompt_tokens(self._tokenizer, request.problem)
+            settings = settings_on(self._model, self._settings, request.problem.sampling)
+            tokens = prompt_tokens(self._tokenizer, request.problem, settings)
         except PromptRefused:
             tokens = []
         if not tokens:  # vLLM would raise, and the run would end with this one problem
@@ -86,7 +87,10 @@ class VllmEngine:
             params = params.clone()
             params.seed = seed = sample_seed(self._seeds.run, self._model.name, request.problem.id, index)
         self._pending[name] = (request, index, time.monotonic(), seed)
-        self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
+        try:
+            self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
+        except (ValueError, TypeError) as error:  # the settings are the same for every sample of the task
+            raise EngineRefused(f"model {self._model.name}: vLLM refuses the settings ({last_line(error)})") from error
 
     def _undrawn(self, request: Request, index: int, reason: str, prompt_tokens: int = 0) -> Completion:
         place = (request.tag, request.problem_idx, index)
@@ -252,9 +256,13 @@ def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:
 
 
 def sampling_params(settings: SamplingSettings, stop: tuple[str, ...]) -> Any:
+    """Returns vLLM's sampling parameters; what a chat template takes is not among them."""
     from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
+    given = {key: value for key, value in settings.given_keys.items() if key not in FOR_PROMPTS}
+    if form := given.get("structured_outputs"):
+        given["structured_outputs"] = StructuredOutputsParams(**form)
     return SamplingParams(
         temperature=settings.temperature,
         top_p=settings.top_p,
@@ -263,6 +271,7 @@ def sampling_params(settings: SamplingSettings, stop: tuple[str, ...]) -> Any:
         stop=[*settings.stop, *stop],
         logprobs=0 if settings.logprobs else None,
         output_kind=RequestOutputKind.FINAL_ONLY,
+        **given,
     )
 
 

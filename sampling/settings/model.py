@@ -1,76 +1,14 @@
-"""Models and sampling settings: they decide the distribution of samples, and are part of a run's identity."""
+"""A model of a sweep, and the settings that hold for it on a problem."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from sampling.service_settings import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
+from sampling.settings.drawing import SamplingSettings, TaskSampling
+from sampling.settings.service import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
 from sampling.validate import Plain
-
-StopString = Annotated[str, Field(min_length=1)]  # no engine takes an empty one: it would end every completion
-
-
-class SamplingSettings(Plain):
-    """Settings for drawing completions. Every key changes the samples, so it is part of a run's identity."""
-
-    temperature: float = Field(default=1.0, ge=0)
-    """Sampling temperature; 0 always takes the most probable token. Example: `0.6`."""
-
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Nucleus sampling: draws among the most probable tokens that together reach this probability; 1 means all."""
-
-    top_k: int = Field(default=0, ge=0)
-    """Draws among this many most probable tokens; 0 means all.
-
-    A service is told of 0 only where it is vLLM or SGLang, which would fill in the model's own default.
-    """
-
-    max_tokens: int = Field(default=512, ge=1)
-    """Most tokens in one completion; a completion that reaches it ends with ``finish_reason`` length."""
-
-    stop: tuple[StopString, ...] = ()
-    """Strings that end a completion, in addition to those of the task's prompt format; they are not in the text.
-
-    Example: `["\\nQuestion:"]`.
-    """
-
-    seed: Literal["per_engine", "per_sample"] = "per_engine"
-    """Source of random numbers: ``per_engine`` is one stream for each start of an engine.
-
-    ``per_sample`` derives a seed for each sample from the sweep's seed, the model, the problem and the sample's index:
-    slower, but each sample can be drawn again. A service is sent that seed, and asked for one sample at a time; with
-    ``per_engine`` it is sent no seed.
-    """
-
-    logprobs: bool = False
-    """Stores the sum of the log probabilities of each completion's tokens, in the column ``logprob`` of samples."""
-
-
-class TaskSampling(Plain):
-    """Sampling settings of one task, in place of the sweep's.
-
-    A key that is not given has the value that the sweep gives, else the preset's, else the sweep's default.
-    """
-
-    temperature: float | None = Field(default=None, ge=0)
-    """Sampling temperature on this task; 0 takes the most probable token. Default: the sweep's or the preset's."""
-
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    """Probability that nucleus sampling draws from on this task; 1 means all. Default: the sweep's or the preset's."""
-
-    top_k: int | None = Field(default=None, ge=0)
-    """Number of most probable tokens to draw from on this task; 0 means all. Default: the sweep's or the preset's."""
-
-    max_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens in one completion on this task. Default: the sweep's or the preset's."""
-
-    stop: tuple[StopString, ...] | None = None
-    """Stop strings in place of the sweep's; stop strings of the task's prompt format always hold.
-
-    Default: the sweep's or the preset's.
-    """
 
 
 class ModelSpec(Plain):
@@ -277,4 +215,4 @@ def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling
     """Returns a model's settings on a problem with the task's ``task``; ``jobs.sweep.Sweep`` has the precedence."""
     if task is None or model.sampling is not None:
         return settings
-    return settings.model_copy(update=task.model_dump(exclude_none=True))
+    return settings.model_copy(update={key: value for key, value in task if value is not None})
