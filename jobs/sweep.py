@@ -14,12 +14,14 @@ from jobs.store.base import Store, StoreOptions
 from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
 from jobs.store.stored_run import StoredRun, read_run
-from jobs.sweep_file import assign, keep_texts, read_sweep_file
+from jobs.sweep_file import assign, keep_texts, read_sweep_file, with_k
 from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
 from sampling.places import expand_home, local_path, model_place
 from sampling.problems import Problem, read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
+from sampling.settings.grid import expand
+from sampling.settings.model import over
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
 from verify.judge_settings import JudgeSettings
@@ -91,7 +93,7 @@ class Sweep(Plain):
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
     """Tasks to sample, at least one. Their names must differ; a task without a name is called by its kind."""
     k: int | None = Field(default=None, ge=1)
-    """Samples per problem. Default: the preset's, else 100. A larger k later continues the run."""
+    """Samples per problem; `n` is another name. Default: the preset's, else 100. A larger k later continues the run."""
     sampling: SamplingSettings = SamplingSettings()
     """Sampling settings of all models and tasks that have no settings of their own."""
     seed: int = Field(default=0, ge=0)
@@ -163,7 +165,7 @@ class Sweep(Plain):
 
     def settings_of(self, model: ModelSpec) -> SamplingSettings:
         """Returns the settings that hold for a model on tasks without settings of their own."""
-        return model.sampling or self.sampling
+        return over(model.sampling or self.sampling, model.varied)
 
     def problems_of(self, task: TaskSpec) -> tuple[Problem, ...]:
         """Loads a task's problems, with its sampling settings and packages; raises BadInput."""
@@ -187,6 +189,7 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
         raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
     for assignment in assignments:
         assign(data, assignment)
+    data = expand(with_k(data, str(path)), path.parent, str(path))
     return _with_absolute_paths(parse(Sweep, keep_texts(Sweep, data), str(path)), path.parent)
 
 

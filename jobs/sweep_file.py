@@ -155,6 +155,23 @@ def _value(found: re.Match[str], place: str) -> str:
     return os.environ[name]
 
 
+def with_k(data: dict[str, Any], where: str) -> dict[str, Any]:
+    """Returns a sweep's data with ``k`` where it says ``n``; raises BadInput where it says both."""
+    whole: dict[str, Any] = _k_for_n(data, where)
+    for kind in ("models", "tasks"):
+        if isinstance(items := whole.get(kind), list):
+            whole[kind] = [_k_for_n(item, f"{where}: {kind}.{number}") for number, item in enumerate(items)]
+    return whole
+
+
+def _k_for_n(item: Any, where: str) -> Any:
+    if not isinstance(item, dict) or "n" not in item:
+        return item
+    if "k" in item:
+        raise BadInput(f"{where}: n is another name of k; give one of them")
+    return {"k" if key == "n" else key: value for key, value in item.items()}
+
+
 def keep_texts(model: type[BaseModel], data: Any) -> Any:
     """Returns the data with plain numbers; where ``model`` wants text, with the text that was written."""
     try:

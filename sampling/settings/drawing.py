@@ -44,7 +44,7 @@ class DrawingKeys(Plain):
     """Keys that a sweep, a model and a task may all set. A key that is left out is not passed to the engine."""
 
     min_p: float | None = Field(default=None, ge=0, le=1)
-    """Least probability of a token, as a share of the most probable token's. Default: 0, all tokens. Example: `0.05`."""
+    """Least probability of a token, as a share of the most probable token's. Default: 0. Example: `0.05`."""
 
     presence_penalty: Penalty | None = None
     """Amount taken from the logit of every token that the completion already has, from -2 to 2. Default: 0."""
@@ -77,7 +77,7 @@ class DrawingKeys(Plain):
     """False keeps special tokens such as `<|im_end|>` in the text. Default: `true`."""
 
     system: str | None = Field(default=None, min_length=1)
-    """System message of every chat, in place of the task's own. Only for tasks that ask with messages. Default: none."""
+    """System message of every chat, in place of the task's own. Only for tasks with messages. Default: none."""
 
     chat_template_kwargs: dict[str, Any] | None = None
     """Values for the model's chat template. Default: none. Example: `{enable_thinking: false}`."""
@@ -154,7 +154,7 @@ class SamplingSettings(DrawingKeys):
     """
 
     generation_config: Literal["model", "none"] = "none"
-    """Values for keys that the sweep, its tasks and presets leave out: ``model`` takes the model's generation_config.json.
+    """Values for keys that nobody gives: ``model`` takes those of the model's generation_config.json.
 
     It may give `temperature`, `top_p`, `top_k`, `min_p` and `repetition_penalty`, and `troop plan` shows what it gave.
     ``none`` takes Troop's own defaults. Only for vllm; vLLM's server does as ``model`` does.

@@ -38,6 +38,12 @@ class ModelSpec(Plain):
     For ``openai`` it is a free text that names the version of the model. It is part of the model's identity.
     """
 
+    checkpoints: str | tuple[str, ...] | None = None
+    """Checkpoints, a model of each: a pattern of folders in place of ``path``, or a list of the model's revisions.
+
+    Each is named after its model and its folder or revision: `qwen@step_100`. Example: `runs/step_*`.
+    """
+
     k: int | None = Field(default=None, ge=1)
     """Samples per problem of this model, on every task. Default: the task's, the sweep's, the preset's, else 100."""
 
@@ -51,6 +57,18 @@ class ModelSpec(Plain):
     """Sampling settings of this model on every task, whatever the tasks say. Default: the task's and the sweep's.
 
     Keys that are not given have their own defaults, not the sweep's values.
+    """
+
+    varied: TaskSampling | None = None
+    """Sampling keys of one point of a grid; they go before all other settings.
+
+    A list on a sampling key makes a model of each value, with this key filled in. Example: `{temperature: 0.6}`.
+    """
+
+    series: dict[str, float | str] = Field(default_factory=dict)
+    """Place of the model in a series, which reports draw over it; grids and `checkpoints` fill it in.
+
+    Example: `{step: 1000}`.
     """
 
     engines: int | Literal["auto"] = "auto"
@@ -215,4 +233,9 @@ def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling
     """Returns a model's settings on a problem with the task's ``task``; ``jobs.sweep.Sweep`` has the precedence."""
     if task is None or model.sampling is not None:
         return settings
-    return settings.model_copy(update={key: value for key, value in task if value is not None})
+    return over(over(settings, task), model.varied)
+
+
+def over(settings: SamplingSettings, keys: TaskSampling | None) -> SamplingSettings:
+    """Returns the settings with the given keys in place of their own."""
+    return settings.model_copy(update={key: value for key, value in keys or () if value is not None})

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from jobs.cli.main import cli
 from jobs.report import schema as report
 from jobs.sweep import Sweep
 from sampling.settings import ModelSpec
+from sampling.settings.grid import expand
 from sampling.validate import parse
 from tests.support.places import ROOT
 from verify.judge_settings import JudgeSettings
@@ -79,7 +81,7 @@ def test_every_key_of_a_sweep_has_an_example(model: type) -> None:
 
 
 @pytest.mark.parametrize("given", list(examples(SWEEP_PAGE)), ids=lambda given: "-".join(given))
-def test_examples_of_the_sweep_page_are_taken(given: dict[str, Any]) -> None:
+def test_examples_of_the_sweep_page_are_taken(given: dict[str, Any], tmp_path: Path) -> None:
     """A block of the sweep's own keys is taken as it is; keys of a model or a task are taken there."""
     top = {key: value for key, value in given.items() if key in Sweep.model_fields}
     nested = {key: value for key, value in given.items() if key not in Sweep.model_fields}
@@ -96,7 +98,8 @@ def test_examples_of_the_sweep_page_are_taken(given: dict[str, Any]) -> None:
         sweep["tasks"] = SMALL["tasks"]
     if "stop" in top and "models" not in top:
         sweep["models"] = [{**SMALL["models"][0], "prices": {"per_engine_hour": 1}}]
-    parse(Sweep, sweep, "docs/sweep.md")
+    (tmp_path / "runs" / "step_100").mkdir(parents=True)
+    parse(Sweep, expand(sweep, tmp_path, "docs/sweep.md"), "docs/sweep.md")
 
 
 def test_every_command_and_option_is_on_its_page() -> None:
