@@ -137,7 +137,9 @@ def _check_model(resolved: Resolved, model: ModelSpec) -> None:
         raise BadInput(trouble)
     for task in resolved.sweep.tasks_of(model):
         asked = resolved.problems[task.title]
-        trouble = settings_trouble(model, info, settings, asked) or prompt_trouble(model, info, asked)
+        trouble = settings_trouble(model, info, settings, asked) or prompt_trouble(
+            model, info, asked, has_template=settings.chat_template is not None
+        )
         if trouble is not None:
             raise BadInput(f"task {task.title}, {trouble}")
 

@@ -10,7 +10,7 @@ from sampling.settings import SamplingSettings
 FOR_PROMPTS = {"system", "chat_template_kwargs"}  # sampling keys that shape the prompt, not the draw
 WITHOUT_TEMPLATE = (
     "the model has no chat template, and a task asks with messages; set style: base on the task, "
-    "or put a chat_template.jinja into the model's folder"
+    "or give a file: sampling.chat_template"
 )
 
 
