@@ -60,6 +60,15 @@ def _read_tokenizer(file: str, _changed_ns: int) -> Any:
     return Tokenizer.from_file(file)
 
 
+def template_text(folder: Path) -> str:
+    """Returns the chat template of a model's folder as text, or "" where it has none."""
+    if (file := folder / "chat_template.jinja").is_file():
+        return read_text(file)
+    config = folder / "tokenizer_config.json"
+    found = load_json(read_text(config), str(config)).get("chat_template") if config.is_file() else None
+    return found if isinstance(found, str) else str(found or "")
+
+
 def _lacks_template(folder: Path, info: ModelInfo) -> bool:
     if info.architecture.startswith("Deepseek"):  # vLLM writes the chats of some of them in its own code
         return False

@@ -147,6 +147,12 @@ class SamplingSettings(DrawingKeys):
     ``per_engine`` it is sent no seed.
     """
 
+    thinking_token_budget: int | None = Field(default=None, ge=0)
+    """Most tokens of a thought: then its closing mark is forced, and the answer begins. Default: no limit.
+
+    The model's chat template must show its marks, or its key `thinking` name them. Example: `2048`.
+    """
+
     chat_template: str | None = Field(default=None, min_length=1)
     """Chat template in place of the model's own: a Jinja file, relative to the sweep's file. Default: the model's.
 

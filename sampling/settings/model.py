@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sampling.settings.drawing import SamplingSettings, TaskSampling
 from sampling.settings.service import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
+from sampling.thoughts import ThoughtMarks
 from sampling.validate import Plain
 
 
@@ -57,6 +58,13 @@ class ModelSpec(Plain):
     """Sampling settings of this model on every task, whatever the tasks say. Default: the task's and the sweep's.
 
     Keys that are not given have their own defaults, not the sweep's values.
+    """
+
+    thinking: Literal["auto", "none"] | ThoughtMarks = "auto"
+    """Marks around the model's thoughts, which are kept apart from its answers, in the column ``reasoning``.
+
+    ``auto`` knows `<think>`, `<thinking>`, `[THINK]`, `◁think▷`, harmony's channels and their like, and templates that
+    open the thought in the prompt. ``none`` keeps the text whole. Example: `{start: <reason>, end: </reason>}`.
     """
 
     varied: TaskSampling | None = None
@@ -224,7 +232,8 @@ class ModelSpec(Plain):
         path = Path(self.path)
         local = path.is_absolute() and path.exists()  # the hash of its content identifies it, not its folder
         own = "own" if self.sampling else None  # a task's settings do not apply, even if the sweep's look the same
-        said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own}
+        thinking = self.thinking if isinstance(self.thinking, str) else self.thinking.model_dump()
+        said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own, "thinking": thinking}
         kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
         return {"path": path.name if local else self.path, **kept, "vllm": self.vllm}
 
