@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from cluster.batches import Work
 from sampling.engines.prices import most_usd
 from sampling.samples import Unit
-from sampling.service_settings import Prices
+from sampling.settings.service import Prices
 
 Dollars = Mapping[str, float]  # by payee: a model's name, or the judge's
 Save = Callable[[Dollars], None]

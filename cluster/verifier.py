@@ -21,7 +21,14 @@ WITHOUT_TEXT = {
     ),
     "error": Verdict(Status.FAULT, reason="the engine failed on this sample"),
 }
+UNFINISHED = Verdict(Status.INVALID, reason="thought not finished")
 NO_VERDICT = Verdict(Status.FAULT, reason="not verified")
+
+
+def without_answer(sample: Sample) -> Verdict | None:
+    """Returns the verdict on a sample that has nothing to verify, or None where it has an answer."""
+    known = WITHOUT_TEXT.get(sample.finish_reason)
+    return UNFINISHED if known is None and sample.is_unfinished else known
 
 
 class VerifierWorker:
@@ -40,7 +47,7 @@ class VerifierWorker:
     def verify(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
         """Returns a verdict for every sample of the batch, in its order."""
         started = time.monotonic()
-        verdicts = [WITHOUT_TEXT.get(sample.finish_reason, NO_VERDICT) for sample in batch.samples]
+        verdicts = [without_answer(sample) or NO_VERDICT for sample in batch.samples]
         table = self._problems[batch.task]
         asked = [(table[idx], places) for idx, places in _by_problem(batch.samples).items()]
         for problem, places in asked:
@@ -76,7 +83,7 @@ def _by_problem(samples: Sequence[Sample]) -> dict[int, list[int]]:
     """Returns the numbers of the samples to verify, by problem_idx."""
     numbers: dict[int, list[int]] = defaultdict(list)
     for number, sample in enumerate(samples):
-        if sample.finish_reason not in WITHOUT_TEXT:
+        if without_answer(sample) is None:
             numbers[sample.problem_idx].append(number)
     return numbers
 

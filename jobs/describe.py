@@ -27,6 +27,7 @@ from sampling.validate import Plain
 from sampling.words import many, printable
 from verify.verifiers import kind_versions
 
+LONGEST_VALUE = 60  # characters of a setting in the plan's text; `--json` has all
 BYTES_PER_VERDICT, BYTES_PER_TOKEN = 2, 4  # upper bounds of what is stored; text is compressed
 
 
@@ -51,6 +52,8 @@ class CellPlan(Plain):
     """Samples that are not yet committed."""
     sampling: SamplingSettings
     """Sampling settings of the model on this task."""
+    from_model: tuple[str, ...] = ()
+    """Sampling keys whose values come from the model's own generation_config.json."""
 
 
 class TaskPlan(Plain):
@@ -120,7 +123,7 @@ class PlanDescription(Plain):
                 f"{many(cell.samples, 'sample')} in {many(cell.units, 'unit')}; "
                 f"{many(cell.samples_to_do, 'sample')} in {many(cell.units_to_do, 'unit')} to do"
             )
-            lines.append(f"    with {_settings(cell.sampling.model_dump())}")
+            lines.append(f"    with {_settings(cell.sampling.model_dump(mode='json'), cell.from_model)}")
         lines += [self.surplus] if self.surplus else []
         dollars = f", {amount(self.most_usd, '$')} for tokens" if self.most_usd else ""
         lines.append(f"at most {self.most_tokens:,} tokens{dollars} and {self.most_bytes / 1e6:,.1f} MB to store")
@@ -223,12 +226,22 @@ def _most_usd(resolved: Resolved, cell: CellPlan) -> float:
     return whole / len(problems) * cell.samples_to_do
 
 
-def _settings(given: Mapping[str, Any]) -> str:
-    """Formats the settings that are set: ``temperature 0.6, max_tokens 512``."""
+def _settings(given: Mapping[str, Any], from_model: Sequence[str] = ()) -> str:
+    """Formats the settings that are set: ``temperature 0.6, max_tokens 512``; marks those ``from_model``."""
+    unset = {"top_k": 0, "generation_config": "none"}
     shown = {
-        key: value for key, value in given.items() if value not in ((), False, None) and (key, value) != ("top_k", 0)
+        key: value
+        for key, value in given.items()
+        if not (value is None or value is False or value in ((), []) or unset.get(key) == value)
     }
-    return ", ".join(f"{key} {value:,}" if type(value) is int else f"{key} {value}" for key, value in shown.items())
+    return ", ".join(f"{key} {_value(value)}{' (the model’s)' * (key in from_model)}" for key, value in shown.items())
+
+
+def _value(value: Any) -> str:
+    if type(value) is int:
+        return f"{value:,}"
+    text = printable(str(value))
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _interval(row: Prediction) -> str:
@@ -238,7 +251,7 @@ def _interval(row: Prediction) -> str:
 def _cells(resolved: Resolved, remaining: Remaining) -> tuple[CellPlan, ...]:
     cells, models = [], {model.name: model for model in resolved.sweep.models}
     for (model, task), k in resolved.wanted.k.items():
-        settings = resolved.sweep.settings_of(models[model])
+        settings, asked = resolved.settings_of(models[model]), resolved.problems[task][0].sampling
         planned, to_do = planned_units(remaining.layers).of(model, task), remaining.to_do.of(model, task)
         cells.append(
             CellPlan(
@@ -250,7 +263,8 @@ def _cells(resolved: Resolved, remaining: Remaining) -> tuple[CellPlan, ...]:
                 samples=planned.rows,
                 units_to_do=len(to_do),
                 samples_to_do=to_do.rows,
-                sampling=settings_on(models[model], settings, resolved.problems[task][0].sampling),
+                sampling=settings_on(models[model], settings, asked),
+                from_model=tuple(resolved.from_model(models[model], asked)),
             )
         )
     return tuple(cells)

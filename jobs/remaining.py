@@ -128,7 +128,7 @@ def work_of(resolved: Resolved, remaining: Remaining, shuffled: bool = False) ->
     hashes = {model.name: model.sampling_hash for layer in remaining.layers for model in layer.models}
     for model in sweep.models:
         units = remaining.to_do.of(model.name)
-        info, settings = resolved.infos[model.name], sweep.settings_of(model)
+        info, settings = resolved.infos[model.name], resolved.settings_of(model)
         if units:
             units = units.shuffled() if shuffled else units
             models.append(ModelWork(model, info, settings, hashes[model.name], units))

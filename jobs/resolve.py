@@ -3,8 +3,9 @@
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from jobs.doctor.libraries import version_of
 from jobs.numbers.unit_size import Pace, rows_of_unit
@@ -12,6 +13,7 @@ from jobs.planning import Wanted
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
+from sampling.engines.generation_config import fill_in, left_open, model_defaults
 from sampling.engines.identity import digest
 from sampling.engines.model_info import ModelInfo, inspect_model
 from sampling.engines.openai_check import check_service
@@ -21,7 +23,7 @@ from sampling.engines.replay_engine import GOLD
 from sampling.engines.setting_checks import model_trouble, setting_warnings, settings_trouble
 from sampling.errors import BadInput
 from sampling.problems import Problem, left_out_note
-from sampling.settings import ModelSpec, settings_on
+from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
 from sampling.tasks.task import TaskSpec
 from sampling.words import many
 from verify.needs import check_packages
@@ -34,6 +36,7 @@ CODE_VERSION = "TROOP_CODE_VERSION"  # the variable that holds the commit where 
 class Resolved:
     """A sweep with its models inspected and its problems loaded.
 
+    ``defaults`` holds, by model, the values that its own generation_config.json gives, where the sweep asks for them.
     ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id. ``warnings`` are
     about settings that no engine refuses and that are surely not meant. ``paces`` holds what the run has measured so
     far, by (model, task).
@@ -45,6 +48,17 @@ class Resolved:
     measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     paces: Mapping[tuple[str, str], Pace] = field(default_factory=dict)
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def settings_of(self, model: ModelSpec) -> SamplingSettings:
+        """Returns a model's settings on tasks without settings of their own, its own defaults included."""
+        return fill_in(self.sweep.settings_of(model), self.defaults.get(model.name, {}))
+
+    def from_model(self, model: ModelSpec, task: TaskSampling | None) -> dict[str, Any]:
+        """Returns the values on a task that the model's own generation_config.json gave."""
+        open_keys = left_open(self.sweep.settings_of(model), self.defaults.get(model.name, {}))
+        told = task.model_fields_set if task and model.sampling is None else set()
+        return {key: value for key, value in open_keys.items() if key not in told}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -62,14 +76,14 @@ class Resolved:
         return Wanted(models, self.problems, k, most, self.measured_s)
 
     def _most_unit_rows(self, model: ModelSpec, task: TaskSpec) -> int:
-        problems, settings = self.problems[task.title], self.sweep.settings_of(model)
+        problems, settings = self.problems[task.title], self.settings_of(model)
         rows = [most_unit_rows(model, settings, problems), self.sweep.unit or self._rows_by_tokens(model, task)]
         if judge := self.sweep.judge:
             rows.append(rows_for(max(map(judge.most_usd, problems), default=0.0), judge.service.cap_usd))
         return min(most for most in rows if most is not None)
 
     def _rows_by_tokens(self, model: ModelSpec, task: TaskSpec) -> int:
-        problems, settings = self.problems[task.title], self.sweep.settings_of(model)
+        problems, settings = self.problems[task.title], self.settings_of(model)
         return rows_of_unit(
             max_tokens=max(settings_on(model, settings, given).max_tokens for given in {p.sampling for p in problems}),
             samples=len(problems) * self.sweep.k_of(model, task),
@@ -80,11 +94,11 @@ class Resolved:
     def most_usd(self, model: ModelSpec, problem: Problem, samples: int) -> float:
         """Returns the most dollars that these samples could cost, their judge included."""
         judging = self.sweep.judge.most_usd(problem) if self.sweep.judge else 0.0
-        return most_usd(model, self.sweep.settings_of(model), problem, samples) + samples * judging
+        return most_usd(model, self.settings_of(model), problem, samples) + samples * judging
 
     def sampling_hash(self, model: ModelSpec) -> str:
         """Returns the hash that names the distribution of a model's samples."""
-        settings = self.sweep.settings_of(model).model_dump(mode="json")
+        settings = self.settings_of(model).model_dump(mode="json")
         return digest(model.distribution, settings, self.infos[model.name].revision)
 
     def _planned(self, model: ModelSpec) -> PlannedModel:
@@ -92,7 +106,7 @@ class Resolved:
         return PlannedModel(
             name=model.name,
             distribution=model.distribution,
-            sampling=self.sweep.settings_of(model).model_dump(mode="json"),
+            sampling=self.settings_of(model).model_dump(mode="json"),
             revision=info.revision,
             sampling_hash=self.sampling_hash(model),
             parameters=info.parameters,
@@ -118,19 +132,29 @@ def resolve(sweep: Sweep) -> Resolved:
         check_packages(given, f"task {title}: ")
     for name in [*infos, *problems]:
         quote(name)
+    found = Resolved(sweep, infos, problems, defaults=_defaults(sweep))
     for model in sweep.models:
-        _check_model(sweep, model, infos[model.name], problems)
+        _check_model(found, model)
     _check_judge(sweep, problems)
-    return Resolved(sweep, infos, problems, warnings=_warnings(sweep, infos, problems))
+    return replace(found, warnings=_warnings(found))
 
 
-def _check_model(sweep: Sweep, model: ModelSpec, info: ModelInfo, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+def _defaults(sweep: Sweep) -> dict[str, dict[str, Any]]:
+    """Returns the values of generation_config.json of each vLLM model whose settings ask for them."""
+    asking = [m for m in sweep.models if m.engine == "vllm" and sweep.settings_of(m).generation_config == "model"]
+    return {model.name: model_defaults(model, f"models.{model.name}") for model in asking}
+
+
+def _check_model(resolved: Resolved, model: ModelSpec) -> None:
     """Raises BadInput for what the model's engine would refuse: its own settings, its sampling's, a prompt."""
+    info, settings = resolved.infos[model.name], resolved.settings_of(model)
     if trouble := model_trouble(model, info):
         raise BadInput(trouble)
-    for task in sweep.tasks_of(model):
-        asked = problems[task.title]
-        trouble = settings_trouble(model, sweep.settings_of(model), asked) or prompt_trouble(model, info, asked)
+    for task in resolved.sweep.tasks_of(model):
+        asked = resolved.problems[task.title]
+        trouble = settings_trouble(model, info, settings, asked) or prompt_trouble(
+            model, info, asked, has_template=settings.chat_template is not None
+        )
         trouble = trouble or _gold_trouble(model, asked)
         if trouble is not None:
             raise BadInput(f"task {task.title}, {trouble}")
@@ -145,15 +169,13 @@ def _gold_trouble(model: ModelSpec, problems: Sequence[Problem]) -> str | None:
     return f"models.{model.name}: path {GOLD!r} returns each problem's solution; {which}"
 
 
-def _warnings(
-    sweep: Sweep, infos: Mapping[str, ModelInfo], problems: Mapping[str, tuple[Problem, ...]]
-) -> tuple[str, ...]:
+def _warnings(resolved: Resolved) -> tuple[str, ...]:
     """Returns one line for each thing that is surely not meant, each with its model and task."""
-    found = []
+    found, sweep = [], resolved.sweep
     for model in sweep.models:
+        info, settings = resolved.infos[model.name], resolved.settings_of(model)
         for task in sweep.tasks_of(model):
-            settings, k = sweep.settings_of(model), sweep.k_of(model, task)
-            lines = setting_warnings(model, infos[model.name], settings, k, problems[task.title])
+            lines = setting_warnings(model, info, settings, sweep.k_of(model, task), resolved.problems[task.title])
             found += [f"{model.name} on {task.title}: {line}" for line in lines]
     return tuple(found)
 

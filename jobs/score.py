@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from cluster.address import check_address
 from cluster.scoring import ScoreReceipt, ScoreTally, ScoreTexts, ScoreWork, score_here, score_on_ray
-from cluster.verifier import WITHOUT_TEXT
+from cluster.verifier import without_answer
 from jobs.messages import lines_of
 from jobs.progress import count_display
 from jobs.run import Say
@@ -79,7 +79,7 @@ class StoreScores:
     def score(self, item: StoredUnit, engine: ScoreTexts) -> ScoreReceipt:
         """Scores and commits one unit; raises BadInput for a problem without a prompt, StoreError from the store."""
         _, samples, footer = _reader(self.store).read(item)
-        with_text = [sample for sample in samples if sample.finish_reason not in WITHOUT_TEXT]
+        with_text = [sample for sample in samples if without_answer(sample) is None]
         texts = [Text((item.unit.task, s.problem_idx), self._prompt(item, s), s.text) for s in with_text]
         found, engine_s = engine(texts)
         by_sample = {id(sample): score for sample, score in zip(with_text, found, strict=True)}
@@ -117,7 +117,7 @@ def _store_scorer(store: Store, version: str, scorer: bytes) -> None:
 
 
 def _no_text(sample: Sample) -> Score:
-    known = WITHOUT_TEXT.get(sample.finish_reason)
+    known = without_answer(sample)
     return Score(None, known.reason if known else "not scored")
 
 

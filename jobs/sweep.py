@@ -14,12 +14,14 @@ from jobs.store.base import Store, StoreOptions
 from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
 from jobs.store.stored_run import StoredRun, read_run
-from jobs.sweep_file import assign, keep_texts, read_sweep_file
+from jobs.sweep_file import assign, keep_texts, read_sweep_file, with_k
 from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
 from sampling.places import expand_home, local_path, model_place
-from sampling.problems import Problem
+from sampling.problems import Problem, read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, unread_key
+from sampling.settings.grid import expand
+from sampling.settings.model import over
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
 from verify.judge_settings import JudgeSettings
@@ -91,7 +93,7 @@ class Sweep(Plain):
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
     """Tasks to sample, at least one. Their names must differ; a task without a name is called by its kind."""
     k: int | None = Field(default=None, ge=1)
-    """Samples per problem. Default: the preset's, else 100. A larger k later continues the run."""
+    """Samples per problem; `n` is another name. Default: the preset's, else 100. A larger k later continues the run."""
     sampling: SamplingSettings = SamplingSettings()
     """Sampling settings of all models and tasks that have no settings of their own."""
     seed: int = Field(default=0, ge=0)
@@ -163,7 +165,7 @@ class Sweep(Plain):
 
     def settings_of(self, model: ModelSpec) -> SamplingSettings:
         """Returns the settings that hold for a model on tasks without settings of their own."""
-        return model.sampling or self.sampling
+        return over(model.sampling or self.sampling, model.varied)
 
     def problems_of(self, task: TaskSpec) -> tuple[Problem, ...]:
         """Loads a task's problems, with its sampling settings and packages; raises BadInput."""
@@ -187,6 +189,7 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
         raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
     for assignment in assignments:
         assign(data, assignment)
+    data = expand(with_k(data, str(path)), path.parent, str(path))
     sweep = parse(Sweep, keep_texts(Sweep, data), str(path))
     for model in sweep.models:
         if trouble := unread_key(model):
@@ -196,14 +199,29 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
 
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
     places = [_model_place(model, folder) for model in sweep.models]
-    models = [model.model_copy(update={"path": path}) for model, (path, _) in zip(sweep.models, places, strict=True)]
+    models = [
+        model.model_copy(update={"path": path, "sampling": own})
+        for model, (path, _) in zip(sweep.models, places, strict=True)
+        for own in [model.sampling and _with_template(model.sampling, folder, f"models.{model.name}.sampling")]
+    ]
     tasks = [task.under(folder) for task in sweep.tasks]
     verify = sweep.verify.model_copy(update={"packages": under_folder(sweep.verify.packages, folder)})
     paths = {"store": local_path(sweep.store), "models": tuple(models), "tasks": tuple(tasks), "verify": verify}
-    found = sweep.model_copy(update=paths)
+    found = sweep.model_copy(update=paths | {"sampling": _with_template(sweep.sampling, folder, "sampling")})
     notes = [(model.name, note) for model, (_, note) in zip(models, places, strict=True) if note]
     found._notes = tuple(f"models.{name}.path: {note}" for name, note in notes)
     return found
+
+
+def _with_template(settings: SamplingSettings, folder: Path, where: str) -> SamplingSettings:
+    """Returns the settings with the text of their chat template in place of its path; raises BadInput."""
+    given = settings.chat_template
+    if given is None:
+        return settings
+    path = folder / local_path(given)
+    if not path.is_file():
+        raise BadInput(f"{where}.chat_template: no file {str(path)!r}; allowed: the path of a Jinja template")
+    return settings.model_copy(update={"chat_template": read_text(path)})
 
 
 def _model_place(model: ModelSpec, folder: Path) -> tuple[str, str | None]:

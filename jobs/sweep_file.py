@@ -81,7 +81,8 @@ class _Loader(yaml.SafeLoader):
         self._depth, self._made = 0, 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        mark, is_alias = self.peek_event().start_mark, self.check_event(yaml.AliasEvent)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        mark, is_alias = event.start_mark, isinstance(event, yaml.AliasEvent)
         self._depth, self._made = self._depth + 1, self._made + 1
         if self._made > MOST_VALUES:
             raise yaml.MarkedYAMLError(problem=f"more than {MOST_VALUES:,} values", problem_mark=mark)
@@ -208,6 +209,23 @@ def _value(found: re.Match[str], place: str) -> str:
     if name not in os.environ:
         raise BadInput(f"{place}: ${{{name}}} is not set in the environment; set {name}, or write $${{ for ${{ itself")
     return os.environ[name]
+
+
+def with_k(data: dict[str, Any], where: str) -> dict[str, Any]:
+    """Returns a sweep's data with ``k`` where it says ``n``; raises BadInput where it says both."""
+    whole: dict[str, Any] = _k_for_n(data, where)
+    for kind in ("models", "tasks"):
+        if isinstance(items := whole.get(kind), list):
+            whole[kind] = [_k_for_n(item, f"{where}: {kind}.{number}") for number, item in enumerate(items)]
+    return whole
+
+
+def _k_for_n(item: Any, where: str) -> Any:
+    if not isinstance(item, dict) or "n" not in item:
+        return item
+    if "k" in item:
+        raise BadInput(f"{where}: n is another name of k; give one of them")
+    return {"k" if key == "n" else key: value for key, value in item.items()}
 
 
 def keep_texts(model: type[BaseModel], data: Any) -> Any:

@@ -51,6 +51,8 @@ class Sample:
     sample's share, by tokens, of the engine's busy seconds. ``logprob`` is the sum of the log probabilities of the
     completion's tokens, or None where the engine was not asked for it. ``usd`` is the most that a service asks for it;
     where one request draws several samples, ``usd`` and ``prompt_tokens`` belong to the first: they are billed once.
+    ``reasoning`` is the thought before the answer, ``text``; it is None where the model wrote none.
+    ``reasoning_tokens`` are those of ``tokens`` that belong to it.
     """
 
     problem_idx: int
@@ -64,6 +66,13 @@ class Sample:
     engine_s: float = 0.0
     logprob: float | None = None
     usd: float = 0.0
+    reasoning: str | None = None
+    reasoning_tokens: int | None = None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """True where the completion ended inside a thought, so that there is no answer."""
+        return self.reasoning is not None and not self.text.strip()
 
 
 @dataclass(frozen=True, slots=True)

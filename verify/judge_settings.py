@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from sampling.engines.prices import most_usd
 from sampling.problems import Message, Problem
 from sampling.references import JudgeReference
-from sampling.service_settings import Prices
 from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings.service import Prices
 from verify.answers import clean
 from verify.verdict import FAULT_TRIES
 

@@ -6,6 +6,8 @@ All verifiers read a completion through ``after_thought``. The rules are pure, a
 import re
 from collections import deque
 
+from sampling.thoughts import CHANNEL, CLOSES, OPENS
+
 # Ends of a model's turn: text after one is another turn. One in quotes is code that names the token.
 _END_OF_TURN = re.compile(
     r"(?<![\"'`])(?:<\|(?:endoftext|im_end|eot_id|eom_id|end_of_text|EOT|eot|return|end|endofturn)\|>"
@@ -16,10 +18,6 @@ _EDGE = r"(?:</?s>|</?(?:eos|bos|pad|unk)>|\[/?INST\]|\[(?:EOS|BOS|PAD)\]|<\|[A-
 _FIRST, _LAST = re.compile(rf"\s{{0,99}}{_EDGE}"), re.compile(rf"{_EDGE}\s{{0,99}}\Z")
 MAX_EDGES = 50
 
-_NAMES = r"(?:think|thinking|thought|reasoning|reflection|seed:think)"
-_OPENS = re.compile(rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>")
-_CLOSES = re.compile(rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>")
-_CHANNEL = re.compile(r"<\|channel\|>(?P<name>[a-z]{1,20})[^<\n]{0,80}<\|message\|>")
 _BARE_CHANNEL = re.compile(r"\s{0,9}analysis(?=\S)")  # the same channels in text without special tokens
 _BARE_FINAL = re.compile(r"assistantfinal(?=\S)")
 
@@ -35,11 +33,11 @@ def after_thought(text: str) -> str:
 
 def unfinished_thought(text: str) -> bool:
     """Returns True if the text ends inside a thought, so that it has no answer."""
-    channels = deque(_CHANNEL.finditer(text), maxlen=1)
+    channels = deque(CHANNEL.finditer(text), maxlen=1)
     if channels:
         return channels[0]["name"] != "final"
-    closed = deque(_CLOSES.finditer(text), maxlen=1)
-    opened = _OPENS.search(text, closed[0].end() if closed else 0)
+    closed = deque(CLOSES.finditer(text), maxlen=1)
+    opened = OPENS.search(text, closed[0].end() if closed else 0)
     return bool(opened) and not _answer(text).strip()
 
 
@@ -69,12 +67,12 @@ def _without_edges(text: str) -> str:
 
 
 def _answer(text: str) -> str:
-    channels = deque(_CHANNEL.finditer(text), maxlen=1)
+    channels = deque(CHANNEL.finditer(text), maxlen=1)
     if channels:
         return text[channels[0].end() :] if channels[0]["name"] == "final" else ""
     if _BARE_CHANNEL.match(text) and (finals := deque(_BARE_FINAL.finditer(text), maxlen=1)):
         return text[finals[0].end() :]
-    closed = deque(_CLOSES.finditer(text), maxlen=1)
+    closed = deque(CLOSES.finditer(text), maxlen=1)
     answer = text[closed[0].end() :] if closed else text
-    opened = _OPENS.search(answer)
+    opened = OPENS.search(answer)
     return answer[: opened.start()] if opened else answer

@@ -26,7 +26,10 @@ def field_table(model: type[BaseModel], *, output: bool = False, without: type[B
     """Returns a Markdown table of a model's fields, but for those of ``without``; with ``output``, without defaults."""
     head = ["field", "type", "meaning"] if output else ["key", "type", "default", "meaning"]
     left_out = set(without.model_fields) - set(model.__annotations__) if without else set()
-    fields = {name: field for name, field in model.model_fields.items() if name not in left_out}
+    own = sorted(
+        model.model_fields.items(), key=lambda item: item[0] not in model.__annotations__
+    )  # inherited ones last
+    fields = {name: field for name, field in own if name not in left_out}
     rows = [_row(field.alias or name, field, output) for name, field in fields.items()]
     return "\n".join(_line(cells) for cells in (head, ["---"] * len(head), *rows))
 

@@ -24,15 +24,16 @@ from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, StdioCase
 from sampling.s3_folder import S3Options
-from sampling.service_settings import Prices, ServiceSettings
-from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
+from sampling.settings import ModelSpec, SamplingSettings, StructuredOutputs, TaskSampling
+from sampling.settings.service import Prices, ServiceSettings
 from sampling.tasks.task import TaskSpec
+from sampling.thoughts import ThoughtMarks
 from verify.judge_settings import JudgeSettings
 
 Models = tuple[type[BaseModel], ...]
 SWEEP_MODELS: Models = (
-    *(Sweep, ModelSpec, SamplingSettings, Prices, ServiceSettings, TaskSpec, Limits, MathPolicy, TaskSampling),
-    *(VerifySettings, JudgeSettings, Stop, S3Options, StoreOptions),
+    *(Sweep, ModelSpec, SamplingSettings, StructuredOutputs, ThoughtMarks, Prices, ServiceSettings, TaskSpec, Limits),
+    *(MathPolicy, TaskSampling, VerifySettings, JudgeSettings, Stop, S3Options, StoreOptions),
 )
 PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))
 

@@ -5,6 +5,7 @@ examples/sweep.schema.json holds its output; the first line of every example nam
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,12 +27,24 @@ def sweep_schema() -> str:
         def field_title_should_be_set(self, schema: object) -> bool:
             return False
 
-    made = Sweep.model_json_schema(schema_generator=WithoutTitles)
+    made = _with_lists(Sweep.model_json_schema(schema_generator=WithoutTitles))
     description = "A sweep of Troop. Unknown keys are refused; docs/sweep.md describes every key."
     head = {"$schema": DIALECT, "title": "Troop sweep", "description": description}
     return json.dumps(
         {**head, **{key: made[key] for key in made if key not in head}}, indent=2, ensure_ascii=False
     ).replace("``", "`")
+
+
+def _with_lists(schema: dict[str, Any]) -> dict[str, Any]:
+    """Adds what a file may hold and a sweep no longer does: lists on sampling keys, checkpoints in place of a path."""
+    from sampling.settings.grid import GRID_KEYS
+
+    settings, model = schema["$defs"]["SamplingSettings"]["properties"], schema["$defs"]["ModelSpec"]
+    for key in sorted(GRID_KEYS & settings.keys()):
+        about = {name: settings[key].pop(name) for name in ("default", "description") if name in settings[key]}
+        settings[key] = {"anyOf": [settings[key], {"type": "array", "items": settings[key], "minItems": 1}], **about}
+    model["required"].remove("path")
+    return schema
 
 
 @click.command()

@@ -43,8 +43,9 @@ _VERDICT_GROUP_ROWS = 1 << 20
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
     """Returns a samples file: one row per sample, sorted by (problem, sample)."""
     rows = sorted(samples, key=_key)
-    columns = {name: [getattr(row, name) for row in rows] for name in SAMPLES_SCHEMA.names[:10]}
+    columns = {name: [getattr(row, name) for row in rows] for name in SAMPLES_SCHEMA.names if name not in PROVENANCE}
     columns["text"] = [_clean(text) for text in columns["text"]]
+    columns["reasoning"] = [text if text is None else _clean(text) for text in columns["reasoning"]]
     said = asdict(provenance)
     constant = {name: pa.repeat(pa.scalar(said[name], pa.string()), len(rows)) for name in PROVENANCE}
     return write_table(pa.table(columns | constant, schema=SAMPLES_SCHEMA), "samples", {}, _SAMPLE_GROUP_ROWS)

@@ -29,7 +29,7 @@ import pyarrow as pa
 from sampling.errors import StoreError
 from sampling.samples import Provenance
 
-SCHEMA_VERSION = 3  # files are sealed since 2; since 3 folders alone name model and task
+SCHEMA_VERSION = 4  # files are sealed since 2; since 3 folders alone name model and task; since 4 thoughts are apart
 IN_FOLDERS = {"model", "task"}  # columns of files before version 3
 HASH_STRIDE = 32
 REQUIRED, NULLABLE = False, True
@@ -112,7 +112,10 @@ PROVENANCE_COLUMNS = (
 SAMPLE_COLUMNS = (
     _PROBLEM_IDX,
     _SAMPLE_IDX,
-    Column("text", pa.string(), REQUIRED, "The completion, without its prompt."),
+    Column(
+        "text", pa.string(), REQUIRED,
+        "The completion, without its prompt and its thought. Empty where it ended inside a thought.",
+    ),
     Column(
         "finish_reason", pa.string(), REQUIRED,
         "Why it ended: stop, length (the token limit), prompt_too_long, prompt_refused (nothing was drawn) or error.",
@@ -128,6 +131,15 @@ SAMPLE_COLUMNS = (
     Column(
         "logprob", pa.float32(), NULLABLE,
         "Sum of the log-probabilities of the completion's tokens. Null where the engine was not asked for it.",
+    ),
+    Column(
+        "reasoning", pa.string(), NULLABLE,
+        "The thought before the answer, without its marks. Null where there was none, and in files before version 4, "
+        "whose text holds it.",
+    ),
+    Column(
+        "reasoning_tokens", pa.int32(), NULLABLE,
+        "Those of the completion's tokens that belong to its thought; an estimate for services that do not count them.",
     ),
     *PROVENANCE_COLUMNS,
 )  # fmt: skip

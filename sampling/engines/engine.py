@@ -37,6 +37,8 @@ class Completion:
     gen_s: float
     logprob: float | None = None
     usd: float = 0.0
+    reasoning: str | None = None
+    reasoning_tokens: int | None = None
 
 
 class Engine(Protocol):

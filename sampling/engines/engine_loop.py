@@ -175,4 +175,6 @@ def _sample(done: Completion, seconds_per_token: float) -> Sample:
         engine_s=done.tokens * seconds_per_token,
         logprob=done.logprob,
         usd=done.usd,
+        reasoning=done.reasoning,
+        reasoning_tokens=done.reasoning_tokens,
     )

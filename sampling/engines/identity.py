@@ -38,7 +38,9 @@ NOT_READ = (
     "readme*", "licen[cs]e*", "*_policy*", "notice*", "changelog*", "requirements*.txt", "*_results.json",
     "trainer_state.json", "training_args.*", "optimizer.*", "scheduler.*", "rng_state*", ".*",
 )  # fmt: skip
-NEUTRAL_SETTINGS = frozenset({"logprobs"})  # of sampling: what is stored, not what is drawn
+# Of sampling: what is stored, not what is drawn; and where values came from, which are all in the settings.
+NEUTRAL_SETTINGS = frozenset({"logprobs", "generation_config"})
+ALWAYS = frozenset({"temperature", "top_p", "top_k", "max_tokens", "stop", "seed"})  # others count where they are set
 
 
 def identity(distribution: Mapping[str, Any], sampling: Mapping[str, Any], revision: str) -> dict[str, Any]:
@@ -50,7 +52,8 @@ def identity(distribution: Mapping[str, Any], sampling: Mapping[str, Any], revis
     if distribution.get("engine") != "openai":
         kept.pop("path", None)
     arguments = {key: value for key, value in distribution.get("vllm", {}).items() if key not in NEUTRAL}
-    settings = {key: value for key, value in sampling.items() if key not in NEUTRAL_SETTINGS}
+    kept_settings = {key: value for key, value in sampling.items() if key not in NEUTRAL_SETTINGS}
+    settings = {key: value for key, value in kept_settings.items() if key in ALWAYS or value is not None}
     return {**kept, **{f"vllm.{key}": value for key, value in arguments.items()}, **settings, "weights": revision}
 
 

@@ -48,7 +48,7 @@ class ModelInfo:
     (quantised), which are loaded unchanged. ``architecture`` and ``labels`` (of a classifier's head) come from the
     config; ``has_head`` says whether the weights hold such a head. ``max_model_len`` is the context that vLLM takes by
     itself, ``most_model_len`` the longest that it can be told to take; None where rotary scaling may stretch it.
-    ``heads`` are attention heads, which tensor parallelism divides.
+    ``heads`` are attention heads, which tensor parallelism divides; ``vocabulary`` is the number of token ids.
     """
 
     revision: str
@@ -65,6 +65,7 @@ class ModelInfo:
     has_head: bool | None = None
     most_model_len: int | None = None
     heads: int = 0
+    vocabulary: int | None = None
 
     @property
     def computes_little(self) -> bool:
@@ -93,7 +94,7 @@ def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
     if folder.is_absolute() and folder.is_dir():  # elsewhere, a folder of the same name may lie beside the process
         return inspect_folder(folder, where)
     if HUB_ID.fullmatch(model.path) and not model.path.startswith("."):
-        config = _hub_config(model, where)
+        config = hub_file(model, "config.json", where)
         return _shape(_json(config), config.parent.name, Weights())
     raise BadInput(
         f"{where}.path: no model at {model.path!r}; allowed: a folder with config.json, s3://…, or a hub id owner/name"
@@ -127,14 +128,14 @@ def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
     return _shape(config, bucket_revision(folder), weights)
 
 
-def _hub_config(model: ModelSpec, where: str) -> Path:
-    """Returns the path of a hub model's config.json, from the cache or the hub; its folder is named by the commit."""
+def hub_file(model: ModelSpec, name: str, where: str) -> Path:
+    """Returns the path of a hub model's file, from the cache or the hub; its folder is named by the commit."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are not for the user
     try:
-        return Path(hf_hub_download(model.path, "config.json", revision=model.revision, etag_timeout=HUB_TIMEOUT_S))
+        return Path(hf_hub_download(model.path, name, revision=model.revision, etag_timeout=HUB_TIMEOUT_S))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = "is not in the cache, and the hub cannot be reached"
         if isinstance(error, HfHubHTTPError):
@@ -179,6 +180,7 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
         or 2,  # transformers writes neither where there are 2
         has_head=weights.has_head,
         heads=text.get("num_attention_heads") or 0,
+        vocabulary=text.get("vocab_size"),
         most_model_len=None if any(kind != "default" for kind, _ in _rotary(text)) else longest,
     )
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sampling.problems import Problem
+from sampling.engines.prompts import turns_of
+from sampling.problems import Message, Problem
 from sampling.settings import ModelSpec, SamplingSettings, settings_on
+from sampling.thoughts import Split, Thoughts
 
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 REFUSED = {400, 413, 422}
@@ -25,9 +27,11 @@ SEND_ALL = {"vllm", "sglang"}  # as they name themselves in owned_by
 
 
 class Text(BaseModel):
-    """Message of a chat's choice; ``content`` may be null."""
+    """Message of a chat's choice; ``content`` may be null. Services name a thought in one of two ways."""
 
     content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
 
 
 class TokenLogprob(BaseModel):
@@ -60,8 +64,18 @@ class Choice(BaseModel):
         return self.text or (self.message.content if self.message else None) or ""
 
     @property
+    def thought(self) -> str | None:
+        return (self.message.reasoning or self.message.reasoning_content) if self.message else None
+
+    @property
     def finished(self) -> str:
         return self.finish_reason if self.finish_reason in FINISHED else "stop"
+
+
+class TokenDetails(BaseModel):
+    """Parts of the completion's tokens."""
+
+    reasoning_tokens: int | None = Field(default=None, ge=0)
 
 
 class Usage(BaseModel):
@@ -69,6 +83,7 @@ class Usage(BaseModel):
 
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
+    completion_tokens_details: TokenDetails | None = None
 
 
 class Reply(BaseModel):
@@ -150,12 +165,13 @@ def request_of(
         "n": samples if samples > 1 else None,
         "seed": seed,
     }
-    body |= {key: value for key, value in optional.items() if value is not None} | service.extra
+    given = {key: value for key, value in settings.given_keys.items() if key != "system"}
+    body |= {key: value for key, value in optional.items() if value is not None} | given | service.extra
     if service.endpoint == "completions" or (service.endpoint == "auto" and problem.messages is None):
         turns = [problem.prompt] if problem.messages is None else [m.content for m in problem.messages]
         prompt = {"prompt": "\n\n".join(turn or "" for turn in turns)}
         return "completions", body | prompt | ({"logprobs": 1} if settings.logprobs else {})
-    messages = [m.model_dump() for m in problem.messages or ()] or [{"role": "user", "content": problem.prompt}]
+    messages = turns_of(problem.messages or (Message(role="user", content=problem.prompt or ""),), settings.system)
     return "chat/completions", body | {"messages": messages} | ({"logprobs": True} if settings.logprobs else {})
 
 
@@ -174,6 +190,66 @@ def read_answer(status: int, content: bytes) -> Answer:
     if any(word in text for word in TOO_LONG) or status == 413:
         return Answer(Meaning.TOO_LONG, said)
     return Answer(Meaning.FILTERED if any(word in text for word in FILTERED) else Meaning.REFUSED, said)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One sample of a reply; fields as in sampling.samples.Sample."""
+
+    text: str
+    finish_reason: str
+    tokens: int
+    reasoning: str | None
+    reasoning_tokens: int | None
+    logprob: float | None
+
+
+def drawn_of(reply: Reply, samples: int, thoughts: Thoughts | None) -> list[Drawn]:
+    """Returns at most ``samples`` samples of a reply, each with its share of the tokens that are counted together.
+
+    A thought that the service itself told from the answer is kept so; else ``thoughts`` tells them, or nothing does.
+    """
+    choices = reply.choices[:samples]
+    parts = [_split(choice, thoughts) for choice in choices]
+    weights = [
+        len(choice.logprobs.values) if choice.logprobs else _bytes(part.reasoning) + _bytes(part.answer)
+        for choice, part in zip(choices, parts, strict=True)
+    ]
+    tokens = share_tokens(reply.usage.completion_tokens if reply.usage else 0, weights)
+    details = reply.usage.completion_tokens_details if reply.usage else None
+    thought = _thought_tokens(parts, tokens, details.reasoning_tokens if details else None)
+    return [
+        Drawn(
+            text=part.answer,
+            finish_reason=choice.finished,
+            tokens=count,
+            reasoning=part.reasoning,
+            reasoning_tokens=of_thought,
+            logprob=sum(choice.logprobs.values) if choice.logprobs else None,
+        )
+        for choice, part, count, of_thought in zip(choices, parts, tokens, thought, strict=True)
+    ]
+
+
+def _split(choice: Choice, thoughts: Thoughts | None) -> Split:
+    if choice.thought is not None:
+        return Split(choice.thought, choice.written)
+    return thoughts.split(choice.written) if thoughts else Split(None, choice.written)
+
+
+def _thought_tokens(parts: Sequence[Split], tokens: Sequence[int], counted: int | None) -> list[int | None]:
+    """Returns the tokens of each thought: shares of the service's own count, else by the length of its text."""
+    if counted:
+        return list(share_tokens(counted, [_bytes(part.reasoning) for part in parts]))
+    sizes = [(_bytes(part.reasoning), _bytes(part.answer)) for part in parts]
+    return [
+        None if part.reasoning is None else count * thought // max(thought + answer, 1)
+        for part, count, (thought, answer) in zip(parts, tokens, sizes, strict=True)
+    ]
+
+
+def _bytes(text: str | None) -> int:
+    return len((text or "").encode("utf-8", "replace"))
 
 
 def share_tokens(total: int, weights: Sequence[int]) -> list[int]:

@@ -19,12 +19,13 @@ from typing import Any
 import httpx
 
 from sampling.engines.engine import Completion, Request
-from sampling.engines.openai_api import Answer, Meaning, Reply, read_answer, request_of, share_tokens, top_k_of_all
+from sampling.engines.openai_api import Answer, Meaning, Reply, drawn_of, read_answer, request_of, top_k_of_all
 from sampling.engines.pace import Pace, backoff_s, retry_after_s
 from sampling.engines.prices import most_prompt_tokens, most_usd, usd
 from sampling.errors import EngineError
 from sampling.seeds import Seeds, sample_seed
 from sampling.settings import ModelSpec, SamplingSettings, settings_on
+from sampling.thoughts import thoughts_of
 
 TRIES = 8
 LONGEST_RETRY_AFTER_S = 900.0  # a service that asks for a longer wait counts as down
@@ -55,6 +56,7 @@ class OpenAIEngine:
         self._model, self._settings, self._seeds = model, settings, seeds
         self.version = f"openai {model.base_url}"
         self._key = api_key(model)
+        self._thoughts = thoughts_of(model.thinking)
         self._done: queue.Queue[Completion | EngineError] = queue.Queue()
         self._tasks: dict[tuple[int, int, int], Future[None]] = {}
         self._purses: dict[int, float] = {}  # by tag: dollars that may still be spent
@@ -206,12 +208,11 @@ class OpenAIEngine:
         prompt, tokens = (reply.usage.prompt_tokens, reply.usage.completion_tokens) if reply.usage else (0, 0)
         cost = usd(self._model.prices, prompt, tokens)
         self._settle(draw, cost)
-        choices = reply.choices[: len(draw.indices)]
-        weights = [len(c.logprobs.values) if c.logprobs else len(c.written.encode("utf-8", "replace")) for c in choices]
         found = []
-        for index, choice, share in zip(draw.indices, choices, share_tokens(tokens, weights), strict=False):
-            done = self._completion(draw, index, choice.written, choice.finished, share)
-            found.append(replace(done, logprob=sum(choice.logprobs.values) if choice.logprobs else None))
+        for index, drawn in zip(draw.indices, drawn_of(reply, len(draw.indices), self._thoughts), strict=False):
+            done = self._completion(draw, index, drawn.text, drawn.finish_reason, drawn.tokens)
+            done = replace(done, reasoning=drawn.reasoning, reasoning_tokens=drawn.reasoning_tokens)
+            found.append(replace(done, logprob=drawn.logprob))
         found[0] = replace(found[0], prompt_tokens=prompt, usd=cost + draw.lost_usd)
         return found
 

@@ -7,8 +7,8 @@ bound a prompt, because no byte-level tokenizer makes more than one token of a b
 from collections.abc import Iterable
 
 from sampling.problems import Problem
-from sampling.service_settings import Prices
 from sampling.settings import ModelSpec, SamplingSettings, settings_on
+from sampling.settings.service import Prices
 
 MILLION = 1_000_000
 TOKENS_PER_TURN = 16  # a role, its marks, and what a template adds

@@ -16,10 +16,13 @@ WITHOUT_TOKENS = "its prompt is empty, and vLLM refuses a prompt of no tokens; g
 OWN_TOKENIZER = {"tokenizer", "tokenizer_mode", "hf_config_path"}  # engine arguments: not the folder's files decide
 
 
-def prompt_trouble(model: ModelSpec, info: ModelInfo, problems: Sequence[Problem]) -> str | None:
+def prompt_trouble(
+    model: ModelSpec, info: ModelInfo, problems: Sequence[Problem], *, has_template: bool = False
+) -> str | None:
     """Returns a message about the first thing that keeps a vLLM model from its prompts, or None.
 
-    Only a local folder shows whether it has a chat template, and how many tokens a prompt has.
+    Only a local folder shows whether it has a chat template, and how many tokens a prompt has. With
+    ``has_template`` the sweep gives a template.
     """
     folder = Path(model.path)
     if model.engine != "vllm":
@@ -28,7 +31,7 @@ def prompt_trouble(model: ModelSpec, info: ModelInfo, problems: Sequence[Problem
         return f"problem {empty!r}: {WITHOUT_TOKENS}"
     if not folder.is_absolute() or not folder.is_dir() or OWN_TOKENIZER & model.vllm.keys():
         return None
-    if any(problem.messages for problem in problems) and _lacks_template(folder, info):
+    if not has_template and any(problem.messages for problem in problems) and _lacks_template(folder, info):
         return f"models.{model.name}: {WITHOUT_TEMPLATE}"
     return _wrong_length(model, info, problems)
 
@@ -55,6 +58,15 @@ def _read_tokenizer(file: str, _changed_ns: int) -> Any:
     from tokenizers import Tokenizer
 
     return Tokenizer.from_file(file)
+
+
+def template_text(folder: Path) -> str:
+    """Returns the chat template of a model's folder as text, or "" where it has none."""
+    if (file := folder / "chat_template.jinja").is_file():
+        return read_text(file)
+    config = folder / "tokenizer_config.json"
+    found = load_json(read_text(config), str(config)).get("chat_template") if config.is_file() else None
+    return found if isinstance(found, str) else str(found or "")
 
 
 def _lacks_template(folder: Path, info: ModelInfo) -> bool:

@@ -15,6 +15,8 @@ from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, setting
 DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")  # vllm.config.model.ModelDType
 MOST_TEMPERATURE, LEAST_TEMPERATURE = 2.0, 0.01  # vLLM refuses a higher one, and raises a lower one but 0
 MOST_STOPS = 4  # of OpenAI's own API
+OF_VLLM = ("chat_template", "generation_config")  # sampling keys that no service is sent
+OF_CHATS = ("system", "chat_template", "chat_template_kwargs")
 CHARACTERS_PER_TOKEN = 4  # a rough mean, where the model's tokenizer is not at hand
 LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"  # the variable with which vLLM takes any max_model_len
 OWN_CONFIG = {"hf_overrides", "hf_config_path"}  # engine arguments: not the config alone decides
@@ -38,16 +40,42 @@ def model_trouble(model: ModelSpec, info: ModelInfo) -> str | None:
     return None
 
 
-def settings_trouble(model: ModelSpec, settings: SamplingSettings, problems: Sequence[Problem]) -> str | None:
-    """Returns a message about sampling settings that vLLM would refuse on one of the problems, or None."""
-    for task in _by_sampling(problems) if model.engine == "vllm" else ():
-        temperature = settings_on(model, settings, task).temperature
-        if temperature > MOST_TEMPERATURE:
-            return (
-                f"models.{model.name}: sampling.temperature: vLLM refuses {temperature:g}; "
-                f"allowed: 0 to {MOST_TEMPERATURE:g}"
-            )
+def settings_trouble(
+    model: ModelSpec, info: ModelInfo, settings: SamplingSettings, problems: Sequence[Problem]
+) -> str | None:
+    """Returns a message about sampling settings that the engine would refuse on one of the problems, or None."""
+    for task, those in _by_sampling(problems).items() if model.engine != "replay" else ():
+        effective = settings_on(model, settings, task)
+        trouble = _vllm_trouble(effective, info) if model.engine == "vllm" else _service_trouble(effective)
+        if trouble := trouble or _trouble_with_chats(effective, those):
+            return f"models.{model.name}: sampling.{trouble}"
     return None
+
+
+def _vllm_trouble(settings: SamplingSettings, info: ModelInfo) -> str | None:
+    if settings.temperature > MOST_TEMPERATURE:
+        return f"temperature: vLLM refuses {settings.temperature:g}; allowed: 0 to {MOST_TEMPERATURE:g}"
+    if (settings.min_tokens or 0) > settings.max_tokens:
+        return f"min_tokens: {settings.min_tokens} is more than max_tokens; allowed: 0 to {settings.max_tokens}"
+    for key in ("stop_token_ids", "logit_bias"):
+        largest = max(getattr(settings, key) or (), default=0)
+        if info.vocabulary and largest >= info.vocabulary:
+            return f"{key}: the model has no token {largest}; allowed: 0 to {info.vocabulary - 1}"
+    return None
+
+
+def _service_trouble(settings: SamplingSettings) -> str | None:
+    if key := next((key for key in OF_VLLM if getattr(settings, key) not in (None, "none")), None):
+        return f"{key}: engine openai cannot do it; engine vllm can"
+    return None
+
+
+def _trouble_with_chats(settings: SamplingSettings, problems: Sequence[Problem]) -> str | None:
+    key = next((key for key in OF_CHATS if getattr(settings, key) is not None), None)
+    text = next((problem.id for problem in problems if problem.messages is None), None)
+    if key is None or text is None:
+        return None
+    return f"{key}: problem {text!r} asks with a plain text; set style: chat on its task, or leave {key} out"
 
 
 def setting_warnings(

@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,8 @@ from sampling.engines.engine import Completion, Request
 from sampling.engines.gpu_memory import Allowance, GpuShare, most_sequences, utilization
 from sampling.engines.log_tail import LogTail
 from sampling.engines.model_info import ModelInfo, inspect_folder
-from sampling.engines.prompts import PromptRefused, prompt_tokens
+from sampling.engines.prompts import FOR_PROMPTS, PromptRefused, prompt_tokens
+from sampling.engines.thought_reader import ThoughtReader, reasoning_arguments
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused
 from sampling.node import one_first, only_one
@@ -27,6 +29,17 @@ BYTES_PER_CACHE_VALUE = 4  # the widest dtype a CPU cache uses
 OF_ONE_ENGINE = {"seed", "gpu_memory_utilization"}  # engine arguments that do not change what is compiled
 
 
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One sample that vLLM works on; ``opened`` says that its prompt opened a thought."""
+
+    request: Request
+    index: int
+    started: float
+    seed: int
+    opened: bool
+
+
 class VllmEngine:
     """One vLLM engine. Every sample is its own request, so that no sample waits for others of its problem.
 
@@ -37,7 +50,7 @@ class VllmEngine:
         self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, allowance: Allowance
     ) -> None:
         self._settings, self._seeds, self._model = settings, seeds, model
-        self._engine = start_llm_engine(model, info, seeds.engine, allowance)
+        self._engine = start_llm_engine(model, info, seeds.engine, allowance, settings)
         self.version = vllm_version()
         self.device = device_name(allowance.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
@@ -45,13 +58,15 @@ class VllmEngine:
         self._longest: int = config.model_config.max_model_len
         self.concurrency: int = config.scheduler_config.max_num_seqs
         self._params: dict[tuple[TaskSampling | None, tuple[str, ...]], Any] = {}
-        self._pending: dict[str, tuple[Request, int, float, int]] = {}  # request id -> request, sample, start, seed
+        self._pending: dict[str, Draw] = {}  # by request id
         self._refused: list[Completion] = []
+        self._reader = ThoughtReader(model.thinking, self._tokenizer)
 
     def add(self, request: Request) -> None:
         samples = range(request.first_sample, request.last_sample)
         try:
-            tokens = prompt_tokens(self._tokenizer, request.problem)
+            settings = settings_on(self._model, self._settings, request.problem.sampling)
+            tokens = prompt_tokens(self._tokenizer, request.problem, settings)
         except PromptRefused:
             tokens = []
         if not tokens:  # vLLM would raise, and the run would end with this one problem
@@ -60,8 +75,9 @@ class VllmEngine:
         if len(tokens) >= self._longest:
             self._refused += [self._undrawn(request, index, "prompt_too_long", len(tokens)) for index in samples]
             return
+        opened = self._reader.is_opened(tokens, request.problem)
         for index in samples:
-            self._add_one(request, index, tokens)
+            self._add_one(request, index, tokens, opened)
 
     def step(self) -> Sequence[Completion]:
         if self._refused:
@@ -79,14 +95,17 @@ class VllmEngine:
     def close(self) -> None:
         close_llm_engine(self._engine)
 
-    def _add_one(self, request: Request, index: int, tokens: list[int]) -> None:
+    def _add_one(self, request: Request, index: int, tokens: list[int], opened: bool) -> None:
         name = f"{request.tag}-{request.problem_idx}-{index}"
         seed, params = self._seeds.engine, self._sampling_params(request.problem)
         if self._settings.seed == "per_sample":
             params = params.clone()
             params.seed = seed = sample_seed(self._seeds.run, self._model.name, request.problem.id, index)
-        self._pending[name] = (request, index, time.monotonic(), seed)
-        self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
+        self._pending[name] = Draw(request, index, time.monotonic(), seed, opened)
+        try:
+            self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
+        except (ValueError, TypeError) as error:  # the settings are the same for every sample of the task
+            raise EngineRefused(f"model {self._model.name}: vLLM refuses the settings ({last_line(error)})") from error
 
     def _undrawn(self, request: Request, index: int, reason: str, prompt_tokens: int = 0) -> Completion:
         place = (request.tag, request.problem_idx, index)
@@ -96,36 +115,45 @@ class VllmEngine:
         """Returns vLLM's sampling parameters, cached by (task sampling, stop strings)."""
         if (problem.sampling, problem.stop) not in self._params:
             settings = settings_on(self._model, self._settings, problem.sampling)
-            self._params[problem.sampling, problem.stop] = sampling_params(settings, problem.stop)
+            self._params[problem.sampling, problem.stop] = sampling_params(
+                settings, problem.stop, keeps_marks=self._reader.needs_special_tokens
+            )
         return self._params[problem.sampling, problem.stop]
 
     def _completion(self, output: Any) -> Completion:
-        request, index, started, seed = self._pending.pop(output.request_id)
+        draw = self._pending.pop(output.request_id)
         only = output.outputs[0]
+        read = self._reader.read(only.text, only.token_ids, draw.opened)
         return Completion(
-            tag=request.tag,
-            problem_idx=request.problem_idx,
-            sample_idx=index,
-            text=only.text,
+            tag=draw.request.tag,
+            problem_idx=draw.request.problem_idx,
+            sample_idx=draw.index,
+            text=read.answer,
             finish_reason=only.finish_reason or "error",
             prompt_tokens=len(output.prompt_token_ids),
             tokens=len(only.token_ids),
-            seed=seed,
-            gen_s=time.monotonic() - started,
+            seed=draw.seed,
+            gen_s=time.monotonic() - draw.started,
             logprob=only.cumulative_logprob,
+            reasoning=read.reasoning,
+            reasoning_tokens=read.tokens,
         )
 
 
-def start_llm_engine(model: ModelSpec, info: ModelInfo, seed: int, allowance: Allowance) -> Any:
+def start_llm_engine(
+    model: ModelSpec, info: ModelInfo, seed: int, allowance: Allowance, settings: SamplingSettings | None = None
+) -> Any:
     """Starts vLLM's own engine and loads its model; raises EngineError, EngineRefused where it can never run.
 
-    ``allowance`` is what the engine may use of this machine.
+    ``allowance`` is what the engine may use of this machine. ``settings`` are for drawing; None where it scores.
     """
     check_build(prepare_environment(allowance.threads), allowance.share)
     folder = local_weights(model.path, info.revision, model.s3_options)
     if info.floats is None:  # the sizes of a hub model are known once its files are here
         info = inspect_folder(folder, f"models.{model.name}")
     arguments = engine_arguments(model, info, folder, seed, allowance.share)
+    if settings is not None:
+        arguments = reasoning_arguments(model, settings, folder) | arguments
     from vllm import EngineArgs, LLMEngine
     from vllm.usage.usage_lib import UsageContext
 
@@ -251,10 +279,21 @@ def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:
     return min(max(wanted, CPU_KV_CACHE_BYTES[0]), CPU_KV_CACHE_BYTES[1])
 
 
-def sampling_params(settings: SamplingSettings, stop: tuple[str, ...]) -> Any:
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
+def sampling_params(settings: SamplingSettings, stop: tuple[str, ...], *, keeps_marks: bool = False) -> Any:
+    """Returns vLLM's sampling parameters; what a chat template takes is not among them.
 
+    With ``keeps_marks`` special tokens stay in the text, unless the settings say something of them.
+    """
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    given = {key: value for key, value in settings.given_keys.items() if key not in FOR_PROMPTS}
+    if keeps_marks:
+        given = {"skip_special_tokens": False} | given
+    if settings.thinking_token_budget is not None:
+        given["thinking_token_budget"] = settings.thinking_token_budget
+    if form := given.get("structured_outputs"):
+        given["structured_outputs"] = StructuredOutputsParams(**form)
     return SamplingParams(
         temperature=settings.temperature,
         top_p=settings.top_p,
@@ -263,6 +302,7 @@ def sampling_params(settings: SamplingSettings, stop: tuple[str, ...]) -> Any:
         stop=[*settings.stop, *stop],
         logprobs=0 if settings.logprobs else None,
         output_kind=RequestOutputKind.FINAL_ONLY,
+        **given,
     )
 
 

@@ -34,8 +34,8 @@ from sampling.engines.model_info import ModelInfo
 from sampling.errors import BadInput, StoreError, StoreUnusable
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
-from sampling.service_settings import Prices, ServiceSettings
 from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings.service import Prices, ServiceSettings
 from tests.support.living import living
 from tests.support.speaking_server import TOKENS, speaking
 from verify.verdict import Status, Verdict

@@ -13,8 +13,8 @@ from sampling.engines.model_info import ModelInfo
 from sampling.engines.prices import MILLION, TOKENS_PER_TURN, UNIT_USD, most_unit_rows, most_usd, usd
 from sampling.problems import Problem
 from sampling.samples import Unit
-from sampling.service_settings import Prices, ServiceSettings
 from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings.service import Prices, ServiceSettings
 
 SETTINGS = SamplingSettings(max_tokens=100)
 PRICES = Prices(per_million_prompt_tokens=1000.0, per_million_tokens=10_000.0)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from jobs.cli.main import cli
 from jobs.report import schema as report
 from jobs.sweep import Sweep
 from sampling.settings import ModelSpec
+from sampling.settings.grid import expand
 from sampling.validate import parse
 from tests.support.places import ROOT
 from verify.judge_settings import JudgeSettings
@@ -50,8 +52,13 @@ def test_tables_are_those_that_the_code_makes() -> None:
 def test_every_key_of_a_sweep_is_on_its_page(model: type) -> None:
     shown = section(SWEEP_PAGE, model.__name__)
     inherited = set(ModelSpec.model_fields) - set(model.__annotations__) if model is JudgeSettings else set()
-    for name in set(model.model_fields) - inherited:  # type: ignore[attr-defined]
+    for name in keys(model) - inherited:
         assert f"| `{name}` |" in shown, name
+
+
+def keys(model: Any) -> set[str]:
+    """Names of a model's keys as a user writes them."""
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 def keys_of(value: Any) -> Iterator[str]:
@@ -69,12 +76,12 @@ def keys_of(value: Any) -> Iterator[str]:
 def test_every_key_of_a_sweep_has_an_example(model: type) -> None:
     shown = {key for given in examples(section(SWEEP_PAGE, model.__name__)) for key in keys_of(given)}
     inherited = set(ModelSpec.model_fields) - set(model.__annotations__) if model is JudgeSettings else set()
-    wanted = set(model.model_fields) - inherited - ELSEWHERE  # type: ignore[attr-defined]
+    wanted = keys(model) - inherited - ELSEWHERE
     assert wanted <= shown | ({"engine"} if model is JudgeSettings else set()), wanted - shown
 
 
 @pytest.mark.parametrize("given", list(examples(SWEEP_PAGE)), ids=lambda given: "-".join(given))
-def test_examples_of_the_sweep_page_are_taken(given: dict[str, Any]) -> None:
+def test_examples_of_the_sweep_page_are_taken(given: dict[str, Any], tmp_path: Path) -> None:
     """A block of the sweep's own keys is taken as it is; keys of a model or a task are taken there."""
     top = {key: value for key, value in given.items() if key in Sweep.model_fields}
     nested = {key: value for key, value in given.items() if key not in Sweep.model_fields}
@@ -91,7 +98,8 @@ def test_examples_of_the_sweep_page_are_taken(given: dict[str, Any]) -> None:
         sweep["tasks"] = SMALL["tasks"]
     if "stop" in top and "models" not in top:
         sweep["models"] = [{**SMALL["models"][0], "prices": {"per_engine_hour": 1}}]
-    parse(Sweep, sweep, "docs/sweep.md")
+    (tmp_path / "runs" / "step_100").mkdir(parents=True)
+    parse(Sweep, expand(sweep, tmp_path, "docs/sweep.md"), "docs/sweep.md")
 
 
 def test_every_command_and_option_is_on_its_page() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cluster.tally import EngineProgress
 from jobs.budget import Budget, Spent
 from jobs.sweep import Stop
-from sampling.service_settings import Prices
 from sampling.settings import ModelSpec
+from sampling.settings.service import Prices
 from tests.conftest import Troop, WriteSweep
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

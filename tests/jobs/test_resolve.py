@@ -1,6 +1,7 @@
 """A plan tells what an engine would refuse, and what is surely not meant, before anything is written."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,32 @@ def test_a_run_warns_before_it_starts(troop: Troop, write_sweep: WriteSweep) -> 
     )
     first = troop("run", sweep, "--local", "--no-report").err.splitlines()[0]
     assert first.startswith("troop: warning: far on sums: stop: 5 strings")
+
+
+def test_a_models_own_settings_hold_where_nobody_gives_any(
+    troop: Troop, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(SMALL_MODEL, tmp_path / "model")
+    own = {"temperature": 0.25, "top_p": 0.5, "top_k": -1, "repetition_penalty": 1.5, "do_sample": True}
+    (folder / "generation_config.json").write_text(json.dumps(own))
+    tasks = [{"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "sampling": {"top_p": 0.75}}]
+    settings = {"generation_config": "model", "repetition_penalty": 1.25, "max_tokens": 4}
+    sweep = write_sweep(ASKED, models=[{**VLLM, "path": str(folder)}], tasks=tasks, sampling=settings)
+    cell = json.loads(troop("plan", sweep, "--json").out)["cells"][0]
+    shown = {key: cell["sampling"][key] for key in own if key != "do_sample"}
+    assert shown == {"temperature": 0.25, "top_p": 0.75, "top_k": 0, "repetition_penalty": 1.25}
+    assert cell["from_model"] == ["temperature", "top_k"]
+    assert "temperature 0.25 (the model’s), top_p 0.75, max_tokens 4" in troop("plan", sweep).out
+    (folder / "generation_config.json").unlink()
+    found = troop("plan", sweep)
+    assert (found.code, len(found.err.splitlines())) == (2, 1) and "has no generation_config.json" in found.err
+
+
+def test_a_chat_template_is_read_from_the_sweeps_folder(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    turns = [{**problem, "prompt": None, "messages": [{"role": "user", "content": "1"}]} for problem in ASKED]
+    sweep = write_sweep(turns, models=[VLLM], sampling={"chat_template": "t.jinja", "max_tokens": 4})
+    found = troop("plan", sweep)
+    assert found.code == 2 and "sampling.chat_template: no file" in found.err and "t.jinja" in found.err
+    (tmp_path / "t.jinja").write_text("{{ messages[0].content }}")
+    found = troop("plan", sweep, "--json")
+    assert json.loads(found.out)["cells"][0]["sampling"]["chat_template"] == "{{ messages[0].content }}", found.err

@@ -6,8 +6,8 @@ from pydantic import BaseModel
 from sampling.limits import Limits
 from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, StdioCase
-from sampling.service_settings import Prices, ServiceSettings
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling
+from sampling.settings.service import Prices, ServiceSettings
 from sampling.tasks.task import TaskSpec
 from sampling.validate import first_sentence
 

@@ -141,7 +141,7 @@ class Confinement:
             kernel.drop_capabilities()
         else:
             kernel.keep_last_pid()
-        writable = ["/dev/null", *folders, *self._scratches]
+        writable: list[str | int] = ["/dev/null", *folders, *self._scratches]
         landlock.restrict(self.readable, writable, programs=profile.executes, commands=profile.commands)
         for folder in self._scratches:
             os.close(folder)

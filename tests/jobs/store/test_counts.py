@@ -245,7 +245,7 @@ def test_columns_of_other_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_newer_schema_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = DirectoryStore(tmp_path)
-    monkeypatch.setattr(encode, "SCHEMA_VERSION", 4)
+    monkeypatch.setattr(encode, "SCHEMA_VERSION", 5)
     commit(store, unit_of(0))
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"u0000000.parquet: has verdicts schema version 4"):

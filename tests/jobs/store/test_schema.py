@@ -173,7 +173,7 @@ def test_a_column_of_tomorrow_is_tolerated() -> None:
 
 
 def test_a_newer_schema_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "SCHEMA_VERSION", 4)
+    monkeypatch.setattr(encode, "SCHEMA_VERSION", 5)
     data = encode_samples([], PROVENANCE)
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"here: has samples schema version 4, .* up to 3"):

@@ -29,7 +29,7 @@ from sampling.engines.vllm_engine import (
 from sampling.engines.weights import NOT_NEEDED, ONLY_OTHER_FORMATS, local_weights
 from sampling.errors import EngineError
 from sampling.problems import Problem
-from sampling.settings import ModelSpec
+from sampling.settings import ModelSpec, SamplingSettings
 from tests.support.places import SMALL_MODEL
 from tests.support.reward_models import save_tokenizer
 
@@ -166,9 +166,12 @@ def test_a_chat_goes_through_the_models_template(tmp_path: Path) -> None:
     chat: dict[str, Any] = {"id": "a", "verifier": "exact", "reference": {"answer": "4"}}
     problem = Problem.model_validate({**chat, "messages": [{"role": "user", "content": "2+2?"}]})
     tokenizer = save_tokenizer(tmp_path / "chat", chat=True)
-    shown = tokenizer.decode(prompt_tokens(tokenizer, problem))
+    shown = tokenizer.decode(prompt_tokens(tokenizer, problem, SamplingSettings()))
     assert shown == "<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n"
-    assert tokenizer.decode(prompt_tokens(tokenizer, Problem.model_validate({**chat, "prompt": "2+"}))) == "2+"
+    assert (
+        tokenizer.decode(prompt_tokens(tokenizer, Problem.model_validate({**chat, "prompt": "2+"}), SamplingSettings()))
+        == "2+"
+    )
 
 
 def test_weights_are_fetched_from_the_hub_by_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

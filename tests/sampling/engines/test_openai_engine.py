@@ -10,8 +10,8 @@ from sampling.engines.openai_engine import OpenAIEngine
 from sampling.errors import EngineError
 from sampling.problems import Problem
 from sampling.seeds import Seeds
-from sampling.service_settings import Prices, ServiceSettings
 from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings.service import Prices, ServiceSettings
 from tests.support.speaking_server import KEY, PROMPT_TOKENS, TOKENS, SpeakingServer, answers, cuts, dawdles, speaking
 
 OVERLOADED = {"error": {"message": "slow down"}}

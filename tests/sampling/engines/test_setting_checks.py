@@ -11,6 +11,7 @@ from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings
 from tests.support.places import SMALL_MODEL
 
+INFO = ModelInfo("r", vocabulary=100)
 REST = {"verifier": "exact", "reference": {"answer": "x"}}
 SERVICE = {"engine": "openai", "path": "served", "base_url": "http://host/v1"}
 
@@ -50,9 +51,11 @@ def test_a_context_beyond_the_models_own_is_refused(monkeypatch: pytest.MonkeyPa
 
 def test_a_temperature_that_vllm_refuses_is_named_wherever_it_was_set() -> None:
     hot = problem(sampling={"temperature": 2.5})
-    assert "vLLM refuses 2.5; allowed: 0 to 2" in (settings_trouble(spec(), SamplingSettings(), [problem(), hot]) or "")
-    assert settings_trouble(spec(sampling={"temperature": 2}), SamplingSettings(temperature=2), [hot]) is None
-    assert settings_trouble(spec(**SERVICE), SamplingSettings(temperature=3), [hot]) is None
+    assert "vLLM refuses 2.5; allowed: 0 to 2" in (
+        settings_trouble(spec(), INFO, SamplingSettings(), [problem(), hot]) or ""
+    )
+    assert settings_trouble(spec(sampling={"temperature": 2}), INFO, SamplingSettings(temperature=2), [hot]) is None
+    assert settings_trouble(spec(**SERVICE), INFO, SamplingSettings(temperature=3), [hot]) is None
 
 
 def test_many_samples_that_must_be_the_same_are_told() -> None:
@@ -101,3 +104,25 @@ def test_what_vllm_cannot_do_with_gpus_or_does_not_know_is_told() -> None:
 def test_an_argument_that_vllm_does_not_have_is_told() -> None:
     assert "has no argument 'enable_prefix_cacheing'" in warned(spec(vllm={"enable_prefix_cacheing": False}))
     assert warned(spec(vllm={"enable_prefix_caching": False, "quantization": "fp8"})) == ""
+
+
+def test_sampling_keys_that_an_engine_would_refuse_are_named() -> None:
+    turns = problem(prompt=None, messages=[{"role": "user", "content": "1+1?"}])
+
+    def trouble(model: ModelSpec, *asked: Problem, **settings: Any) -> str:
+        return settings_trouble(model, INFO, SamplingSettings(**settings), asked or [problem()]) or ""
+
+    assert "sampling.min_tokens: 20 is more than max_tokens; allowed: 0 to 16" in trouble(
+        spec(), min_tokens=20, max_tokens=16
+    )
+    assert "sampling.stop_token_ids: the model has no token 100; allowed: 0 to 99" in trouble(
+        spec(), stop_token_ids=[3, 100]
+    )
+    assert "sampling.logit_bias: the model has no token 101" in trouble(spec(), logit_bias={101: 1.0})
+    assert "system: problem 'p' asks with a plain text; set style: chat" in trouble(spec(), system="Be short.")
+    assert trouble(spec(), turns, system="Be short.", chat_template_kwargs={"enable_thinking": False}) == ""
+    assert "chat_template: engine openai cannot do it; engine vllm can" in trouble(
+        spec(**SERVICE), turns, chat_template="{{ messages }}"
+    )
+    assert "generation_config: engine openai cannot" in trouble(spec(**SERVICE), generation_config="model")
+    assert trouble(spec(engine="replay"), system="Be short.", min_tokens=999) == ""

@@ -1,80 +1,20 @@
-"""Models and sampling settings: they decide the distribution of samples, and are part of a run's identity."""
+"""A model of a sweep, and the settings that hold for it on a problem."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from sampling.s3_folder import S3, STANDARD, S3Options
-from sampling.service_settings import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
+from sampling.settings.drawing import SamplingSettings, TaskSampling
+from sampling.settings.service import ENVIRONMENT_NAME, OPENAI_DEFAULT_PARALLEL, Prices, ServiceSettings
+from sampling.thoughts import ThoughtMarks
 from sampling.validate import Plain
 
 # Keys of a model that one kind of engine alone reads.
 OF_SERVICES = ("base_url", "api_key_env", "parallel")
 OF_VLLM = ("device", "gpus", "gpu", "engines_per_gpu", "dtype", "max_num_seqs", "vllm")
-StopString = Annotated[str, Field(min_length=1)]  # no engine takes an empty one: it would end every completion
-
-
-class SamplingSettings(Plain):
-    """Settings for drawing completions. Every key changes the samples, so it is part of a run's identity."""
-
-    temperature: float = Field(default=1.0, ge=0)
-    """Sampling temperature; 0 always takes the most probable token. Example: `0.6`."""
-
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Nucleus sampling: draws among the most probable tokens that together reach this probability; 1 means all."""
-
-    top_k: int = Field(default=0, ge=0)
-    """Draws among this many most probable tokens; 0 means all.
-
-    A service is told of 0 only where it is vLLM or SGLang, which would fill in the model's own default.
-    """
-
-    max_tokens: int = Field(default=512, ge=1)
-    """Most tokens in one completion; a completion that reaches it ends with ``finish_reason`` length."""
-
-    stop: tuple[StopString, ...] = ()
-    """Strings that end a completion, in addition to those of the task's prompt format; they are not in the text.
-
-    Example: `["\\nQuestion:"]`.
-    """
-
-    seed: Literal["per_engine", "per_sample"] = "per_engine"
-    """Source of random numbers: ``per_engine`` is one stream for each start of an engine.
-
-    ``per_sample`` derives a seed for each sample from the sweep's seed, the model, the problem and the sample's index:
-    slower, but each sample can be drawn again. A service is sent that seed, and asked for one sample at a time; with
-    ``per_engine`` it is sent no seed.
-    """
-
-    logprobs: bool = False
-    """Stores the sum of the log probabilities of each completion's tokens, in the column ``logprob`` of samples."""
-
-
-class TaskSampling(Plain):
-    """Sampling settings of one task, in place of the sweep's.
-
-    A key that is not given has the value that the sweep gives, else the preset's, else the sweep's default.
-    """
-
-    temperature: float | None = Field(default=None, ge=0)
-    """Sampling temperature on this task; 0 takes the most probable token. Default: the sweep's or the preset's."""
-
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    """Probability that nucleus sampling draws from on this task; 1 means all. Default: the sweep's or the preset's."""
-
-    top_k: int | None = Field(default=None, ge=0)
-    """Number of most probable tokens to draw from on this task; 0 means all. Default: the sweep's or the preset's."""
-
-    max_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens in one completion on this task. Default: the sweep's or the preset's."""
-
-    stop: tuple[StopString, ...] | None = None
-    """Stop strings in place of the sweep's; stop strings of the task's prompt format always hold.
-
-    Default: the sweep's or the preset's.
-    """
 
 
 class ModelSpec(Plain):
@@ -110,6 +50,12 @@ class ModelSpec(Plain):
     For ``openai`` it is a free text that names the version of the model. It is part of the model's identity.
     """
 
+    checkpoints: str | tuple[str, ...] | None = None
+    """Checkpoints, a model of each: a pattern of folders in place of ``path``, or a list of the model's revisions.
+
+    Each is named after its model and its folder or revision: `qwen@step_100`. Example: `runs/step_*`.
+    """
+
     k: int | None = Field(default=None, ge=1)
     """Samples per problem of this model, on every task. Default: the task's, the sweep's, the preset's, else 100."""
 
@@ -123,6 +69,25 @@ class ModelSpec(Plain):
     """Sampling settings of this model on every task, whatever the tasks say. Default: the task's and the sweep's.
 
     Keys that are not given have their own defaults, not the sweep's values.
+    """
+
+    thinking: Literal["auto", "none"] | ThoughtMarks = "auto"
+    """Marks around the model's thoughts, which are kept apart from its answers, in the column ``reasoning``.
+
+    ``auto`` knows `<think>`, `<thinking>`, `[THINK]`, `◁think▷`, harmony's channels and their like, and templates that
+    open the thought in the prompt. ``none`` keeps the text whole. Example: `{start: <reason>, end: </reason>}`.
+    """
+
+    varied: TaskSampling | None = None
+    """Sampling keys of one point of a grid; they go before all other settings.
+
+    A list on a sampling key makes a model of each value, with this key filled in. Example: `{temperature: 0.6}`.
+    """
+
+    series: dict[str, float | str] = Field(default_factory=dict)
+    """Place of the model in a series, which reports draw over it; grids and `checkpoints` fill it in.
+
+    Example: `{step: 1000}`.
     """
 
     engines: int | Literal["auto"] = "auto"
@@ -284,7 +249,8 @@ class ModelSpec(Plain):
         path = Path(self.path)
         local = path.is_absolute() and path.exists()  # the hash of its content identifies it, not its folder
         own = "own" if self.sampling else None  # a task's settings do not apply, even if the sweep's look the same
-        said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own}
+        thinking = self.thinking if isinstance(self.thinking, str) else self.thinking.model_dump()
+        said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own, "thinking": thinking}
         kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
         return {"path": path.name if local else self.path, **kept, "vllm": self.vllm}
 
@@ -306,4 +272,9 @@ def settings_on(model: ModelSpec, settings: SamplingSettings, task: TaskSampling
     """Returns a model's settings on a problem with the task's ``task``; ``jobs.sweep.Sweep`` has the precedence."""
     if task is None or model.sampling is not None:
         return settings
-    return settings.model_copy(update=task.model_dump(exclude_none=True))
+    return over(over(settings, task), model.varied)
+
+
+def over(settings: SamplingSettings, keys: TaskSampling | None) -> SamplingSettings:
+    """Returns the settings with the given keys in place of their own."""
+    return settings.model_copy(update={key: value for key, value in keys or () if value is not None})

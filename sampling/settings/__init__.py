@@ -1,0 +1,14 @@
+"""Models and sampling settings: they decide the distribution of samples, and are part of a run's identity."""
+
+from sampling.settings.drawing import SamplingSettings, StopString, StructuredOutputs, TaskSampling
+from sampling.settings.model import ModelSpec, settings_on, unread_key
+
+__all__ = [
+    "ModelSpec",
+    "SamplingSettings",
+    "StopString",
+    "StructuredOutputs",
+    "TaskSampling",
+    "settings_on",
+    "unread_key",
+]
