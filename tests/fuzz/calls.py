@@ -28,7 +28,8 @@ for number, arguments in json.loads({calls!r}):
         if kind == 'path':
             given.append(ctypes.c_char_p(value.encode()))
         else:
-            given.append(ctypes.c_void_p(ctypes.addressof(buffer) + value) if kind == 'buffer' else ctypes.c_long(value))
+            at = ctypes.addressof(buffer) + value if kind == 'buffer' else value
+            given.append(ctypes.c_void_p(at & 0xffffffffffffffff))
     os.write(2, b'.')
     libc.syscall(ctypes.c_long(number), *given)
 """
