@@ -1,4 +1,4 @@
-"""Provides what a few programs expect and the sandbox refuses, in a harmless form: programs for contests, and others."""
+"""Provides, in a harmless form, what a few programs expect and the sandbox refuses."""
 
 import builtins
 import contextlib

@@ -29,8 +29,9 @@ def restrict(
 ) -> None:
     """Confines this process and its descendants for good. Needs no_new_privs; raises OSError.
 
-    ``writable`` may hold descriptors too. ``programs``: files in ``readable`` may also be executed. ``commands``: files in both may be executed, files of any
-    kind may be made in ``writable``, and TCP is allowed: for processes in a network of their own.
+    ``writable`` may hold descriptors too. ``programs``: files in ``readable`` may also be executed. ``commands``: files
+    in both may be executed, files of any kind may be made in ``writable``, and TCP is allowed: for processes in a
+    network of their own.
     """
     ruleset, handled = _ruleset(landlock_abi(), network=not commands)
     read = READ | EXECUTE if programs or commands else READ

@@ -81,7 +81,8 @@ def test_the_fork_server_keeps_nothing_of_an_end(sandbox: Sandbox, planter: str)
 
 def test_every_candidate_has_the_same_pid(sandbox: Sandbox) -> None:
     needs_namespaces(sandbox)
-    finder = "import os, threading\nprint(os.getpid())\nthreading.Thread(target=lambda: print(threading.get_native_id())).start()"
+    finder = "import os, threading\nprint(os.getpid())\n"
+    finder += "threading.Thread(target=lambda: print(threading.get_native_id())).start()"
     found = set()
     for source in ENDS:
         told(sandbox, source, SHORT)

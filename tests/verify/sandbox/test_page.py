@@ -96,7 +96,8 @@ def test_fixed_limits_are_those_of_the_code() -> None:
         row("largest file", f"{mine} MiB", f"{room} MiB", f"{tool.MAX_WRITTEN // MEGABYTE} MiB"),
         row(
             "processes and threads",
-            f"{supervisor.MAX_PROCESSES_ISOLATED} in `isolated`; else {supervisor.MAX_THREADS_CONFINED}, looked at every {supervisor.LOOK_MS} ms",
+            f"{supervisor.MAX_PROCESSES_ISOLATED} in `isolated`; "
+            f"else {supervisor.MAX_THREADS_CONFINED}, looked at every {supervisor.LOOK_MS} ms",
             str(commands.MAX_PROCESSES),
             "threads only",
         ),
