@@ -98,7 +98,7 @@ def test_a_job_that_fails_or_is_stopped_says_so_by_its_code(
 
 
 def test_a_python_without_troop_is_told_in_one_line(tmp_path: Path) -> None:
-    """Here the shell's parent has no library of Ray, so the entrypoint takes the Python on the PATH."""
+    """Runs the entrypoint where the shell's parent has no library of Ray, so that it takes the Python on the PATH."""
     (tmp_path / "python").write_text(OTHER_PYTHON)
     (tmp_path / "python").chmod(0o755)
     found = {}

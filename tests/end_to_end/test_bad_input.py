@@ -87,6 +87,32 @@ def test_keys_that_are_left_out_are_named(troop: Troop, write_sweep: WriteSweep)
     assert said in troop("run", sweep, "--local", "--no-report").err
 
 
+def test_a_model_that_replays_solutions_needs_them(troop: Troop, write_sweep: WriteSweep) -> None:
+    bare = {key: value for key, value in PROBLEMS[1].items() if key != "solution"}
+    found = troop("plan", write_sweep([PROBLEMS[0], bare]))
+    assert (found.code, len(found.err.splitlines())) == (2, 1)
+    assert "1 problem of 2 without solution, the first is 'two'" in found.err
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ({"engine": "openai", "base_url": "http://h/v1", "gpus": 2}, "gpus"),
+        ({"engine": "openai", "base_url": "http://h/v1", "vllm": {"seed": 1}}, "vllm"),
+        ({"engine": "openai", "base_url": "http://h/v1", "dtype": "float32"}, "dtype"),
+        ({"base_url": "http://h/v1"}, "base_url"),
+        ({"parallel": 8}, "parallel"),
+        ({"api_key_env": "KEY"}, "api_key_env"),
+    ],
+)
+def test_a_key_that_the_engine_does_not_read_is_refused(
+    troop: Troop, write_sweep: WriteSweep, model: dict[str, object], key: str
+) -> None:
+    found = troop("plan", write_sweep(models=[{"name": "m", "path": "o/n", **model}]))
+    assert (found.code, len(found.err.splitlines())) == (2, 1)
+    assert f"models.m.{key}: engine" in found.err and "does not read it" in found.err
+
+
 def test_every_command_on_problems_names_the_keys_that_it_leaves_out(
     troop: Troop, write_sweep: WriteSweep, tmp_path: Path
 ) -> None:

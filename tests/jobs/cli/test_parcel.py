@@ -139,7 +139,7 @@ def test_what_a_problem_names_and_would_not_travel_is_refused(
 def test_what_is_written_as_a_full_path_is_expected_on_the_cluster(
     write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By ~, by a variable, by a file URL, by an assignment, in a problem; a full path inside the folder too."""
+    """Names problems by ~, by a variable, by a file URL and by a full path, and their checker by ~."""
     sweep, home = write_sweep(), tmp_path / "home"
     for name in ("few", "own.py", "in.jsonl"):
         home.mkdir(exist_ok=True)
