@@ -145,11 +145,11 @@ def refusal(changes: Sequence[Change], tests: Iterable[str], protected: Sequence
             return f"the diff makes or changes a submodule ({change.path!r})"
         if any(_touches(change.path, test) for test in known):
             return f"the diff touches {change.path!r}, a file of the tests or one that could stand in for it"
-        if change.old_mode == _ABSENT and (module := _shadowed(change.path)):
-            return f"the diff adds {change.path!r}, which a test runner would import as its own {module}"
         for pattern in protected:
             if _matches(change.path, pattern):
                 return f"the diff touches {change.path!r}, which decides how tests run ({pattern})"
+        if change.old_mode == _ABSENT and (module := _shadowed(change.path)):
+            return f"the diff adds {change.path!r}, which a test runner would import as its own {module}"
     return None
 
 
