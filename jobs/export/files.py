@@ -14,7 +14,7 @@ from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.encode import write_files
 from jobs.store.folder import DirectoryStore
-from jobs.store.merge import LIMITS, Limits
+from jobs.store.merge import MERGE_LIMITS, MergeLimits
 from jobs.store.open_cells import open_cells
 from jobs.store.sealed_parquet import open_parquet
 from jobs.store.stored_run import StoredRun
@@ -67,7 +67,7 @@ class ExportReport(Plain):
         return f"{self.run}: {many(self.rows, 'sample')} exported to {self.out} in {many(len(self.files), 'file')}"
 
 
-def export_run(stored: StoredRun, target: Store, limits: Limits = LIMITS) -> ExportReport:
+def export_run(stored: StoredRun, target: Store, limits: MergeLimits = MERGE_LIMITS) -> ExportReport:
     """Writes the committed rows of a run to an empty ``target``; raises BadInput and StoreError.
 
     Starts again where files were compacted while it read them.
@@ -92,7 +92,7 @@ def _check_target(run: Store, target: Store) -> None:
         raise BadInput(f"--out {target.uri}: not empty (it has {first.key}); give a new or empty folder or prefix")
 
 
-def _write(stored: StoredRun, target: Store, limits: Limits) -> tuple[ExportedFile, ...]:
+def _write(stored: StoredRun, target: Store, limits: MergeLimits) -> tuple[ExportedFile, ...]:
     with contextlib.ExitStack() as on_failure:
         files = []
         for file, data in _files(stored, limits):
@@ -109,7 +109,7 @@ def _write(stored: StoredRun, target: Store, limits: Limits) -> tuple[ExportedFi
     return tuple(files)
 
 
-def _files(stored: StoredRun, limits: Limits) -> Iterator[tuple[ExportedFile, bytes]]:
+def _files(stored: StoredRun, limits: MergeLimits) -> Iterator[tuple[ExportedFile, bytes]]:
     problems, number = read_problems(stored.store), 0
     with open_cells(stored.store, stored.version, stored.scores) as (db, cells):
         for cell in sorted(cells, key=lambda cell: (cell.cell.model, cell.cell.task)):

@@ -19,7 +19,7 @@ from jobs.store.catalogue import result_files
 from jobs.store.compact import map_ahead
 from jobs.store.keyed_rows import SamplesReader, read_batches, read_keys
 from jobs.store.layout import samples_prefixes
-from jobs.store.merge import Limits, Source, in_key_order
+from jobs.store.merge import MergeLimits, Source, in_key_order
 from jobs.store.open_cells import OpenCell
 from jobs.store.schema import (
     PROBLEM_COLUMNS,
@@ -58,7 +58,7 @@ class _File:
 
 
 def cell_rows(
-    store: Store, db: duckdb.DuckDBPyConnection, cell: OpenCell, problems: pa.Table, limits: Limits
+    store: Store, db: duckdb.DuckDBPyConnection, cell: OpenCell, problems: pa.Table, limits: MergeLimits
 ) -> Iterator[pa.Table]:
     """Yields the committed rows of a cell by problem and sample, with the columns of EXPORT_SCHEMA.
 
@@ -81,7 +81,7 @@ def _files(db: duckdb.DuckDBPyConnection, cell: OpenCell) -> list[_File]:
 
 
 def _sources(
-    store: Store, pool: ThreadPoolExecutor, cell: OpenCell, files: list[_File], limits: Limits
+    store: Store, pool: ThreadPoolExecutor, cell: OpenCell, files: list[_File], limits: MergeLimits
 ) -> Iterator[Source]:
     reader = SamplesReader(store)
     places = samples_prefixes(cell.cell.model, cell.cell.task)

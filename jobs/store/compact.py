@@ -35,7 +35,7 @@ from jobs.store.layout import (
     parse_key,
     shard_prefixes,
 )
-from jobs.store.merge import LIMITS, Keys, Limits, Source, in_key_order
+from jobs.store.merge import MERGE_LIMITS, Keys, MergeLimits, Source, in_key_order
 from jobs.store.schema import VERDICTS_SCHEMA, conform
 from jobs.store.sealed_parquet import Footer, check_seal, read_footer
 from sampling.errors import StoreError
@@ -65,7 +65,7 @@ class CompactReport(Plain):
         return "\n".join([f"{self.run}: {first}", *(f"  not compacted: {line}" for line in self.failed)])
 
 
-def compact_run(store: Store, limits: Limits = LIMITS) -> CompactReport:
+def compact_run(store: Store, limits: MergeLimits = MERGE_LIMITS) -> CompactReport:
     """Compacts full shards of every version and finishes begun ones; a shard that fails does not stop the others."""
     done, failed = 0, []
     for version, shard in shards_to_compact(store):
@@ -89,7 +89,7 @@ def shards_to_compact(store: Store) -> list[tuple[str, Shard]]:
     return sorted(full | {place for place in final if place[1] in with_samples})
 
 
-def compact_shard(store: Store, version: str, shard: Shard, limits: Limits = LIMITS) -> None:
+def compact_shard(store: Store, version: str, shard: Shard, limits: MergeLimits = MERGE_LIMITS) -> None:
     """Compacts a shard, or finishes what another compaction began; does nothing where it is not full.
 
     Several calls at once do no harm. Memory is bounded by ``limits``, whatever the shard holds. Raises StoreError, and
@@ -125,7 +125,7 @@ class _Shard:
     version: str
     shard: Shard
     pool: ThreadPoolExecutor
-    limits: Limits
+    limits: MergeLimits
 
     def write_final(self, units: Sequence[ResultFile]) -> None:
         merged = read_merged_footers(self.store, _final_verdicts(self.store, self.shard))

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,10 @@ def _may_hold(group: Any, keys: Keys) -> bool:
     return True
 
 
+class _LocalPaths(dict[str, Path]):
+    """Paths of a shard's files by key. Temporary copies go when the last reader of them has gone."""
+
+
 @dataclass
 class SamplesReader:
     """Reads the samples that verdicts name and checks each file's SHA-256.
@@ -78,8 +82,7 @@ class SamplesReader:
 
     store: Store
     _shard: str = ""
-    _paths: dict[str, Path] = field(default_factory=dict)
-    _clear: Callable[[], object] = lambda: None
+    _paths: _LocalPaths = field(default_factory=_LocalPaths)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, footer: Footer, keys: Keys) -> pa.Table:
@@ -107,27 +110,27 @@ class SamplesReader:
             check_kind(check_seal(data, "samples", footer.samples), "samples", footer.samples)
             yield from read_batches(data, "samples", footer.samples)
             return
-        for key, path in self._open_shard(footer).items():
+        paths = self._open_shard(footer)
+        for key, path in paths.items():
             yield from read_batches(path, "samples", key, keys)
 
-    def _open_shard(self, footer: Footer) -> dict[str, Path]:
+    def _open_shard(self, footer: Footer) -> _LocalPaths:
         with self._lock:
             if self._shard != footer.samples:
-                self._clear()
-                self._shard, self._paths = "", {}
+                self._shard, self._paths = "", _LocalPaths()
                 self._paths = self._local_paths(footer.samples_files)
                 self._shard = footer.samples
             return self._paths
 
-    def _local_paths(self, files: Mapping[str, str]) -> dict[str, Path]:
+    def _local_paths(self, files: Mapping[str, str]) -> _LocalPaths:
         """Returns paths of the files, each checked: in their place, or copies that last as long as this reader."""
         if isinstance(self.store, DirectoryStore):
             for key, digest in files.items():
                 self._read_checked(key, digest)
-            return {key: self.store.root / key for key in files}
+            return _LocalPaths((key, self.store.root / key) for key in files)
         folder = Path(tempfile.mkdtemp(prefix="troop-"))
-        self._clear = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        paths = {key: folder / f"{number}.parquet" for number, key in enumerate(files)}
+        paths = _LocalPaths((key, folder / f"{number}.parquet") for number, key in enumerate(files))
+        weakref.finalize(paths, shutil.rmtree, folder, ignore_errors=True)
         for key, path in paths.items():
             path.write_bytes(self._read_checked(key, files[key]))
         return paths

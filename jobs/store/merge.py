@@ -26,7 +26,7 @@ _CODEC = "lz4"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MergeLimits:
     """Bounds of memory, in bytes, of a merge and of the files that it writes.
 
     The most that a merge holds is about ``ahead`` + 2 × ``kept`` + 4 × ``runs`` × ``batch`` + 3 × ``part``, and one row
@@ -50,7 +50,7 @@ class Limits:
     far below the 5 GiB that stores take in one put."""
 
 
-LIMITS = Limits()
+MERGE_LIMITS = MergeLimits()
 
 
 class Source(NamedTuple):
@@ -67,7 +67,7 @@ def row_keys(table: pa.Table | pa.RecordBatch) -> Keys:
     return keys
 
 
-def in_key_order(sources: Iterable[Source], limits: Limits = LIMITS) -> Iterator[pa.Table]:
+def in_key_order(sources: Iterable[Source], limits: MergeLimits = MERGE_LIMITS) -> Iterator[pa.Table]:
     """Yields all rows in key order; the sources must be sorted by their first keys. Raises StoreError.
 
     Tables come as small as the overlap of the sources makes them.
@@ -180,7 +180,7 @@ class _Run:
 @dataclass
 class _Merge:
     spool: _Spool
-    limits: Limits
+    limits: MergeLimits
     runs: list[_Run] = field(default_factory=list)
     taken_in: int = 0
 

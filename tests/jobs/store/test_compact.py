@@ -30,7 +30,7 @@ from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from jobs.store.keyed_rows import SamplesReader, read_batches, read_keys, read_rows_at
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS, final_verdicts_key, verdicts_key
-from jobs.store.merge import Limits, Source, in_key_order, row_keys
+from jobs.store.merge import MergeLimits, Source, in_key_order, row_keys
 from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Shard, Unit
@@ -440,7 +440,9 @@ def killed_in_the_middle(root: Path) -> int:
     return subprocess.run([sys.executable, "-c", script, str(root)], check=False, timeout=120).returncode
 
 
-SMALL = Limits(batch=1 << 12, runs=3, kept=1 << 14, ahead=1 << 15, part=1 << 14)  # it spills, and splits in many files
+SMALL = MergeLimits(
+    batch=1 << 12, runs=3, kept=1 << 14, ahead=1 << 15, part=1 << 14
+)  # it spills, and splits in many files
 
 
 @dataclass(frozen=True)
@@ -551,13 +553,13 @@ import importlib, resource, sys, threading
 from pathlib import Path
 from jobs.store.compact import compact_run
 from jobs.store.folder import DirectoryStore
-from jobs.store.merge import Limits
+from jobs.store.merge import MergeLimits
 from tests.jobs.store.test_compact import small_shards
 small_shards(lambda module, name, value: setattr(importlib.import_module(module), name, value))
 threading.stack_size(1 << 20)
 held = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_DATA, (held + int(sys.argv[2]),) * 2)
-limits = Limits(batch=1 << 16, kept=1 << 20, ahead=1 << 20, part=1 << 20)
+limits = MergeLimits(batch=1 << 16, kept=1 << 20, ahead=1 << 20, part=1 << 20)
 print(compact_run(DirectoryStore(Path(sys.argv[1])), limits).as_text())
 """
 
@@ -603,11 +605,11 @@ def test_the_glob_is_exact_before_and_after(tmp_path: Path, few: None) -> None:
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), min_size=1, unique=True), max_size=8),
     st.builds(
-        Limits, batch=st.sampled_from([1, 99, 9999]), runs=st.integers(2, 9), kept=st.sampled_from([0, 200, 9999])
+        MergeLimits, batch=st.sampled_from([1, 99, 9999]), runs=st.integers(2, 9), kept=st.sampled_from([0, 200, 9999])
     ),
 )
 @settings(deadline=None, max_examples=80)
-def test_rows_come_in_key_order(parts: list[list[tuple[int, int]]], limits: Limits) -> None:
+def test_rows_come_in_key_order(parts: list[list[tuple[int, int]]], limits: MergeLimits) -> None:
     """Rows that are kept in memory or in a file, in batches of one row or more, merged all at once or in turns."""
     sources = [Source((part[0][0] << 32) | part[0][1], [table_of(part)]) for part in sorted(map(sorted, parts))]
     merged = [key for table in in_key_order(sources, limits) for key in row_keys(table).tolist()]
