@@ -8,7 +8,7 @@ A scorer that is killed therefore loses only the units in flight, and the same c
 import uuid
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cluster.address import check_address
@@ -84,8 +84,8 @@ class StoreScores:
         found, engine_s = engine(texts)
         by_sample = {id(sample): score for sample, score in zip(with_text, found, strict=True)}
         scores = [by_sample.get(id(sample), _no_text(sample)) for sample in samples]
-        return self._commit(item, samples, scores, Footer(
-            uuid.uuid4().hex, footer.samples, footer.samples_sha256, engine_s))  # fmt: skip
+        footer = replace(footer, attempt=uuid.uuid4().hex, engine_s=engine_s, judge_usd=0.0, merged=())
+        return self._commit(item, samples, scores, footer)
 
     def _commit(self, item: StoredUnit, samples: list[Sample], scores: list[Score], footer: Footer) -> ScoreReceipt:
         _store_scorer(self.store, self.version, self.scorer)

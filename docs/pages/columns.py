@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from docs.pages.models import escape
+from jobs.export.rows import EXPORT_COLUMNS
 from jobs.store.schema import PROBLEM_COLUMNS, SAMPLE_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, Column
 
 COLUMNS: Mapping[str, Sequence[Column]] = {
@@ -10,6 +11,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "samples": SAMPLE_COLUMNS,
     "scores": SCORE_COLUMNS,
     "problems": PROBLEM_COLUMNS,
+    "export": EXPORT_COLUMNS,
 }
 
 

@@ -10,6 +10,7 @@ from docs.pages.columns import COLUMNS, column_table
 from docs.pages.commands import command_section
 from docs.pages.models import field_table
 from jobs.cli.main import cli
+from jobs.export.files import ExportedFile
 from jobs.numbers.predict import Prediction
 from jobs.report import schema as report
 from jobs.status import SetAsideUnit
@@ -70,6 +71,7 @@ BLOCKS: Mapping[str, Maker] = {
     "StoreOptions": partial(field_table, StoreOptions, without=S3Options),
     "JudgeSettings": partial(field_table, JudgeSettings, without=ModelSpec),
     **{f"columns of {kind}": partial(column_table, kind) for kind in COLUMNS},
+    "ExportedFile": partial(field_table, ExportedFile, output=True),
     "commands": commands,
     "report.json": report_fields,
     "stored objects": stored_objects,

@@ -134,7 +134,9 @@ def follow_merge(footer: Footer, merged: Mapping[str, Footer]) -> Footer:
     """Returns the footer, naming the shard's samples in place of its own where ``merged`` says that they went there."""
     key = parse_key(footer.samples)
     shard = merged.get(key.attempt) if key and key.attempt else None
-    return replace(footer, samples=shard.samples, samples_sha256=shard.samples_sha256) if shard else footer
+    if shard is None:
+        return footer
+    return replace(footer, samples=shard.samples, samples_sha256=shard.samples_sha256, parts=shard.parts)
 
 
 def write_problems(store: Store, task: str, first_idx: int, problems: Sequence[Problem]) -> str:

@@ -114,9 +114,10 @@ def _group_by_samples(
     """Returns each samples key that verdicts name, and those verdicts."""
     groups: defaultdict[str, list[_CheckedVerdicts]] = defaultdict(list)
     for item in verdicts:
-        if item.footer and item.footer.samples:
+        if item.footer:
             footer = follow_merge(item.footer, merged)
-            groups[footer.samples].append(replace(item, footer=footer))
+            for key in footer.samples_files:
+                groups[key].append(replace(item, footer=footer))
     return sorted(groups.items())
 
 
@@ -161,10 +162,11 @@ def _check_verdicts(store: Store, file: ResultFile) -> _CheckedVerdicts | None:
         footer = read_footer(data, key)
     except DamagedFile as error:
         return _CheckedVerdicts(digest, damage=Damage(key, error.what, (digest,)))
-    samples = parse_key(footer.samples)
-    if footer.samples and (samples is None or not samples.covers(file.key)):
-        what = f"{key}: names the samples of another unit: {footer.samples}"
-        return _CheckedVerdicts(digest, damage=Damage(key, what, (digest,)))
+    for name in footer.samples_files:
+        samples = parse_key(name)
+        if samples is None or not samples.covers(file.key):
+            what = f"{key}: names the samples of another unit: {name}"
+            return _CheckedVerdicts(digest, damage=Damage(key, what, (digest,)))
     return _CheckedVerdicts(digest, footer)
 
 
@@ -177,10 +179,10 @@ def _check_samples(store: Store, key: str, naming: Sequence[_CheckedVerdicts]) -
     if found is None:
         users = ", ".join(item.digest.key for item in naming)
         return Damage(key, f"{key}: no such object, but {users} was made from it", tuple(v.digest for v in naming))
-    wrong = [item for item in naming if item.footer and item.footer.samples_sha256 != found.sha256]
+    wrong = [item for item in naming if item.footer and item.footer.samples_files[key] != found.sha256]
     if not wrong:
         return None
-    expected = ", ".join(sorted({item.footer.samples_sha256 for item in wrong if item.footer}))
+    expected = ", ".join(sorted({item.footer.samples_files[key] for item in wrong if item.footer}))
     what = f"{key}: has SHA-256 {found.sha256}, but its verdicts were made from {expected}"
     alone = (found,) if len(wrong) == len(naming) else ()
     return Damage(key, what, (*(item.digest for item in wrong), *alone))
@@ -196,9 +198,10 @@ def _check_scores(store: Store, key: str, merged: Mapping[str, Footer], whole: C
         footer = follow_merge(read_footer(data, key, "scores"), merged)
     except DamagedFile as error:
         return Damage(key, error.what, (digest,))
-    if footer.samples in whole:
+    gone = [name for name in footer.samples_files if name not in whole]
+    if not gone:
         return None
-    return Damage(key, f"{key}: has the scores of samples that are damaged or gone: {footer.samples}", (digest,))
+    return Damage(key, f"{key}: has the scores of samples that are damaged or gone: {', '.join(gone)}", (digest,))
 
 
 def _check_problems(store: Store, key: str) -> Damage | None:

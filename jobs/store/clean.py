@@ -153,10 +153,10 @@ class _Listing:
 
 def _read_named(store: Store, listing: _Listing, slot: _Slot) -> set[str]:
     """Returns the keys of the samples that the verdicts of a slot were made from."""
-    named = set()
+    named = set[str]()
     for _, key in listing.holders(slot):
         try:
-            named.add(read_footer(store.get(key), key).samples)
+            named |= read_footer(store.get(key), key).samples_files.keys()
         except NoSuchObject:  # compacted or quarantined since it was listed: then nothing here is sure
             named |= {info.key for info in listing.samples[slot]}
     return named

@@ -14,7 +14,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -63,7 +63,7 @@ class RunSink:
         """Commits new verdicts on stored samples; ``earlier`` is the footer of their verdicts of another version."""
         engine_s = sum(sample.engine_s for sample in samples)  # not the footer's, which may be a whole shard's
         judge_usd = sum(verdict.usd for verdict in verdicts)
-        footer = Footer(uuid.uuid4().hex, earlier.samples, earlier.samples_sha256, engine_s, judge_usd=judge_usd)
+        footer = replace(earlier, attempt=uuid.uuid4().hex, engine_s=engine_s, judge_usd=judge_usd, merged=())
         return self._commit(unit, samples, verdicts, footer, 0)
 
     def is_committed(self, unit: Unit) -> bool:

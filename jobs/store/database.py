@@ -119,7 +119,7 @@ def _damage_named(store: Store, cells: Sequence[OpenCell]) -> Iterator[None]:
     except _QUERY_IS_WRONG:
         raise
     except (duckdb.Error, pa.ArrowException, NoSuchObject):
-        names = {footer.samples for cell in cells for footer in cell.footers if footer.samples}
+        names = {key for cell in cells for footer in cell.footers for key in footer.samples_files}
         for key in sorted(names):
             if store.head(key) is None:
                 raise DamagedFile(f"{store.uri}: {key}: no such object, but verdicts were made from it") from None
@@ -140,7 +140,7 @@ def _constants(cell: OpenCell, version: str) -> str:
 
 def _samples(db: duckdb.DuckDBPyConnection, store: Store, cell: OpenCell, number: int) -> list[str]:
     """Returns SQL for the samples that the cell's verdicts name, if there are any."""
-    keys = sorted({footer.samples for footer in cell.footers if footer.samples})
+    keys = sorted({key for footer in cell.footers for key in footer.samples_files})
     if not keys:
         return []
     without = ""

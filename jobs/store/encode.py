@@ -3,13 +3,16 @@
 import contextlib
 import io
 import json
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -26,8 +29,7 @@ from jobs.store.schema import (
     VERDICTS_SCHEMA,
     conform,
 )
-from jobs.store.seal import BLANK, seal
-from jobs.store.sealed_parquet import Footer
+from jobs.store.sealed_parquet import BLANK, Footer, seal_in_place
 from sampling.engines.reward import Prompt, Score
 from sampling.problems import Message, Problem
 from sampling.samples import Provenance, Sample
@@ -38,6 +40,8 @@ HASH_ALL_BELOW = 1024  # rows in a unit
 NO_VERIFIER = "none"  # as the verifier of a problem that only outcomes were imported of
 _SAMPLE_GROUP_ROWS = 8192
 _VERDICT_GROUP_ROWS = 1 << 20
+_PAGE_ROWS, _PAGE_BYTES = 1024, 1 << 20  # after so many rows Arrow looks if a page is full: too late for long texts
+_GROUP_BYTES = 64 << 20  # of text: a group of rows is what a reader holds at least
 
 
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
@@ -58,9 +62,15 @@ def decode_samples(table: pa.Table) -> list[Sample]:
     return [Sample(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def merge_samples(tables: Iterable[pa.Table]) -> bytes:
-    """Returns a samples file; ``tables`` yields its rows in key order, a part at a time."""
-    return _write(tables, SAMPLES_SCHEMA, "samples", {}, _SAMPLE_GROUP_ROWS)
+def merge_samples(tables: Iterable[pa.Table], most: int) -> Iterator[bytes]:
+    """Yields samples files, each closed at ``most`` bytes; ``tables`` has their rows in key order, a part at a time."""
+    return write_files(tables, SAMPLES_SCHEMA, "samples", {}, most)
+
+
+def merge_verdicts(tables: Iterable[pa.Table], footer: Footer) -> bytes:
+    """Returns a verdicts file; ``tables`` yields its rows in key order, a part at a time."""
+    groups = _groups(tables, _VERDICT_GROUP_ROWS)
+    return _write(groups, VERDICTS_SCHEMA, "verdicts", _footer_fields(footer))
 
 
 def verdict_table(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> pa.Table:
@@ -94,6 +104,15 @@ def encode_verdicts(table: pa.Table, footer: Footer) -> bytes:
     """Returns a verdicts file from a table with columns of ``VERDICTS_SCHEMA``; missing ones are filled with nulls."""
     whole = conform(table, VERDICTS_SCHEMA, "verdicts")
     return write_table(whole, "verdicts", _footer_fields(footer), _VERDICT_GROUP_ROWS)
+
+
+def write_files(
+    tables: Iterable[pa.Table], schema: pa.Schema, kind: str, footer: Mapping[str, Any], most: int
+) -> Iterator[bytes]:
+    """Yields sealed Parquet files with these rows, each closed at ``most`` bytes; holds one file at a time."""
+    groups = _groups(tables, _SAMPLE_GROUP_ROWS, min(_GROUP_BYTES, most))
+    for first in groups:
+        yield _write(chain([first], groups), schema, kind, footer, most)
 
 
 def _footer_fields(footer: Footer) -> dict[str, Any]:
@@ -155,14 +174,16 @@ def parse_prompt(text: str) -> Prompt:
 
 def write_table(table: pa.Table, kind: str, footer: Mapping[str, Any], group_rows: int) -> bytes:
     """Returns Parquet bytes, sealed. They hold no Arrow schema, which would cost 2 kB a file."""
-    return _write([table], table.schema, kind, footer, group_rows)
+    return _write(_groups([table], group_rows), table.schema, kind, footer)
 
 
 def _write(
-    tables: Iterable[pa.Table], schema: pa.Schema, kind: str, footer: Mapping[str, Any], group_rows: int
+    groups: Iterable[pa.Table], schema: pa.Schema, kind: str, footer: Mapping[str, Any], most: float = math.inf
 ) -> bytes:
+    """Writes groups until the file has ``most`` bytes; leaves the others in ``groups``."""
     whole_footer = {"kind": kind, "schema": SCHEMA_VERSION, **footer, "sha256": BLANK}
     order = [(name, "ascending") for name in KEYS if name in schema.names]
+    first = next(iter(groups), schema.empty_table())
     out = io.BytesIO()
     writer = pq.ParquetWriter(
         out,
@@ -171,30 +192,48 @@ def _write(
         compression_level=3,
         use_dictionary=DICTIONARIES[kind],
         column_encoding=ENCODINGS[kind],
-        write_statistics=["problem_idx", "sample_idx"] if kind == "samples" else ["problem_idx"],
+        write_statistics=["problem_idx"] if kind in ("verdicts", "scores") else [name for name, _ in order],
         write_page_checksum=True,
+        write_batch_size=max(1, min(_PAGE_ROWS, _PAGE_BYTES * len(first) // max(1, first.nbytes))),
         store_schema=False,
         sorting_columns=pq.SortingColumn.from_ordering(schema, order),
     )
     with writer:
-        for group in _groups(tables, group_rows):
-            writer.write_table(group, row_group_size=group_rows)
+        for group in chain([first], groups):
+            writer.write_table(group.combine_chunks().cast(schema), row_group_size=max(1, len(group)))
+            if out.tell() >= most:
+                break
         writer.add_key_value_metadata({"troop": json.dumps(whole_footer)})
-    return seal(out.getvalue())
+    seal_in_place(out)
+    return out.getvalue()
 
 
-def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Yields the same rows in tables that hold whole row groups; the last may end with a shorter group."""
-    held: list[pa.Table] = []
+def _groups(tables: Iterable[pa.Table], rows: int, size: int = _GROUP_BYTES) -> Iterator[pa.Table]:
+    """Yields the same rows in groups of at most ``rows`` rows and ``size`` bytes, however they came in tables."""
+    held, room, space = list[pa.Table](), rows, size
     for table in tables:
-        held.append(table)
-        whole = sum(map(len, held)) // rows * rows
-        if whole:
-            together = pa.concat_tables(held)
-            yield together.slice(0, whole)
-            held = [together.slice(whole)]
+        ends, start = np.cumsum(_row_bytes(table)), 0
+        while start < len(table):
+            begun = int(ends[start - 1]) if start else 0
+            fitting = int(np.searchsorted(ends, begun + space, side="right"))
+            end = min(start + room, max(fitting, start + (not held)))  # one row at least
+            held.append(table.slice(start, end - start))
+            room, space = room - (end - start), space - int(ends[end - 1] - begun if end > start else 0)
+            start = end
+            if room == 0 or start < len(table):
+                yield pa.concat_tables(held)
+                held, room, space = [], rows, size
     if held:
         yield pa.concat_tables(held)
+
+
+def _row_bytes(table: pa.Table) -> NDArray[np.int64]:
+    """Returns about how many bytes each row takes: its strings, and eight for any other value."""
+    total: NDArray[np.int64] = np.full(len(table), 8 * table.num_columns, np.int64)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    return total
 
 
 def _key(sample: Sample) -> tuple[int, int]:

@@ -50,6 +50,11 @@ class DirectoryStore:
                     if path.lstat().st_mtime < before:
                         path.unlink()
 
+    def remove_temporary(self) -> None:
+        """Removes the folder for temporary files, if it is empty: for folders that hold no run."""
+        with contextlib.suppress(OSError):
+            (self.root / _TMP).rmdir()
+
     def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         path = self._path(key)
         with _translate_errors(f"{self.uri}: {key}"), self._temporary(data) as tmp:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from jobs.store.seal import BLANK, is_whole, seal
+from jobs.store.sealed_parquet import BLANK, is_whole, seal
 from sampling.errors import BadInput
 from sampling.samples import UNITS_PER_SHARD, Shard, Unit
 from sampling.validate import Plain, parse
@@ -174,7 +174,7 @@ class Layer(Plain):
     """Units that the layer gives up, by `troop run --drop`. The key is there only where there are any."""
 
     sha256: str = BLANK
-    """Seal of the object, the last key in it; see jobs/store/seal.py."""
+    """Seal of the object, the last key in it; see jobs/store/sealed_parquet.py."""
 
     def encode(self) -> bytes:
         """Returns the sealed bytes to store; without the seal a flipped digit would pass as another plan."""

@@ -188,6 +188,7 @@ ENCODINGS = {
     "samples": KEYS | {"prompt_tokens": _DELTA, "seed": _DELTA},
     "scores": KEYS,
     "problems": {"problem_idx": _DELTA},
+    "export": KEYS | {"prompt_tokens": _DELTA, "seed": _DELTA},
 }
 DICTIONARIES = {
     "verdicts": ["status", "tokens", "answer", "reason", "verify_ms", "cpu_ms", "max_rss_mb", "tier", "toolchain"],
@@ -195,6 +196,10 @@ DICTIONARIES = {
     "scores": ["reason", "tokens"],
     "problems": ["verifier"],
 }
+DICTIONARIES["export"] = [
+    *("model", "task", "version", "problem_id", "prompt", "finish_reason"),
+    *(name for name in (*DICTIONARIES["verdicts"], *PROVENANCE)),
+]
 
 
 def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:

@@ -1,12 +1,20 @@
 """Sealed Parquet files, read back: every bit as it was written, of the kind asked for, of a schema version known here.
 
 A file of somebody else's at a key of ours, or half a file, is named and not read.
+
+A seal is the SHA-256 of an object, kept inside the object, so that one flipped bit anywhere in it is found. Page
+checksums guard the pages of a Parquet file but not its footer, which says what the columns mean. The digest is taken
+over the whole object with zeros in the digest's place. It has the length of those zeros, so nothing moves.
 """
 
+import hashlib
+import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,11 +22,12 @@ import pyarrow.parquet as pq
 
 from jobs.store.layout import parse_key
 from jobs.store.schema import SCHEMA_VERSION
-from jobs.store.seal import is_whole
 from sampling.errors import DamagedFile, StoreError
 from sampling.words import printable
 
 _MAGIC = b"PAR1"
+BLANK = "0" * 64  # stands in the digest's place: the value of the last key "sha256" in the object
+_SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,14 @@ class Footer:
     judge_usd: float = 0.0
     """Dollars that a paid language-model judge asked for these verdicts."""
 
+    parts: tuple[tuple[str, str], ...] = ()
+    """Key and SHA-256 of each further samples file, for a compacted shard whose text does not go into one."""
+
+    @property
+    def samples_files(self) -> dict[str, str]:
+        """SHA-256 of every samples file by its key, in the order of their rows; empty where there is no text."""
+        return dict([(self.samples, self.samples_sha256), *self.parts]) if self.samples else {}
+
     @property
     def metadata(self) -> dict[str, str]:
         """Object metadata of a verdicts file, for stores that keep it: readable without reading the file."""
@@ -63,7 +80,8 @@ def parse_footer(metadata: dict[bytes, bytes], where: str, kind: str = "verdicts
         _check_pair(name, value, where)
     if "attempt" not in known:
         raise DamagedFile(f"{where}: damaged (its footer names no attempt)")
-    return Footer(**known | {"merged": tuple(pairs.get("merged", ()))})
+    parts = tuple((key, digest) for key, digest in pairs.get("parts", ()))
+    return Footer(**known | {"merged": tuple(pairs.get("merged", ())), "parts": parts})
 
 
 def _check_pair(name: str, value: object, where: str) -> None:
@@ -72,8 +90,9 @@ def _check_pair(name: str, value: object, where: str) -> None:
     A key that leads out of the run would show the rows of another run; a negative cost would make room below a cap.
     """
     if name == "samples" and value != "":
-        key = parse_key(value) if isinstance(value, str) else None
-        right = key is not None and key.kind == "samples"
+        right = _is_samples_key(value)
+    elif name == "parts":
+        right = isinstance(value, list) and all(_is_part(pair) for pair in value)
     elif name in ("engine_s", "judge_usd"):
         right = isinstance(value, int | float) and isfinite(value) and value >= 0
     elif name == "merged":
@@ -84,18 +103,38 @@ def _check_pair(name: str, value: object, where: str) -> None:
         raise DamagedFile(f"{where}: its footer has {name} {printable(value)[:200]!r}, which Troop does not write")
 
 
+def _is_part(value: object) -> bool:
+    match value:
+        case [key, str()]:
+            return _is_samples_key(key)
+    return False
+
+
+def _is_samples_key(value: object) -> bool:
+    key = parse_key(value) if isinstance(value, str) else None
+    return key is not None and key.kind == "samples"
+
+
 def read_table(data: bytes, kind: str, where: str) -> pa.Table:
     """Returns the rows of a sealed file; verifies its seal and the checksum of every page. Raises StoreError."""
     check_kind(check_seal(data, kind, where), kind, where)
     try:
         return read_rows(open_parquet(data))
     except (OSError, pa.ArrowException) as error:
-        raise DamagedFile(f"{where}: damaged ({str(error).splitlines()[0]})") from error
+        raise damage(where, error) from error
 
 
-def open_parquet(data: bytes) -> pq.ParquetFile:
-    """Opens Parquet bytes; every page is verified as it is read."""
-    return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+def damage(where: str, error: Exception) -> Exception:
+    """Returns the error to raise where a parser failed; no memory is no damage of the file."""
+    if isinstance(error, MemoryError):
+        return StoreError(f"{where}: no memory left to read it")
+    return DamagedFile(f"{where}: damaged ({str(error).splitlines()[0]})")
+
+
+def open_parquet(data: bytes | Path) -> pq.ParquetFile:
+    """Opens Parquet bytes or a file; every page is verified as it is read, and a column is not read ahead."""
+    source = pa.OSFile(str(data)) if isinstance(data, Path) else pa.BufferReader(data)
+    return pq.ParquetFile(source, page_checksum_verification=True, buffer_size=1 << 16, pre_buffer=False)
 
 
 def read_rows(
@@ -157,3 +196,31 @@ def check_kind(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str,
             f"{SCHEMA_VERSION}; use a newer one"
         )
     return pairs
+
+
+def seal(data: bytes) -> bytes:
+    """Returns ``data`` with its digest in place of the last BLANK in it."""
+    held = io.BytesIO(data)
+    seal_in_place(held)
+    return held.getvalue()
+
+
+def seal_in_place(data: io.BytesIO) -> None:
+    """Writes the digest of an object into it, without another copy: an object may be large."""
+    at = data.getvalue().rfind(BLANK.encode())
+    assert at >= 0, "nothing to seal: the object has no BLANK"
+    with data.getbuffer() as view:
+        view[at : at + len(BLANK)] = hashlib.sha256(view).hexdigest().encode()
+
+
+def is_whole(data: bytes) -> bool:
+    """Returns whether every bit of a sealed object is as it was written; False if there is no seal."""
+    at = data.rfind(b'"sha256": "')
+    found = _SEAL.match(data, at) if at >= 0 else None
+    if found is None or found[1] == BLANK.encode():
+        return False
+    view, (start, end) = memoryview(data), found.span(1)
+    digest = hashlib.sha256(view[:start])
+    digest.update(BLANK.encode())
+    digest.update(view[end:])
+    return digest.hexdigest().encode() == found[1]

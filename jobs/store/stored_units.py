@@ -14,9 +14,10 @@ import pyarrow as pa
 from jobs.store.base import Store
 from jobs.store.catalogue import CellFiles, ResultFile
 from jobs.store.encode import decode_samples
-from jobs.store.keyed_rows import Keys, SamplesReader, row_keys
+from jobs.store.keyed_rows import SamplesReader
 from jobs.store.layers import Block, Layer
 from jobs.store.layout import final_verdicts_key, samples_prefixes
+from jobs.store.merge import Keys, row_keys
 from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from jobs.store.stored_run import IMPORTED
 from sampling.errors import BadInput, StoreError

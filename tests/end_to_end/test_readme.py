@@ -16,9 +16,11 @@ from tests.conftest import Troop, WriteSweep
 from tests.jobs.store.test_compact import (
     FEW,
     PROVENANCE,
+    SMALL,
     Died,
     Mortal,
     commit,
+    commit_long,
     expected,
     few,
     samples_of,
@@ -66,6 +68,16 @@ def test_one_query_reads_verdicts_and_one_samples_at_every_stage_of_a_compaction
         check()
     compact_run(store)
     check()
+
+
+def test_the_query_for_samples_finds_all_files_of_a_large_shard(tmp_path: Path, few: None) -> None:
+    _, samples = re.findall(r"```sql\n(.*?)```", RESULTS.replace("runs/demo/", f"{tmp_path}/"), re.DOTALL)
+    store = DirectoryStore(tmp_path)
+    texts = commit_long(store, range(FEW))
+    compact_run(store, SMALL)
+    assert len(list(store.list("final/samples/"))) > 3
+    found = duckdb.sql(f"SELECT problem_idx, sample_idx, text FROM ({samples})").fetchall()
+    assert {(problem, sample): text for problem, sample, text in found} == texts
 
 
 def test_it_shows_three_queries() -> None:

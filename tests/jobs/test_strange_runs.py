@@ -13,8 +13,7 @@ import pytest
 from cluster.address import make_token
 from jobs.store.folder import DirectoryStore
 from jobs.store.layers import BLANK, Layer, decode_layer
-from jobs.store.seal import is_whole, seal
-from jobs.store.sealed_parquet import parse_footer
+from jobs.store.sealed_parquet import is_whole, parse_footer, seal
 from sampling.errors import BadInput, DamagedFile, StoreError
 from tests.conftest import Troop, WriteSweep
 from tests.support.speaking_server import KEY, Handler, speaking

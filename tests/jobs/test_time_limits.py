@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.reverify import stored_problems
-from jobs.store.seal import BLANK, seal
+from jobs.store.sealed_parquet import BLANK, seal
 from jobs.sweep import open_run
 from sampling.errors import BadInput
 from sampling.limits import Limits

@@ -8,18 +8,23 @@ versions lie beside each other (`make test-readers`). Floats are printed with th
 
 import decimal
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-FOLDERS = {"verdicts": ["v", "model", "task", "s"], "samples": ["model", "task", "s"], "problems": ["task"]}
+FOLDERS = {
+    "verdicts": ["v", "model", "task", "s"], "samples": ["model", "task", "s"], "problems": ["task"], "export": [],
+}  # fmt: skip
 
 
 def duckdb(run: str, kind: str) -> Iterable[Mapping[str, Any]]:
     import duckdb
 
-    path = f"{run}/**/{kind}/{'/'.join(f'{name}=*' for name in FOLDERS[kind])}/*.parquet"
+    path = "/".join([f"{run}/**/{kind}", *(f"{name}=*" for name in FOLDERS[kind]), "*.parquet"])
     found = duckdb.sql(f"FROM read_parquet('{path}', hive_partitioning = true, hive_types_autocast = false)")
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
     if duckdb.__version__ < "1.1":  # names are as the folders spell them
@@ -50,6 +55,8 @@ def polars(run: str, kind: str) -> Iterable[Mapping[str, Any]]:
     import polars
 
     names = dict.fromkeys(FOLDERS[kind], polars.String)
+    if not names:
+        return polars.read_parquet(f"{run}/{kind}/*.parquet").to_dicts()  # type: ignore[no-any-return]
     rows = polars.scan_parquet(f"{run}/{kind}/**/*.parquet", hive_partitioning=True, hive_schema=names)
     return rows.collect().to_dicts()  # type: ignore[no-any-return]
 
@@ -78,9 +85,22 @@ def pyspark(run: str, kind: str) -> Iterable[Mapping[str, Any]]:
     return [row.asDict() for row in rows.collect()]
 
 
+def wasm(run: str, kind: str) -> Iterable[Mapping[str, Any]]:
+    """Reads file by file, as a browser would; names come from the folders."""
+    script = str(Path(__file__).with_name("read_wasm.mjs"))
+    files = sorted(str(path) for path in Path(run, kind).rglob("*.parquet"))
+    words = ["node", script, os.environ["PYTHONPATH"], *files]
+    for line in subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.splitlines():
+        found = json.loads(line)
+        row = {name: value["float"] if isinstance(value, dict) else value for name, value in found["row"].items()}
+        floats = {name: float(row[name]) for name, value in found["row"].items() if isinstance(value, dict)}
+        parts = dict(part.split("=") for part in found["file"].split("/") if "=" in part)
+        yield row | floats | {name: unquote(parts[name]) for name in FOLDERS[kind]}
+
+
 READERS: dict[str, Callable[[str, str], Iterable[Mapping[str, Any]]]] = {
     "duckdb": duckdb, "pyarrow": pyarrow, "pandas": pandas, "polars": polars, "datafusion": datafusion,
-    "pyspark": pyspark,
+    "pyspark": pyspark, "wasm": wasm,
 }  # fmt: skip
 
 

@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from jobs.export.files import export_run
 from jobs.store.catalogue import write_problems
 from jobs.store.commit import RunSink
 from jobs.store.folder import DirectoryStore
+from jobs.store.stored_run import StoredRun
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Unit
 from tests.readers.read import READERS, plain
@@ -27,7 +29,7 @@ from verify.verdict import Status, Verdict
 
 INSTALLED = ROOT / ".readers"
 MODEL, TASK, VERSION = "org/7 é=b%", "0123", "5e10"  # names that readers would like to take for something else
-KINDS = ("verdicts", "samples", "problems")
+KINDS = ("verdicts", "samples", "problems", "export")
 HERE = Path(__file__).parent / "read.py"
 
 
@@ -39,7 +41,10 @@ def places() -> list[Any]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three units: one with scores of everything, one with a toolchain, one without answers or tokens."""
+    """A run of three units: one with scores of everything, one with a toolchain, one without answers or tokens.
+
+    Its export is put beside its own files.
+    """
     store = DirectoryStore(folder := tmp_path_factory.mktemp("run"))
     provenance = Provenance(MODEL, "main", "vllm", "0.33", "ab", "cd", "host/1", "NVIDIA H100", gpus="0.5")
     for number, (answer, toolchain) in enumerate([("42", ""), (None, "Lean 4.9.0"), ("4²", "")]):
@@ -58,6 +63,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         RunSink(store, VERSION).commit(unit, samples, verdicts, provenance)
     problem = {"prompt": "?", "verifier": "exact", "reference": {"answer": "é"}}
     write_problems(store, TASK, 0, [Problem.model_validate({"id": f"p{n}", **problem}) for n in range(2)])
+    export_run(StoredRun(store, ()), exported := DirectoryStore(tmp_path_factory.mktemp("exported")))
+    exported.root.rename(folder / "export")
     return folder
 
 
@@ -67,7 +74,12 @@ def written(run: Path, kind: str) -> Counter[str]:
 
     rows: Counter[str] = Counter()
     folders = {"model": MODEL, "task": TASK, "v": VERSION, "s": "00000"}
-    kept = {"verdicts": ("model", "task", "v", "s"), "samples": ("model", "task", "s"), "problems": ("task",)}[kind]
+    kept = {
+        "verdicts": ("model", "task", "v", "s"),
+        "samples": ("model", "task", "s"),
+        "problems": ("task",),
+        "export": (),
+    }[kind]
     for path in (run / kind).rglob("*.parquet"):
         for row in pq.ParquetFile(path).read().to_pylist():
             named = {name: plain(value) for name, value in row.items()} | {name: folders[name] for name in kept}
@@ -78,10 +90,12 @@ def written(run: Path, kind: str) -> Counter[str]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("reader", "place"), places())
 def test_every_row_and_column_is_read(run: Path, reader: str, place: Path | None, kind: str) -> None:
-    if place is None and importlib.util.find_spec(reader) is None:
+    if place is None and reader != "wasm" and importlib.util.find_spec(reader) is None:
         pytest.skip(f"{reader} is not in this environment; make test-readers has it")
     if reader == "pyspark" and shutil.which("java") is None:
         pytest.skip("Spark needs Java")
+    if reader == "wasm" and (place is None or shutil.which("node") is None):
+        pytest.skip("parquet-wasm needs Node.js and make test-readers")
     environment = os.environ | ({"PYTHONPATH": str(place)} if place else {})
     words = [sys.executable, str(HERE), reader, str(run), kind]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)

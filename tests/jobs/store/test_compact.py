@@ -1,13 +1,14 @@
 """Tests of compaction: no row is lost or doubled, wherever it is killed and whoever works on the same shard."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,15 @@ from jobs.store import encode
 from jobs.store.base import NO_METADATA, ObjectInfo, Store
 from jobs.store.catalogue import read_versions
 from jobs.store.check import find_damage
+from jobs.store.clean import Orphans, find_orphans
 from jobs.store.commit import RunSink
 from jobs.store.compact import compact_run, compact_shard, shards_to_compact
 from jobs.store.counts import read_cells
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
-from jobs.store.keyed_rows import in_key_order, read_rows_at, row_keys
+from jobs.store.keyed_rows import SamplesReader, read_batches, read_keys, read_rows_at
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS, final_verdicts_key, verdicts_key
+from jobs.store.merge import MergeLimits, Source, in_key_order, row_keys
 from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Sample, Shard, Unit
@@ -437,6 +440,153 @@ def killed_in_the_middle(root: Path) -> int:
     return subprocess.run([sys.executable, "-c", script, str(root)], check=False, timeout=120).returncode
 
 
+SMALL = MergeLimits(
+    batch=1 << 12, runs=3, kept=1 << 14, ahead=1 << 15, part=1 << 14
+)  # it spills, and splits in many files
+
+
+@dataclass(frozen=True)
+class Long:
+    """Units that all hold samples of all problems, with text that hardly compresses."""
+
+    number: int
+
+    @property
+    def unit(self) -> Unit:
+        return Unit(MODEL, TASK, self.number, 0, 8, 4 * self.number, 4 * self.number + 4)
+
+    @property
+    def samples(self) -> list[Sample]:
+        draw = random.Random(self.number)
+        return [replace(s, text=draw.randbytes(draw.randrange(2000)).hex()) for s in samples_of(self.unit)]
+
+
+def commit_long(store: Store, numbers: range) -> dict[tuple[int, int], str]:
+    units = [Long(number) for number in numbers]
+    for long in units:
+        RunSink(store, "v1").commit(long.unit, long.samples, verdicts_of(long.unit), PROVENANCE)
+    return {(s.problem_idx, s.sample_idx): s.text for long in units for s in long.samples}
+
+
+def test_a_large_shard_is_split_into_files_and_all_readers_find_its_rows(store: Store, few: None) -> None:
+    texts = commit_long(store, range(FEW))
+    judge_again_all(store, FEW - 1)
+    assert compact_run(store, SMALL).failed == ()
+    files = {info.key: info.size for info in store.list(FINAL + SAMPLES)}
+    assert len(files) > 3
+    assert keys(store, SAMPLES) == []
+    assert {(p, s): text for p, s, _, text in rows(store, "v1")} == texts
+    assert {(p, s): text for p, s, _, text in rows(store, "v2")} == {
+        at: text for at, text in texts.items() if at[1] < 4 * (FEW - 1)
+    }
+    assert find_damage(store) == []
+    assert find_orphans(store) == Orphans((), ())
+    footer = read_footer(store.get(final_verdicts_key("v1", MODEL, TASK, 0)))
+    assert sorted(footer.samples_files) == sorted(files)
+    ordered = [key for name in footer.samples_files for key in read_keys(store.get(name), "samples", name).tolist()]
+    assert ordered == sorted(ordered)
+    assert len(ordered) == len(texts)
+    for long in map(Long, range(FEW)):  # as verifying again reads them, unit by unit
+        unit_keys = np.array([(s.problem_idx << 32) | s.sample_idx for s in long.samples])
+        assert SamplesReader(store).read(footer, unit_keys)["text"].to_pylist() == [s.text for s in long.samples]
+    RunSink(store, "v2").commit_verdicts(Long(FEW - 1).unit, Long(FEW - 1).samples, [Verdict(Status.PASS)] * 32, footer)
+    assert compact_run(store, SMALL).failed == ()
+    assert {info.key for info in store.list(FINAL + SAMPLES)} == set(files)
+    assert {(p, s): text for p, s, _, text in rows(store, "v2")} == texts
+
+
+def judge_again_all(store: Store, count: int) -> None:
+    for long in map(Long, range(count)):
+        judged = read_footer(store.get(verdicts_key("v1", long.unit)))
+        RunSink(store, "v2").commit_verdicts(long.unit, long.samples, [Verdict(Status.PASS)] * 32, judged)
+
+
+def test_files_have_their_rows_in_one_order_however_they_are_merged(tmp_path: Path, few: None) -> None:
+    """Bytes of the files do not depend on what went through a temporary file, only on the size that splits them."""
+    seen = set()
+    for number, limits in enumerate((SMALL, replace(SMALL, runs=99), replace(SMALL, kept=1 << 30, batch=1 << 20))):
+        store = DirectoryStore(tmp_path / str(number))
+        commit_long(store, range(FEW))
+        compact_run(store, limits)
+        seen.add(tuple(store.get(key) for key in keys(store, FINAL + SAMPLES)))
+    assert len(seen) == 1
+
+
+def test_a_file_of_a_split_shard_that_is_damaged_is_found(tmp_path: Path, few: None) -> None:
+    store = DirectoryStore(tmp_path)
+    commit_long(store, range(FEW))
+    compact_run(store, SMALL)
+    victim = sorted(keys(store, FINAL + SAMPLES))[2]
+    data = bytearray((tmp_path / victim).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / victim).write_bytes(bytes(data))
+    (damage,) = find_damage(store)
+    assert damage.key == victim
+    with pytest.raises(StoreError, match="SHA-256"):
+        footer = read_footer(store.get(final_verdicts_key("v1", MODEL, TASK, 0)))
+        SamplesReader(store).read(footer, np.array([0]))
+
+
+def test_killed_between_the_files_of_a_split_shard(tmp_path: Path, few: None) -> None:
+    store = DirectoryStore(tmp_path)
+    texts = commit_long(store, range(FEW))
+    for changes in (1, 3):
+        with pytest.raises(Died):
+            compact_run(Mortal(store, changes), SMALL)
+        assert {(p, s): text for p, s, _, text in rows(store)} == texts
+    compact_run(store, SMALL)
+    assert {(p, s): text for p, s, _, text in rows(store)} == texts
+    assert len(find_orphans(store).lost) == 1 + 3  # the files that the two killed ones had written
+
+
+def test_a_full_temporary_folder_is_told(tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DirectoryStore(tmp_path)
+    commit_long(store, range(FEW))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    (failed,) = compact_run(store, SMALL).failed
+    assert "TMPDIR" in failed
+    assert len(keys(store, VERDICTS)) == FEW
+
+
+_BOUNDED = """
+import importlib, resource, sys, threading
+from pathlib import Path
+from jobs.store.compact import compact_run
+from jobs.store.folder import DirectoryStore
+from jobs.store.merge import MergeLimits
+from tests.jobs.store.test_compact import small_shards
+small_shards(lambda module, name, value: setattr(importlib.import_module(module), name, value))
+threading.stack_size(1 << 20)
+held = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
+resource.setrlimit(resource.RLIMIT_DATA, (held + int(sys.argv[2]),) * 2)
+limits = MergeLimits(batch=1 << 16, kept=1 << 20, ahead=1 << 20, part=1 << 20)
+print(compact_run(DirectoryStore(Path(sys.argv[1])), limits).as_text())
+"""
+
+
+def test_memory_is_bounded_whatever_a_shard_holds(tmp_path: Path, few: None) -> None:
+    """A process with 48 MB to spare compacts 100 MB of text whose units overlap: it must go through a file."""
+    store, text = DirectoryStore(tmp_path), "so and so " * 4_000
+    for number in range(FEW):
+        unit = Unit(MODEL, TASK, number, 0, 4, 160 * number, 160 * number + 160)
+        samples = [replace(s, text=f"{s.sample_idx}{text}") for s in samples_of(unit)]
+        RunSink(store, "v1").commit(unit, samples, verdicts_of(unit), PROVENANCE)
+    words = [sys.executable, "-c", _BOUNDED, str(tmp_path), str(48 << 20)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=one_thread())
+    assert done.stdout.endswith("1 full shard compacted\n"), done.stdout + done.stderr
+    found = 0
+    for key in keys(store, FINAL + SAMPLES):
+        for table in read_batches(tmp_path / key, "samples", key):
+            pairs = zip(table["sample_idx"].to_pylist(), table["text"].to_pylist(), strict=True)
+            found += sum(value == f"{at}{text}" for at, value in pairs)
+    assert found == FEW * 4 * 160
+
+
+def one_thread() -> dict[str, str]:
+    """Environment of a process whose libraries set no memory aside for threads that they might start."""
+    return os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+
+
 def test_the_glob_is_exact_before_and_after(tmp_path: Path, few: None) -> None:
     """Any tool reads exact rows: from unit files before a shard is compacted, then from both folders together."""
     import duckdb
@@ -452,20 +602,23 @@ def test_the_glob_is_exact_before_and_after(tmp_path: Path, few: None) -> None:
     assert duckdb.sql(f"{counts} {both} GROUP BY ALL").fetchall() == [("v1", MODEL, TASK, total, total)]
 
 
-@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), min_size=1, unique=True), max_size=8))
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), min_size=1, unique=True), max_size=8),
+    st.builds(
+        MergeLimits, batch=st.sampled_from([1, 99, 9999]), runs=st.integers(2, 9), kept=st.sampled_from([0, 200, 9999])
+    ),
+)
 @settings(deadline=None, max_examples=80)
-def test_rows_come_in_key_order(parts: list[list[tuple[int, int]]]) -> None:
-    tables = [
-        pa.table(
-            {
-                "problem_idx": pa.array([p for p, _ in part], pa.int32()),
-                "sample_idx": pa.array([s for _, s in part], pa.int32()),
-            }
-        )
-        for part in sorted(map(sorted, parts))
-    ]
-    merged = [key for table in in_key_order(tables) for key in row_keys(table).tolist()]
+def test_rows_come_in_key_order(parts: list[list[tuple[int, int]]], limits: MergeLimits) -> None:
+    """Rows that are kept in memory or in a file, in batches of one row or more, merged all at once or in turns."""
+    sources = [Source((part[0][0] << 32) | part[0][1], [table_of(part)]) for part in sorted(map(sorted, parts))]
+    merged = [key for table in in_key_order(sources, limits) for key in row_keys(table).tolist()]
     assert merged == sorted((p << 32) | s for part in parts for p, s in part)
+
+
+def table_of(keys: list[tuple[int, int]]) -> pa.Table:
+    problems, samples = (pa.array([key[i] for key in keys], pa.int32()) for i in (0, 1))
+    return pa.table({"problem_idx": problems, "sample_idx": samples, "text": [f"{key}" for key in keys]})
 
 
 def test_an_error_of_the_store_is_told(tmp_path: Path, few: None) -> None:

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+
 from jobs.store.encode import encode_samples
 from jobs.store.schema import SAMPLES_SCHEMA
-from jobs.store.sealed_parquet import open_parquet, read_rows
+from jobs.store.sealed_parquet import damage, open_parquet, read_rows
+from sampling.errors import DamagedFile, StoreError
 from tests.jobs.store.test_schema import PROVENANCE, unit_of
 from tests.support.places import ROOT
 
@@ -34,3 +37,10 @@ def test_some_groups_and_columns() -> None:
     file = open_parquet(encode_samples([], PROVENANCE))
     assert read_rows(file).schema.names == SAMPLES_SCHEMA.names
     assert read_rows(file, [], ["seed"]).num_rows == 0
+
+
+def test_a_lack_of_memory_is_no_damage() -> None:
+    """`troop check --quarantine` would move a whole file away."""
+    assert isinstance(damage("here", OSError("Unexpected end of stream")), DamagedFile)
+    short = damage("here", pa.ArrowMemoryError("malloc of size 66600640 failed"))
+    assert isinstance(short, StoreError) and not isinstance(short, DamagedFile)

@@ -1,0 +1,132 @@
+"""Writes an export: ``part-00000.parquet`` and so on, then ``_export.json``, which says that it is complete.
+
+Every file is created, never replaced, and the target must be empty. What a call has written before it failed, it takes
+away again. Equal rows make equal bytes: no file has a time, a place or a random number.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+
+from jobs.export.rows import EXPORT_SCHEMA, cell_rows
+from jobs.store.base import Store
+from jobs.store.catalogue import read_problems
+from jobs.store.encode import write_files
+from jobs.store.folder import DirectoryStore
+from jobs.store.merge import MERGE_LIMITS, MergeLimits
+from jobs.store.open_cells import open_cells
+from jobs.store.sealed_parquet import open_parquet
+from jobs.store.stored_run import StoredRun
+from sampling.errors import BadInput, NoSuchObject, StoreError
+from sampling.validate import Plain
+from sampling.words import many
+
+INDEX = "_export.json"  # readers of a folder of Parquet skip names that begin so
+_TRIES = 3
+
+
+class ExportedFile(Plain):
+    """One Parquet file of an export; its rows are of one model and task, by problem and sample."""
+
+    name: str
+    """Name of the file in the export."""
+
+    model: str
+    """Name of the model."""
+
+    task: str
+    """Name of the task."""
+
+    version: str
+    """Version of the verifiers whose verdicts the file has."""
+
+    rows: int
+    """Number of rows."""
+
+    sha256: str
+    """SHA-256 of the file."""
+
+
+class ExportReport(Plain):
+    """Result of ``troop export``; ``--json`` prints it."""
+
+    run: str
+    """Path or URI of the run."""
+
+    out: str
+    """Path or URI of the export."""
+
+    rows: int
+    """Number of samples that were exported."""
+
+    files: tuple[ExportedFile, ...]
+    """Files of the export, as ``_export.json`` lists them too."""
+
+    def as_text(self) -> str:
+        return f"{self.run}: {many(self.rows, 'sample')} exported to {self.out} in {many(len(self.files), 'file')}"
+
+
+def export_run(stored: StoredRun, target: Store, limits: MergeLimits = MERGE_LIMITS) -> ExportReport:
+    """Writes the committed rows of a run to an empty ``target``; raises BadInput and StoreError.
+
+    Starts again where files were compacted while it read them.
+    """
+    _check_target(stored.store, target)
+    for left in reversed(range(_TRIES)):
+        try:
+            files = _write(stored, target, limits)
+        except NoSuchObject as error:
+            if not left:
+                raise StoreError(f"{error}; the run changes while it is read, export it when it is at rest") from error
+        else:
+            break
+    return ExportReport(run=stored.store.uri, out=target.uri, rows=sum(file.rows for file in files), files=files)
+
+
+def _check_target(run: Store, target: Store) -> None:
+    if f"{target.uri}/".startswith(f"{run.uri}/"):
+        raise BadInput(f"--out {target.uri}: is in the run itself, whose readers would find it; give another place")
+    target.check()
+    if (first := next(target.list(""), None)) is not None:
+        raise BadInput(f"--out {target.uri}: not empty (it has {first.key}); give a new or empty folder or prefix")
+
+
+def _write(stored: StoredRun, target: Store, limits: MergeLimits) -> tuple[ExportedFile, ...]:
+    with contextlib.ExitStack() as on_failure:
+        files = []
+        for file, data in _files(stored, limits):
+            _create(target, file.name, data)
+            on_failure.callback(_take_away, target, file.name)
+            files.append(file)
+        if not files:
+            raise BadInput(f"{stored.store.uri}: nothing to export, no sample is committed")
+        index = {"format": 1, "files": [file.model_dump() for file in files]}
+        _create(target, INDEX, (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
+        on_failure.pop_all()
+    if isinstance(target, DirectoryStore):
+        target.remove_temporary()
+    return tuple(files)
+
+
+def _files(stored: StoredRun, limits: MergeLimits) -> Iterator[tuple[ExportedFile, bytes]]:
+    problems, number = read_problems(stored.store), 0
+    with open_cells(stored.store, stored.version, stored.scores) as (db, cells):
+        for cell in sorted(cells, key=lambda cell: (cell.cell.model, cell.cell.task)):
+            rows = cell_rows(stored.store, db, cell, problems, limits)
+            for data in write_files(rows, EXPORT_SCHEMA, "export", {}, limits.part):
+                names = {"model": cell.cell.model, "task": cell.cell.task, "version": cell.cell.version}
+                count = open_parquet(data).metadata.num_rows
+                digest = hashlib.sha256(data).hexdigest()
+                yield ExportedFile(name=f"part-{number:05d}.parquet", rows=count, sha256=digest, **names), data
+                number += 1
+
+
+def _create(target: Store, key: str, data: bytes) -> None:
+    if not target.put_new(key, data):
+        raise BadInput(f"--out {target.uri}: another writer has just written {key} there; give a place of your own")
+
+
+def _take_away(target: Store, key: str) -> None:
+    with contextlib.suppress(StoreError):
+        target.delete(key)
