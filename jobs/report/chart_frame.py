@@ -55,6 +55,15 @@ class Frame:
         mark = {"type": "area", "opacity": 0.16 if len({row["model"] for row in held}) <= MOST_LABELLED else 0.08}
         return self._layer(held, mark, x="x", y="low", y2="high")
 
+    def between(self, rows: Sequence[Row]) -> list[Spec]:
+        """Describes the worst and the best case: two thin dashed lines with a faint area between them."""
+        if not rows:
+            return []
+        thin = {"type": "line", "strokeWidth": 1, "strokeDash": [4, 3]}
+        area = {"type": "area", "opacity": 0.06}
+        return [self._layer(rows, area, x="x", y="low", y2="high"),
+                *(self._layer(rows, thin, x="x", y=end) for end in ("low", "high"))]  # fmt: skip
+
     def lines(self, rows: Sequence[Row], width: float = 2.5, dash: Sequence[float] = ()) -> list[Spec]:
         """Describes one line per model; grey ones are thinner and lie below the others."""
         grey = [row for row in rows if self.paint[row["model"]] == REST]
