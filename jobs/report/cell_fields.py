@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.numbers import beta_binomial
+from jobs.numbers import beta_binomial, selection, votes
 from jobs.numbers.cells import CellCounts, ModelFacts
 from jobs.numbers.costs import Spend, rates, samples_drawn
 from jobs.numbers.estimators import ONE_TWO_FIVE, RESAMPLES, Curve, Floats, Ints, coverage_bounds, k_grid
@@ -176,7 +176,7 @@ def _majority(cell: CellCounts, decided: Ints, seed: int) -> tuple[SelectionPoin
     if not cell.answers or not len(decided):
         return ()
     n, ks = cell.n[decided], _selection_ks(cell.n[decided])
-    return _mean_points(ks, majority_at_k([cell.answers[i] for i in decided], n, ks, seed))
+    return _mean_points(ks, majority_at_k([votes.one_right_answer(cell.answers[i]) for i in decided], n, ks, seed))
 
 
 def _best_of(cell: CellCounts, decided: Ints) -> tuple[SelectionPoint, ...]:
@@ -192,7 +192,11 @@ def _weighted(cell: CellCounts, decided: Ints, seed: int) -> tuple[tuple[Selecti
     """Computes the weighted vote; returns it with the name of the transform that made weights of scores."""
     if not cell.scored or not cell.answers or not len(decided):
         return (), None
-    n, ks, scored = cell.n[decided], _selection_ks(cell.n[decided]), [cell.scored[i] for i in decided]
+    n, ks, scored = (
+        cell.n[decided],
+        _selection_ks(cell.n[decided]),
+        [selection.one_right_answer(cell.scored[i]) for i in decided],
+    )
     transform = transform_of(scored)
     return _mean_points(ks, weighted_at_k(scored, n, ks, transform, seed)), transform
 

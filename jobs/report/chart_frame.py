@@ -91,9 +91,12 @@ class Frame:
         dot = {"type": "circle", "size": 130, "opacity": 1, "stroke": self.theme["paper"], "strokeWidth": 2}
         few = rows if len(rows) <= MOST_LABELLED else []
         words = [row | {"y": self._above_floor(row["y"], i, len(few))} for i, row in enumerate(few)]
+        arrow = {"type": "point", "shape": "triangle-right", "filled": True, "size": 150, "opacity": 0.8}
+        ends = [row | {"x": row["high"]} for row in rows if row.get("open")]
         return [
             self._layer([row | {"zero": 0} for row in rows], down, x="x", y="y", y2="zero"),
             self._layer(rows, bar, x="low", x2="high", y="y"),
+            *([self._layer(ends, arrow, x="x", y="y")] if ends else []),
             self._layer(rows, dot, x="x", y="y"),
             *self._words(words, "left"),
         ]
