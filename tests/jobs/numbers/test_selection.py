@@ -69,8 +69,8 @@ def heaviest(rows: list[Row], weigh: Any) -> Any:
     right = {a: 2 * sum(all_) > len(all_) for a, all_ in given_.items()}
 
     def value(drawn: list[Row]) -> float:
-        votes = {a: sum(weigh(s) for s, b, _ in drawn if b == a) for _, a, _ in drawn if a >= 0}
-        top = [a for a, weight in votes.items() if weight and np.isclose(weight, max(votes.values()), rtol=1e-9)]
+        votes = {a: sum(weigh(s) or 1e-200 for s, b, _ in drawn if b == a) for _, a, _ in drawn if a >= 0}
+        top = [a for a, weight in votes.items() if np.isclose(weight, max(votes.values()), rtol=1e-9, atol=0)]
         return sum(right[a] for a in top) / len(top) if top else 0.0
 
     return value
