@@ -97,8 +97,8 @@ def test_a_vote_of_many_equal_weights_is_a_majority() -> None:
 
 
 def test_logits_are_weighed_by_their_exponential() -> None:
-    assert transform_of([alone([(0.5, 0, True)]), alone([])]) == SCORE
-    assert transform_of([alone([(0.5, 0, True), (-3.0, 1, False)])]) == EXP
+    assert transform_of([scored([(0.5, 0, True)]), scored([])]) == SCORE
+    assert transform_of([scored([(0.5, 0, True), (-3.0, 1, False)])]) == EXP
 
 
 @settings(deadline=None, max_examples=40)
