@@ -9,15 +9,25 @@ from types import SimpleNamespace
 from typing import Any
 
 from jobs.numbers.cells import CellCounts, ModelFacts
+from jobs.numbers.intervals import Population
 from jobs.report.build import build_report
+from jobs.report.cell_fields import Basis
 from jobs.report.chart_process import ChartProcess
 from jobs.report.page import write_report
 from jobs.report.samples import BrowserSample, most_of_each
 from jobs.report.schema import Report
-from jobs.report.text import crossing, selection_line, share, shares
+from jobs.report.text import (
+    bounded_in_words,
+    crossing,
+    intervals_in_words,
+    problems_in_words,
+    selection_line,
+    share,
+    shares,
+)
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
-from jobs.store.counts import read_cells
+from jobs.store.counts import read_planned_cells
 from jobs.store.database import open_database
 from jobs.store.encode import NO_VERIFIER
 from jobs.store.folder import DirectoryStore
@@ -33,14 +43,16 @@ from sampling.judged_by import JudgedBy, collect_rules
 from verify.verifiers import KINDS, kind_versions, verifier_version
 
 
-def report_run(stored: StoredRun, out: Path | None) -> str:
+def report_run(stored: StoredRun, out: Path | None, population: Population = "problems") -> str:
     """Writes the report into ``out``, or into the run, and returns what to print: coverage, crossovers, the page."""
     with ChartProcess() as charts, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
-        cells, engines = read_cells(stored.store, stored.version, stored.scores), read_engines(stored)
+        cells, engines = read_planned_cells(stored), read_engines(stored)
         facts, origins = model_facts(stored, engines), provenance(stored, engines, cells)
         problems = read_problems(stored.store).to_pylist()
         rules = judged_by(stored, cells, problems)
-        report = build_report(cells, facts, run=stored.store.uri, provenance=origins, judged_by=rules)
+        report = build_report(
+            cells, facts, run=stored.store.uri, provenance=origins, judged_by=rules, basis=Basis(population)
+        )
         report = _with_predictions(report, stored.store)
         prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in problems}
         samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
@@ -89,7 +101,8 @@ def provenance(stored: StoredRun, engines: Sequence[EngineUsed], cells: Sequence
     for model in (model for layer in stored.layers for model in layer.models):
         settings = [f"{key} {value}" for key, value in model.sampling.items() if value not in ([], False, 0)]
         origins[f"model {model.name}"] = ", ".join([f"{model.distribution.get('path')} ({model.revision})", *settings])
-    origins |= {f"verdicts of {cell.model} on {cell.task}": f"verifiers {cell.version}" for cell in cells}
+    judged = [cell for cell in cells if cell.problem_ids]
+    origins |= {f"verdicts of {cell.model} on {cell.task}": f"verifiers {cell.version}" for cell in judged}
     scored = [cell for cell in cells if cell.scores]
     made = read_scorers(stored.store) if scored else {}
     for cell in scored:
@@ -167,14 +180,17 @@ def _store_report(page: Path, store: Store) -> str:
 
 def _summary(report: Report, page: str, size: int) -> str:
     """Returns what to print; ``size`` is the page's in bytes."""
-    lines = [f"  warning: {line}" for line in report.warnings]
+    lines = [f"  unfinished: {report.unfinished}"] if report.unfinished else []
+    lines += [f"  warning: {line}" for line in report.warnings]
     for cell in report.cells:
         curve = [point for point in cell.coverage if str(point.k).strip("0") == "1" or point is cell.coverage[-1]]
         said = "  ".join(f"k={point.k:,} {share(point.value)} {shares(point.low, point.high)}" for point in curve)
-        lines.append(f"  {cell.model} on {cell.task}, {cell.problems} problems: {said}")
+        lines.append(f"  {cell.model} on {cell.task}, {problems_in_words(cell)}: {said or 'no samples yet'}")
+        if cell.bounded:
+            lines.append(f"    {bounded_in_words(cell)}")
         if cell.policy:
             lines.append(f"    judged by {cell.policy}")
     lines += [f"  {selection_line(cell)}" for cell in report.cells if cell.scores]
     lines += [f"  {crossing(cross)}" for cross in report.crossovers]
     lines += [f"  note: {line}" for line in report.limits]
-    return "\n".join(["coverage (95 % intervals):", *lines, f"report: {page} ({size / 1e6:.1f} MB)"])
+    return "\n".join([f"coverage ({intervals_in_words(report)}):", *lines, f"report: {page} ({size / 1e6:.1f} MB)"])

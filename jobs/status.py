@@ -1,20 +1,21 @@
 """Progress of a run, read from what is committed: no cluster, no lock, from any machine that can read the store."""
 
+import numpy as np
+
 from jobs.messages import set_aside_lines
 from jobs.numbers.cells import CellCounts
-from jobs.numbers.estimators import coverage_curve
+from jobs.numbers.common import on_common_problems
+from jobs.numbers.intervals import Population
+from jobs.numbers.tally import coverage_curve, tally_of
 from jobs.report.schema import CoveragePoint
 from jobs.report.text import point
-from jobs.store.counts import read_cells
-from jobs.store.layers import planned_units, problem_ids
+from jobs.store.counts import read_planned_cells
 from jobs.store.stored_run import SET_ASIDE, StoredRun
 from jobs.sweep import open_run
 from sampling.errors import BadInput
 from sampling.problems import load_json
 from sampling.validate import Plain, parse
 from sampling.words import many
-
-SO_FAR_RESAMPLES = 500  # fewer than in a report: a status is read often
 
 
 class CellStatus(Plain):
@@ -39,7 +40,7 @@ class CellStatus(Plain):
     version: str = ""
     """Version of the verifiers whose verdicts are counted. Empty while none are committed."""
     met: int = 0
-    """Problems with at least one verdict."""
+    """Problems that every model of the task has a decided sample of: estimates are over these."""
     so_far: CoveragePoint | None = None
     """Coverage over the `met` problems, at the largest k for which each has k verdicts. None while there are none."""
 
@@ -99,44 +100,42 @@ class RunStatus(Plain):
         return "\n".join(lines)
 
 
-def read_status(uri: str, version: str | None = None) -> RunStatus:
+def read_status(uri: str, version: str | None = None, population: Population = "problems") -> RunStatus:
     """Reads the status of a run. Raises BadInput where there is no run, or no verdicts of the given version."""
     stored = open_run(uri, version)
-    units = planned_units(stored.layers)
-    planned = {(block.model, block.task): units.of(block.model, block.task).rows for block, _ in units.parts}
-    found = {(cell.model, cell.task): cell for cell in read_cells(stored.store, stored.version)}
-    cells = []
-    for (model, task), rows in planned.items():
-        cell = found.get((model, task))
-        cells.append(
-            CellStatus(
-                model=model,
-                task=task,
-                problems=len(problem_ids(stored.layers, task)),
-                planned=rows,
-                committed=int(cell.n.sum() + cell.faults.sum()) if cell else 0,
-                passed=int(cell.c.sum()) if cell else 0,
-                solved=int((cell.c > 0).sum()) if cell else 0,
-                faults=int(cell.faults.sum()) if cell else 0,
-                version=cell.version if cell else "",
-                met=int((cell.n > 0).sum()) if cell else 0,
-                so_far=coverage_so_far(cell) if cell else None,
-            )
-        )
+    found = read_planned_cells(stored)
+    cells = [_cell_status(*pair, population) for pair in zip(found, on_common_problems(found), strict=True)]
     complete = all(cell.committed == cell.planned for cell in cells)
     left = () if complete else _set_aside(stored)
     return RunStatus(run=stored.store.uri, complete=complete, cells=tuple(cells), set_aside=left)
 
 
-def coverage_so_far(cell: CellCounts) -> CoveragePoint | None:
+def _cell_status(cell: CellCounts, compared: CellCounts, population: Population) -> CellStatus:
+    return CellStatus(
+        model=cell.model,
+        task=cell.task,
+        problems=cell.planned_problems,
+        planned=cell.planned_samples,
+        committed=int(cell.n.sum() + cell.faults.sum()),
+        passed=int(cell.c.sum()),
+        solved=int((cell.c > 0).sum()),
+        faults=int(cell.faults.sum()),
+        version=cell.version,
+        met=int((compared.n > 0).sum()),
+        so_far=coverage_so_far(compared, population),
+    )
+
+
+def coverage_so_far(cell: CellCounts, population: Population = "problems") -> CoveragePoint | None:
     """Returns coverage over the problems that have verdicts, at the largest k for which each has k, or None."""
-    held = cell.n > 0
-    if not held.any():
+    decided = np.flatnonzero(cell.n > 0)
+    if not len(decided):
         return None
-    n, c = cell.n[held], cell.c[held]
-    curve = coverage_curve(n, c, [n.min()], resamples=SO_FAR_RESAMPLES)
-    low, high = (float(end[0]) if len(n) > 1 else None for end in (curve.low, curve.high))
-    return CoveragePoint(k=int(n.min()), value=float(curve.value[0]), low=low, high=high)
+    tally = tally_of(cell, decided)
+    curve = coverage_curve(tally, population=population)
+    alone = len(decided) == 1 and population == "problems"
+    low, high = (None if alone else float(end[-1]) for end in (curve.low, curve.high))
+    return CoveragePoint(k=tally.largest, value=float(curve.value[-1]), low=low, high=high)
 
 
 def _set_aside(stored: StoredRun) -> tuple[SetAsideUnit, ...]:

@@ -92,3 +92,13 @@ def json_option(what: str = "Print JSON instead of text, for scripts. Default: o
 def say(line: str) -> None:
     """Prints a line on standard error; standard output is for what a command returns."""
     print(f"troop: {line}", file=sys.stderr, flush=True)
+
+
+def population_option(function: F) -> F:
+    """Adds ``--population``, which says what intervals are about."""
+    text = (
+        "What the 95 % intervals are about: problems like these, of which the benchmark is a sample, or this very "
+        "benchmark, of which only the samples are drawn."
+    )
+    choice = click.Choice(["problems", "benchmark"])
+    return click.option("--population", type=choice, default="problems", show_default=True, help=text)(function)

@@ -5,19 +5,23 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobs.cli.options import FILE, json_option, say, scores_option, verifiers_option
+from jobs.cli.options import FILE, json_option, population_option, say, scores_option, verifiers_option
+
+if TYPE_CHECKING:
+    from jobs.numbers.intervals import Population
 
 
 @click.command()
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
+@population_option
 @click.option("--watch", "follow", is_flag=True, help="Read again every few seconds until the run is complete.")
 @json_option("Print JSON instead of text, for scripts; with --watch, one line per look. Default: off.")
-def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> None:
+def status(run_uri: str, version: str | None, population: "Population", follow: bool, as_json: bool) -> None:
     """Show the progress of a run, from what is committed.
 
     Reads the store only: works on any machine that can read it, also while the run goes on, and needs no cluster.
@@ -32,9 +36,9 @@ def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> No
     if follow:
         from jobs.watch import watch
 
-        watch(lambda: read_status(run_uri, version), as_json=as_json)
+        watch(lambda: read_status(run_uri, version, population), as_json=as_json)
         return
-    found = read_status(run_uri, version)
+    found = read_status(run_uri, version, population)
     click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
 
 
@@ -42,13 +46,14 @@ def status(run_uri: str, version: str | None, follow: bool, as_json: bool) -> No
 @click.argument("run_uri", metavar="RUN")
 @verifiers_option
 @scores_option
+@population_option
 @click.option("--out", metavar="FOLDER", type=FILE, help="Folder to write to. Default: report/ in the run.")
-def report(run_uri: str, version: str | None, scores: str | None, out: Path | None) -> None:
+def report(run_uri: str, version: str | None, scores: str | None, population: "Population", out: Path | None) -> None:
     """Write the report of a RUN: HTML, JSON, Markdown, charts.
 
-    Reads what is committed, also of a run that is not complete. Writes report.html, report.json, report.md and every
-    chart as PNG and SVG. Prints coverage with its intervals, best-of-N,
-    crossovers and the place of the page, on standard error. Exit codes: 0 done, 2 no run or nothing to report.
+    Reads what is committed, also of a run that is not complete, and then says so first. Writes report.html,
+    report.json, report.md and every chart as PNG and SVG. Prints coverage with its intervals, best-of-N, crossovers and
+    the place of the page, on standard error. Exit codes: 0 done, 2 no run or nothing to report.
 
     \b
     Example: troop report runs/demo --out /tmp/report
@@ -58,7 +63,7 @@ def report(run_uri: str, version: str | None, scores: str | None, out: Path | No
     from jobs.reporting import report_run
     from jobs.sweep import open_run
 
-    say(report_run(open_run(run_uri, version, scores), out))
+    say(report_run(open_run(run_uri, version, scores), out, population))
 
 
 @click.command()

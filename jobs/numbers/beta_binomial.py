@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import betaln
 
-from jobs.numbers.estimators import Floats, pass_at_k
-from jobs.numbers.fits import error_ks, why_no_fit
+from jobs.numbers.estimators import Floats
+from jobs.numbers.fits import fit_error, why_no_fit
+from jobs.numbers.tally import Tally
 
 KIND = "beta-binomial"
 LOSS = "maximum likelihood of the counts"
 _SMALLEST, _LARGEST = 1e-4, 1e6  # bounds of alpha and of beta
+_WIDE, _UNITS = 10.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,32 @@ def log_likelihoods(alpha: float, beta: float, n: Floats, c: Floats) -> Floats:
     return value
 
 
-def fit_beta_binomial(n: ArrayLike, c: ArrayLike) -> BetaBinomial | None:
-    """Fits alpha and beta to counts; None where ``jobs.numbers.fits.why_no_fit`` gives a reason."""
-    if why_no_fit(n, c):
+def fit_beta_binomial(tally: Tally) -> BetaBinomial | None:
+    """Fits alpha and beta to counts; None where ``jobs.numbers.fits.why_no_fit`` gives a reason.
+
+    A rule that ends sampling early leaves the likelihood as it is: only a factor without alpha and beta is added.
+    """
+    if why_no_fit(tally):
         return None
-    alpha, beta = likeliest(np.asarray(n, dtype=np.float64), np.asarray(c, dtype=np.float64))
-    ks = error_ks(int(np.min(n)))
-    distinct, index = np.unique(ks, return_inverse=True)
-    error = np.abs(beta_coverage(alpha, beta, distinct) - pass_at_k(n, c, distinct).mean(axis=0))[index]
-    return BetaBinomial(alpha, beta, float(error.mean()), float(error.std()))
+    alpha, beta = likeliest(tally.n.astype(np.float64), tally.c.astype(np.float64))
+    return BetaBinomial(alpha, beta, *fit_error(tally, lambda ks: beta_coverage(alpha, beta, ks)))
+
+
+def is_flat(n: Floats, c: Floats, alpha: float, beta: float) -> bool:
+    """Tells whether the counts are as likely with a beta ten times larger or smaller, or an end of the search is met.
+
+    Alpha is fitted again. Two units of log-likelihood are the usual 95 % for one parameter.
+    """
+    if not all(_SMALLEST * 1.01 < value < _LARGEST / 1.01 for value in (alpha, beta)):
+        return True
+    best = float(log_likelihoods(alpha, beta, n, c).sum())
+
+    def loss(log: float, other: float) -> float:
+        return -float(log_likelihoods(float(np.exp(log)), other, n, c).sum())
+
+    ends = (np.log(_SMALLEST), np.log(_LARGEST))
+    fits = [minimize_scalar(loss, bounds=ends, args=(beta * by,), method="bounded") for by in (_WIDE, 1 / _WIDE)]
+    return any(best + float(fit.fun) < _UNITS for fit in fits)
 
 
 def likeliest(n: Floats, c: Floats) -> tuple[float, float]:

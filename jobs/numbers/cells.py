@@ -63,6 +63,26 @@ class Copies:
 
 
 @dataclass(frozen=True)
+class Stopping:
+    """A rule that ends the sampling of a problem because of its outcome: it retires once it has enough passes."""
+
+    retire_at: int
+    """Passes at which a problem retires; at least 1."""
+    cap: int
+    """Samples at which a problem ends without them."""
+    rounds: tuple[int, ...] = ()
+    """Samples of a problem at each end of a round, where passes are counted; empty where that is after every sample."""
+
+    def round_before(self, n: Counts) -> Counts:
+        """Returns the round end before the one at which a problem with ``n`` samples ended; 0 in the first round."""
+        if not self.rounds:
+            return np.maximum(n - 1, 0)
+        ends = np.array([0, *self.rounds], dtype=np.int64)
+        before: Counts = ends[np.searchsorted(ends[1:], n, side="left")]
+        return before
+
+
+@dataclass(frozen=True)
 class CellCounts:
     """Counts of one (model, task) of a run. All arrays have shape (P,): one entry per problem, in problem_idx order."""
 
@@ -104,6 +124,22 @@ class CellCounts:
     """What the scores lack, as a sentence without its full stop; empty where they lack nothing."""
     copies: Copies | None = None
     """Pairs with the same text; None where no texts can be compared."""
+    stopping: Stopping | None = None
+    """The rule that ended sampling because of its outcome, where it is known; the counts may show another."""
+    planned_problems: int = 0
+    """Problems of the plan; 0 where no plan is known. Those without a verdict are not in the arrays."""
+    planned_samples: int = 0
+    """Samples of the plan; 0 where no plan is known."""
+
+    @property
+    def unmet(self) -> int:
+        """Problems of the plan that have no decided sample."""
+        return max(self.planned_problems, len(self.problem_ids)) - int((self.n > 0).sum())
+
+    @property
+    def unfinished(self) -> bool:
+        """True where the plan has samples without a verdict."""
+        return int(self.n.sum() + self.faults.sum()) < self.planned_samples
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Coverage and its uncertainty, from per-problem counts alone.
 
 Arrays have shape (P,), one entry per problem: ``n`` samples, of which ``c`` passed. (P, K) adds one column per k, (R,
-…) one row per bootstrap resample. Intervals resample *problems*, because a benchmark is a sample of problems. Two
-models with the same problems are resampled together, which makes a small difference between them visible.
+…) one row per bootstrap resample. jobs/numbers/intervals.py has the intervals of coverage; resamples are for what has
+no closed form, as the parameters of a fit.
 """
 
 from collections.abc import Sequence
@@ -43,11 +43,14 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, ks: ArrayLike) -> Floats:
     """
     samples, passed, draws = _counts(n, c), _counts(c, c), _whole(ks)
     _check(samples, passed, draws)
-    n_, c_, k_ = samples[:, None], passed[:, None], draws[None, :]
-    misses = np.maximum(n_ - c_ - k_, 0)
-    log_none = gammaln(n_ - c_ + 1) - gammaln(misses + 1) - (gammaln(n_ + 1) - gammaln(n_ - k_ + 1))
-    value: Floats = np.where(n_ - c_ < k_, 1.0, -np.expm1(np.minimum(log_none, 0.0)))
-    return np.where(c_ == 0, 0.0, value)
+    return pass_chance(samples[:, None], passed[:, None], draws[None, :])
+
+
+def pass_chance(n: Ints, c: Ints, k: Ints) -> Floats:
+    """Returns ``pass_at_k`` element by element, of arrays whose shapes broadcast; 1 <= k <= n is not checked."""
+    log_none = gammaln(n - c + 1) - gammaln(np.maximum(n - c - k, 0) + 1) - (gammaln(n + 1) - gammaln(n - k + 1))
+    value: Floats = np.where(n - c < k, 1.0, -np.expm1(np.minimum(log_none, 0.0)))
+    return np.where(c == 0, 0.0, np.where(k == 1, c / np.maximum(n, 1), value))
 
 
 def coverage(n: ArrayLike, c: ArrayLike, ks: ArrayLike) -> Floats:
@@ -101,31 +104,6 @@ class Curve:
         return Interval(float(self.value[index]), float(self.low[index]), float(self.high[index]))
 
 
-def curve_over_problems(ks: Ints, values: Floats, resamples: int = RESAMPLES, seed: int = 0) -> Curve:
-    """Returns the mean over problems of any per-problem ``values`` (P, K), with its bootstrap interval."""
-    low, high = percentile_bounds(bootstrap(values, resample_weights(len(values), resamples, seed)))
-    return Curve(ks=ks, value=_mean_over_problems(values), low=low, high=high)
-
-
-def coverage_curve(
-    n: ArrayLike, c: ArrayLike, ks: ArrayLike | None = None, resamples: int = RESAMPLES, seed: int = 0
-) -> Curve:
-    """Returns coverage with its interval at ``ks``; default: a log-spaced grid up to the smallest n."""
-    grid = k_grid(int(_counts(n, c).min())) if ks is None else _whole(ks)
-    return curve_over_problems(grid, pass_at_k(n, c, grid), resamples, seed)
-
-
-def paired_difference(first: Floats, second: Floats, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """Returns mean(first) - mean(second) over the same problems, shape (P,) each, resampled together.
-
-    The paired bootstrap (Efron & Tibshirani 1993, chapter 8; Koehn 2004, W04-3250, for two systems on one test set).
-    """
-    if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise BadInput(f"a paired difference needs two values per problem, got shapes {first.shape} and {second.shape}")
-    curve = curve_over_problems(np.ones(1, dtype=np.int64), (first - second)[:, None], resamples, seed)
-    return curve.at(1)
-
-
 def coverage_bounds(n: ArrayLike, c: ArrayLike, faults: ArrayLike, timeouts: ArrayLike, ks: ArrayLike) -> Curve:
     """Returns the bounds of coverage when nothing is assumed about faults and timeouts.
 
@@ -166,21 +144,8 @@ def stopped_at(n: ArrayLike, c: ArrayLike) -> int | None:
     return successes if successes and (passed <= successes).all() else None
 
 
-def first_try_when_stopped(n: ArrayLike, c: ArrayLike, successes: int) -> Floats:
-    """Returns the unbiased pass@1 of each problem whose sampling stopped at that many successes; shape (P,).
-
-    (successes - 1) / (n - 1) where they were reached, c / n where the samples ran out before (Girshick, Mosteller &
-    Savage 1946). The usual c / n is too large: when sampling stops at one success, its mean is p log(1/p) / (1 - p),
-    not p.
-    """
-    samples, passed = _counts(n, c), _counts(c, c)
-    reached = np.where(samples > 1, (successes - 1) / np.maximum(samples - 1, 1), 1.0)
-    value: Floats = np.where(passed == successes, reached, passed / samples)
-    return value
-
-
 def _mean_over_problems(values: Floats) -> Floats:
-    mean: Floats = values.mean(axis=0)
+    mean: Floats = np.minimum(values.mean(axis=0), 1.0)  # a mean of ones can exceed 1 by rounding
     return mean
 
 

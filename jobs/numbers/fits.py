@@ -5,12 +5,16 @@ natural logarithm of coverage, at the distinct whole k of a grid over four decad
 closed form (variable projection, Golub & Pereyra 1973), so only b is searched, for all bootstrap resamples at once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import least_squares
 
-from jobs.numbers.estimators import RESAMPLES, Floats, Ints, bootstrap, pass_at_k, percentile_bounds, resample_weights
+from jobs.numbers.estimators import RESAMPLES, Floats, Ints, bootstrap, percentile_bounds, resample_weights
+from jobs.numbers.tally import Tally
+from sampling.words import many
 
 FEWEST_SOLVED = 5
 FEWEST_KS = 3
@@ -55,36 +59,54 @@ def error_ks(largest: int) -> Ints:
     return ks[ks <= largest]
 
 
-def why_no_fit(n: ArrayLike, c: ArrayLike) -> str | None:
+def why_no_fit(tally: Tally) -> str | None:
     """Returns the reason why these counts have no fit, or None where they have one."""
-    solved, largest = int(np.count_nonzero(np.asarray(c))), int(np.min(n))
+    solved, largest = int(np.count_nonzero(tally.c)), tally.largest
     if solved < FEWEST_SOLVED:
-        return f"no fit: problems with a passing sample: {solved}; at least {FEWEST_SOLVED} are needed"
+        return f"no fit: {many(solved, 'problem')} with a passing sample, at least {FEWEST_SOLVED} are needed"
     if len(fit_ks(largest)) < FEWEST_KS:
         return f"no fit: n={largest} samples per problem are too few for a curve"
-    if np.all(np.asarray(c) == np.asarray(n)):
+    if np.all(tally.c == tally.n):
         return "no fit: every sample passed, there is no curve"
     return None
 
 
-def fit_power_law(n: ArrayLike, c: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> PowerLaw | None:
+def fit_power_law(tally: Tally, resamples: int = RESAMPLES, seed: int = 0) -> PowerLaw | None:
     """Fits the coverage of these counts; None where ``why_no_fit`` gives a reason.
 
     A resample without a solved problem has no logarithm; the interval leaves it out.
     """
-    if why_no_fit(n, c):
+    if why_no_fit(tally):
         return None
-    ks = fit_ks(int(np.min(n)))
-    values = pass_at_k(n, c, ks)
+    ks = fit_ks(tally.largest)
+    values = tally.values(ks)
     draws = bootstrap(values, resample_weights(len(values), resamples, seed))
     curves = np.vstack([values.mean(axis=0), draws[(draws > 0).all(axis=1)]])
     a, b = fit_curves(ks, curves)
     (a_low, b_low), (a_high, b_high) = percentile_bounds(np.column_stack([a, b])[1:])
-    mean, sd = fit_error(float(a[0]), float(b[0]), n, c)
+    mean, sd = fit_error(tally, lambda k: exponentiated_power_law(float(a[0]), float(b[0]), k))
     return PowerLaw(
         a=float(a[0]), b=float(b[0]), a_low=float(a_low), a_high=float(a_high), b_low=float(b_low),
         b_high=float(b_high), error_mean=mean, error_sd=sd,
     )  # fmt: skip
+
+
+def at_a_bound(b: float) -> bool:
+    """Tells whether the search for b ended where it had to: these counts do not identify the curve."""
+    return b <= _B_FROM + _B_STEP or b >= 0
+
+
+def fit_shares(ks: Ints, curve: Floats) -> tuple[float, float]:
+    """Fits (a, b) by least squares on coverage itself instead of its logarithm, from the other fit on."""
+    start = [float(part[0]) for part in fit_curves(ks, curve[None, :])]
+    limits = ([-np.inf, _B_FROM - _B_STEP], [0.0, _B_TO + _B_STEP])
+    start[0] = min(start[0], -1e-9)
+
+    def residuals(at: Floats) -> Floats:
+        return exponentiated_power_law(float(at[0]), float(at[1]), ks) - curve
+
+    found = least_squares(residuals, start, bounds=limits)
+    return float(found.x[0]), float(found.x[1])
 
 
 def fit_curves(ks: Ints, curves: Floats) -> tuple[Floats, Floats]:
@@ -110,10 +132,9 @@ def _zoom(ks: Ints, logs: Floats, b: Floats, reach: float) -> Floats:
     return best
 
 
-def fit_error(a: float, b: float, n: ArrayLike, c: ArrayLike) -> tuple[float, float]:
-    """Returns mean and standard deviation of |exp(a k^b) - coverage| over ``error_ks``."""
-    ks = error_ks(int(np.min(n)))
+def fit_error(tally: Tally, curve: Callable[[Ints], Floats]) -> tuple[float, float]:
+    """Returns mean and standard deviation of |curve - coverage| over ``error_ks``."""
+    ks = error_ks(tally.largest)
     distinct, index = np.unique(ks, return_inverse=True)
-    measured = pass_at_k(n, c, distinct).mean(axis=0)[index]
-    error = np.abs(exponentiated_power_law(a, b, ks) - measured)
+    error = np.abs(curve(ks) - tally.values(distinct).mean(axis=0)[index])
     return float(error.mean()), float(error.std())

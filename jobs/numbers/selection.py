@@ -5,6 +5,7 @@ evenly, and a sample without an answer (or without a score) is no candidate. A d
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -67,47 +68,68 @@ def weighted_at_k(scored: Sequence[ScoredSamples], n: Ints, ks: Ints, transform:
 def _weighted(scored: ScoredSamples, n: int, ks: Ints, transform: str, orders: int, rng: np.random.Generator) -> Floats:
     """Returns the chances of one problem, (K,). A sample's label is its answer, or ``kinds`` without an answer."""
     kinds = int(scored.answer.max(initial=-1)) + 1
-    labels, weights = np.full(n, kinds), np.zeros(n)
+    labels, logs = np.full(n, kinds), np.full(n, -np.inf)
     voters = int(scored.count.sum())
     labels[:voters] = np.repeat(np.where(scored.answer < 0, kinds, scored.answer), scored.count)
-    weights[:voters] = np.repeat(_weights(scored.score, transform), scored.count)
+    logs[:voters] = np.repeat(np.where(scored.answer < 0, -np.inf, _log_weights(scored.score, transform)), scored.count)
     given, passed = (np.bincount(scored.answer[scored.answer >= 0], w[scored.answer >= 0], kinds)
                      for w in (scored.count, scored.right))  # fmt: skip
     right = np.append(2 * passed > given, False)
     if n <= EXACT_UP_TO:
-        return _every_subset(labels, weights, right, ks)
-    return _some_orders(labels, weights, right, ks, orders, rng)
+        return _every_subset(labels, logs, right, ks)
+    return _some_orders(labels, logs, right, ks, orders, rng)
 
 
-def _weights(score: Floats, transform: str) -> Floats:
-    """Returns the weight of each score. Only ratios of exponentials matter, so the largest is set to 1."""
-    value: Floats = np.exp(score - score.max(initial=-np.inf)) if transform == EXP else score
+def _log_weights(score: Floats, transform: str) -> Floats:
+    """Returns the logarithm of each score's weight: exponentials of far scores would all be 0.
+
+    A weight of 0 becomes one so small that any other outweighs it, so that votes without any weight still count.
+    """
+    value: Floats = score if transform == EXP else np.log(np.maximum(score, np.finfo(np.float64).tiny))
     return value
 
 
-def _every_subset(labels: Ints, weights: Floats, right: Floats, ks: Ints) -> Floats:
-    drawn = (np.arange(1 << len(labels))[:, None] >> np.arange(len(labels))) & 1
+def _every_subset(labels: Ints, logs: Floats, right: Floats, ks: Ints) -> Floats:
+    drawn = ((np.arange(1 << len(labels))[:, None] >> np.arange(len(labels))) & 1) > 0
+    weights = np.where(drawn, logs, -np.inf)
+    weights = _scaled(weights, weights.max(axis=1)[:, None])
     votes = np.zeros((len(labels), len(right)))
-    votes[np.arange(len(labels)), labels] = weights
-    votes[:, -1] = 0
-    won, size = _share_of_heaviest(drawn @ votes, right), drawn.sum(axis=1)
+    votes[np.arange(len(labels)), labels] = 1
+    won, size = _share_of_heaviest(weights @ votes, right), drawn.sum(axis=1)
     return np.array([won[size == k].mean() for k in ks])
 
 
-def _some_orders(
-    labels: Ints, weights: Floats, right: Floats, ks: Ints, orders: int, rng: np.random.Generator
-) -> Floats:
+def _some_orders(labels: Ints, logs: Floats, right: Floats, ks: Ints, orders: int, rng: np.random.Generator) -> Floats:
+    """Returns the mean over random orders; weights are relative to the largest one that each order has drawn."""
     kinds, n = len(right), len(labels)
     order = rng.permuted(np.broadcast_to(np.arange(n), (orders, n)), axis=1)
     slot = labels[order] + kinds * np.arange(orders)[:, None]
-    votes, seen, value = np.zeros((orders, kinds)), 0, np.zeros(len(ks))
+    votes, most, seen, value = np.zeros((orders, kinds)), np.full(orders, -np.inf), 0, np.zeros(len(ks))
     for at in np.argsort(ks):
         k = int(ks[at])
-        part = order[:, seen:k]
-        votes += np.bincount(slot[:, seen:k].ravel(), weights[part].ravel(), votes.size).reshape(votes.shape)
-        votes[:, -1] = 0
+        part = logs[order[:, seen:k]]
+        before, most = most, np.maximum(most, part.max(axis=1, initial=-np.inf))
+        votes *= _scaled(before, most)[:, None]
+        added = _scaled(part, most[:, None])
+        votes += np.bincount(slot[:, seen:k].ravel(), added.ravel(), votes.size).reshape(votes.shape)
         seen, value[at] = k, _share_of_heaviest(votes, right).mean()
     return value
+
+
+def _scaled(logs: Floats, most: Floats) -> Floats:
+    """Returns exp(logs - most); 0 where there is no weight yet."""
+    value: Floats = np.exp(logs - np.where(np.isfinite(most), most, 0.0))
+    return value
+
+
+def one_right_answer(scored: ScoredSamples) -> ScoredSamples:
+    """Returns the same samples with all right answers as one: they are spellings of the reference, as 2√3 and √12."""
+    kinds, held = int(scored.answer.max(initial=-1)) + 1, scored.answer >= 0
+    given, passed = (np.bincount(scored.answer[held], w[held], kinds) for w in (scored.count, scored.right))
+    right = np.flatnonzero(2 * passed > given)
+    if len(right) < 2:
+        return scored
+    return replace(scored, answer=np.where(np.isin(scored.answer, right), right[0], scored.answer))
 
 
 def _share_of_heaviest(votes: Floats, right: Floats) -> Floats:

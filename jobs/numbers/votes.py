@@ -39,6 +39,14 @@ def majority_at_k(answers: Sequence[AnswerCounts], n: Ints, ks: Ints, seed: int 
     return np.array(rows).reshape(len(answers), len(ks))
 
 
+def one_right_answer(answers: AnswerCounts) -> AnswerCounts:
+    """Returns the same counts with all right answers as one: they are spellings of the reference, as 2√3 and √12."""
+    if answers.right.sum() < 2:
+        return answers
+    count = np.append(answers.count[~answers.right], answers.count[answers.right].sum())
+    return AnswerCounts(count, np.append(np.zeros(len(count) - 1, dtype=np.bool_), True))
+
+
 def orders_for(n: Ints) -> int:
     """Returns how many random orders of each problem's samples are averaged."""
     room = MOST_SHUFFLED // max(int(n.max(initial=1)), 1)

@@ -4,22 +4,24 @@ A number that cannot be given (no baseline, no price, too few successes, no samp
 in ``limits`` says why: a reader never has to guess whether a figure is missing or zero.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from jobs.numbers.cells import CellCounts, ModelFacts
-from jobs.numbers.costs import Rates, check_prices, rates
-from jobs.numbers.crossover import Crossover, common_problems, find_crossover
+from jobs.numbers.common import on_common_problems
+from jobs.numbers.costs import Rates, check_prices, rates, samples_drawn
+from jobs.numbers.crossover import common_problems, find_crossover
 from jobs.numbers.doubts import doubts
-from jobs.numbers.estimators import RESAMPLES
 from jobs.numbers.predict import Prediction
-from jobs.report.cell_fields import build_cell
+from jobs.numbers.tally import mean_tries, tally_of
+from jobs.report.cell_fields import Basis, build_cell
 from jobs.report.limits import cell_limits
 from jobs.report.schema import CrossoverReport, Report
 from sampling.errors import BadInput
 from sampling.judged_by import JudgedBy
 
+DEFAULT_BASIS = Basis()
 EMPTY = "The run holds no samples yet: there is nothing to report."
 
 
@@ -32,8 +34,7 @@ def build_report(
     predicted: Sequence[Prediction] = (),
     notes: Sequence[str] = (),
     judged_by: Mapping[tuple[str, str], tuple[JudgedBy, ...]] | None = None,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    basis: Basis = DEFAULT_BASIS,
 ) -> Report:
     """Computes all numbers of a run. ``facts`` is by model name; ``notes`` are limits that only the caller knows.
     ``judged_by`` has the rules that verdicts were given by, by (model, task).
@@ -45,21 +46,37 @@ def build_report(
         check_prices(each)
     for cell in cells:
         check_counts(cell)
-    crossovers, missing = _crossovers(cells, known, resamples, seed)
-    of_cells = [f"{c.model} on {c.task}: {line}" for c in cells for line in cell_limits(c, known[c.model])]
-    rules = judged_by or {}
+    compared, rules = on_common_problems(cells), judged_by or {}
+    costs = {(cell.model, cell.task): rates(cell, known[cell.model]) for cell in cells}
+    crossovers, missing = _crossovers(compared, known, costs, basis)
+    of_cells = [
+        f"{c.model} on {c.task}: {line}"
+        for c, part in zip(cells, compared, strict=True)
+        for line in cell_limits(c, part, known[c.model])
+    ]
     return Report(
         run=run,
+        unfinished=progress(cells),
+        population=basis.population,
         cells=tuple(
-            build_cell(cell, known[cell.model], resamples, seed, rules.get((cell.model, cell.task), ()))
-            for cell in cells
+            build_cell(cell, known[cell.model], basis, rules.get((cell.model, cell.task), ()), part)
+            for cell, part in zip(cells, compared, strict=True)
         ),
         crossovers=crossovers,
-        limits=(*([] if cells else [EMPTY]), *notes, *of_cells, *missing),
+        limits=(*([] if cells else [EMPTY]), *notes, *missing, *of_cells),
         warnings=doubts(cells),
         provenance=dict(provenance or {}),
         predicted=tuple(predicted),
     )
+
+
+def progress(cells: Sequence[CellCounts]) -> str:
+    """Returns how far an unfinished run is, as ``12 of 40 samples``; empty where nothing is missing."""
+    if not any(cell.unfinished for cell in cells):
+        return ""
+    drawn = [min(samples_drawn(cell), cell.planned_samples or samples_drawn(cell)) for cell in cells]
+    planned = sum(max(cell.planned_samples, each) for cell, each in zip(cells, drawn, strict=True))
+    return f"{sum(drawn):,} of {planned:,} samples"
 
 
 def check_counts(cell: CellCounts) -> None:
@@ -79,22 +96,32 @@ def check_counts(cell: CellCounts) -> None:
         raise BadInput(f"{where}: {len(cell.answers)} answer tables for {problems} problems")
 
 
+Costs = Mapping[tuple[str, str], Rates]
+
+
 def _crossovers(
-    cells: Sequence[CellCounts], facts: Mapping[str, ModelFacts], resamples: int, seed: int
+    cells: Sequence[CellCounts], facts: Mapping[str, ModelFacts], costs: Costs, basis: Basis
 ) -> tuple[tuple[CrossoverReport, ...], list[str]]:
     """Returns the crossover of every model against every baseline of its task, and why others are missing."""
-    found, missing = [], []
-    if cells and not any(each.baseline for each in facts.values()):
-        missing.append("No model is marked as a baseline: there is no crossover.")
+    found, missing = [], [*_absent_baselines(cells, facts)]
     for baseline in (cell for cell in cells if facts[cell.model].baseline):
         for model in (cell for cell in cells if cell.task == baseline.task and not facts[cell.model].baseline):
             reason = _why_no_crossover(model, baseline)
             if reason:
                 missing.append(f"{model.model} against {baseline.model} on {model.task}: {reason}")
             else:
-                cross = find_crossover(model, baseline, resamples, seed)
-                found.append(_crossover(model, baseline, cross, facts))
+                found.append(_crossover(model, baseline, costs, basis))
     return tuple(found), missing
+
+
+def _absent_baselines(cells: Sequence[CellCounts], facts: Mapping[str, ModelFacts]) -> Iterable[str]:
+    """Yields a sentence for each task that no baseline has samples of, or one for all tasks."""
+    tasks = dict.fromkeys(cell.task for cell in cells)
+    without = [task for task in tasks if not any(c.task == task and facts[c.model].baseline for c in cells)]
+    if cells and len(without) == len(tasks):
+        yield "No model is marked as a baseline: there is no crossover."
+    else:
+        yield from (f"{task}: no baseline has samples of this task; there is no crossover." for task in without)
 
 
 def _why_no_crossover(model: CellCounts, baseline: CellCounts) -> str | None:
@@ -106,21 +133,30 @@ def _why_no_crossover(model: CellCounts, baseline: CellCounts) -> str | None:
     return None
 
 
-def _crossover(
-    model: CellCounts, baseline: CellCounts, cross: Crossover, facts: Mapping[str, ModelFacts]
-) -> CrossoverReport:
-    ours, theirs = rates(model, facts[model.model]), rates(baseline, facts[baseline.model])
-    alone = cross.problems == 1
+def _crossover(model: CellCounts, baseline: CellCounts, costs: Costs, basis: Basis) -> CrossoverReport:
+    cross = find_crossover(model, baseline, basis.population)
+    ours, theirs = costs[model.model, model.task], costs[baseline.model, baseline.task]
+    alone = basis.alone(cross.problems)
+    low, high = (None, None) if alone else (cross.low, cross.high)
+    tries = None if cross.k is None else mean_tries(tally_of(model, common_problems(model, baseline)[0]), cross.k)
     return CrossoverReport(
         model=model.model,
         baseline=baseline.model,
         task=model.task,
         k=cross.k,
-        low=None if alone else cross.low,
-        high=None if alone else cross.high,
+        low=low,
+        high=high,
         censored=cross.censored,
+        best_k=cross.best_k,
         usd_ratio=_ratio(ours, theirs, cross.k, "usd"),
+        usd_ratio_low=_ratio(ours, theirs, low, "usd"),
+        usd_ratio_high=_ratio(ours, theirs, high, "usd"),
         flops_ratio=_ratio(ours, theirs, cross.k, "flops"),
+        flops_ratio_low=_ratio(ours, theirs, low, "flops"),
+        flops_ratio_high=_ratio(ours, theirs, high, "flops"),
+        tries=tries,
+        tries_usd_ratio=_ratio(ours, theirs, tries, "usd"),
+        tries_flops_ratio=_ratio(ours, theirs, tries, "flops"),
         n=cross.n,
         problems=cross.problems,
         target=cross.target.value,
@@ -128,8 +164,8 @@ def _crossover(
         target_high=None if alone else cross.target.high,
         reached=cross.reached,
         usd=_usd(ours, cross.k),
-        usd_low=None if alone else _usd(ours, cross.low),
-        usd_high=None if alone else _usd(ours, cross.high),
+        usd_low=_usd(ours, low),
+        usd_high=_usd(ours, high),
         baseline_usd=_usd(theirs, 1),
         one_try=cross.one_try.value,
         one_try_low=None if alone else cross.one_try.low,
@@ -142,7 +178,7 @@ def _usd(cost: Rates, k: int | None) -> float | None:
     return None if k is None else cost.at(k).usd
 
 
-def _ratio(ours: Rates, theirs: Rates, k: int | None, what: str) -> float | None:
+def _ratio(ours: Rates, theirs: Rates, k: float | None, what: str) -> float | None:
     """Divides the cost of k samples of ours by the cost of one of theirs; None where either is unknown, or free."""
     mine, single = getattr(ours.at(k or 0), what), getattr(theirs.at(1), what)
     return None if k is None or mine is None or not single else float(mine / single)

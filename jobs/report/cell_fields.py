@@ -4,33 +4,29 @@
 nothing that it could be made of; jobs/report/limits.py says why.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from jobs.numbers import beta_binomial
+from jobs.numbers import beta_binomial, selection, votes
 from jobs.numbers.cells import CellCounts, ModelFacts
 from jobs.numbers.costs import Spend, rates, samples_drawn
-from jobs.numbers.estimators import (
-    ONE_TWO_FIVE,
-    Floats,
-    Ints,
-    coverage,
-    coverage_bounds,
-    coverage_curve,
-    first_try_when_stopped,
-    k_grid,
-    stopped_at,
-)
-from jobs.numbers.extrapolate import extrapolations
+from jobs.numbers.estimators import ONE_TWO_FIVE, RESAMPLES, Curve, Floats, Ints, coverage_bounds, k_grid
+from jobs.numbers.extrapolate import Extrapolation, extrapolate, why_not_identified
 from jobs.numbers.fits import fit_power_law
+from jobs.numbers.intervals import Population, curve_over_problems
 from jobs.numbers.selection import best_of_k, first_accepted, right_among_accepted, transform_of, weighted_at_k
+from jobs.numbers.tally import Tally, bounds_over_all, coverage_curve, tally_of
 from jobs.numbers.votes import majority_at_k
 from jobs.report.schema import (
     BetaFit,
+    BoundedPoint,
     Bounds,
     Cell,
     CopyRates,
     Cost,
     CoveragePoint,
+    Extrapolated,
     ExtrapolationPoint,
     Fit,
     FlawPoint,
@@ -40,26 +36,54 @@ from jobs.report.schema import (
 )
 from sampling.judged_by import JudgedBy, in_words
 
+
+@dataclass(frozen=True)
+class Basis:
+    """What the numbers of a report are computed by."""
+
+    population: Population = "problems"
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    def alone(self, problems: int) -> bool:
+        """Tells whether so many problems give no interval."""
+        return problems == 1 and self.population == "problems"
+
+
 FLAWS = (0.001, 0.01, 0.05)  # false-positive rates that a reader may ask about; the verifiers' own rate is unknown
 
 
 def build_cell(
-    cell: CellCounts, facts: ModelFacts, resamples: int, seed: int, judged_by: tuple[JudgedBy, ...] = ()
+    cell: CellCounts,
+    facts: ModelFacts,
+    basis: Basis,
+    judged_by: tuple[JudgedBy, ...] = (),
+    compared: CellCounts | None = None,
 ) -> Cell:
-    """Computes all numbers of one model on one task, and says how its problems were judged."""
-    decided = decided_problems(cell)
+    """Computes all numbers of one model on one task, and says how its problems were judged.
+
+    Estimates are over the problems of ``compared``, the part of ``cell`` that all models of the task have.
+    """
+    part = compared or cell
+    decided = decided_problems(part)
+    tally = tally_of(part, decided)
     cost, drawn = rates(cell, facts), samples_drawn(cell)
     total = cost.total(len(cell.problem_ids), drawn)
-    weighted, weighted_by = _weighted(cell, decided, seed)
+    weighted, weighted_by = _weighted(part, decided, basis.seed)
+    predicted, reason = _predicted(tally, basis.seed)
     return Cell(
         model=cell.model,
         task=cell.task,
-        problems=len(cell.problem_ids),
+        problems=max(len(cell.problem_ids), cell.planned_problems),
         samples=drawn,
-        coverage=_coverage(cell, decided, resamples, seed),
-        fit=_fit(cell, decided, resamples, seed),
-        majority=_majority(cell, decided, seed),
-        best_of=_best_of(cell, decided),
+        coverage=_coverage(tally, basis),
+        bounded=_bounded(cell, basis),
+        compared=len(decided),
+        planned_samples=cell.planned_samples,
+        unfinished=cell.unfinished,
+        fit=_fit(tally, basis),
+        majority=_majority(part, decided, basis.seed),
+        best_of=_best_of(part, decided),
         weighted=weighted,
         duplicate_rate=cell.duplicate_rate,
         status_counts=dict(cell.status_counts),
@@ -68,18 +92,20 @@ def build_cell(
         gpu_hours=total.gpu_hours,
         usd=total.usd,
         baseline=facts.baseline,
-        bounds=_bounds(cell, decided),
+        bounds=_bounds(part, decided),
         prompt_cost=_cost(cost.prompt),
         sample_cost=_cost(cost.sample),
         tiers=dict(cell.tiers),
         version=cell.version,
         copies=CopyRates(near=cell.copies.near, far=cell.copies.far) if cell.copies else None,
         per_problem=_per_problem(cell),
-        beta_binomial=_beta_fit(cell, decided),
-        extrapolation=_extrapolated(cell, decided, seed),
+        beta_binomial=_beta_fit(tally),
+        extrapolation=_extrapolation(predicted),
+        extrapolated=_extrapolated(predicted),
+        not_identified=reason,
         weighted_by=weighted_by,
-        verifier_flaw=_verifier_flaw(cell, decided),
-        stopped=stopped(cell, decided),
+        verifier_flaw=_verifier_flaw(tally),
+        stopped=stopped(part, decided),
         scores=cell.scores or None,
         policy=in_words(judged_by),
         judged_by=judged_by,
@@ -92,28 +118,48 @@ def decided_problems(cell: CellCounts) -> Ints:
 
 
 def stopped(cell: CellCounts, decided: Ints) -> Stopped | None:
-    """Returns both estimates of pass@1 where sampling seems to have stopped at a number of passes, else None."""
-    n, c = cell.n[decided], cell.c[decided]
-    successes = stopped_at(n, c) if len(decided) else None
-    if successes is None:
+    """Returns both estimates of pass@1 where sampling stopped at a number of passes, else None."""
+    tally = tally_of(cell, decided)
+    if tally.stopping is None or not len(decided):
         return None
-    one_try = first_try_when_stopped(n, c, successes)
-    return Stopped(successes=successes, one_try=float(one_try.mean()), biased=float((c / n).mean()))
+    one_try, biased = tally.mean(1), float((tally.c / tally.n).mean())
+    return Stopped(successes=tally.stopping.retire_at, one_try=one_try, biased=biased, cap=tally.stopping.cap)
 
 
-def _coverage(cell: CellCounts, decided: Ints, resamples: int, seed: int) -> tuple[CoveragePoint, ...]:
-    if not len(decided):
+def _coverage(tally: Tally, basis: Basis) -> tuple[CoveragePoint, ...]:
+    if not len(tally.n):
         return ()
-    curve = coverage_curve(cell.n[decided], cell.c[decided], resamples=resamples, seed=seed)
-    alone = len(decided) == 1
+    curve = coverage_curve(tally, population=basis.population)
     return tuple(
-        CoveragePoint(k=int(k), value=float(v), low=None if alone else float(low), high=None if alone else float(high))
-        for k, v, low, high in zip(curve.ks, curve.value, curve.low, curve.high, strict=True)
+        CoveragePoint(k=int(k), value=float(v), low=low, high=high)
+        for k, v, low, high in zip(curve.ks, curve.value, *_ends(curve, basis.alone(len(tally.n))), strict=True)
     )
 
 
-def _fit(cell: CellCounts, decided: Ints, resamples: int, seed: int) -> Fit | None:
-    law = fit_power_law(cell.n[decided], cell.c[decided], resamples, seed) if len(decided) else None
+def _ends(curve: Curve, alone: bool) -> tuple[list[float | None], list[float | None]]:
+    """Returns both ends of a curve's interval; None where there is nothing to compute it from."""
+    low, high = ([None if alone else float(end) for end in ends] for ends in (curve.low, curve.high))
+    return low, high
+
+
+def _bounded(cell: CellCounts, basis: Basis) -> tuple[BoundedPoint, ...]:
+    """Computes bounds over all planned problems, at each k that some problem has too few samples for."""
+    tally, unmet = tally_of(cell, decided_problems(cell)), cell.unmet
+    if not len(tally.n) or (not unmet and tally.largest == tally.furthest):
+        return ()
+    ks = k_grid(tally.furthest)
+    ks = ks if unmet else ks[ks > tally.largest]
+    worst, best, low, high = bounds_over_all(tally, unmet, ks, basis.population)
+    alone = basis.alone(len(tally.n) + unmet)
+    return tuple(
+        BoundedPoint(k=int(k), worst=float(worst[i]), best=float(best[i]), low=None if alone else float(low[i]),
+                     high=None if alone else float(high[i]), short=int((tally.reach < k).sum()) + unmet)
+        for i, k in enumerate(ks)
+    )  # fmt: skip
+
+
+def _fit(tally: Tally, basis: Basis) -> Fit | None:
+    law = fit_power_law(tally.without_short(), basis.resamples, basis.seed) if len(tally.n) else None
     if law is None:
         return None
     return Fit(
@@ -130,7 +176,7 @@ def _majority(cell: CellCounts, decided: Ints, seed: int) -> tuple[SelectionPoin
     if not cell.answers or not len(decided):
         return ()
     n, ks = cell.n[decided], _selection_ks(cell.n[decided])
-    return _mean_points(ks, majority_at_k([cell.answers[i] for i in decided], n, ks, seed))
+    return _mean_points(ks, majority_at_k([votes.one_right_answer(cell.answers[i]) for i in decided], n, ks, seed))
 
 
 def _best_of(cell: CellCounts, decided: Ints) -> tuple[SelectionPoint, ...]:
@@ -146,14 +192,22 @@ def _weighted(cell: CellCounts, decided: Ints, seed: int) -> tuple[tuple[Selecti
     """Computes the weighted vote; returns it with the name of the transform that made weights of scores."""
     if not cell.scored or not cell.answers or not len(decided):
         return (), None
-    n, ks, scored = cell.n[decided], _selection_ks(cell.n[decided]), [cell.scored[i] for i in decided]
+    n, ks, scored = (
+        cell.n[decided],
+        _selection_ks(cell.n[decided]),
+        [selection.one_right_answer(cell.scored[i]) for i in decided],
+    )
     transform = transform_of(scored)
     return _mean_points(ks, weighted_at_k(scored, n, ks, transform, seed)), transform
 
 
 def _mean_points(ks: Ints, values: Floats) -> tuple[SelectionPoint, ...]:
     """Returns the mean of ``values`` (P, K) over problems as points."""
-    return tuple(SelectionPoint(k=int(k), value=float(v)) for k, v in zip(ks, np.mean(values, axis=0), strict=True))
+    curve = curve_over_problems(ks, np.clip(values, 0.0, 1.0))
+    return tuple(
+        SelectionPoint(k=int(k), value=float(v), low=low, high=high)
+        for k, v, low, high in zip(ks, curve.value, *_ends(curve, len(values) == 1), strict=True)
+    )
 
 
 def _bounds(cell: CellCounts, decided: Ints) -> Bounds | None:
@@ -179,30 +233,48 @@ def _cost(spend: Spend) -> Cost:
     return Cost(tokens=spend.tokens, flops=spend.flops, gpu_hours=spend.gpu_hours, usd=spend.usd)
 
 
-def _beta_fit(cell: CellCounts, decided: Ints) -> BetaFit | None:
-    fit = beta_binomial.fit_beta_binomial(cell.n[decided], cell.c[decided]) if len(decided) else None
+def _beta_fit(tally: Tally) -> BetaFit | None:
+    fit = beta_binomial.fit_beta_binomial(tally.without_short()) if len(tally.n) else None
     if fit is None:
         return None
     return BetaFit(alpha=fit.alpha, beta=fit.beta, loss=beta_binomial.LOSS, error_mean=fit.error_mean,
                    error_sd=fit.error_sd)  # fmt: skip
 
 
-def _extrapolated(cell: CellCounts, decided: Ints, seed: int) -> tuple[ExtrapolationPoint, ...]:
-    found = extrapolations(cell.n[decided], cell.c[decided], seed) if len(decided) else ()
+def _predicted(tally: Tally, seed: int) -> tuple[Extrapolation | None, str]:
+    """Returns the extrapolation, or the reason why there is none."""
+    if not len(tally.n):
+        return None, "not identified: no sample is decided"
+    long = tally.without_short()
+    return extrapolate(long, seed), why_not_identified(long) or ""
+
+
+def _extrapolation(found: Extrapolation | None) -> tuple[ExtrapolationPoint, ...]:
+    if found is None:
+        return ()
     return tuple(
-        ExtrapolationPoint(kind=each.kind, k=each.k, value=each.value, prefix=each.prefix,
-                           measured_k=each.measured_k, error=each.error)
-        for each in found
+        ExtrapolationPoint(kind=kind, k=found.k, value=value, prefix=found.prefix, measured_k=found.measured_k,
+                           error=found.error)
+        for kind, value in found.anchored.items()
     )  # fmt: skip
 
 
-def _verifier_flaw(cell: CellCounts, decided: Ints) -> tuple[FlawPoint, ...]:
-    """Computes one point per assumed rate, at the largest k: one more sample hardly changes the first accepted one."""
-    if not len(decided) or not cell.c[decided].any():
+def _extrapolated(found: Extrapolation | None) -> Extrapolated | None:
+    if found is None:
+        return None
+    return Extrapolated(k=found.k, value=found.value, low=found.low, high=found.high, error=found.error)
+
+
+def _verifier_flaw(tally: Tally) -> tuple[FlawPoint, ...]:
+    """Computes one point per assumed rate, at the largest k: one more sample hardly changes the first accepted one.
+
+    Empty where sampling stopped at a number of passes: counts then say too little about the rejected samples.
+    """
+    if not len(tally.n) or not tally.c.any() or tally.stopping:
         return ()
-    n, c = cell.n[decided], cell.c[decided]
-    k = int(n.min())
-    found = float(coverage(n, c, [k])[0])
+    n, c = tally.n, tally.c
+    k = tally.largest
+    found = tally.mean(k)
     values = {rate: first_accepted(n, c, right_among_accepted(n, c, rate), [k]).mean() for rate in FLAWS}
     return tuple(
         FlawPoint(false_positive_rate=rate, k=k, value=float(value), coverage=found) for rate, value in values.items()

@@ -55,6 +55,15 @@ class Frame:
         mark = {"type": "area", "opacity": 0.16 if len({row["model"] for row in held}) <= MOST_LABELLED else 0.08}
         return self._layer(held, mark, x="x", y="low", y2="high")
 
+    def between(self, rows: Sequence[Row]) -> list[Spec]:
+        """Describes the worst and the best case: two thin dashed lines with a faint area between them."""
+        if not rows:
+            return []
+        thin = {"type": "line", "strokeWidth": 1, "strokeDash": [4, 3]}
+        area = {"type": "area", "opacity": 0.06}
+        return [self._layer(rows, area, x="x", y="low", y2="high"),
+                *(self._layer(rows, thin, x="x", y=end) for end in ("low", "high"))]  # fmt: skip
+
     def lines(self, rows: Sequence[Row], width: float = 2.5, dash: Sequence[float] = ()) -> list[Spec]:
         """Describes one line per model; grey ones are thinner and lie below the others."""
         grey = [row for row in rows if self.paint[row["model"]] == REST]
@@ -82,9 +91,12 @@ class Frame:
         dot = {"type": "circle", "size": 130, "opacity": 1, "stroke": self.theme["paper"], "strokeWidth": 2}
         few = rows if len(rows) <= MOST_LABELLED else []
         words = [row | {"y": self._above_floor(row["y"], i, len(few))} for i, row in enumerate(few)]
+        arrow = {"type": "point", "shape": "triangle-right", "filled": True, "size": 150, "opacity": 0.8}
+        ends = [row | {"x": row["high"]} for row in rows if row.get("open")]
         return [
             self._layer([row | {"zero": 0} for row in rows], down, x="x", y="y", y2="zero"),
             self._layer(rows, bar, x="low", x2="high", y="y"),
+            *([self._layer(ends, arrow, x="x", y="y")] if ends else []),
             self._layer(rows, dot, x="x", y="y"),
             *self._words(words, "left"),
         ]

@@ -73,13 +73,15 @@ def coverage_chart(
     curves = {cell.model: _curve(cell, axis) for cell in drawn}
     rows = [row for curve in curves.values() for row in curve]
     paint = {model: name for model, name in (paint or paints(cells)).items() if model in curves}
-    frame = Frame(*AXES[axis][1:], extent(rows), top_of(rows), paint, size, theme, how_to_read(cells, crossovers))
+    bounds = [row for cell in drawn if paint[cell.model] != REST for row in _bounds(cell, axis)]
+    every = [*rows, *bounds]
+    frame = Frame(*AXES[axis][1:], extent(every), top_of(every), paint, size, theme, how_to_read(cells, crossovers))
     fits = [row for cell in drawn if paint[cell.model] != REST for row in _fit(cell, axis)]
     ends = [curve[-1] | {"name": short_name(model)} for model, curve in curves.items()]
     crossed = [
         row for cross in crossovers if paint.get(cross.model, REST) != REST for row in _crossing(cross, drawn, axis)
     ]
-    layers = [frame.bands(rows), *frame.lines(fits, 1.5, [1, 4]), *frame.lines(rows)]
+    layers = [frame.bands(rows), *frame.between(bounds), *frame.lines(fits, 1.5, [1, 4]), *frame.lines(rows)]
     layers += frame.targets([_target(cell, axis, size) for cell in drawn if cell.baseline])
     layers += frame.crossings(crossed)
     return frame.finish([*layers, *(frame.names(ends) if size.labels else [])], [end["name"] for end in ends])
@@ -108,6 +110,7 @@ def how_to_read(cells: Sequence[Cell], crossovers: Sequence[CrossoverReport]) ->
     """Explains the marks that a coverage chart has."""
     lines = {
         "Shaded: 95% interval over problems.": any(at.low is not None for c in cells for at in c.coverage),
+        "Between thin dashes: worst and best case over all problems.": any(cell.bounded for cell in cells),
         "Dotted: fit c = exp(a·kᵇ).": any(cell.fit for cell in cells),
         "Dashed: the baseline’s single try.": any(cell.baseline for cell in cells),
         "Bar on it: 95% interval of the crossover.": any(cross.k is not None for cross in crossovers),
@@ -150,6 +153,14 @@ def _curve(cell: Cell, axis: Axis) -> list[Row]:
     ]
 
 
+def _bounds(cell: Cell, axis: Axis) -> list[Row]:
+    """Returns the worst and the best case over all problems, as both ends of a row."""
+    return [
+        {"model": cell.model, "x": cost_at(cell, axis, at.k), "y": at.best, "low": at.worst, "high": at.best}
+        for at in cell.bounded
+    ]
+
+
 def _fit(cell: Cell, axis: Axis) -> list[Row]:
     if cell.fit is None:
         return []
@@ -170,8 +181,10 @@ def _crossing(cross: CrossoverReport, cells: Sequence[Cell], axis: Axis) -> list
         return []
     ends = (cross.low or cross.k, cross.high or (cross.n if cross.low else cross.k))
     x, low, high = (cost_at(cell, axis, k) for k in (cross.k, *ends))
+    is_open = cross.high is None and cross.low is not None
     name = f"k = {ks(cross)}{_times(cross, axis)}"
-    return [{"model": cell.model, "x": x, "low": low, "high": high, "y": cross.target, "name": name}]
+    return [{"model": cell.model, "x": x, "low": low, "high": high, "y": cross.target, "name": name,
+             "open": is_open}]  # fmt: skip
 
 
 def _times(cross: CrossoverReport, axis: Axis) -> str:

@@ -1,38 +1,56 @@
 """The limits of a cell's numbers: one sentence for every number that is missing or needs care."""
 
 from jobs.numbers.cells import CellCounts, ModelFacts
-from jobs.numbers.estimators import Ints, highest_after_none
+from jobs.numbers.costs import samples_drawn
+from jobs.numbers.estimators import Ints
 from jobs.numbers.fits import why_no_fit
+from jobs.numbers.tally import Tally, tally_of
 from jobs.report.cell_fields import decided_problems, stopped
 from sampling.words import many
 
 
-def cell_limits(cell: CellCounts, facts: ModelFacts) -> list[str]:
-    """Returns what the numbers of this cell do not say, one sentence each."""
-    decided = decided_problems(cell)
+def cell_limits(cell: CellCounts, compared: CellCounts, facts: ModelFacts) -> list[str]:
+    """Returns what the numbers of this cell do not say, one sentence each; estimates are over ``compared``."""
+    decided, missing = decided_problems(compared), _plan_limits(cell, compared)
     if not len(decided):
-        return ["no problem has a decided sample; there is no coverage."]
-    return [*_counts_limits(cell, decided), *_stopped_limits(cell, decided), *_fault_and_cost_limits(cell, facts)]
+        return [*missing, "no problem has a decided sample; there is no coverage."]
+    counts = _counts_limits(tally_of(compared, decided))
+    return [*missing, *counts, *_stopped_limits(compared, decided), *_fault_and_cost_limits(cell, facts)]
 
 
-def _counts_limits(cell: CellCounts, decided: Ints) -> list[str]:
-    n, c, lines = cell.n[decided], cell.c[decided], []
-    if len(decided) < len(cell.problem_ids):
-        left = len(cell.problem_ids) - len(decided)
-        verbs = ("has", "is") if left == 1 else ("have", "are")
-        lines.append(f"{many(left, 'problem')} {verbs[0]} no decided sample and {verbs[1]} left out.")
-    if n.min() < n.max():
-        lines.append(f"problems have {n.min():,} to {n.max():,} decided samples; coverage ends at k={n.min():,}.")
-    if len(decided) == 1:
-        lines.append("one problem: there is nothing to resample, so no interval.")
-    if not c.any():
-        high = highest_after_none(len(decided))
-        lines.append(f"no sample passed; the exact binomial interval still allows coverage up to {high:.2g}.")
-    if len(decided) > 1 and c.all():
-        low = 1 - highest_after_none(len(decided))
-        lines.append(f"every problem has a pass; the exact binomial interval still allows coverage down to {low:.2g}.")
-    reason = why_no_fit(n, c)
-    if reason and c.any():
+def _plan_limits(cell: CellCounts, compared: CellCounts) -> list[str]:
+    """Returns sentences on samples that are planned and not there, and on problems that are left out."""
+    lines, drawn = [], samples_drawn(cell)
+    planned, used = max(cell.planned_problems, len(cell.problem_ids)), int((compared.n > 0).sum())
+    if cell.unfinished:
+        lines.append(f"the run is not finished: {drawn:,} of {cell.planned_samples:,} samples.")
+    if 0 < used < planned:
+        left = f"{many(cell.unmet, 'problem')} {'has' if cell.unmet == 1 else 'have'} no decided sample"
+        others = int((cell.n > 0).sum()) - used
+        rest = f"{many(others, 'problem')} {'is' if others == 1 else 'are'} not decided for every model"
+        why = " and ".join(line for line, count in ((left, cell.unmet), (rest, others)) if count)
+        lines.append(f"{why}; estimates are over the other {used:,}, bounds over all {planned:,}.")
+    return lines
+
+
+def _counts_limits(tally: Tally) -> list[str]:
+    lines, problems = [], len(tally.n)
+    short, long = int((tally.reach < tally.furthest).sum()), tally.without_short()
+    if short:
+        lines.append(
+            f"problems have {tally.reach.min():,} to {tally.furthest:,} decided samples; coverage ends at "
+            f"k={tally.largest:,}, and bounds that allow for the {short:,} with fewer go on to k={tally.furthest:,}."
+        )
+    if len(long.n) < problems:
+        lines.append(
+            f"fits leave out {many(problems - len(long.n), 'problem')} with fewer than {long.largest:,} samples."
+        )
+    if problems == 1:
+        lines.append("one problem: it says nothing about others, so there is no interval over problems.")
+    if not tally.c.any():
+        lines.append("no sample passed; the interval says what is still possible.")
+    reason = why_no_fit(long)
+    if reason and tally.c.any():
         lines.append(f"{reason}.")
     return lines
 
@@ -42,9 +60,10 @@ def _stopped_limits(cell: CellCounts, decided: Ints) -> list[str]:
     if found is None:
         return []
     end = "the first success" if found.successes == 1 else f"{found.successes} successes"
+    known = "sampling stopped" if cell.stopping else "sampling seems to have stopped"
     return [
-        f"sampling seems to have stopped at {end}, so n depends on the outcome and pass@k is biased upwards "
-        f"(pass@1 is shown as {found.biased:.3g}; the unbiased estimate is {found.one_try:.3g})."
+        f"{known} at {end}, so n depends on the outcome; coverage allows for it (the usual pass@1 would be "
+        f"{found.biased:.3g}, the unbiased one is {found.one_try:.3g})."
     ]
 
 

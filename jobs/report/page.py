@@ -129,6 +129,7 @@ def _page(
     )  # these are our own files, never a model's text
     return _environment().get_template("page.html.j2").render(
         report=report, tasks=tasks, axes=AXES, heat_labels=HEAT_LABELS, headline=text.headline(report), text=text,
+        intervals=text.intervals_in_words(report),
         script=sources[0], style=sources[1], policy=_policy(*sources), samples=len(samples), most_rows=MOST_ROWS,
         drawn=sum(sum(cell.status_counts.values()) for cell in report.cells),
         data=Markup(embed(samples, prompts)), strips=Markup(script_json([_strip_data(task) for task in tasks])),

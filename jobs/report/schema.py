@@ -1,12 +1,13 @@
 """The shape of report.json: what scripts read, and all that the page and the charts are drawn from.
 
-Shares, rates and coverages are numbers from 0 to 1. Intervals are two-sided, at the 95 % level, over problems. Fields
-are only ever added, with a default, so that older reports stay readable.
+Shares, rates and coverages are numbers from 0 to 1. Intervals are two-sided, at the 95 % level, over the
+`population`. Fields are only ever added, with a default, so that older reports stay readable.
 """
 
 from pydantic import Field
 
 from jobs.numbers.fits import LOSS
+from jobs.numbers.intervals import Population
 from jobs.numbers.predict import Prediction
 from sampling.judged_by import JudgedBy
 from sampling.validate import Plain
@@ -20,9 +21,26 @@ class CoveragePoint(Plain):
     value: float
     """Coverage at k, 0 to 1."""
     low: float | None
-    """Lower end of its bootstrap interval; None where there is only one problem."""
+    """Lower end of its interval; None where there is only one problem, if problems like these are meant."""
     high: float | None
-    """Upper end of its bootstrap interval; None where there is only one problem."""
+    """Upper end of its interval; None where there is only one problem, if problems like these are meant."""
+
+
+class BoundedPoint(Plain):
+    """Bounds of coverage at one k over all planned problems, where some have fewer than k samples, or none."""
+
+    k: int
+    """Samples per problem, up to the most decided samples of a problem."""
+    worst: float
+    """Coverage at k if no sample that is missing passes."""
+    best: float
+    """Coverage at k if every problem that has fewer than k samples is solved."""
+    low: float | None
+    """Lower end of the interval of `worst`; None as in `CoveragePoint`."""
+    high: float | None
+    """Upper end of the interval of `best`; None as in `CoveragePoint`."""
+    short: int
+    """Problems with fewer than k decided samples, those without any included."""
 
 
 class SelectionPoint(Plain):
@@ -32,6 +50,10 @@ class SelectionPoint(Plain):
     """Samples per problem that the selection picks from."""
     value: float
     """Share of problems answered right, 0 to 1, in expectation over the draw of the k samples."""
+    low: float | None = None
+    """Lower end of its interval, always over problems like these; None where there is only one problem."""
+    high: float | None = None
+    """Upper end of its interval, always over problems like these; None where there is only one problem."""
 
 
 class Fit(Plain):
@@ -77,20 +99,39 @@ class BetaFit(Plain):
 
 
 class ExtrapolationPoint(Plain):
-    """Coverage that one curve predicts beyond the samples that were drawn."""
+    """Coverage that one curve predicts beyond the samples that were drawn, from measured coverage on."""
 
     kind: str
-    """Name of the curve, as in `Fit` or `BetaFit`."""
+    """Name of the curve, as in `Fit` or `BetaFit`; `… on coverage` is the power law by least squares on coverage."""
     k: int
     """Samples per problem of the prediction: ten times the fewest decided samples of a problem."""
     value: float
-    """Predicted coverage at k, 0 to 1."""
+    """Coverage at k, 0 to 1: 1 - (1 - measured(n)) * (1 - F(k)) / (1 - F(n)), with F the fitted curve."""
     prefix: int
-    """Samples per problem, drawn at random from the existing ones, that the back-test fits the curve to."""
+    """Samples per problem, drawn at random from the existing ones, that the back-test fits the curves to."""
     measured_k: int
-    """Samples per problem at which the back-test compares the curve with measured coverage."""
+    """Samples per problem at which the back-test compares with measured coverage."""
     error: float | None
-    """Mean of |predicted - measured coverage| of the back-test; None where so few samples have no fit."""
+    """Error of the back-test of the mean of all curves, as in `Extrapolated`."""
+
+
+class Extrapolated(Plain):
+    """Coverage predicted beyond the samples that were drawn: the mean of all curves of `extrapolation`."""
+
+    k: int
+    """Samples per problem of the prediction: ten times the fewest decided samples of a problem."""
+    value: float
+    """Mean of the curves, 0 to 1."""
+    low: float
+    """Lowest of the curves. The range is no interval: nothing excludes problems that the model can never solve."""
+    high: float
+    """Highest of the curves."""
+    error: float | None
+    """Mean of |predicted - measured coverage| of the back-test, which fits a tenth of each problem's samples.
+
+    It is no error bar: a small one does not mean that the prediction is good. None where so few samples have no fit, or
+    sampling stopped early.
+    """
 
 
 class FlawPoint(Plain):
@@ -107,14 +148,19 @@ class FlawPoint(Plain):
 
 
 class Stopped(Plain):
-    """Signs that sampling stopped when a problem had enough passes, which biases pass@1."""
+    """Signs that sampling stopped when a problem had enough passes.
+
+    Coverage then uses the estimator that allows for it (Girshick, Mosteller and Savage 1946), up to the cap.
+    """
 
     successes: int
     """Passes at which sampling seems to have stopped."""
     one_try: float
-    """Unbiased estimate of pass@1."""
+    """Unbiased estimate of pass@1, which `coverage` has."""
     biased: float
     """The usual estimate of pass@1, which is too large."""
+    cap: int = 0
+    """Samples at which a problem ends without so many passes, as far as the counts show."""
 
 
 class Cost(Plain):
@@ -177,7 +223,18 @@ class Cell(Plain):
     samples: int
     """Samples with a verdict, faults included."""
     coverage: tuple[CoveragePoint, ...] = ()
-    """Coverage from k=1 to the fewest decided samples of a problem; empty where no sample is decided."""
+    """Coverage from k=1 to the fewest decided samples of a problem; empty where no sample is decided.
+
+    It is over the problems that every model of the task has decided samples of, as are all other estimates.
+    """
+    bounded: tuple[BoundedPoint, ...] = ()
+    """Bounds over all planned problems, where some lack samples: from k=1 where a problem has none."""
+    compared: int = 0
+    """Problems that `coverage` is over."""
+    planned_samples: int = 0
+    """Samples of the plan; 0 where no plan is known."""
+    unfinished: bool = False
+    """True where the plan has samples that have no verdict yet."""
     fit: Fit | None = None
     """Power law of coverage; None where fewer than five problems have a pass, or `limits` gives another reason."""
     majority: tuple[SelectionPoint, ...] = ()
@@ -217,7 +274,11 @@ class Cell(Plain):
     beta_binomial: BetaFit | None = None
     """Beta-binomial model of coverage; None where `fit` is None."""
     extrapolation: tuple[ExtrapolationPoint, ...] = ()
-    """Coverage that each curve predicts at ten times the samples; empty where `fit` is None."""
+    """Coverage that each curve predicts at ten times the samples; empty where `extrapolated` is None."""
+    extrapolated: Extrapolated | None = None
+    """Mean of these curves with their range; None where `not_identified` says why."""
+    not_identified: str = ""
+    """Reason why nothing is extrapolated; empty where something is."""
     weighted_by: str | None = None
     """Weight of a vote in `weighted`: `score`, or `exp(score)` for scores outside 0 to 1; None without `weighted`."""
     verifier_flaw: tuple[FlawPoint, ...] = ()
@@ -253,12 +314,28 @@ class CrossoverReport(Plain):
     """Upper end of the interval of k; None where it lies beyond n, or where there is only one problem."""
     censored: bool
     """True where k lies beyond n."""
+    best_k: int | None = None
+    """Crossover if every problem short of samples were solved by the next one; equal to k where none is short."""
     usd_ratio: float | None
     """Dollars of k samples of the model divided by dollars of one try of the baseline; None where unknown or free."""
     flops_ratio: float | None = None
     """Operations of k samples of the model divided by operations of one try of the baseline; None where unknown."""
+    usd_ratio_low: float | None = None
+    """`usd_ratio` at the lower end of k; None where that end or a price is missing. Costs are taken as exact."""
+    usd_ratio_high: float | None = None
+    """`usd_ratio` at the upper end of k; None where that end or a price is missing."""
+    flops_ratio_low: float | None = None
+    """`flops_ratio` at the lower end of k; None where that end or a size is missing."""
+    flops_ratio_high: float | None = None
+    """`flops_ratio` at the upper end of k; None where that end or a size is missing."""
+    tries: float | None = None
+    """Mean samples per problem if a verifier stops at the first pass and k is the most; None where k is None."""
+    tries_usd_ratio: float | None = None
+    """`usd_ratio` of so many samples; None where unknown or free."""
+    tries_flops_ratio: float | None = None
+    """`flops_ratio` of so many samples; None where unknown."""
     n: int
-    """Fewest decided samples of the model on a common problem: the largest k that was tried."""
+    """Most decided samples of the model on a common problem: the largest k that was tried."""
     problems: int
     """Problems that both models have decided samples of; all numbers of this entry are over these."""
     target: float
@@ -290,6 +367,10 @@ class Report(Plain):
 
     run: str = ""
     """Path or URI of the run."""
+    unfinished: str = ""
+    """How far the run is, as `12 of 40 samples`; empty where nothing is missing, or no plan is known."""
+    population: Population = "problems"
+    """What intervals are about: `problems` like these, or this very `benchmark`, of which only samples are drawn."""
     cells: tuple[Cell, ...] = ()
     """One entry per (model, task)."""
     crossovers: tuple[CrossoverReport, ...] = ()

@@ -42,17 +42,18 @@ class Strip:
 
 
 def make_strip(cells: Sequence[Cell]) -> Strip:
-    """Sorts problems by their mean pass rate over the models that met them, lowest first."""
+    """Sorts problems by their mean pass rate over the models that sampled them, lowest first; unsampled ones last."""
     tables = [{row.id: row for row in cell.per_problem} for cell in cells]
     problems = list(dict.fromkeys(name for table in tables for name in table))
-    rates = {name: float(np.mean([_pass_rate(table[name]) for table in tables if name in table])) for name in problems}
+    rates = {name: _mean_rate([table[name] for table in tables if name in table]) for name in problems}
     ordered = tuple(sorted(problems, key=lambda name: rates[name]))
     counts = tuple(tuple(table.get(name) for name in ordered) for table in tables)
     return Strip(ordered, tuple(cell.model for cell in cells), counts)
 
 
-def _pass_rate(counts: ProblemCounts) -> float:
-    return counts.c / counts.n if counts.n else 0.0
+def _mean_rate(counts: Sequence[ProblemCounts]) -> float:
+    rates = [each.c / each.n for each in counts if each.n]
+    return float(np.mean(rates)) if rates else 2.0
 
 
 def heat(passed: int, n: int) -> int:

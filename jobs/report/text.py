@@ -64,10 +64,13 @@ def ks(cross: CrossoverReport) -> str:
     """Formats the crossover with its interval: 12 [9, 17], or >1,000 where it is censored."""
     beyond = f">{cross.n:,}"
     value = beyond if cross.k is None else f"{cross.k:,}"
+    if cross.best_k != cross.k and cross.best_k is not None:
+        value = f"{cross.best_k:,} to {value}"
     if cross.problems == 1 or (cross.low is None and cross.high is None):
         return value
-    low, high = (beyond if end is None else f"{end:,}" for end in (cross.low, cross.high))
-    return f"{value} [{low}, {high}]"
+    if cross.low is None:
+        return value
+    return f"{value} [{cross.low:,}, {beyond if cross.high is None else f'{cross.high:,}'}]"
 
 
 def ratio(cross: CrossoverReport) -> str:
@@ -89,11 +92,35 @@ def crossing(cross: CrossoverReport) -> str:
     return f"{model} at k={ks(cross)} matches one try of {baseline}: {target}{tail}."
 
 
+def ratio_between(cross: CrossoverReport) -> str:
+    """Formats the interval of the cost of the crossover, of what ``ratio`` gives; open where k's is."""
+    money = cross.usd_ratio is not None
+    low, high = (
+        (cross.usd_ratio_low, cross.usd_ratio_high) if money else (cross.flops_ratio_low, cross.flops_ratio_high)
+    )
+    if low is None or ratio(cross) == NONE:
+        return ""
+    return f"[{amount(low)}, {'open' if high is None else amount(high)}]"
+
+
+def tries(cross: CrossoverReport) -> str:
+    """Formats the mean number of samples where a verifier stops at the first pass, with its cost."""
+    if cross.tries is None:
+        return NONE
+    cost = cross.tries_flops_ratio if cross.tries_usd_ratio is None else cross.tries_usd_ratio
+    return amount(cross.tries) if cost is None else f"{amount(cross.tries)}, {amount(cost)}×"
+
+
 def headline(report: Report) -> str:
-    """Returns the main result as a sentence: a crossover if there is one, else the best coverage."""
-    reached = [cross for cross in report.crossovers if cross.k is not None]
+    """Returns the main result as a sentence; how far the run is comes first, where it is not finished."""
+    said = _main_result(report)
+    return f"{report.unfinished}; so far: {said}" if report.unfinished else said
+
+
+def _main_result(report: Report) -> str:
+    """Returns a crossover if there is one, the cheapest of several, else the best coverage."""
     if report.crossovers:
-        return crossing((reached or list(report.crossovers))[0])
+        return _crossings(report.crossovers)
     curves = [cell for cell in report.cells if cell.coverage]
     if not curves:
         return "Nothing to report yet: no sample has a decided verdict."
@@ -103,6 +130,63 @@ def headline(report: Report) -> str:
         return f"No sample passed: {share(0)} at k={last.k:,} for every model."
     name = short_name(best.model)
     return f"{name} covers {point(first)} of {best.task} with one sample and {point(last)} with {last.k:,}."
+
+
+def _crossings(crossovers: Sequence[CrossoverReport]) -> str:
+    """Returns the cheapest crossover, after how many models have one where there are more than two."""
+    reached = [cross for cross in crossovers if cross.k is not None]
+    if not reached:
+        return crossing(max(crossovers, key=lambda cross: cross.reached))
+    best = min(reached, key=_price)
+    if len(crossovers) < 3:
+        return crossing(best)
+    alike = [cross for cross in crossovers if (cross.baseline, cross.task) == (best.baseline, best.task)]
+    count = sum(cross.k is not None for cross in alike)
+    names = "model reaches" if len(alike) == 1 else "models reach"
+    target = f"one try of {short_name(best.baseline)} on {best.task}"
+    return f"{count} of {len(alike)} {names} {target}; the cheapest: {crossing(best)}"
+
+
+def _price(cross: CrossoverReport) -> tuple[float, float, float]:
+    """Orders crossovers by dollars, then operations, then samples; unknown ones last."""
+    unknown = math.inf
+    usd, flops = cross.usd_ratio, cross.flops_ratio
+    return (unknown if usd is None else usd, unknown if flops is None else flops, float(cross.k or unknown))
+
+
+def intervals_in_words(report: Report) -> str:
+    """Returns what the intervals are: their level, and what they are over."""
+    over = "over problems" if report.population == "problems" else "over samples of these very problems"
+    return f"95 % intervals, {over}"
+
+
+def problems_in_words(cell: Cell) -> str:
+    """Formats the problems and samples that a cell's coverage rests on: 16 of 64 problems, n = 100."""
+    many = f"{cell.compared:,} of {cell.problems:,}" if cell.compared != cell.problems else f"{cell.problems:,}"
+    counts = [row.n for row in cell.per_problem if row.n]
+    thing = "problem" if cell.problems == 1 else "problems"
+    if not counts:
+        return f"{many} {thing}"
+    low, high = min(counts), max(counts)
+    return f"{many} {thing}, n = {low:,}" if low == high else f"{many} {thing}, n = {low:,} to {high:,}"
+
+
+def bounded_in_words(cell: Cell) -> str:
+    """Returns the bounds at the largest k that some problems are short of."""
+    last = cell.bounded[-1]
+    return (
+        f"over all {cell.problems:,} problems, {last.short:,} of them short: {share(last.worst)} to "
+        f"{share(last.best)} {shares(last.low, last.high)} at k={last.k:,}"
+    )
+
+
+def extrapolation_line(cell: Cell) -> str:
+    """Returns what is extrapolated, with the range of the curves; or why nothing is."""
+    found = cell.extrapolated
+    if found is None:
+        return cell.not_identified
+    test = "" if found.error is None else f" (back-test: off by {share(found.error)} on average, which is no error bar)"
+    return f"{share(found.value)} at k={found.k:,}, curves from {share(found.low)} to {share(found.high)}{test}"
 
 
 def point(at: CoveragePoint) -> str:
@@ -152,17 +236,23 @@ def selection_in_words(cells: Sequence[Cell]) -> str:
     return " ".join(lines)
 
 
-def at_last(cell: Cell, method: str) -> float | None:
-    """Returns the value of one way of selection at its largest k; None where the cell does not have it."""
+def selected(cell: Cell, method: str) -> str:
+    """Formats the result of one way of selection at its largest k, with its interval."""
     points = getattr(cell, method)
-    return points[-1].value if points else None
+    return f"{share(points[-1].value)} {shares(points[-1].low, points[-1].high)}".strip() if points else NONE
+
+
+def selection_k(cell: Cell) -> str:
+    """Formats the largest k of selection."""
+    ends = [getattr(cell, method)[-1].k for method in methods_of(cell)]
+    return f"{ends[0]:,}" if ends else NONE
 
 
 def selection_line(cell: Cell) -> str:
     """Returns the results of selection at the largest k as one line."""
-    found = [f"{METHODS[name]} {share(at_last(cell, name))}" for name in METHODS if getattr(cell, name)]
-    last = cell.coverage[-1].k if cell.coverage else 0
-    return f"{short_name(cell.model)} on {cell.task}, k={last:,}: {', '.join(found)}; scores {scores_in_words(cell)}"
+    found = [f"{METHODS[name]} {selected(cell, name)}" for name in METHODS if getattr(cell, name)]
+    start = f"{short_name(cell.model)} on {cell.task}, k={selection_k(cell)}"
+    return f"{start}: {', '.join(found)}; scores {scores_in_words(cell)}"
 
 
 def scores_in_words(cell: Cell) -> str:
@@ -220,12 +310,13 @@ def summary_markdown(report: Report) -> str:
     parts = [f"### {_plain(headline(report))}"]
     if report.cells:
         parts.append(_table(_CELL_HEADS, map(_cell_row, report.cells)))
+        parts.append(f"In brackets: {intervals_in_words(report)}; n is the samples of a problem.")
     if report.warnings:
         parts.insert(1, "\n>\n".join(f"> **Warning:** {_plain(line)}" for line in report.warnings))
     chosen = [cell for cell in report.cells if methods_of(cell)]
     if chosen:
         methods = methods_in(chosen)
-        rows = [[c.model, c.task, *(share(at_last(c, name)) for name in methods), _last_k(c), scores_in_words(c)]
+        rows = [[c.model, c.task, *(selected(c, name) for name in methods), selection_k(c), scores_in_words(c)]
                 for c in chosen]  # fmt: skip
         parts.append(_table(["selection", "task", *methods.values(), "at k", "scores"], rows))
     if report.crossovers:
@@ -240,23 +331,31 @@ def summary_markdown(report: Report) -> str:
 _CELL_HEADS = (
     "model",
     "task",
-    "problems",
+    "problems and n",
     "samples",
     "one try",
     "coverage at k",
     "k",
+    "bounds over all problems",
+    "extrapolated",
     "tokens",
     "GPU hours",
     "dollars",
     "judged by",
 )
-_CROSS_HEADS = ("model", "baseline", "task", "crossover k", "baseline's one try", "cost against one try")
+_CROSS_HEADS = ("model", "baseline", "task", "crossover k", "baseline's one try", "model minus baseline, one try",
+    "cost against one try", "tries to the first pass")  # fmt: skip
 
 
 def _cell_row(cell: Cell) -> list[str]:
     first, last = (point(cell.coverage[0]), point(cell.coverage[-1])) if cell.coverage else (NONE, NONE)
-    return [cell.model, cell.task, f"{cell.problems:,}", f"{cell.samples:,}", first, last, _last_k(cell),
+    return [cell.model, cell.task, problems_in_words(cell), _samples(cell), first, last, _last_k(cell),
+            bounded_in_words(cell) if cell.bounded else NONE, extrapolation_line(cell) or NONE,
             amount(cell.tokens), amount(cell.gpu_hours), amount(cell.usd, "$"), cell.policy or NONE]  # fmt: skip
+
+
+def _samples(cell: Cell) -> str:
+    return f"{cell.samples:,} of {cell.planned_samples:,}" if cell.unfinished else f"{cell.samples:,}"
 
 
 def _last_k(cell: Cell) -> str:
@@ -265,7 +364,21 @@ def _last_k(cell: Cell) -> str:
 
 def _cross_row(cross: CrossoverReport) -> list[str]:
     target = f"{share(cross.target)} {shares(cross.target_low, cross.target_high)}"
-    return [cross.model, cross.baseline, cross.task, ks(cross), target, ratio(cross)]
+    cost = f"{ratio(cross)} {ratio_between(cross)}".strip()
+    return [cross.model, cross.baseline, cross.task, ks(cross), target, difference(cross), cost, tries(cross)]
+
+
+def difference(cross: CrossoverReport) -> str:
+    """Formats the paired difference of single tries with its interval: -.12 [-.20, -.05]."""
+    if cross.one_try is None:
+        return NONE
+    ends = [signed(end) for end in (cross.one_try_low, cross.one_try_high) if end is not None]
+    return f"{signed(cross.one_try)} [{', '.join(ends)}]" if ends else signed(cross.one_try)
+
+
+def signed(value: float) -> str:
+    """Formats a difference of shares with its sign."""
+    return f"−{share(-value)}" if value < 0 else share(value) if value == 0 else f"+{share(value)}"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,6 +1,7 @@
 """Counts of a run per problem, for the estimators: DuckDB counts, and Python sees one row per problem."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -11,9 +12,11 @@ from jobs.numbers.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredS
 from jobs.numbers.doubts import NEAR
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
+from jobs.store.layers import planned_units, problem_ids
 from jobs.store.open_cells import OpenCell, open_cells, retry_on_compaction
 from jobs.store.schema import HASH_STRIDE
 from jobs.store.scores import ints, read_scored_samples, why_unscored
+from jobs.store.stored_run import StoredRun
 
 
 def read_cells(store: Store, version: str | None = None, scores: str | None = None) -> list[CellCounts]:
@@ -29,6 +32,22 @@ def read_cells(store: Store, version: str | None = None, scores: str | None = No
             return [_read_cell(db, cell, ids) for cell in cells]
 
     return retry_on_compaction(read)
+
+
+def read_planned_cells(stored: StoredRun) -> list[CellCounts]:
+    """Returns the counts of a run as ``read_cells`` does, with what is planned, and cells that have no verdict yet."""
+    found = {(c.model, c.task): c for c in read_cells(stored.store, stored.version, stored.scores)}
+    units = planned_units(stored.layers)
+    for model, task in dict.fromkeys((block.model, block.task) for block, _ in units.parts):
+        cell = found.get((model, task)) or _empty_cell(model, task)
+        rows, problems = units.of(model, task).rows, len(problem_ids(stored.layers, task))
+        found[model, task] = replace(cell, planned_problems=problems, planned_samples=rows)
+    return list(found.values())
+
+
+def _empty_cell(model: str, task: str) -> CellCounts:
+    none = np.zeros(0, dtype=np.int64)
+    return CellCounts(model, task, (), n=none, c=none, faults=none, timeouts=none, status_counts={})
 
 
 def _read_cell(db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple[str, int], str]) -> CellCounts:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jobs.numbers.cells import AnswerCounts, CellCounts, ModelFacts
+from jobs.numbers.tally import Tally
 
 SMALL, LARGE = "lab/small-0.5B", "lab/large-7B"
 FACTS = {
@@ -12,6 +14,11 @@ FACTS = {
     LARGE: ModelFacts(LARGE, parameters=7_000_000_000, layers=28, hidden=3584, gpus=1, usd_per_engine_hour=4.0,
                       baseline=True),
 }  # fmt: skip
+
+
+def tally(n: ArrayLike, c: ArrayLike) -> Tally:
+    """Returns counts whose sampling no outcome ended."""
+    return Tally(np.atleast_1d(np.asarray(n, dtype=np.int64)), np.atleast_1d(np.asarray(c, dtype=np.int64)))
 
 
 def cell(

@@ -12,6 +12,7 @@ from scipy.stats import betabinom
 
 from jobs.numbers.beta_binomial import beta_coverage, fit_beta_binomial, likeliest, log_likelihoods
 from jobs.numbers.estimators import coverage
+from tests.support.made_cells import tally
 
 PARAMETERS = st.floats(0.2, 8.0)
 
@@ -52,10 +53,11 @@ def test_no_point_of_a_grid_is_likelier(c: list[int]) -> None:
 def test_what_was_put_in_comes_out() -> None:
     rng = np.random.default_rng(0)
     n = np.full(4000, 300)
-    fit = fit_beta_binomial(n, rng.binomial(n, rng.beta(0.4, 6.0, len(n))))
+    fit = fit_beta_binomial(tally(n, rng.binomial(n, rng.beta(0.4, 6.0, len(n)))))
     assert fit is not None and (fit.alpha, fit.beta) == (pytest.approx(0.4, rel=0.08), pytest.approx(6.0, rel=0.15))
     assert fit.error_mean < 0.01 and beta_coverage(fit.alpha, fit.beta, 1) == pytest.approx(0.4 / 6.4, rel=0.1)
 
 
 def test_no_fit_where_the_power_law_has_none() -> None:
-    assert fit_beta_binomial([50] * 9, [0] * 9) is None and fit_beta_binomial([50] * 9, [50] * 9) is None
+    assert fit_beta_binomial(tally([50] * 9, [0] * 9)) is None
+    assert fit_beta_binomial(tally([50] * 9, [50] * 9)) is None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.numbers import fits
 from jobs.numbers.estimators import coverage
+from tests.support.made_cells import tally
 
 OUTCOMES = Path("../shared/data/outcomes/large_language_monkeys_pythia_math_individual_outcomes.parquet")
 
@@ -23,7 +24,7 @@ def test_a_curve_of_the_family_is_recovered(a: float, b: float) -> None:
 
 def test_no_neighbour_fits_better() -> None:
     n, c = np.full(40, 300), np.random.default_rng(1).integers(0, 30, 40)
-    law = fits.fit_power_law(n, c)
+    law = fits.fit_power_law(tally(n, c))
     assert law is not None
     ks = fits.fit_ks(300)
     logs = np.log(coverage(n, c, ks))
@@ -45,14 +46,14 @@ def test_the_grids_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("n", "c", "says"),
     [
-        ([100] * 9, [1, 1, 1, 1, 0, 0, 0, 0, 0], "4 problems have a passing sample"),
+        ([100] * 9, [1, 1, 1, 1, 0, 0, 0, 0, 0], "4 problems with a passing sample"),
         ([1] * 9, [1, 1, 1, 1, 1, 0, 0, 0, 0], "too few for a curve"),
         ([50] * 9, [50] * 9, "every sample passed"),
     ],
 )
 def test_no_fit_where_there_is_none(n: list[int], c: list[int], says: str) -> None:
-    assert says in str(fits.why_no_fit(n, c))
-    assert fits.fit_power_law(n, c) is None
+    assert says in str(fits.why_no_fit(tally(n, c)))
+    assert fits.fit_power_law(tally(n, c)) is None
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_the_papers_coverage(pythia: dict[str, tuple[np.ndarray, np.ndarray]]) -
     [("Pythia 70M", "-7.59 -0.18 0.0052 0.0071"), ("Pythia 12B", "-3.92 -0.35 0.0189 0.0118")],
 )
 def test_the_papers_fits(model: str, printed: str, pythia: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    law = fits.fit_power_law(*pythia[model])
+    law = fits.fit_power_law(tally(*pythia[model]))
     assert law is not None
     assert f"{law.a:.2f} {law.b:.2f} {law.error_mean:.4f} {law.error_sd:.4f}" == printed
     assert law.a_low < law.a < law.a_high and law.b_low < law.b < law.b_high

@@ -65,7 +65,7 @@ def test_the_estimate_lies_in_its_interval_and_between_the_cheapest_and_the_dear
     for name, scale in (("tokens", 10.0), ("dollars", 1.0)):
         row = rows[name]
         slack = 1e-6 * row.predicted
-        assert left * scale * min(each) - slack <= row.low <= row.high <= left * scale * max(each) + slack
+        assert 0 <= row.low <= row.predicted + slack and row.predicted - slack <= row.high
         assert left * scale * min(each) - slack <= row.predicted <= left * scale * max(each) + slack
 
 
@@ -86,12 +86,13 @@ def test_totals_are_linear_in_samples_and_engines_share_the_time(each, left: int
     assert shared["tokens"] == once["tokens"]
 
 
-def test_intervals_hold_about_as_often_as_they_say() -> None:
-    """Samples take a random time; the interval from 24 problems is compared with the true total."""
+@pytest.mark.parametrize("problems", [4, 24])
+def test_intervals_hold_about_as_often_as_they_say(problems: int) -> None:
+    """Samples take a random time; the interval from so many problems is compared with the true total."""
     rng, hits = np.random.default_rng(5), 0
     for trial in range(200):
-        each = rng.gamma(4.0, 0.1, 24)
-        cell = measured("small", [50.0] * 24, each.tolist())
+        each = rng.gamma(4.0, 0.1, problems)
+        cell = measured("small", [50.0] * problems, each.tolist())
         row = by_name(predict([cell], {("small", "t"): 1000}, HERE, resamples=500, seed=trial))["tokens"]
         hits += row.low <= 1000 * 10 * 0.4 <= row.high
-    assert 0.86 <= hits / 200 <= 0.98  # a percentile interval of 24 problems falls a little short of 95 %
+    assert 0.88 <= hits / 200 <= 0.99

@@ -1,6 +1,7 @@
 """Selection against enumeration of every draw, and of every order in which a verifier can see the samples."""
 
 from itertools import combinations, permutations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from jobs.numbers.selection import (
     SCORE,
     best_of_k,
     first_accepted,
+    one_right_answer,
     right_among_accepted,
     transform_of,
     weighted_at_k,
@@ -67,8 +69,8 @@ def heaviest(rows: list[Row], weigh: Any) -> Any:
     right = {a: 2 * sum(all_) > len(all_) for a, all_ in given_.items()}
 
     def value(drawn: list[Row]) -> float:
-        votes = {a: sum(weigh(s) for s, b, _ in drawn if b == a) for _, a, _ in drawn if a >= 0}
-        top = [a for a, weight in votes.items() if weight and np.isclose(weight, max(votes.values()), rtol=1e-9)]
+        votes = {a: sum(weigh(s) or 1e-200 for s, b, _ in drawn if b == a) for _, a, _ in drawn if a >= 0}
+        top = [a for a, weight in votes.items() if np.isclose(weight, max(votes.values()), rtol=1e-9, atol=0)]
         return sum(right[a] for a in top) / len(top) if top else 0.0
 
     return value
@@ -118,3 +120,28 @@ def test_false_positives_are_taken_off_again(n: int, right: int, rate: float) ->
     accepted = right + rate * (n - right)
     assert right_among_accepted([n], [accepted], rate)[0] == pytest.approx(right, abs=1e-9)
     assert right_among_accepted([n], [0], rate)[0] == 0
+
+
+def alone(scores: list[float], answers: list[int], right: list[int]) -> ScoredSamples:
+    ones = np.ones(len(scores), dtype=np.int64)
+    return ScoredSamples(np.array(scores), np.array(answers), ones, np.array(right))
+
+
+@pytest.mark.parametrize("n", [4, 12])
+def test_votes_without_any_weight_still_count(n: int) -> None:
+    none = alone([0.0] * 4, [0, 0, 0, 1], [1, 1, 1, 0])
+    assert weighted_at_k([none], np.array([n]), np.array([n]), SCORE)[0, 0] == 1
+
+
+@pytest.mark.parametrize("n", [4, 12])
+def test_scores_far_below_the_best_keep_their_order(n: int) -> None:
+    """The best sample is rarely drawn; among the others, exponentials relative to it would all be 0."""
+    far = alone([0.0, -800.0, -900.0, -900.0], [0, 1, 2, 2], [0, 1, 0, 0])
+    found = weighted_at_k([far], np.array([n]), np.array([3]), EXP)[0, 0]
+    expected = comb(n - 2, 2) / comb(n, 3)  # draws with the second sample and without the first
+    assert found == pytest.approx(expected, abs=0.03 if n == 12 else 1e-12)
+
+
+def test_spellings_of_the_right_answer_are_one_vote() -> None:
+    both = one_right_answer(alone([1.0, 1.0, 1.0, 1.0, 1.0], [0, 1, 2, 2, 2], [1, 1, 0, 0, 0]))
+    assert both.answer.tolist() == [0, 0, 2, 2, 2]

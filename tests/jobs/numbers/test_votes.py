@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.numbers.cells import AnswerCounts
-from jobs.numbers.votes import majority_at_k
+from jobs.numbers.votes import majority_at_k, one_right_answer
 from sampling.errors import BadInput
 
 
@@ -69,3 +69,11 @@ def test_impossible_tables_are_refused() -> None:
         majority_at_k([], np.array([4]), np.array([1]))
     with pytest.raises(BadInput, match="k=5"):
         majority_at_k([table([4], [True])], np.array([4]), np.array([5]))
+
+
+def test_spellings_of_the_right_answer_are_one_vote() -> None:
+    split = AnswerCounts(np.array([3, 2, 2]), np.array([False, True, True]))
+    one = one_right_answer(split)
+    assert (one.count.tolist(), one.right.tolist()) == ([3, 4], [False, True])
+    assert majority_at_k([one], np.array([7]), np.array([7]))[0, 0] == 1
+    assert majority_at_k([split], np.array([7]), np.array([7]))[0, 0] == 0
