@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jobs.numbers.estimators import RESAMPLES, Floats, Ints, bootstrap, pass_at_k, percentile_bounds, resample_weights
+from sampling.words import many
 
 FEWEST_SOLVED = 5
 FEWEST_KS = 3
@@ -59,7 +60,8 @@ def why_no_fit(n: ArrayLike, c: ArrayLike) -> str | None:
     """Returns the reason why these counts have no fit, or None where they have one."""
     solved, largest = int(np.count_nonzero(np.asarray(c))), int(np.min(n))
     if solved < FEWEST_SOLVED:
-        return f"no fit: problems with a passing sample: {solved}; at least {FEWEST_SOLVED} are needed"
+        have = "has" if solved == 1 else "have"
+        return f"no fit: {many(solved, 'problem')} {have} a passing sample, at least {FEWEST_SOLVED} are needed"
     if len(fit_ks(largest)) < FEWEST_KS:
         return f"no fit: n={largest} samples per problem are too few for a curve"
     if np.all(np.asarray(c) == np.asarray(n)):
