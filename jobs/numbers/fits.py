@@ -63,7 +63,8 @@ def why_no_fit(tally: Tally) -> str | None:
     """Returns the reason why these counts have no fit, or None where they have one."""
     solved, largest = int(np.count_nonzero(tally.c)), tally.largest
     if solved < FEWEST_SOLVED:
-        return f"no fit: {many(solved, 'problem')} with a passing sample, at least {FEWEST_SOLVED} are needed"
+        have = "has" if solved == 1 else "have"
+        return f"no fit: {many(solved, 'problem')} {have} a passing sample, at least {FEWEST_SOLVED} are needed"
     if len(fit_ks(largest)) < FEWEST_KS:
         return f"no fit: n={largest} samples per problem are too few for a curve"
     if np.all(tally.c == tally.n):

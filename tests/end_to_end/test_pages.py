@@ -15,7 +15,9 @@ from docs.pages.columns import COLUMNS
 from docs.pages.registry import SWEEP_MODELS, models_in
 from jobs.cli.main import cli
 from jobs.report import schema as report
+from jobs.store.base import StoreOptions
 from jobs.sweep import Sweep
+from sampling.s3_folder import S3Options
 from sampling.settings import ModelSpec
 from sampling.settings.grid import expand
 from sampling.validate import parse
@@ -48,10 +50,16 @@ def test_tables_are_those_that_the_code_makes() -> None:
     assert stale == [], "run `make docs`"
 
 
+def inherited_keys(model: type) -> set[str]:
+    """Returns the keys of a model that the section of another describes."""
+    other = {JudgeSettings: ModelSpec, StoreOptions: S3Options}.get(model)
+    return set(other.model_fields) - set(model.__annotations__) if other else set()
+
+
 @pytest.mark.parametrize("model", SWEEP_MODELS, ids=lambda model: model.__name__)
 def test_every_key_of_a_sweep_is_on_its_page(model: type) -> None:
     shown = section(SWEEP_PAGE, model.__name__)
-    inherited = set(ModelSpec.model_fields) - set(model.__annotations__) if model is JudgeSettings else set()
+    inherited = inherited_keys(model)
     for name in keys(model) - inherited:
         assert f"| `{name}` |" in shown, name
 
@@ -75,7 +83,7 @@ def keys_of(value: Any) -> Iterator[str]:
 @pytest.mark.parametrize("model", SWEEP_MODELS, ids=lambda model: model.__name__)
 def test_every_key_of_a_sweep_has_an_example(model: type) -> None:
     shown = {key for given in examples(section(SWEEP_PAGE, model.__name__)) for key in keys_of(given)}
-    inherited = set(ModelSpec.model_fields) - set(model.__annotations__) if model is JudgeSettings else set()
+    inherited = inherited_keys(model)
     wanted = keys(model) - inherited - ELSEWHERE
     assert wanted <= shown | ({"engine"} if model is JudgeSettings else set()), wanted - shown
 
