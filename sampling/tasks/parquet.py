@@ -56,7 +56,7 @@ def _unpacked(array: Any) -> int:
 
     if pa.types.is_dictionary(array.type):
         lengths = pc.cast(pc.binary_length(array.dictionary), pa.int64())
-        return int(pc.sum(lengths.take(array.indices)).as_py() or 0) + array.indices.nbytes
+        return int(int(pc.sum(lengths.take(array.indices)).as_py() or 0) + array.indices.nbytes)
     if pa.types.is_struct(array.type):
         return sum(map(_unpacked, array.flatten()))
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_map(array.type):
