@@ -1,4 +1,4 @@
-"""How far extrapolated coverage is from measured coverage. ``python -m bench.extrapolate`` prints the table.
+"""Measures how far extrapolated coverage is from measured coverage. ``python -m bench.extrapolate`` prints the table.
 
 The paper's own verdicts (Pythia on MATH, 10,000 samples of 128 problems by seven models) are cut to a few samples per
 problem; every curve predicts coverage at many more, and is compared with what was measured. A curve of your own is one

@@ -7,7 +7,7 @@ from jobs.numbers.cells import CellCounts
 from jobs.numbers.common import on_common_problems
 from jobs.numbers.intervals import Population
 from jobs.numbers.tally import coverage_curve, tally_of
-from jobs.report.schema import CoveragePoint
+from jobs.report.points import CoveragePoint
 from jobs.report.text import point
 from jobs.store.counts import read_planned_cells
 from jobs.store.stored_run import SET_ASIDE, StoredRun

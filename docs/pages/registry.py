@@ -12,6 +12,7 @@ from docs.pages.models import field_table
 from jobs.cli.main import cli
 from jobs.export.files import ExportedFile
 from jobs.numbers.predict import Prediction
+from jobs.report import points
 from jobs.report import schema as report
 from jobs.status import SetAsideUnit
 from jobs.store.base import StoreOptions
@@ -47,7 +48,7 @@ def models_in(module: object) -> Models:
 
 def report_fields() -> str:
     """Returns a section for each model of report.json, the whole report first."""
-    parts = (model for model in models_in(report) if model is not report.Report)
+    parts = (model for model in (*models_in(report), *models_in(points)) if model is not report.Report)
     return sections(report.Report, *parts, Prediction, JudgedBy)
 
 

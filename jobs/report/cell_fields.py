@@ -18,11 +18,10 @@ from jobs.numbers.intervals import Population, curve_over_problems
 from jobs.numbers.selection import best_of_k, first_accepted, right_among_accepted, transform_of, weighted_at_k
 from jobs.numbers.tally import Tally, bounds_over_all, coverage_curve, tally_of
 from jobs.numbers.votes import majority_at_k
-from jobs.report.schema import (
+from jobs.report.points import (
     BetaFit,
     BoundedPoint,
     Bounds,
-    Cell,
     CopyRates,
     Cost,
     CoveragePoint,
@@ -34,12 +33,13 @@ from jobs.report.schema import (
     SelectionPoint,
     Stopped,
 )
+from jobs.report.schema import Cell
 from sampling.judged_by import JudgedBy, in_words
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What the numbers of a report are computed by."""
+    """Settings by which the numbers of a report are computed."""
 
     population: Population = "problems"
     resamples: int = RESAMPLES

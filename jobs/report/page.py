@@ -32,8 +32,10 @@ from jobs.report.charts import (
     paints,
     selection_chart,
 )
+from jobs.report.markdown import summary_markdown
+from jobs.report.points import SelectionPoint
 from jobs.report.samples import BrowserSample, embed, for_page, script_json
-from jobs.report.schema import Cell, CrossoverReport, Report, SelectionPoint
+from jobs.report.schema import Cell, CrossoverReport, Report
 from jobs.report.strip import HEAT_LABELS, Strip, make_strip, strip_chart, strip_picture
 from sampling.errors import BadInput
 
@@ -109,7 +111,7 @@ def write_report(
     page = out_dir / "report.html"
     page.write_text(_page(report, tasks, for_page(samples), prompts or {}), encoding="utf-8")
     (out_dir / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (out_dir / "report.md").write_text(text.summary_markdown(report), encoding="utf-8")
+    (out_dir / "report.md").write_text(summary_markdown(report), encoding="utf-8")
     for name, drawn in files.items():
         (out_dir / f"{name}.svg").write_text(in_light(drawn.result()), encoding="utf-8")
         (out_dir / f"{name}.png").write_bytes(pictures[name].result())

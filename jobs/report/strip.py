@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jobs.report.chart_theme import HEAT_COLOURS, INK, LIGHT, VARIABLES, WIDE, Row, Size, Spec, Theme, finish
-from jobs.report.schema import Cell, ProblemCounts
+from jobs.report.points import ProblemCounts
+from jobs.report.schema import Cell
 from jobs.report.text import short_name
 
 HEAT_EDGES = (0.001, 0.01, 0.03, 0.1, 0.3)  # nearly logarithmic: with thousands of samples, rare passes matter

@@ -14,6 +14,7 @@ from docs.pages.blocks import block_names, fill
 from docs.pages.columns import COLUMNS
 from docs.pages.registry import SWEEP_MODELS, models_in
 from jobs.cli.main import cli
+from jobs.report import points
 from jobs.report import schema as report
 from jobs.store.base import StoreOptions
 from jobs.sweep import Sweep
@@ -125,7 +126,7 @@ def test_every_column_is_on_its_page(kind: str) -> None:
     assert [column.name for column in COLUMNS[kind]] == re.findall(r"^\| `(\w+)` \|", shown, re.MULTILINE)
 
 
-@pytest.mark.parametrize("model", models_in(report), ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", (*models_in(report), *models_in(points)), ids=lambda model: model.__name__)
 def test_every_field_of_a_report_is_on_its_page(model: type) -> None:
     page = (DOCS / "results.md").read_text()
     shown = page.split(f"### {model.__name__}\n", 1)[1].split("\n### ", 1)[0]

@@ -2,7 +2,7 @@
 
 import json
 
-from jobs.report.schema import CoveragePoint
+from jobs.report.points import CoveragePoint
 from jobs.status import CellStatus, RunStatus, SetAsideUnit
 from tests.conftest import Troop, WriteSweep
 

@@ -11,8 +11,9 @@ from jobs.numbers.intervals import POPULATIONS
 from jobs.numbers.predict import Prediction
 from jobs.report.build import build_report
 from jobs.report.cell_fields import Basis
+from jobs.report.markdown import summary_markdown
 from jobs.report.schema import Report
-from jobs.report.text import headline, summary_markdown
+from jobs.report.text import headline
 from sampling.errors import BadInput
 from tests.support.cost import cpu_below
 from tests.support.made_cells import FACTS, LARGE, SMALL, cell, drawn, two_models

@@ -4,6 +4,7 @@ import pytest
 
 from jobs.report import text
 from jobs.report.build import build_report
+from jobs.report.markdown import summary_markdown
 from jobs.report.schema import Cell
 from sampling.judged_by import collect_rules
 from tests.support.made_cells import LARGE, SMALL, cell
@@ -39,7 +40,7 @@ def test_statuses_keep_their_order() -> None:
 
 def test_markdown_shows_hostile_names_as_they_are() -> None:
     name = "a|b`<script>[x](http://y)\n# @team"
-    written = text.summary_markdown(build_report([cell([3], [1], model=name)], {}))
+    written = summary_markdown(build_report([cell([3], [1], model=name)], {}))
     assert "<script>" not in written.replace("\\<script\\>", "") and "\n# @" not in written
     row = next(line for line in written.splitlines() if "gsm8k" in line and line.startswith("| a"))
     assert row.replace("\\|", "").count("|") == 14
@@ -61,7 +62,7 @@ def test_the_policy_is_said_once_a_task_and_by_model_where_models_differ() -> No
 def test_markdown_names_the_policy_beside_each_cell() -> None:
     rules = {(SMALL, "gsm8k"): collect_rules([("math", {"extraction": "gsm8k"})], {"math": "math/5"})}
     report = build_report([cell([3], [1]), cell([3], [1], model=LARGE)], {}, judged_by=rules)
-    rows = [line for line in text.summary_markdown(report).splitlines() if line.startswith("| lab")]
+    rows = [line for line in summary_markdown(report).splitlines() if line.startswith("| lab")]
     assert [row.rsplit(" | ", 1)[1] for row in rows] == ["math/5, extraction published (gsm8k) |", "– |"]
 
 

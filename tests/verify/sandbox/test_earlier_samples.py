@@ -1,4 +1,4 @@
-"""Nothing that a candidate can see depends on earlier candidates: for each channel one that plants, one that finds.
+"""Channels between candidates: for each, one candidate plants and a later one looks, and must find nothing.
 
 A planter acts in one of two ways; a finder that ran after it says what it sees. It must see the same after both.
 """

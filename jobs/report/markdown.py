@@ -1,0 +1,101 @@
+"""The report as Markdown, for a pull request or a message."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from jobs.report.schema import Cell, CrossoverReport, Report
+from jobs.report.text import (
+    NONE,
+    amount,
+    bounded_in_words,
+    difference,
+    extrapolation_line,
+    headline,
+    intervals_in_words,
+    ks,
+    methods_in,
+    methods_of,
+    point,
+    problems_in_words,
+    ratio,
+    ratio_between,
+    scores_in_words,
+    selected,
+    selection_k,
+    share,
+    shares,
+    tries,
+)
+
+
+def summary_markdown(report: Report) -> str:
+    """Returns the report for a pull request: headline, warnings, tables of cells and crossovers, limits."""
+    parts = [f"### {_plain(headline(report))}"]
+    if report.cells:
+        parts.append(_table(_CELL_HEADS, map(_cell_row, report.cells)))
+        parts.append(f"In brackets: {intervals_in_words(report)}; n is the samples of a problem.")
+    if report.warnings:
+        parts.insert(1, "\n>\n".join(f"> **Warning:** {_plain(line)}" for line in report.warnings))
+    chosen = [cell for cell in report.cells if methods_of(cell)]
+    if chosen:
+        methods = methods_in(chosen)
+        rows = [[c.model, c.task, *(selected(c, name) for name in methods), selection_k(c), scores_in_words(c)]
+                for c in chosen]  # fmt: skip
+        parts.append(_table(["selection", "task", *methods.values(), "at k", "scores"], rows))
+    if report.crossovers:
+        parts.append(_table(_CROSS_HEADS, map(_cross_row, report.crossovers)))
+    if report.limits:
+        parts.append("\n".join(["**Limits**", "", *(f"- {_plain(line)}" for line in report.limits)]))
+    if report.provenance:
+        parts.append("; ".join(f"{_plain(name)}: {_plain(value)}" for name, value in report.provenance.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+_CELL_HEADS = (
+    "model",
+    "task",
+    "problems and n",
+    "samples",
+    "one try",
+    "coverage at k",
+    "k",
+    "bounds over all problems",
+    "extrapolated",
+    "tokens",
+    "GPU hours",
+    "dollars",
+    "judged by",
+)
+_CROSS_HEADS = ("model", "baseline", "task", "crossover k", "baseline's one try", "model minus baseline, one try",
+    "cost against one try", "tries to the first pass")  # fmt: skip
+
+
+def _cell_row(cell: Cell) -> list[str]:
+    first, last = (point(cell.coverage[0]), point(cell.coverage[-1])) if cell.coverage else (NONE, NONE)
+    return [cell.model, cell.task, problems_in_words(cell), _samples(cell), first, last, _last_k(cell),
+            bounded_in_words(cell) if cell.bounded else NONE, extrapolation_line(cell) or NONE,
+            amount(cell.tokens), amount(cell.gpu_hours), amount(cell.usd, "$"), cell.policy or NONE]  # fmt: skip
+
+
+def _samples(cell: Cell) -> str:
+    return f"{cell.samples:,} of {cell.planned_samples:,}" if cell.unfinished else f"{cell.samples:,}"
+
+
+def _last_k(cell: Cell) -> str:
+    return f"{cell.coverage[-1].k:,}" if cell.coverage else NONE
+
+
+def _cross_row(cross: CrossoverReport) -> list[str]:
+    target = f"{share(cross.target)} {shares(cross.target_low, cross.target_high)}"
+    cost = f"{ratio(cross)} {ratio_between(cross)}".strip()
+    return [cross.model, cross.baseline, cross.task, ks(cross), target, difference(cross), cost, tries(cross)]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *([_plain(entry) for entry in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Escapes text so that Markdown shows it unchanged: names come from outside and must not become links or tags."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!~&@])", r"\\\1", " ".join(text.split()))
