@@ -148,9 +148,10 @@ def _object_folders(repository: Path) -> list[Path]:
 def _add_borrowed(folder: Path, found: list[Path], depth: int) -> None:
     try:
         folder = folder.resolve()
+        is_folder = folder.is_dir()
     except (OSError, RuntimeError):  # a name that is too long, a loop of links: git ignores such a line too
         return
-    usable = folder.is_dir() and folder.name == "objects" and "\n" not in str(folder)
+    usable = is_folder and folder.name == "objects" and "\n" not in str(folder)
     if not usable or folder in found or len(found) >= _MOST_FOLDERS:
         return
     found.append(folder)
