@@ -233,7 +233,7 @@ def test_a_session_cannot_make_room_below_a_cap(troop: Troop, write_sweep: Write
 
 
 def test_messages_show_no_control_character(troop: Troop, write_sweep: WriteSweep) -> None:
-    """A terminal would obey some of them: in a key, a prompt and a file's name."""
+    """Tries a key, a prompt and the name of a file: a terminal obeys some characters."""
     problem = {"id": "q", "prompt": "1+1=\x1b[2J\u202e\n\tok", "verifier": "exact", "reference": {"answer": "2"}}
     plan = troop("plan", write_sweep(problems=[problem]))
     assert plan.code == 0 and "1+1=\\x1b[2J\\u202e" in plan.out and "\x1b" not in plan.out + plan.err, plan.err

@@ -23,6 +23,7 @@ from sampling.problems import Problem
 from tests.conftest import Troop
 from tests.support.places import ROOT
 from verify.verdict import Status, Verdict
+from verify.verifiers import verdict_digest
 
 MATH = Problem.model_validate({"id": "m", "prompt": "?", "verifier": "math", "reference": {"answer": "4"}})
 EXACT = Problem.model_validate({"id": "e", "prompt": "?", "verifier": "exact", "reference": {"answer": "yes"}})
@@ -118,7 +119,25 @@ def test_a_cut_off_parquet_file_is_named(tmp_path: Path) -> None:
 
 
 def partial_lines(rows: list[dict[str, Any]], status: Status = Status.PASS) -> str:
-    return "".join(VerdictRow.of(SampleRow.model_validate(row), Verdict(status)).line() for row in rows)
+    return "".join(VerdictRow.of(sample_row(row), Verdict(status)).line() for row in rows)
+
+
+def sample_row(values: dict[str, Any]) -> SampleRow:
+    """A row as the command reads it: its digest holds what its verdict depends on."""
+    row = SampleRow.model_validate(values)
+    row._judged_by = {problem.id: verdict_digest(problem) for problem in PROBLEMS}[row.problem]
+    return row
+
+
+def test_a_partial_of_other_problems_is_refused(tmp_path: Path) -> None:
+    """The hole: verdicts by another answer were kept when the file of problems had changed meanwhile."""
+    rows = samples(2)
+    (tmp_path / "v.jsonl.partial").write_text(partial_lines(rows))
+    first = next(problem for problem in PROBLEMS if problem.id == rows[0]["problem"])
+    other = {"reference": first.reference.model_copy(update={"answer": "another"})}
+    changed = [problem.model_copy(update=other) if problem is first else problem for problem in PROBLEMS]
+    with pytest.raises(BadInput, match="belongs to other samples or problems than these"):
+        verify_samples(changed, write(tmp_path / "s.jsonl", rows), tmp_path / "v.jsonl")
 
 
 def test_an_unfinished_job_is_continued(tmp_path: Path) -> None:

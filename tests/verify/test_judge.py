@@ -298,13 +298,13 @@ def test_a_judge_that_cannot_be_used_is_refused(
 def test_verifying_again_pays_within_the_cap_too(
     server, troop: Troop, write_sweep: WriteSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stored sweep names the judge; nobody pays twice for a verdict that exists."""
+    """The caller's sweep names the judge; nobody pays twice for a verdict that exists."""
     assert troop("run", write_sweep(**judged_sweep(server, cap_usd=20)), "--local", "--no-report").code == 0
     asked, before = len(server.seen), spent()
-    assert "0 units judged again" in troop("verify", "runs/sums").out
+    assert "0 units judged again" in troop("verify", "runs/sums", "--sweep", "sweep.yaml").out
     assert len(server.seen) == asked
     monkeypatch.setattr("jobs.reverify.current_version", lambda *_: "fixed")
-    refused = troop("verify", "runs/sums")
+    refused = troop("verify", "runs/sums", "--sweep", "sweep.yaml")
     assert (refused.code, "judge.service.cap_usd: $" in refused.err, spent()) == (2, True, before)
     again = troop("verify", write_sweep(**judged_sweep(server, cap_usd=200)), "--workers", "1")
     assert "12 units judged again (version fixed); 0 verdicts changed" in again.out, again

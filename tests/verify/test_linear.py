@@ -87,7 +87,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("blanks", [" ", "\t"])
 def test_a_fence_of_a_diff_is_found_in_one_pass(blanks: str) -> None:
-    """Blanks between the mark and the line's end were once shared out in every way, for hours."""
+    """Blanks between the mark and the line's end were shared out in every way, which took hours."""
     with cpu_below(0.2):
         assert extract_diff("```" + blanks * SIZE + "`") is None
 

@@ -112,7 +112,7 @@ def find_source(name: str) -> Source:
             return _readable(Source(name, bundle=str(path)), path)
         folders = _object_folders(path)
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL, a folder that may not be read
-        raise PatchUnavailable(f"snapshot {name!r}: cannot be read ({error})") from error
+        raise PatchUnavailable(f"snapshot {name!r}: cannot be read ({str(error)[:200]})") from error
     if not folders:
         raise PatchUnavailable(f"snapshot {name!r}: not a git repository")
     return _readable(Source(name, objects=tuple(map(str, folders))), *folders)
@@ -146,8 +146,12 @@ def _object_folders(repository: Path) -> list[Path]:
 
 
 def _add_borrowed(folder: Path, found: list[Path], depth: int) -> None:
-    folder = folder.resolve()
-    usable = folder.is_dir() and folder.name == "objects" and "\n" not in str(folder)
+    try:
+        folder = folder.resolve()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError):  # a name that is too long, a loop of links: git ignores such a line too
+        return
+    usable = is_folder and folder.name == "objects" and "\n" not in str(folder)
     if not usable or folder in found or len(found) >= _MOST_FOLDERS:
         return
     found.append(folder)
