@@ -1,6 +1,7 @@
 """All attacks in other languages, in all tiers: refused, without a trace, and the next honest program passes."""
 
 import time
+from typing import Any
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ __all__ = ["trap"]  # a fixture, by name
 LIMIT_S, MEMORY_MB = 1.0, 128
 SLACK_MB = 256  # what a runtime holds beside its heap
 COMPILED = Compiler()  # what one tier has compiled, the next one need not
+QUICK = ("c", "javascript")  # languages whose programs start within a second
 
 
 @pytest.fixture(scope="module", params=SAFE_TIERS)
@@ -42,6 +44,12 @@ def problem(language: str, stdin: str = "", stdout: str = "ok\n") -> Problem:
     return Problem.model_validate({"id": "p", "prompt": "x", "verifier": "stdio", "reference": {**reference, **limits}})
 
 
+def as_parameter(case: Foreign) -> Any:
+    """Marks attacks in languages whose compilers take seconds; the sandbox is the same for all."""
+    marks = () if case.language in QUICK else (pytest.mark.slow,)
+    return pytest.param(case, id=f"{case.language}-{case.name}", marks=marks)
+
+
 def need(language: str) -> None:
     try:
         find_toolchain(language)
@@ -49,7 +57,7 @@ def need(language: str) -> None:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.language}-{case.name}") for case in CASES])
+@pytest.mark.parametrize("case", [as_parameter(case) for case in CASES])
 def test_attack(verifier: StdioVerifier, trap: Trap, case: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:
     need(case.language)
     if case in BOMBS:

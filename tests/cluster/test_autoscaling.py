@@ -103,6 +103,7 @@ def gpu_nodes() -> int:
     return sum(node.gpus > 0 for node in list_nodes())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("autoscaler")
 def test_a_run_grows_a_cluster_from_no_gpu_to_four_and_leaves_none(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     made.shutdown()
 
 
+@pytest.mark.slow
 def test_an_engine_over_two_nodes_samples_and_gives_them_back(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ STRIKES, FAULTS = 12, 10
 SEED = 66  # its first six strikes include a driver, and all roles are hit
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_doubled_or_wrong_whatever_dies(tmp_path: Path) -> None:
     words = (
