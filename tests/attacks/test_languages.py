@@ -1,9 +1,9 @@
 """All attacks in other languages, in all tiers: refused, without a trace, and the next honest program passes."""
 
 import time
-from typing import Any
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
