@@ -42,7 +42,7 @@ class ProblemTests:
 class PythonVerifier:
     """Checks functions by calls, test source or asserts."""
 
-    version = "python-3"
+    version = "python-4"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()

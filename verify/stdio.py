@@ -20,7 +20,7 @@ from verify.verdict import NO_CODE, Status, Verdict
 class StdioVerifier:
     """Runs the candidate once per case; the first case that is not right decides."""
 
-    version = f"stdio-3 {foreign.VERSION}"
+    version = f"stdio-4 {foreign.VERSION}"
 
     def __init__(self, sandbox: Sandbox | Callable[[], Sandbox]) -> None:
         self.sandbox = sandbox if isinstance(sandbox, Sandbox) else sandbox()
