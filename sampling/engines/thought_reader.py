@@ -9,7 +9,7 @@ from sampling.engines.prompt_checks import template_text
 from sampling.errors import EngineRefused
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings
-from sampling.thoughts import ThoughtMarks, are_special, marks_in, thoughts_of
+from sampling.thoughts import TEMPLATE_MARKS, ThoughtMarks, are_special, marks_in, thoughts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,13 @@ class ThoughtReader:
 
     def __init__(self, thinking: str | ThoughtMarks, tokenizer: Any) -> None:
         self._thoughts, self._tokenizer = thoughts_of(thinking), tokenizer
-        self._special = tuple(getattr(tokenizer, "all_special_tokens", ()))
+        self._special = special_tokens(tokenizer)
         marks = (thinking.start, thinking.end) if isinstance(thinking, ThoughtMarks) else ()
         known = self._thoughts is not None and not marks and are_special(self._special)
         self.needs_special_tokens = known or any(mark in self._special for mark in marks)
+        vocabulary = tokenizer.get_vocab()
+        closing = (thinking.end,) if isinstance(thinking, ThoughtMarks) else [end for _, end in TEMPLATE_MARKS]
+        self._closing = {vocabulary[mark] for mark in closing if mark in vocabulary}
 
     def is_opened(self, tokens: Sequence[int], problem: Problem) -> bool:
         """Tells whether a prompt ends inside a thought."""
@@ -51,7 +54,10 @@ class ThoughtReader:
         return Read(reasoning, answer, None if reasoning is None else self._count(tokens, answer))
 
     def _count(self, tokens: Sequence[int], answer: str) -> int:
-        """Returns the tokens of the thought with its marks: all but the answer's."""
+        """Returns the tokens of the thought with its marks; an estimate where the closing mark is no single token."""
+        last = next((place for place in range(len(tokens) - 1, -1, -1) if tokens[place] in self._closing), None)
+        if last is not None and answer:
+            return last + 1
         if not answer:
             return len(tokens)
         return max(len(tokens) - len(self._tokenizer.encode(answer, add_special_tokens=False)), 0)
@@ -60,6 +66,13 @@ class ThoughtReader:
         for token in self._special:
             text = text.replace(token, "")
         return text
+
+
+def special_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """Returns the tokens that a tokenizer drops from a text; some are known by a flag alone."""
+    flagged = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    named = getattr(tokenizer, "all_special_tokens", ())
+    return tuple(dict.fromkeys([*named, *(token.content for token in flagged if token.special)]))
 
 
 def reasoning_arguments(model: ModelSpec, settings: SamplingSettings, folder: Path) -> dict[str, Any]:

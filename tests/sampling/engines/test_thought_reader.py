@@ -66,7 +66,7 @@ def test_a_budget_ends_every_thought(tmp_path: Path) -> None:
 
 def test_own_marks_and_no_marks(tmp_path: Path) -> None:
     folder = save_thinking_model(tmp_path / "m", OPENS_ITSELF, marks=("<why>", "</why>"))
-    bias = {"logit_bias": END_SOON, "ignore_eos": True}
+    bias = {"logit_bias": {CLOSE: 12.0}, "ignore_eos": True}
     own = draw(spec(folder, thinking={"start": "<why>", "end": "</why>"}), SamplingSettings(max_tokens=12), **bias)
     assert any(sample.reasoning and "</why>" not in sample.text for sample in own)
     whole = draw(spec(folder, thinking="none"), SamplingSettings(max_tokens=12), **bias)
