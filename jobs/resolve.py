@@ -155,18 +155,17 @@ def _check_model(resolved: Resolved, model: ModelSpec) -> None:
         trouble = settings_trouble(model, info, settings, asked) or prompt_trouble(
             model, info, asked, has_template=settings.chat_template is not None
         )
-        trouble = trouble or _gold_trouble(model, asked)
         if trouble is not None:
             raise BadInput(f"task {task.title}, {trouble}")
 
 
-def _gold_trouble(model: ModelSpec, problems: Sequence[Problem]) -> str | None:
-    """Returns a message about problems that have no solution for a model that replays solutions, or None."""
+def _without_solution(model: ModelSpec, problems: Sequence[Problem]) -> list[str]:
+    """Returns a warning about problems without a solution, for a model that replays solutions."""
     without = [problem.id for problem in problems if problem.solution is None]
     if model.engine != "replay" or model.path != GOLD or not without:
-        return None
-    which = f"{many(len(without), 'problem')} of {len(problems):,} without solution, the first is {without[0]!r}"
-    return f"models.{model.name}: path {GOLD!r} returns each problem's solution; {which}"
+        return []
+    which = f"{many(len(without), 'problem')} of {len(problems):,} without a solution, the first is {without[0]!r}"
+    return [f"path {GOLD!r} returns each problem's solution; {which}: its samples fail"]
 
 
 def _warnings(resolved: Resolved) -> tuple[str, ...]:
@@ -176,6 +175,7 @@ def _warnings(resolved: Resolved) -> tuple[str, ...]:
         info, settings = resolved.infos[model.name], resolved.settings_of(model)
         for task in sweep.tasks_of(model):
             lines = setting_warnings(model, info, settings, sweep.k_of(model, task), resolved.problems[task.title])
+            lines += _without_solution(model, resolved.problems[task.title])
             found += [f"{model.name} on {task.title}: {line}" for line in lines]
     return tuple(found)
 

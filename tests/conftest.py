@@ -41,7 +41,10 @@ LONG = (
     "test_audit", "test_compact", "test_page", "test_devices", "test_submit", "test_attacks", "test_vllm_server",
 )  # fmt: skip
 # Files with an engine in the test's own process: one worker runs them all, since importing vLLM takes ten seconds.
-ENGINES = ("test_demo", "test_prompts", "test_independence", "test_reward_engine", "test_score", "test_vllm_engine")
+ENGINES = (
+    "test_demo", "test_prompts", "test_drawing_keys", "test_thought_reader", "test_independence", "test_reward_engine",
+    "test_score", "test_vllm_engine",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -101,8 +101,8 @@ def predict(
         ("busy verifiers", "cores", verify_s / np.maximum(sampling_s, 1e-9)),
         ("verifiers that keep up", "cores", verify_s / np.maximum(engines_s, 1e-9)),
     ]
-    fewest = min((len(cells[cell].samples) for cell in rest), default=1)
-    stretch = 1.0 if alone else few_problems(fewest)
+    fewest = min((len(cells[cell].samples) for cell in rest), default=2)
+    stretch = 1.0 if alone or not rest else few_problems(fewest)
     return tuple(_prediction(what, unit, draws, stretch, alone) for what, unit, draws in rows if draws is not None)
 
 

@@ -11,17 +11,21 @@ from sampling.errors import BadInput
 
 MOST_BYTES = 256 << 20  # of the rows that are read at a time
 MOST_IN_ROW = 100_000  # values of a column, lists included, for one row on average
+MOST_VALUES = 4_000_000  # values of a column that are read at a time, lists included, on average
 MOST_PAGES = 1 << 30  # bytes of one column in one row group, unpacked
 
 
 def read_batches(file: str | BinaryIO, where: str, columns: Container[str] | None, rows: int) -> Iterator[list[Any]]:
-    """Yields ``rows`` rows at a time, as dicts of Python values; raises BadInput, and Arrow's errors and OSError."""
+    """Yields ``rows`` rows at a time, as dicts of Python values, and fewer where lists are long.
+
+    Raises BadInput, and Arrow's errors and OSError.
+    """
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as plain:
         schema, names = plain.schema, [name for name in plain.schema_arrow.names if columns is None or name in columns]
         leaves = [schema.column(number) for number in range(len(schema))]
-        _check_claims(plain.metadata, names, where)
+        rows = max(1, min(rows, int(MOST_VALUES / _check_claims(plain.metadata, names, where))))
     texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     if not isinstance(file, str):
         file.seek(0)
@@ -35,18 +39,21 @@ def read_batches(file: str | BinaryIO, where: str, columns: Container[str] | Non
             yield batch.to_pylist()
 
 
-def _check_claims(metadata: Any, names: list[str], where: str) -> None:
-    """Raises BadInput where the file itself says that it is too large."""
+def _check_claims(metadata: Any, names: list[str], where: str) -> float:
+    """Returns the most values of a column for one row, on average; raises BadInput where the file says too many."""
+    longest = 1.0
     for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
         for column in (group.column(number) for number in range(group.num_columns)):
             if column.path_in_schema.partition(".")[0] not in names:
                 continue
+            longest = max(longest, column.num_values / max(group.num_rows, 1))
             if column.num_values > MOST_IN_ROW * max(group.num_rows, 1):
                 raise BadInput(f"{where}: column {column.path_in_schema} has {column.num_values:,} values in "
                                f"{group.num_rows:,} rows; allowed: {MOST_IN_ROW:,} in a row")  # fmt: skip
             if column.total_uncompressed_size > MOST_PAGES:
                 raise BadInput(f"{where}: column {column.path_in_schema} unpacks to {column.total_uncompressed_size:,} "
                                f"bytes in one row group; allowed: {MOST_PAGES:,}")  # fmt: skip
+    return longest
 
 
 def _unpacked(array: Any) -> int:

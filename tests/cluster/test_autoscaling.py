@@ -122,7 +122,7 @@ def test_a_run_grows_a_cluster_from_no_gpu_to_four_and_leaves_none(tmp_path: Pat
 
     rows = test_pipeline.PROBLEMS * test_pipeline.SAMPLES
     tally = Tally([CellTally("stored", "t", test_pipeline.PROBLEMS, rows, 0, set())])
-    actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "v1", gate, "stored"))
+    actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "v1", gate=gate, model="stored"))
     placement = Placement((EngineSlot(1, 0.1, 1, 1),), 1, 1.0)
     assert asyncio.run(Pipeline(given, actors, placement, tally).run(show)) == ()
     assert most == NODES

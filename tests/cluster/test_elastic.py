@@ -39,7 +39,7 @@ PER_UNIT, IN_FLIGHT = 4, 8
 SAMPLED_BY_ONE = (AHEAD + IN_FLIGHT + 4) * PER_UNIT  # one engine samples less than this while nothing is committed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HeldSink(RunSink):
     """A sink that commits one unit of ``model``; its others wait for a file ``open``, so no engine can do them all."""
 
@@ -120,7 +120,7 @@ def run(
 
     rows = test_pipeline.PROBLEMS * test_pipeline.SAMPLES
     tally = Tally([CellTally(part.model.name, "t", test_pipeline.PROBLEMS, rows, 0, set()) for part in given.models])
-    actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "v1", gate, held))
+    actors = RayActors(given, HeldSink(DirectoryStore(tmp_path / "run"), "v1", gate=gate, model=held))
     placement = Placement(slots or (ON_A_GPU,) * len(given.models), 1, 1.0)
 
     async def go() -> tuple[SetAside, ...]:

@@ -74,7 +74,7 @@ def test_the_query_for_samples_finds_all_files_of_a_large_shard(tmp_path: Path, 
     _, samples = re.findall(r"```sql\n(.*?)```", RESULTS.replace("runs/demo/", f"{tmp_path}/"), re.DOTALL)
     store = DirectoryStore(tmp_path)
     texts = commit_long(store, range(FEW))
-    compact_run(store, SMALL)
+    compact_run(store, limits=SMALL)
     assert len(list(store.list("final/samples/"))) > 3
     found = duckdb.sql(f"SELECT problem_idx, sample_idx, text FROM ({samples})").fetchall()
     assert {(problem, sample): text for problem, sample, text in found} == texts

@@ -10,6 +10,7 @@ import pytest
 
 from jobs.sweep_file import MOST_BYTES, MOST_VALUES, read_sweep_file
 from sampling.errors import BadInput
+from sampling.s3_folder import STANDARD
 from sampling.tasks.parquet import read_batches
 from sampling.tasks.rows import read_rows
 from tests.support.cost import cpu_below
@@ -81,9 +82,10 @@ def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused(make, tmp_path: Pat
     code = f"""
 import resource
 from sampling.errors import BadInput
+from sampling.s3_folder import STANDARD
 from sampling.tasks.rows import read_rows
 try:
-    for row in read_rows({str(path)!r}): pass
+    for row in read_rows({str(path)!r}, None, STANDARD): pass
 except BadInput as error:
     print(error, "|", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 """
@@ -99,6 +101,6 @@ def test_usual_parquet_is_read_as_before(tmp_path: Path) -> None:
         {"a": None, "b": [], "c": None, "f": 2.5, "g": None},
     ]
     pq.write_table(pa.Table.from_pylist(rows * 100), tmp_path / "t.parquet")
-    assert [row for _, row in read_rows(str(tmp_path / "t.parquet"))] == rows * 100
+    assert [row for _, row in read_rows(str(tmp_path / "t.parquet"), None, STANDARD)] == rows * 100
     batches = list(read_batches(str(tmp_path / "t.parquet"), "t", {"a", "c"}, 64))
     assert [len(batch) for batch in batches] == [64, 64, 64, 8] and set(batches[0][0]) == {"a", "c"}

@@ -87,7 +87,7 @@ def test_a_run_on_s3_goes_to_s3(
     real: S3Server = request.getfixturevalue(server)
     store, target = real.new_store(monkeypatch), real.new_store(monkeypatch)
     texts = commit_long(store, range(FEW + 1))
-    compact_run(store, SMALL)
+    compact_run(store, limits=SMALL)
     rows = exported(store, target)
     assert [(row["problem_idx"], row["sample_idx"], row["text"]) for row in rows] == [
         (*key, text) for key, text in sorted(texts.items())
@@ -102,7 +102,7 @@ def test_equal_rows_make_equal_bytes_compacted_or_not(tmp_path: Path, few: None)
     places = [DirectoryStore(tmp_path / name) for name in "abc"]
     first = exported(store, places[0])
     exported(store, places[1])
-    compact_run(store, SMALL)
+    compact_run(store, limits=SMALL)
     exported(store, places[2])
     contents = [{info.key: place.get(info.key) for info in place.list("")} for place in places]
     assert contents[0] == contents[1] == contents[2]
@@ -194,7 +194,7 @@ def test_a_shard_that_is_compacted_meanwhile_is_read_again(tmp_path: Path, few: 
         def get(self, key: str) -> bytes:
             if key.startswith(SAMPLES) and not self.done:
                 self.done.append(key)
-                compact_run(DirectoryStore(self.root), SMALL)
+                compact_run(DirectoryStore(self.root), limits=SMALL)
             return super().get(key)
 
     store = Overtaken(tmp_path / "run")
@@ -209,7 +209,7 @@ def test_damaged_samples_are_not_exported(tmp_path: Path, few: None, compacted: 
     store = DirectoryStore(tmp_path / "run")
     commit_long(store, range(FEW))
     if compacted:
-        compact_run(store, SMALL)
+        compact_run(store, limits=SMALL)
     victim = sorted((tmp_path / "run" / ((FINAL if compacted else "") + SAMPLES)).rglob("*.parquet"))[1]
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1

@@ -63,8 +63,8 @@ def test_a_prefix_without_a_fit_has_no_error() -> None:
 @pytest.mark.parametrize(
     ("n", "c", "says"),
     [
-        (100, [0] * 9, "0 problems with a passing sample"),
-        (100, [1, 1, 1, 1, 0, 0, 0, 0, 0], "4 problems with a passing sample"),
+        (100, [0] * 9, "0 problems have a passing sample"),
+        (100, [1, 1, 1, 1, 0, 0, 0, 0, 0], "4 problems have a passing sample"),
         (100, [1] * 6 + [0] * 60, "equally likely"),
         (1000, [500] * 40, "equally likely|at its bound"),
     ],

@@ -46,7 +46,7 @@ def test_the_grids_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("n", "c", "says"),
     [
-        ([100] * 9, [1, 1, 1, 1, 0, 0, 0, 0, 0], "4 problems with a passing sample"),
+        ([100] * 9, [1, 1, 1, 1, 0, 0, 0, 0, 0], "4 problems have a passing sample"),
         ([1] * 9, [1, 1, 1, 1, 1, 0, 0, 0, 0], "too few for a curve"),
         ([50] * 9, [50] * 9, "every sample passed"),
     ],

@@ -471,7 +471,7 @@ def commit_long(store: Store, numbers: range) -> dict[tuple[int, int], str]:
 def test_a_large_shard_is_split_into_files_and_all_readers_find_its_rows(store: Store, few: None) -> None:
     texts = commit_long(store, range(FEW))
     judge_again_all(store, FEW - 1)
-    assert compact_run(store, SMALL).failed == ()
+    assert compact_run(store, limits=SMALL).failed == ()
     files = {info.key: info.size for info in store.list(FINAL + SAMPLES)}
     assert len(files) > 3
     assert keys(store, SAMPLES) == []
@@ -490,7 +490,7 @@ def test_a_large_shard_is_split_into_files_and_all_readers_find_its_rows(store: 
         unit_keys = np.array([(s.problem_idx << 32) | s.sample_idx for s in long.samples])
         assert SamplesReader(store).read(footer, unit_keys)["text"].to_pylist() == [s.text for s in long.samples]
     RunSink(store, "v2").commit_verdicts(Long(FEW - 1).unit, Long(FEW - 1).samples, [Verdict(Status.PASS)] * 32, footer)
-    assert compact_run(store, SMALL).failed == ()
+    assert compact_run(store, limits=SMALL).failed == ()
     assert {info.key for info in store.list(FINAL + SAMPLES)} == set(files)
     assert {(p, s): text for p, s, _, text in rows(store, "v2")} == texts
 
@@ -507,7 +507,7 @@ def test_files_have_their_rows_in_one_order_however_they_are_merged(tmp_path: Pa
     for number, limits in enumerate((SMALL, replace(SMALL, runs=99), replace(SMALL, kept=1 << 30, batch=1 << 20))):
         store = DirectoryStore(tmp_path / str(number))
         commit_long(store, range(FEW))
-        compact_run(store, limits)
+        compact_run(store, limits=limits)
         seen.add(tuple(store.get(key) for key in keys(store, FINAL + SAMPLES)))
     assert len(seen) == 1
 
@@ -515,7 +515,7 @@ def test_files_have_their_rows_in_one_order_however_they_are_merged(tmp_path: Pa
 def test_a_file_of_a_split_shard_that_is_damaged_is_found(tmp_path: Path, few: None) -> None:
     store = DirectoryStore(tmp_path)
     commit_long(store, range(FEW))
-    compact_run(store, SMALL)
+    compact_run(store, limits=SMALL)
     victim = sorted(keys(store, FINAL + SAMPLES))[2]
     data = bytearray((tmp_path / victim).read_bytes())
     data[len(data) // 2] ^= 1
@@ -532,9 +532,9 @@ def test_killed_between_the_files_of_a_split_shard(tmp_path: Path, few: None) ->
     texts = commit_long(store, range(FEW))
     for changes in (1, 3):
         with pytest.raises(Died):
-            compact_run(Mortal(store, changes), SMALL)
+            compact_run(Mortal(store, changes), limits=SMALL)
         assert {(p, s): text for p, s, _, text in rows(store)} == texts
-    compact_run(store, SMALL)
+    compact_run(store, limits=SMALL)
     assert {(p, s): text for p, s, _, text in rows(store)} == texts
     assert len(find_orphans(store).lost) == 1 + 3  # the files that the two killed ones had written
 
@@ -543,7 +543,7 @@ def test_a_full_temporary_folder_is_told(tmp_path: Path, few: None, monkeypatch:
     store = DirectoryStore(tmp_path)
     commit_long(store, range(FEW))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    (failed,) = compact_run(store, SMALL).failed
+    (failed,) = compact_run(store, limits=SMALL).failed
     assert "TMPDIR" in failed
     assert len(keys(store, VERDICTS)) == FEW
 
@@ -560,7 +560,7 @@ threading.stack_size(1 << 20)
 held = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_DATA, (held + int(sys.argv[2]),) * 2)
 limits = MergeLimits(batch=1 << 16, kept=1 << 20, ahead=1 << 20, part=1 << 20)
-print(compact_run(DirectoryStore(Path(sys.argv[1])), limits).as_text())
+print(compact_run(DirectoryStore(Path(sys.argv[1])), limits=limits).as_text())
 """
 
 

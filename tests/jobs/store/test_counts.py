@@ -248,7 +248,7 @@ def test_a_newer_schema_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(encode, "SCHEMA_VERSION", 5)
     commit(store, unit_of(0))
     monkeypatch.undo()
-    with pytest.raises(StoreError, match=r"u0000000.parquet: has verdicts schema version 4"):
+    with pytest.raises(StoreError, match=r"u0000000.parquet: has verdicts schema version 5"):
         read_cells(store)
 
 

@@ -66,6 +66,8 @@ SAMPLES = [
     ("gen_s", pa.float32(), False),
     ("engine_s", pa.float32(), False),
     ("logprob", pa.float32(), True),
+    ("reasoning", pa.string(), True),
+    ("reasoning_tokens", pa.int32(), True),
     ("revision", pa.string(), False),
     ("engine", pa.string(), False),
     ("engine_version", pa.string(), False),

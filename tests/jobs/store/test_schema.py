@@ -20,6 +20,7 @@ from jobs.store.encode import (
     encode_verdicts,
     verdict_table,
 )
+from jobs.store.layout import samples_key
 from jobs.store.schema import (
     HASH_STRIDE,
     PROBLEM_COLUMNS,
@@ -33,7 +34,7 @@ from jobs.store.schema import (
 from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import DamagedFile, StoreError
 from sampling.problems import Message, Problem
-from sampling.samples import Provenance, Sample
+from sampling.samples import Provenance, Sample, Unit
 from tests.support.store_fixtures import read_samples
 from verify.verdict import Status, Verdict
 
@@ -63,7 +64,7 @@ def test_samples_come_back(unit: list[Sample]) -> None:
 @settings(deadline=None, max_examples=60)
 def test_verdicts_come_back(data: st.DataObject, unit: list[Sample]) -> None:
     judged = data.draw(st.lists(verdicts, min_size=len(unit), max_size=len(unit)))
-    footer = Footer("a1", "samples/x", "ff", 1.5)
+    footer = Footer("a1", samples_key(Unit("m", "t", 0, 0, 1, 0, 1), "a1"), "ff", 1.5)
     encoded = encode_verdicts(verdict_table(unit, judged), footer)
     assert read_footer(encoded) == footer
     rows = read_table(encoded, "verdicts", "here").to_pylist()
@@ -176,7 +177,7 @@ def test_a_newer_schema_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(encode, "SCHEMA_VERSION", 5)
     data = encode_samples([], PROVENANCE)
     monkeypatch.undo()
-    with pytest.raises(StoreError, match=r"here: has samples schema version 4, .* up to 3"):
+    with pytest.raises(StoreError, match=r"here: has samples schema version 5, .* up to 4"):
         read_samples(data, "here")
 
 

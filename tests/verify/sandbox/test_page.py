@@ -41,7 +41,8 @@ def test_every_test_that_stands_behind_a_promise_exists() -> None:
     tests = re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE)
     assert len(tests) > 15
     for module, name in tests:
-        assert f"def {name}(" in (HERE / module).read_text(encoding="utf-8"), f"{module}::{name}"
+        file = next(folder / module for folder in (HERE, HERE.parent) if (folder / module).is_file())
+        assert f"def {name}(" in file.read_text(encoding="utf-8"), f"{module}::{name}"
 
 
 def test_every_class_of_attacks_is_named() -> None:
