@@ -246,7 +246,7 @@ def test_a_missing_compiler_ends_the_command(
 ) -> None:
     monkeypatch.setitem(toolchains.FINDERS, "go", lambda: toolchains._program("go", "no-such-compiler"))
     find_toolchain.cache_clear()
-    line = json.loads(problem("go", ("", "x")).model_dump_json(exclude_none=True))
+    line = json.loads(problem("go", ("", "x")).model_dump_json(exclude_none=True)) | {"solution": "package main"}
     done = troop(command, write_sweep([line], verify={"audit": 8}))
     find_toolchain.cache_clear()
     assert (done.code, done.err.count("\n")) == (2, 1)
