@@ -6,14 +6,13 @@ A planter acts in one of two ways; a finder that ran after it says what it sees.
 import os
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sampling.problems import Problem
 from sampling.references import StdioCase, StdioReference
-from verify.sandbox import scratches, tiers
+from verify.sandbox import scratches
 from verify.sandbox.limits import Quota
 from verify.sandbox.sandbox import Code, Sandbox
 from verify.stdio import StdioVerifier
@@ -21,16 +20,6 @@ from verify.verdict import Status
 
 QUOTA = Quota.from_cpu(5.0, memory_mb=256, output_bytes=1 << 20)
 SHORT = Quota.from_cpu(0.1, memory_mb=256)
-
-
-@pytest.fixture(scope="module", params=tiers.SAFE_TIERS)
-def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    try:
-        made = Sandbox(request.param)
-    except tiers.TierUnavailable as error:
-        pytest.skip(str(error))
-    with made:
-        yield made
 
 
 def told(sandbox: Sandbox, source: str, quota: Quota = QUOTA) -> str:

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,6 @@ QUOTA = Quota(wall_s=10.0, memory_mb=256)
 SHORT = Quota(wall_s=0.5, memory_mb=256)
 PATIENCE_S = 30.0  # how much later than its limit a verdict may come on a busy machine
 HONEST = Code("def f(x):\n    return x + 1\n")
-
-
-@pytest.fixture(scope="module", params=tiers.SAFE_TIERS)
-def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    try:
-        made = Sandbox(request.param)
-    except tiers.TierUnavailable as error:
-        pytest.skip(str(error))
-    with made:
-        yield made
 
 
 def call(sandbox: Sandbox, source: str, *arguments: Any, quota: Quota = QUOTA) -> Execution:

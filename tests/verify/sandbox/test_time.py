@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from verify.sandbox import limits, tiers
+from verify.sandbox import limits
 from verify.sandbox.limits import WALL_FACTOR, Deadline, Ended, Quota
 from verify.sandbox.outcomes import Execution
 from verify.sandbox.sandbox import Code, Sandbox, compiled
@@ -20,16 +20,6 @@ LIMIT_S = 0.5
 QUOTA = Quota.from_cpu(LIMIT_S, memory_mb=256)
 BURNERS = 2
 PATIENCE_S = 30.0  # how much later than its limit a verdict may come on a busy machine
-
-
-@pytest.fixture(scope="module", params=tiers.SAFE_TIERS)
-def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    try:
-        made = Sandbox(request.param)
-    except tiers.TierUnavailable as error:
-        pytest.skip(str(error))
-    with made:
-        yield made
 
 
 @pytest.fixture
