@@ -47,9 +47,10 @@ class VerifierWorker:
     def verify(self, batch: SampleBatch) -> tuple[VerdictHeader, VerdictBatch]:
         """Returns a verdict for every sample of the batch, in its order."""
         started = time.monotonic()
-        verdicts = [without_answer(sample) or NO_VERDICT for sample in batch.samples]
+        known = [without_answer(sample) for sample in batch.samples]
+        verdicts = [verdict or NO_VERDICT for verdict in known]
         table = self._problems[batch.task]
-        asked = [(table[idx], places) for idx, places in _by_problem(batch.samples).items()]
+        asked = [(table[idx], places) for idx, places in _by_problem(batch.samples, known).items()]
         for problem, places in asked:
             self._verifiers.announce(problem, [batch.samples[place].text for place in places])
         for problem, places in asked:
@@ -79,11 +80,11 @@ def compact_shard(sink: Sink, shard: Shard) -> None:
     sink.compact(shard)
 
 
-def _by_problem(samples: Sequence[Sample]) -> dict[int, list[int]]:
+def _by_problem(samples: Sequence[Sample], known: Sequence[Verdict | None]) -> dict[int, list[int]]:
     """Returns the numbers of the samples to verify, by problem_idx."""
     numbers: dict[int, list[int]] = defaultdict(list)
-    for number, sample in enumerate(samples):
-        if without_answer(sample) is None:
+    for number, (sample, verdict) in enumerate(zip(samples, known, strict=True)):
+        if verdict is None:
             numbers[sample.problem_idx].append(number)
     return numbers
 

@@ -186,7 +186,7 @@ class Report(Plain):
     unfinished: str = ""
     """How far the run is, as `12 of 40 samples`; empty where nothing is missing, or no plan is known."""
     population: Population = "problems"
-    """What intervals are about: `problems` like these, or this very `benchmark`, of which only samples are drawn."""
+    """Subject of the intervals: `problems` like these, or this very `benchmark`, of which only samples are drawn."""
     cells: tuple[Cell, ...] = ()
     """One entry per (model, task)."""
     crossovers: tuple[CrossoverReport, ...] = ()

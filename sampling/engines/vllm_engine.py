@@ -75,9 +75,9 @@ class VllmEngine:
         if len(tokens) >= self._longest:
             self._refused += [self._undrawn(request, index, "prompt_too_long", len(tokens)) for index in samples]
             return
-        opened = self._reader.is_opened(tokens, request.problem)
+        opened, params = self._reader.is_opened(tokens, request.problem), self._sampling_params(request.problem)
         for index in samples:
-            self._add_one(request, index, tokens, opened)
+            self._add_one(request, index, tokens, opened, params)
 
     def step(self) -> Sequence[Completion]:
         if self._refused:
@@ -95,9 +95,9 @@ class VllmEngine:
     def close(self) -> None:
         close_llm_engine(self._engine)
 
-    def _add_one(self, request: Request, index: int, tokens: list[int], opened: bool) -> None:
+    def _add_one(self, request: Request, index: int, tokens: list[int], opened: bool, params: Any) -> None:
         name = f"{request.tag}-{request.problem_idx}-{index}"
-        seed, params = self._seeds.engine, self._sampling_params(request.problem)
+        seed = self._seeds.engine
         if self._settings.seed == "per_sample":
             params = params.clone()
             params.seed = seed = sample_seed(self._seeds.run, self._model.name, request.problem.id, index)
@@ -113,12 +113,12 @@ class VllmEngine:
 
     def _sampling_params(self, problem: Problem) -> Any:
         """Returns vLLM's sampling parameters, cached by (task sampling, stop strings)."""
-        if (problem.sampling, problem.stop) not in self._params:
+        key = (problem.sampling, problem.stop)
+        if key not in self._params:
             settings = settings_on(self._model, self._settings, problem.sampling)
-            self._params[problem.sampling, problem.stop] = sampling_params(
-                settings, problem.stop, keeps_marks=self._reader.needs_special_tokens
-            )
-        return self._params[problem.sampling, problem.stop]
+            keeps_marks = self._reader.needs_special_tokens
+            self._params[key] = sampling_params(settings, problem.stop, keeps_marks=keeps_marks)
+        return self._params[key]
 
     def _completion(self, output: Any) -> Completion:
         draw = self._pending.pop(output.request_id)
