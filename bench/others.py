@@ -16,6 +16,10 @@ from collections.abc import Callable
 CANDIDATE = "def f(a, b):\n    return a + b\n"
 TEST = "def check(candidate):\n" + "".join(f"    assert candidate({i}, 2) == {i + 2}\n" for i in range(7))
 FORK, HUMANEVAL, BUBBLEWRAP = "bare fork and exit", "process per sample, as HumanEval's", "bubblewrap per sample"
+BUBBLEWRAP_WALLS = (
+    *("bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+    "--clearenv",
+)
 Act = Callable[[int], None]
 
 
@@ -90,8 +94,7 @@ def bubblewrap(number: int) -> None:
     """Starts an interpreter in a new bubblewrap per sample."""
     import subprocess
 
-    walls = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--clearenv"]
-    subprocess.run([*walls, sys.executable, "-c", program(number)], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([*BUBBLEWRAP_WALLS, sys.executable, "-c", program(number)], check=True, stdin=subprocess.DEVNULL)
 
 
 OTHERS: dict[str, Act] = {

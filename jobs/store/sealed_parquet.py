@@ -157,7 +157,10 @@ def check_seal(data: bytes, kind: str, where: str) -> dict[bytes, bytes]:
         if (unsealed := _read_first_version(data)) is None:
             raise DamagedFile(f"{where}: {_damage_of(data, kind)}")
         return unsealed
-    metadata: dict[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+    try:
+        metadata: dict[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+    except (OSError, pa.ArrowException) as error:  # sealed by somebody who may write to the store
+        raise damage(where, error) from error
     return metadata
 
 
@@ -186,7 +189,7 @@ def check_kind(metadata: dict[bytes, bytes], kind: str, where: str) -> dict[str,
     try:
         pairs: dict[str, Any] = json.loads(metadata.get(b"troop", b"{}"))
         version = int(pairs.get("schema", 0))
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedFile(f"{where}: damaged (its footer cannot be read)") from error
     if pairs.get("kind") != kind:
         raise DamagedFile(f"{where}: is not a {kind} file of Troop's")
