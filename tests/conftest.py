@@ -47,7 +47,15 @@ ENGINES = (
 )  # fmt: skip
 
 
+# Files whose subject is the store itself. Others meet the slow S3 server, OpenStack Swift, in `make test-all` only.
+ON_SWIFT = ("test_store", "test_commit", "test_leases", "test_run_s3")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        on_swift = "swift" in getattr(item, "fixturenames", ()) or "swift" in item.name.rpartition("[")[2]
+        if on_swift and item.path.stem not in ON_SWIFT:
+            item.add_marker(pytest.mark.slow)
     order = {name: place for place, name in enumerate(ENGINES + LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))  # a stable sort
 

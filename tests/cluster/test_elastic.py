@@ -156,6 +156,7 @@ def test_a_node_that_goes_and_one_that_comes(cluster: Cluster, node: Callable[[]
     assert all(engine.state == "done" for engine in seen[-1].engines)
 
 
+@pytest.mark.slow
 def test_a_finished_models_gpu_goes_to_the_other(node: Callable[[], Any], tmp_path: Path) -> None:
     node(), node()
     path = str(tmp_path / "samples.jsonl")
@@ -168,6 +169,7 @@ def test_a_finished_models_gpu_goes_to_the_other(node: Callable[[], Any], tmp_pa
     assert {engine.name for engine in seen[-1].engines} == {"short/0", "long/0", "long/1"}
 
 
+@pytest.mark.slow
 def test_models_of_two_types_of_gpu_run_each_on_its_own(node: Callable[..., Any], tmp_path: Path) -> None:
     nodes = {gpu_type: node(gpu_type).node_id for gpu_type in ("L4", "H100")}
     path = str(tmp_path / "samples.jsonl")
@@ -179,6 +181,7 @@ def test_models_of_two_types_of_gpu_run_each_on_its_own(node: Callable[..., Any]
     assert sorted(used) == sorted(nodes.items())
 
 
+@pytest.mark.slow
 def test_an_engine_of_two_nodes_waits_for_both_of_its_type_and_leaves_when_one_drains(
     cluster: Cluster, node: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -197,6 +200,7 @@ def test_an_engine_of_two_nodes_waits_for_both_of_its_type_and_leaves_when_one_d
     assert committed(tmp_path) == (240, 240, 24)
 
 
+@pytest.mark.slow
 def test_a_pod_that_is_told_to_go_loses_no_unit(cluster: Cluster, node: Callable[[], Any], tmp_path: Path) -> None:
     """Does what Kubernetes does with our manifests: preStop drains the node, SIGTERM ends it within its grace."""
     first, seen = node(), list[Progress]()
@@ -231,6 +235,7 @@ def restarts(progress: Progress) -> int:
     return sum(engine.restarts for engine in progress.engines)
 
 
+@pytest.mark.slow
 def test_an_engine_that_hangs_is_replaced(node: Callable[[], Any], tmp_path: Path) -> None:
     node()
     path = str(tmp_path / "samples.jsonl")

@@ -69,6 +69,7 @@ def test_engines_of_one_model_agree_no_more_than_chance(monkeypatch: pytest.Monk
     assert across(engines) < 1.8  # a tenth is one standard deviation of it, for few texts are frequent
 
 
+@pytest.mark.slow
 def test_engines_with_one_seed_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     twins = [texts(monkeypatch, start="same") for _ in range(2)]
     assert surprise(twins) > 5 * FAR

@@ -256,6 +256,7 @@ class FullSink:
         return self.sink.commit(unit, samples, verdicts, provenance)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_leaves_whole_units(cluster: tuple[float, float], tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match=r"^runs: No space left on device$"):
         run(work(tmp_path), tmp_path, cluster, wrap=FullSink)
@@ -276,6 +277,7 @@ def test_a_sample_that_the_engine_failed_on_is_neither_right_nor_wrong(
     assert faults == [(1, 10, None)]
 
 
+@pytest.mark.slow
 def test_a_model_that_never_starts_does_not_stop_the_others(cluster: tuple[float, float], tmp_path: Path) -> None:
     stored = ModelSpec(name="stored", path=str(tmp_path / "samples.jsonl"), engine="replay")
     broken = ModelSpec(name="broken", path=str(tmp_path / "missing.jsonl"), engine="replay")
@@ -285,6 +287,7 @@ def test_a_model_that_never_starts_does_not_stop_the_others(cluster: tuple[float
     assert committed(tmp_path) == (240, 240, 24)
 
 
+@pytest.mark.slow
 def test_no_engine_at_all_sets_everything_aside(cluster: tuple[float, float], tmp_path: Path) -> None:
     broken = ModelSpec(name="broken", path=str(tmp_path / "missing.jsonl"), engine="replay")
     aside = run(work(tmp_path, broken), tmp_path, cluster)
@@ -292,6 +295,7 @@ def test_no_engine_at_all_sets_everything_aside(cluster: tuple[float, float], tm
     assert all("missing.jsonl" in item.error for item in aside)
 
 
+@pytest.mark.slow
 def test_a_full_shard_is_compacted_on_the_way(
     cluster: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +320,7 @@ def test_a_sandbox_that_is_not_to_be_had_is_told_before_any_sampling(
     assert refused.value.__cause__ is not None  # the error, which holds the verifier's handle, was kept all the time
 
 
+@pytest.mark.slow
 def test_a_spending_cap_stops_a_service_and_not_the_others(cluster: tuple[float, float], tmp_path: Path) -> None:
     """A unit could cost 10.24 dollars and costs 0.1: three start, one after the other; the fourth no longer fits."""
     with speaking(wants_key=False) as server:
@@ -332,6 +337,7 @@ def test_a_spending_cap_stops_a_service_and_not_the_others(cluster: tuple[float,
     assert spent and 3 * PER_UNIT * TOKENS * 1000 / 1e6 <= float(spent[1]) < 10.5  # a try that was lost counts too
 
 
+@pytest.mark.slow
 def test_engines_wait_for_slow_verifiers_and_the_status_line_says_so(
     cluster: tuple[float, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

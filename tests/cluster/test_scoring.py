@@ -41,6 +41,7 @@ class Troubled(StoreScores):
 @pytest.mark.engine
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_every_unit_is_scored_once_whatever_dies(tmp_path: Path, reward_models: Path) -> None:
     """Uses a process model: the command's own test uses the other kind, so both have been in an actor."""
     store = DirectoryStore(tmp_path / "run")

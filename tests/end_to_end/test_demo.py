@@ -38,6 +38,7 @@ def committed(folder: Path) -> int:
     return sum(1 for _ in (folder / "runs" / "demo" / "verdicts").rglob("*.parquet"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     first = start(tmp_path, "--local")
     while not committed(tmp_path) and first.poll() is None:

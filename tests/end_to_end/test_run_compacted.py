@@ -160,6 +160,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_verifying_again_goes_on_where_it_was_killed(
     troop: Troop, write_sweep: WriteSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +215,7 @@ def test_resuming_asks_for_listing_pages_only(
     assert many[1] < 20
 
 
+@pytest.mark.slow
 def test_a_page_of_listing_per_thousand_compacted_shards(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"{moto.new_store(monkeypatch).uri}/{uuid.uuid4().hex}"
     direct = open_store(uri, moto.options())

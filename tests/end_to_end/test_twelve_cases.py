@@ -200,6 +200,7 @@ def test_half_a_body_creates_nothing(swift: S3Server, monkeypatch: pytest.Monkey
 # 7. A storm of 503
 
 
+@pytest.mark.slow
 def test_a_run_in_a_storm_of_503(
     troop: Troop, write_sweep: WriteSweep, moto: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,7 @@ def two_nodes() -> Iterator[str]:
     cluster.shutdown()
 
 
+@pytest.mark.slow
 def test_every_node_of_a_cluster_is_audited(two_nodes: str) -> None:
     audit = plan_audit({"t": problems(*SOUND[-4:], function("bad", expected=5))}, None)
     seen: list[tuple[int, int]] = []

@@ -139,6 +139,7 @@ def test_a_cell_without_the_scores_asked_for_has_none_in_their_place(tmp_path: P
     assert rows(store, "SELECT * FROM scores WHERE model = 'own'", "m1") == []
 
 
+@pytest.mark.slow
 def test_scores_outlive_a_compaction_and_new_ones_come_from_the_shard(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     for number in range(UNITS_PER_SHARD):

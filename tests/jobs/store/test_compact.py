@@ -247,6 +247,7 @@ def test_sigkill_at_every_step_then_finished(tmp_path: Path, few: None) -> None:
         assert find_damage(store) == []
 
 
+@pytest.mark.slow
 def test_sigkill_at_every_step_on_a_real_s3_server(swift: S3Server, monkeypatch: pytest.MonkeyPatch, few: None) -> None:
     store = swift.new_store(monkeypatch)
     monkeypatch.setenv("ENDPOINT", swift.endpoint)
@@ -405,6 +406,7 @@ def test_columns_of_other_times(tmp_path: Path, few: None) -> None:
     assert rows(store) == expected(*range(2 * FEW))
 
 
+@pytest.mark.slow
 def test_a_real_shard(tmp_path: Path) -> None:
     """Compacts 256 units, with more rows than one row group, after a compaction was killed in the middle."""
     store = DirectoryStore(tmp_path)

@@ -72,7 +72,7 @@ def test_a_footer_of_any_json_is_read_or_refused_in_one_line(pairs: object) -> N
 
 
 def test_a_version_without_end_is_refused() -> None:
-    with pytest.raises(DamagedFile, match="^here: damaged"):
+    with pytest.raises(DamagedFile, match=r"^here: damaged"):
         parse_footer({b"troop": b'{"schema": Infinity, "kind": "verdicts"}'}, "here")
 
 

@@ -49,6 +49,7 @@ def test_the_gpus_of_a_machine_and_the_emptiest_of_them(driver: Path) -> None:
     assert (visible, trouble, total) == (["1"], None, 79.6)
 
 
+@pytest.mark.slow
 def test_slices_of_a_gpu_are_devices_of_their_own(driver: Path) -> None:
     found, visible, trouble, total = ask(driver, 1, STUB_GPUS=f"{A100},{H100}", STUB_MIG="3x9.5")
     assert found == {f"MIG-{n}": [f"MIG-{n}", 9.5, [8, 0]] for n in range(3)} | {"1": ["GPU-1", 79.6, [9, 0]]}
@@ -62,6 +63,7 @@ def test_an_engine_never_joins_slices(driver: Path) -> None:
     assert trouble == "given MIG-0,MIG-1; an engine cannot join MIG devices: set gpus to 1"
 
 
+@pytest.mark.slow
 def test_a_slice_is_chosen_by_the_environment_as_ray_does_it(driver: Path) -> None:
     _, visible, trouble, total = ask(driver, 0.5, STUB_GPUS=A100, STUB_MIG="3x9.5", CUDA_VISIBLE_DEVICES="MIG-2,MIG-1")
     assert (visible, trouble, total) == (["MIG-2"], None, 9.5)

@@ -64,6 +64,7 @@ def test_a_budget_ends_every_thought(tmp_path: Path) -> None:
     assert max(sample.reasoning_tokens or 0 for sample in found) <= 6
 
 
+@pytest.mark.slow
 def test_own_marks_and_no_marks(tmp_path: Path) -> None:
     folder = save_thinking_model(tmp_path / "m", OPENS_ITSELF, marks=("<why>", "</why>"))
     bias = {"logit_bias": {CLOSE: 12.0}, "ignore_eos": True}

@@ -95,6 +95,7 @@ def test_a_model_that_vllm_refuses_is_an_engine_error() -> None:
         start_engine(model, ModelInfo("r"), SETTINGS, Seeds(0, 0))
 
 
+@pytest.mark.slow
 def test_an_engine_process_that_fails_is_quoted(tmp_path: Path) -> None:
     """vLLM's own exception says only that its process ended; the reason is in the log."""
     broken = shutil.copytree(SMALL_MODEL, tmp_path / "model")
