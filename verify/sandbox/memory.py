@@ -42,13 +42,18 @@ def inherit_code(but: Sequence[str] = ()) -> None:
         return
     base = at = _call("mmap", 0, room, _READ | _WRITE, _PRIVATE_ANONYMOUS, -1, 0)
     _call("madvise", base, room, _USE_LARGE_PAGES)
+    unused = []
     for start, size, _ in regions:
-        at += (start - at) % _LARGE if size >= _LARGE else 0  # equally aligned, a large page is moved as a whole
+        skipped = (start - at) % _LARGE if size >= _LARGE else 0  # equally aligned, a large page is moved as a whole
+        unused.append((at, skipped))
+        at += skipped
         _call("memcpy", at, start, size)
         _call("mprotect", at, size, _READ | _EXECUTE)
         _call("mremap", at, size, size, _MOVE_OVER, start)  # at once, so that this very code goes on
         at += size
-    _call("munmap", base, room)
+    for first, size in [*unused, (at, base + room - at)]:  # not what was moved: something else may lie there by now
+        if size:
+            _call("munmap", first, size)
 
 
 def _code_regions(maps: Iterable[str], but: tuple[str, ...]) -> list[Region]:

@@ -83,7 +83,7 @@ def test_a_footer_of_any_bytes_is_read_or_refused_in_one_line(data: bytes) -> No
 
 @given(st.binary(max_size=60), st.binary(max_size=20))
 def test_a_sealed_file_that_is_no_parquet_is_refused_in_one_line(start: bytes, end: bytes) -> None:
-    """Whoever may write to a store can seal what he likes."""
+    """A stranger who may write to a store can seal what he likes."""
     blank = b"PAR1" + start + f'"sha256": "{BLANK}"'.encode() + end + b"PAR1"
     sealed = blank.replace(BLANK.encode(), hashlib.sha256(blank).hexdigest().encode())
     refused_in_one_line(lambda: read_table(sealed, "samples", "here"))

@@ -54,6 +54,25 @@ with open("/proc/self/maps") as file:
     assert run(source) == "True\n"
 
 
+def test_memory_that_is_mapped_meanwhile_stays() -> None:
+    """What has been moved leaves free addresses behind, and the kernel gives them to whoever asks next."""
+    source = """
+import mmap
+call, meanwhile = memory._call, []
+def call_and_map(name, *arguments):
+    result = call(name, *arguments)
+    if name == "mremap":
+        meanwhile.append(mmap.mmap(-1, arguments[1]))
+    return result
+memory._call = call_and_map
+memory.inherit_code()
+for block in meanwhile:
+    block[0] = 1
+print("well")
+"""
+    assert run(source) == "well\n"
+
+
 def test_after_filling_new_objects_lie_in_a_row() -> None:
     source = """
 import random
