@@ -2,6 +2,7 @@
 
 import ast
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -58,16 +59,21 @@ def _vllm_trouble(model: ModelSpec, settings: SamplingSettings, info: ModelInfo)
         return f"temperature: vLLM refuses {settings.temperature:g}; allowed: 0 to {MOST_TEMPERATURE:g}"
     if (settings.min_tokens or 0) > settings.max_tokens:
         return f"min_tokens: {settings.min_tokens} is more than max_tokens; allowed: 0 to {settings.max_tokens}"
-    most = given if isinstance(given := model.vllm.get("max_logprobs"), int) and given >= 0 else MOST_LOGPROBS
-    if (settings.top_logprobs or 0) > most:
-        return (
-            f"logprobs: {settings.top_logprobs}; allowed: true, or up to {most} (vllm: {{max_logprobs: N}} allows more)"
-        )
+    if (settings.top_logprobs or 0) > (most := _most_logprobs(model, info)):
+        more = "" if most == info.vocabulary else "; vllm: {max_logprobs: N} allows more"
+        return f"logprobs: {settings.top_logprobs} for each token; allowed: true, or 1 to {most}{more}"
     for key in ("stop_token_ids", "logit_bias"):
         largest = max(getattr(settings, key) or (), default=0)
         if info.vocabulary and largest >= info.vocabulary:
             return f"{key}: the model has no token {largest}; allowed: 0 to {info.vocabulary - 1}"
     return None
+
+
+def _most_logprobs(model: ModelSpec, info: ModelInfo) -> int:
+    """Returns how many log probabilities vLLM gives for each token; its own -1 is as many as there are tokens."""
+    given = model.vllm.get("max_logprobs", MOST_LOGPROBS)
+    all_tokens = info.vocabulary or sys.maxsize
+    return min(given, all_tokens) if isinstance(given, int) and given >= 0 else all_tokens
 
 
 def _service_trouble(settings: SamplingSettings) -> str | None:
