@@ -112,9 +112,8 @@ READERS: dict[str, Callable[[str, str], Iterable[Mapping[str, Any]]]] = {
 def plain(value: Any) -> Any:
     if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
         return [plain(one) for one in value]
-    if isinstance(value, float | decimal.Decimal):
-        return f"{float(value):.6g}"
-    return value.item() if hasattr(value, "item") else value
+    value = value.item() if hasattr(value, "item") else value
+    return f"{float(value):.6g}" if isinstance(value, float | decimal.Decimal) else value
 
 
 def main(reader: str, run: str, kind: str) -> None:
