@@ -13,7 +13,7 @@ from jobs.planning import Wanted
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
-from sampling.engines.adapters import inspect_adapted
+from sampling.engines.adapters import adapter_warning, inspect_adapted
 from sampling.engines.generation_config import fill_in, left_open, model_defaults
 from sampling.engines.model_info import ModelInfo
 from sampling.engines.openai_check import check_service
@@ -174,6 +174,8 @@ def _warnings(resolved: Resolved) -> tuple[str, ...]:
     found, sweep = [], resolved.sweep
     for model in sweep.models:
         info, settings = resolved.infos[model.name], resolved.settings_of(model)
+        if line := adapter_warning(model, info):
+            found.append(f"{model.name}: {line}")
         for task in sweep.tasks_of(model):
             lines = setting_warnings(model, info, settings, sweep.k_of(model, task), resolved.problems[task.title])
             lines += _without_solution(model, resolved.problems[task.title])

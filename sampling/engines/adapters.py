@@ -18,6 +18,7 @@ from sampling.engines.model_info import (
     Files,
     ModelInfo,
     Tensor,
+    bucket_revision,
     files_digest,
     hub_file,
     inspect_model,
@@ -39,6 +40,7 @@ STARTS_ONLY = {"gaussian", "eva", "orthogonal", "mica", "lora_ga"}  # ways to be
 # Keys of a model that its engine's start does not depend on: what a request says, and what only the plan reads.
 OF_REQUESTS = {"name", "adapter", "sampling", "varied", "series", "k", "tasks", "baseline", "weight"}
 OTHER = "it is of another model"
+_SNAPSHOT = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(.*)")
 
 
@@ -115,7 +117,19 @@ def inspect_adapted(model: ModelSpec, where: str) -> ModelInfo:
         raise BadInput(f"{where}: {error}") from error
     if trouble:
         raise BadInput(f"{where}: {model.adapter.path!r} {trouble}")
-    return replace(info, adapter=AdapterInfo(found.revision, found.config.rank))
+    base = found.config.base_model_name_or_path or ""
+    return replace(info, adapter=AdapterInfo(found.revision, found.config.rank, base))
+
+
+def adapter_warning(model: ModelSpec, info: ModelInfo) -> str | None:
+    """Returns a sentence where nothing here tells whether an adapter's base is the model; names alone differ."""
+    base = info.adapter.base if info.adapter else ""
+    same = base.rstrip("/").rpartition("/")[2].lower() == model.path.rstrip("/").rpartition("/")[2].lower()
+    if model.adapter is None or not base or same or _hub_id(model.path) or Path(base).resolve() == Path(model.path):
+        return None
+    return (
+        f"adapter {model.adapter.name}: is of {base!r}, and nothing here says whether {model.path!r} is the same model"
+    )
 
 
 def lora_arguments(infos: Sequence[ModelInfo]) -> dict[str, Any]:
@@ -179,7 +193,7 @@ def _look(model: ModelSpec, path: str, where: str) -> _Found:
     if path.startswith(S3):
         bucket = S3Folder.parse(path, model.s3_options)
         files: Files = {name: size for name, (size, _) in bucket.files.items()}, bucket.read
-        return _found(files, path, where, lambda: bucket.revision(_files_read))
+        return _found(files, path, where, lambda: bucket_revision(bucket))
     if folder.is_absolute() and folder.is_dir():
         return _found(local_files(folder), path, where, lambda: files_digest(folder, _files_read))
     if HUB_ID.fullmatch(path) and not path.startswith("."):
@@ -234,12 +248,24 @@ def _trouble(found: _Found, model: ModelSpec, info: ModelInfo) -> str | None:
 def _is_another(base: str, model: ModelSpec, info: ModelInfo) -> bool:
     """Tells whether an adapter's base is surely another model: by hub ids, or by the files of two folders here."""
     folder, named = Path(model.path), Path(base)
-    if not folder.is_absolute():
-        ids = all(HUB_ID.fullmatch(place) and not place.startswith(".") for place in (base, model.path))
-        return ids and base.lower() != model.path.lower()
-    if named.is_absolute() and (named / "config.json").is_file() and named.resolve() != folder.resolve():
+    ids = [_hub_id(base), _hub_id(model.path)]
+    if all(ids):
+        return ids[0] != ids[1]
+    if (
+        folder.is_absolute()
+        and named.is_absolute()
+        and (named / "config.json").is_file()
+        and named.resolve() != folder.resolve()
+    ):
         return inspect_model(model.model_copy(update={"path": base}), "").revision != info.revision
     return False
+
+
+def _hub_id(place: str) -> str:
+    """Returns the hub id that a place is, or that a snapshot in the hub library's cache has, in small letters."""
+    if cached := _SNAPSHOT.search(place):
+        return f"{cached[1]}/{cached[2]}".lower()
+    return place.lower() if HUB_ID.fullmatch(place) and not place.startswith(".") else ""
 
 
 def _misfit(adapter: Mapping[str, Tensor], model: ModelSpec, info: ModelInfo) -> str | None:

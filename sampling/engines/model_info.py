@@ -54,10 +54,11 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class AdapterInfo:
-    """Facts about a LoRA adapter: the revision of its files, and its largest rank."""
+    """Facts about a LoRA adapter: the revision of its files, its largest rank, and the base that it names."""
 
     revision: str
     rank: int
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)

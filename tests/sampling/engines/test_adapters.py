@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sampling.engines.adapters import Variant, inspect_adapted, lora_arguments, start_key
+from sampling.engines.adapters import Variant, adapter_warning, inspect_adapted, lora_arguments, start_key
 from sampling.engines.model_info import AdapterInfo, ModelInfo
+from sampling.engines.weights import local_weights
 from sampling.errors import BadInput
 from sampling.settings import ModelSpec, SamplingSettings
 from sampling.settings.model import Adapter
 from tests.support.adapters import save_adapter
 from tests.support.places import SMALL_MODEL
+from tests.support.s3_server import S3Server
 
 
 def inspected(folder: Path, base: Path | str = SMALL_MODEL) -> ModelInfo:
@@ -108,6 +110,51 @@ def test_the_same_base_in_another_folder_and_a_base_that_is_not_here_are_taken(t
         assert inspected(save_adapter(tmp_path / str(number), 1, base_model_name_or_path=base)).adapter
 
 
+@pytest.mark.parametrize(
+    ("base", "told"),
+    [
+        ("owner/other", True), ("/gone/checkpoint-9", True),
+        ("owner/Small", False), ("/gone/small/", False), (None, False), (str(SMALL_MODEL), False),
+    ],
+)  # fmt: skip
+def test_a_base_that_nothing_here_knows_is_told(tmp_path: Path, base: str | None, told: bool) -> None:
+    adapter = Adapter(name="a", path=str(save_adapter(tmp_path / "a", 1, base_model_name_or_path=base)))
+    model = ModelSpec(name="m", path=str(SMALL_MODEL), adapter=adapter)
+    found = adapter_warning(model, inspect_adapted(model, "models.m"))
+    assert (found is not None) == told and (not told or f"adapter a: is of {base!r}" in str(found))
+
+
+def test_a_snapshot_of_the_hub_librarys_cache_has_its_hub_id(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--Owner--Small-1.5B" / "snapshots" / "c0ffee"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.symlink_to(SMALL_MODEL)
+    assert inspected(save_adapter(tmp_path / "a", 1, base_model_name_or_path="owner/small-1.5b"), snapshot).adapter
+    with pytest.raises(BadInput, match="is an adapter of 'owner/small-7b'"):
+        inspected(save_adapter(tmp_path / "b", 1, base_model_name_or_path="owner/small-7b"), snapshot)
+
+
+def test_an_adapter_in_a_bucket_is_known_and_fetched(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in {**moto.environment(), "AWS_ENDPOINT_URL": moto.endpoint, "TROOP_CACHE": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    client = moto.client()
+    client.create_bucket(Bucket="lora")
+    for path in save_adapter(tmp_path / "a", 1).iterdir():
+        client.upload_file(str(path), "lora", f"a/{path.name}")
+    model = ModelSpec(name="m", path=str(SMALL_MODEL), adapter=Adapter(name="a", path="s3://lora/a"))
+    found = inspect_adapted(model, "models.m").adapter
+    assert found is not None and found.rank == 4
+    fetched = local_weights("s3://lora/a", found.revision)
+    assert {path.name: path.read_bytes() for path in fetched.iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()
+    }
+    client.delete_object(Bucket="lora", Key="a/adapter_model.safetensors")
+    client.close()
+    with pytest.raises(BadInput, match=r"'s3://lora/a' lacks adapter_config.json or adapter_model.safetensors"):
+        inspect_adapted(model, "models.m")
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub library's cache with the config of two models and of an adapter, and no hub."""
@@ -115,18 +162,30 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
-@pytest.mark.parametrize(("base", "taken"), [("Owner/Small", True), ("owner/other", False), ("./small", True)])
-def test_hub_ids_of_bases_are_compared(tmp_path: Path, hub: None, base: str, taken: bool) -> None:
-    held = tmp_path / "hub" / "models--owner--small"
+def hold(folder: Path, name: str) -> None:
+    """Puts a model's config into the hub library's cache."""
+    held = folder / "hub" / f"models--{name.replace('/', '--')}"
     (held / "snapshots" / "c0ffee").mkdir(parents=True)
     (held / "refs").mkdir()
     (held / "refs" / "main").write_text("c0ffee")
     (held / "snapshots" / "c0ffee" / "config.json").write_text((SMALL_MODEL / "config.json").read_text())
+
+
+@pytest.mark.parametrize(("base", "taken"), [("Owner/Small", True), ("owner/other", False), ("./small", True)])
+def test_hub_ids_of_bases_are_compared(tmp_path: Path, hub: None, base: str, taken: bool) -> None:
+    hold(tmp_path, "owner/small")
     save_adapter(tmp_path / "a", 1, base_model_name_or_path=base)
     if taken:
         assert inspected(tmp_path / "a", "owner/small").weights.startswith("c0ffee+")
         return
     with pytest.raises(BadInput, match=r"is an adapter of 'owner/other', not of 'owner/small'"):
+        inspected(tmp_path / "a", "owner/small")
+
+
+def test_of_a_hub_model_the_config_tells_what_does_not_fit(tmp_path: Path, hub: None) -> None:
+    hold(tmp_path, "owner/small")
+    with_other_modules(save_adapter(tmp_path / "a", 1, base_model_name_or_path=None))
+    with pytest.raises(BadInput, match="reads 96 numbers a token, but the model's hidden size is 64"):
         inspected(tmp_path / "a", "owner/small")
 
 
