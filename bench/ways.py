@@ -147,7 +147,7 @@ def _engine(resolved: Resolved, threads: int) -> tuple[dict[str, Any], bool]:
 
 
 def _settings(resolved: Resolved) -> Any:
-    from sampling.engines.vllm_engine import sampling_params
+    from sampling.engines.vllm_params import sampling_params
 
     (problems,) = resolved.problems.values()
     return sampling_params(resolved.sweep.settings_of(resolved.sweep.models[0]), problems[0].stop)

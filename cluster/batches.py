@@ -1,8 +1,10 @@
 """The data that crosses between actors: small headers that the driver reads, payloads that it only passes on."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from sampling.engines.adapters import Variant, start_key
 from sampling.engines.model_info import ModelInfo
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
@@ -15,13 +17,80 @@ Problems = Mapping[str, Mapping[int, Problem]]  # task -> problem_idx -> problem
 
 @dataclass(frozen=True, slots=True)
 class ModelWork:
-    """One model of a run and its units still to sample: up to millions, which need not all exist at once."""
+    """One model of a run and its units still to sample: up to millions, which need not all exist at once.
+
+    Where several models share engines, this is the first of them with the units of all; ``sharing`` are all of them,
+    without their units.
+    """
 
     model: ModelSpec
     info: ModelInfo
     settings: SamplingSettings
     sampling_hash: str
     units: Collection[Unit]
+    sharing: tuple["ModelWork", ...] = ()
+
+    @property
+    def members(self) -> tuple["ModelWork", ...]:
+        """Every model that its engines serve."""
+        return self.sharing or (self,)
+
+    def origin(self, unit: Unit, engine: Provenance) -> Provenance:
+        """Returns the provenance of a unit's samples, of what the engine says of itself."""
+        work = next((work for work in self.members if work.model.name == unit.model), self)
+        adapter = work.model.adapter.name if work.model.adapter else None
+        return replace(
+            engine,
+            model=unit.model,
+            revision=work.info.weights,
+            sampling_hash=work.sampling_hash,
+            adapter=adapter,
+        )
+
+
+class Turns(Collection[Unit]):
+    """Units of several models in turns, so that all of them come forward together."""
+
+    def __init__(self, parts: Sequence[Collection[Unit]]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __contains__(self, unit: object) -> bool:
+        return any(unit in part for part in self._parts)
+
+    def __iter__(self) -> Iterator[Unit]:
+        left = deque(map(iter, self._parts))
+        while left:
+            part = left.popleft()
+            if (unit := next(part, None)) is not None:
+                left.append(part)
+                yield unit
+
+
+def share_engines(models: Sequence[ModelWork]) -> tuple[ModelWork, ...]:
+    """Returns the work with models whose engines would start alike put together: one start serves them all."""
+    groups: dict[str, list[ModelWork]] = {}
+    for work in models:
+        key = start_key(Variant(work.model, work.info, work.settings))
+        groups.setdefault(f"of {work.model.name}" if key is None else key, []).append(work)
+    return tuple(_shared(group) for group in groups.values())
+
+
+def _shared(group: Sequence[ModelWork]) -> ModelWork:
+    """Returns one work for models that share engines; it has the weights of all, and the longest completions."""
+    first = group[0]
+    if len(group) == 1:
+        return first
+    longest = max(work.settings.max_tokens for work in group)
+    return replace(
+        first,
+        model=first.model.model_copy(update={"weight": sum(work.model.weight for work in group)}),
+        settings=first.settings.model_copy(update={"max_tokens": longest}),
+        units=Turns([work.units for work in group]),
+        sharing=tuple(replace(work, units=()) for work in group),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +118,7 @@ class EngineReady:
     """The answer of a sampler whose engine has started.
 
     ``start_s`` is how many seconds that took, ``concurrency`` the most samples that it generates at a time.
+    ``provenance`` is that of the first model, where several share the engine.
     """
 
     start_s: float
@@ -69,7 +139,7 @@ class SampleHeader:
     """The driver's view of a SampleBatch.
 
     ``engine_tokens`` and ``engine_starved_s`` are the engine's totals since its start, ``size`` is the number of
-    characters of all texts.
+    characters of all texts and of bytes of all lists.
     """
 
     rows: int

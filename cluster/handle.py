@@ -13,7 +13,7 @@ from cluster.queue import ENGINE_TRIES, UnitQueue
 from cluster.session import one_line
 from cluster.tally import EngineTally
 from sampling.errors import EngineError, EngineRefused
-from sampling.samples import Unit
+from sampling.samples import Provenance, Unit
 from sampling.settings import ModelSpec
 
 AHEAD = 16  # units that one engine may have sampled and that wait for verifiers and store
@@ -23,13 +23,13 @@ UNREAD_OBJECTS = 16  # batches and headers that an engine may be ahead of the dr
 
 
 class RunningEngine:
-    """A started sampler actor, the provenance of its samples, and the units that it is sampling.
+    """A started sampler actor, what it says of itself, and the units that it is sampling.
 
     A restart makes a new RunningEngine, so reports from the units of a dead actor never reach its successor.
     """
 
     def __init__(self, handle: "SamplerHandle", actor: Any, ready: EngineReady) -> None:
-        self.handle, self.actor, self.provenance = handle, actor, ready.provenance
+        self.handle, self.actor, self._provenance = handle, actor, ready.provenance
         self.concurrency = ready.concurrency
         self.sampling: set[Unit] = set()
         self.broken: Exception | None = None
@@ -43,6 +43,10 @@ class RunningEngine:
     def usable(self) -> bool:
         """Tells whether it can be given a unit."""
         return self.current and self.broken is None
+
+    def origin(self, unit: Unit) -> Provenance:
+        """Returns the provenance of a unit's samples."""
+        return self.handle.work.origin(unit, self._provenance)
 
     def stream(self, unit: Unit) -> Any:
         """Starts sampling a unit; returns the stream of references to its headers and batches."""
@@ -83,7 +87,7 @@ class SamplerHandle:
         lost: Callable[[Collection[str]], Awaitable[bool]],
     ) -> None:
         self.queue, self.tally, self.committing = queue, tally, asyncio.Semaphore(COMMITS_AT_ONCE)
-        self._work, self._makers, self._slot, self._start_unit, self._lost = work, makers, slot, start_unit, lost
+        self.work, self._makers, self._slot, self._start_unit, self._lost = work, makers, slot, start_unit, lost
         self.engine: RunningEngine | None = None
         self.node_ids: tuple[str, ...] = ()  # none until the actor has its share of the cluster
         self.leaving = False
@@ -157,14 +161,14 @@ class SamplerHandle:
         """
         self._kill()
         self.node_ids = ()
-        self._actor = actor = self._makers.new_sampler(self._work, self._slot)
+        self._actor = actor = self._makers.new_sampler(self.work, self._slot)
         self.tally.set_state("waiting")
         self.node_ids = await actor.is_placed.remote()
         self.tally.set_state("starting")
         try:
-            ready = await asyncio.wait_for(actor.start.remote(), self._work.model.start_timeout_s)
+            ready = await asyncio.wait_for(actor.start.remote(), self.work.model.start_timeout_s)
         except TimeoutError as error:
-            raise EngineError(_too_slow(self._work.model)) from error
+            raise EngineError(_too_slow(self.work.model)) from error
         self.tally.ready(ready.start_s)
         self.engine = engine = RunningEngine(self, actor, ready)
         return engine
@@ -187,7 +191,7 @@ class SamplerHandle:
 
     async def _watch(self, engine: RunningEngine) -> None:
         """Ends an engine that has work and yields nothing, or whose process does not even answer."""
-        limit = self._work.model.stall_timeout_s
+        limit = self.work.model.stall_timeout_s
         while engine.broken is None:
             await asyncio.sleep(min(limit / 4, WATCH_S))
             try:

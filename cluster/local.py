@@ -78,7 +78,7 @@ class _LocalRun:
                     self._leases.release(unit)
                     continue
                 batches = self._sample_and_verify(unit, sampler, engine)
-                receipt = commit_unit(self._sink, unit, ready.provenance, *batches)
+                receipt = commit_unit(self._sink, unit, model.origin(unit, ready.provenance), *batches)
                 queue.close(unit)
                 self._spending.settle(unit, receipt.usd, receipt.judge_usd)
                 self._tally.add_receipt(receipt)

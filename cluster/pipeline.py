@@ -127,7 +127,7 @@ class Pipeline:
         try:
             batches = await self._sample_and_verify(unit, engine)
             async with handle.committing:
-                receipt = await self._actors.commit(unit, engine.provenance, batches)
+                receipt = await self._actors.commit(unit, engine.origin(unit), batches)
         except StoreUnusable:
             raise
         except (RayError, TroopError) as error:

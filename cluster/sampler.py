@@ -11,6 +11,7 @@ from cluster.batches import EngineReady, ModelWork, Problems, SampleBatch, Sampl
 from cluster.placement import EngineSlot
 from cluster.session import granted, own_nodes
 from sampling.engines import devices
+from sampling.engines.adapters import Variant
 from sampling.engines.engine import Request
 from sampling.engines.engine_loop import EngineLoop
 from sampling.engines.gpu_memory import taken_bytes
@@ -19,11 +20,11 @@ from sampling.samples import Provenance, Sample, Unit
 from sampling.seeds import Seeds, engine_seed
 
 BATCH_ROWS = 256
-BATCH_CHARACTERS = 2**20
+BATCH_CHARACTERS = 2**20  # and bytes of lists
 
 
 class Sampler:
-    """One engine of one model, which samples several units at a time."""
+    """One engine of one model, or of several that share it, which samples several units at a time."""
 
     def __init__(self, work: ModelWork, problems: Problems, run_seed: int, code_version: str, slot: EngineSlot) -> None:
         self._work, self._problems, self._run_seed = work, problems, run_seed
@@ -45,7 +46,8 @@ class Sampler:
         allowance = self._given.allowance(self._slot.threads)
         if work.model.engine == "vllm" and allowance.share:
             devices.wait_for_memory(self._given, taken_bytes(work.model, work.info, allowance.share))
-        self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, allowance))
+        sharing = [Variant(one.model, one.info, one.settings) for one in work.members]
+        self._loop = EngineLoop(lambda: start_engine(work.model, work.info, work.settings, seeds, allowance, sharing))
         return EngineReady(time.monotonic() - started, self._provenance(), self._loop.engine.concurrency)
 
     def sample(self, unit: Unit) -> Iterator[SampleHeader | SampleBatch]:
@@ -57,7 +59,7 @@ class Sampler:
             while len(waiting) >= BATCH_ROWS:  # a larger batch would keep one verifier busy for minutes
                 yield from self._batch(unit, waiting[:BATCH_ROWS])
                 waiting, since = waiting[BATCH_ROWS:], time.monotonic()
-            size = sum(len(sample.text) for sample in waiting)
+            size = sum(sample.size for sample in waiting)
             if waiting and (size >= BATCH_CHARACTERS or time.monotonic() - since >= self._slot.batch_s):
                 yield from self._batch(unit, waiting)
                 waiting, since = [], time.monotonic()
@@ -81,12 +83,12 @@ class Sampler:
     def _requests(self, unit: Unit) -> list[Request]:
         tag, problems = next(self._tags), self._problems[unit.task]
         return [
-            Request(tag, problems[idx], idx, unit.first_sample, unit.last_sample)
+            Request(tag, problems[idx], idx, unit.first_sample, unit.last_sample, unit.model)
             for idx in range(unit.first_problem, unit.last_problem)
         ]
 
     def _batch(self, unit: Unit, samples: list[Sample]) -> Iterator[SampleHeader | SampleBatch]:
-        size = sum(len(sample.text) for sample in samples)
+        size = sum(sample.size for sample in samples)
         yield SampleHeader(len(samples), self._loop.stats.tokens, self._loop.stats.starved_s, size)
         yield SampleBatch(unit.task, tuple(samples))
 
@@ -94,7 +96,7 @@ class Sampler:
         work, engine = self._work, self._loop.engine
         plain = Provenance(
             model=work.model.name,
-            revision=work.info.revision,
+            revision=work.info.weights,
             engine=work.model.engine,
             engine_version=engine.version,
             sampling_hash=work.sampling_hash,

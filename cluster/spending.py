@@ -25,8 +25,8 @@ class Spending:
     """
 
     def __init__(self, work: Work, before: Mapping[str, float], save: Save) -> None:
-        self._models = {model.model.name: model for model in work.models}
-        self._judge, self._payees = work.judge, {model.model.name: model.model for model in work.models}
+        self._models = {model.model.name: model for shared in work.models for model in shared.members}
+        self._judge, self._payees = work.judge, {name: model.model for name, model in self._models.items()}
         if work.judge:
             self._payees[work.judge.name] = work.judge
         self._problems, self._before, self._save = work.problems, before, save

@@ -20,10 +20,10 @@ from jobs.store.layers import (
     retracted_numbers,
     time_limits,
 )
-from sampling.engines.identity import changes, identity
 from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.problems import Problem
+from sampling.settings.identity import changes, identity
 
 UNIT_ROWS = 2048  # most samples in a unit: one to three minutes of a small model's engine
 LEAST_ROWS, SMALL_RUN_UNITS = 256, 16  # a small run has smaller units, so that many engines have work

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from cluster.batches import ModelWork, Work
+from cluster.batches import ModelWork, Work, share_engines
 from cluster.tally import CellTally
 from jobs.planning import extend, find_surplus, retract
 from jobs.resolve import Resolved, code_version
@@ -133,7 +133,9 @@ def work_of(resolved: Resolved, remaining: Remaining, shuffled: bool = False) ->
             units = units.shuffled() if shuffled else units
             models.append(ModelWork(model, info, settings, hashes[model.name], units))
     verify, judge = sweep.verify, sweep.judge and sweep.judge.share(sweep.verify.workers or 1)
-    work = Work(tuple(models), remaining.tables, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes)
+    work = Work(
+        share_engines(models), remaining.tables, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes
+    )
     return replace(work, judge=judge, open_shards=open_shards(remaining.layers, remaining.missing))
 
 

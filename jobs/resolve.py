@@ -13,9 +13,9 @@ from jobs.planning import Wanted
 from jobs.store.layers import PlannedModel
 from jobs.store.layout import quote
 from jobs.sweep import Sweep
+from sampling.engines.adapters import adapter_warning, inspect_adapted
 from sampling.engines.generation_config import fill_in, left_open, model_defaults
-from sampling.engines.identity import digest
-from sampling.engines.model_info import ModelInfo, inspect_model
+from sampling.engines.model_info import ModelInfo
 from sampling.engines.openai_check import check_service
 from sampling.engines.prices import most_unit_rows, most_usd, rows_for
 from sampling.engines.prompt_checks import prompt_trouble
@@ -24,6 +24,7 @@ from sampling.engines.setting_checks import model_trouble, setting_warnings, set
 from sampling.errors import BadInput
 from sampling.problems import Problem, left_out_note
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
+from sampling.settings.identity import digest
 from sampling.tasks.task import TaskSpec
 from sampling.words import many
 from verify.needs import check_packages
@@ -99,7 +100,7 @@ class Resolved:
     def sampling_hash(self, model: ModelSpec) -> str:
         """Returns the hash that names the distribution of a model's samples."""
         settings = self.settings_of(model).model_dump(mode="json")
-        return digest(model.distribution, settings, self.infos[model.name].revision)
+        return digest(model.distribution, settings, self.infos[model.name].weights)
 
     def _planned(self, model: ModelSpec) -> PlannedModel:
         info = self.infos[model.name]
@@ -107,7 +108,7 @@ class Resolved:
             name=model.name,
             distribution=model.distribution,
             sampling=self.settings_of(model).model_dump(mode="json"),
-            revision=info.revision,
+            revision=info.weights,
             sampling_hash=self.sampling_hash(model),
             parameters=info.parameters,
             layers=info.layers or None,
@@ -173,6 +174,8 @@ def _warnings(resolved: Resolved) -> tuple[str, ...]:
     found, sweep = [], resolved.sweep
     for model in sweep.models:
         info, settings = resolved.infos[model.name], resolved.settings_of(model)
+        if line := adapter_warning(model, info):
+            found.append(f"{model.name}: {line}")
         for task in sweep.tasks_of(model):
             lines = setting_warnings(model, info, settings, sweep.k_of(model, task), resolved.problems[task.title])
             lines += _without_solution(model, resolved.problems[task.title])
@@ -183,7 +186,7 @@ def _warnings(resolved: Resolved) -> tuple[str, ...]:
 def _inspect(model: ModelSpec, notes: Sequence[str]) -> ModelInfo:
     """Returns what is known of a model; an error ends with the note on its path, if that could be read in two ways."""
     try:
-        return inspect_model(model, f"models.{model.name}")
+        return inspect_adapted(model, f"models.{model.name}")
     except BadInput as error:
         note = [f"; {line}" for line in notes if line.startswith(f"models.{model.name}.path: ")]
         raise BadInput("".join([str(error), *note])) from error

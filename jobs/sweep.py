@@ -21,7 +21,7 @@ from sampling.places import expand_home, local_path, model_place
 from sampling.problems import Problem, read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, unread_key
 from sampling.settings.grid import expand
-from sampling.settings.model import over
+from sampling.settings.model import ADAPTER_CONFIG, Adapter, over
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain, parse
 from verify.judge_settings import JudgeSettings
@@ -200,7 +200,7 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:
     places = [_model_place(model, folder) for model in sweep.models]
     models = [
-        model.model_copy(update={"path": path, "sampling": own})
+        model.model_copy(update={"path": path, "sampling": own, "adapter": _adapter_under(folder, model.adapter)})
         for model, (path, _) in zip(sweep.models, places, strict=True)
         for own in [model.sampling and _with_template(model.sampling, folder, f"models.{model.name}.sampling")]
     ]
@@ -222,6 +222,11 @@ def _with_template(settings: SamplingSettings, folder: Path, where: str) -> Samp
     if not path.is_file():
         raise BadInput(f"{where}.chat_template: no file {str(path)!r}; allowed: the path of a Jinja template")
     return settings.model_copy(update={"chat_template": read_text(path)})
+
+
+def _adapter_under(folder: Path, adapter: Adapter | None) -> Adapter | None:
+    """Returns the adapter with its full path or hub id."""
+    return adapter and adapter.model_copy(update={"path": model_place(adapter.path, folder, ADAPTER_CONFIG)[0]})
 
 
 def _model_place(model: ModelSpec, folder: Path) -> tuple[str, str | None]:

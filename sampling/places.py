@@ -32,10 +32,10 @@ def local_path(text: str) -> str:
     return unquote(found[1])
 
 
-def model_place(text: str, folder: Path) -> tuple[str, str | None]:
+def model_place(text: str, folder: Path, config: str = "config.json") -> tuple[str, str | None]:
     """Returns a model's full path or hub id, and, where both may be meant, a sentence that says which was taken.
 
-    ``owner/name`` is the folder of that name in ``folder`` if it has a config.json, else the model of the hub;
+    ``owner/name`` is the folder of that name in ``folder`` if it has the file ``config``, else the model of the hub;
     ``./owner/name`` is always the folder, ``hf://owner/name`` always the hub's model.
     """
     if text.startswith(HUB) and HUB_ID.fullmatch(text.removeprefix(HUB)):
@@ -45,10 +45,10 @@ def model_place(text: str, folder: Path) -> tuple[str, str | None]:
     here = beside.exists() or (beside.parent != folder and beside.parent.is_dir())
     if not HUB_ID.fullmatch(path) or path.startswith("."):
         return (str(beside.resolve()) if here else path), None
-    if (beside / "config.json").is_file():
+    if (beside / config).is_file():
         found = str(beside.resolve())
         return found, f"{path!r} is the folder {found}; write {HUB}{path} for the hub's model"
-    said = f"{path!r} is the hub's model; write ./{path} for the folder, which has no config.json"
+    said = f"{path!r} is the hub's model; write ./{path} for the folder, which has no {config}"
     return path, said if beside.exists() else None
 
 

@@ -1,6 +1,7 @@
 """Units and samples: the data that crosses between the rooms."""
 
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, fields
 
 UNITS_PER_SHARD = 256
 
@@ -44,6 +45,29 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLists:
+    """Numbers of a completion by token, each None where the engine was not asked for it.
+
+    ``token_ids`` and ``token_logprobs`` have a value for each token. The others have N for each token, the N most
+    probable ones from the most probable on, one token after another.
+    """
+
+    token_ids: "array[int] | None" = None
+    token_logprobs: "array[float] | None" = None
+    top_token_ids: "array[int] | None" = None
+    top_logprobs: "array[float] | None" = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all lists."""
+        found = [getattr(self, field.name) for field in fields(self)]
+        return sum(len(one) * one.itemsize for one in found if one is not None)
+
+
+NO_LISTS = TokenLists()
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One completion of one problem. ``finish_reason`` is stop, length, prompt_too_long, prompt_refused or error.
 
@@ -68,6 +92,12 @@ class Sample:
     usd: float = 0.0
     reasoning: str | None = None
     reasoning_tokens: int | None = None
+    lists: TokenLists = NO_LISTS
+
+    @property
+    def size(self) -> int:
+        """Characters of its texts and bytes of its lists."""
+        return len(self.text) + len(self.reasoning or "") + self.lists.size
 
     @property
     def is_unfinished(self) -> bool:
@@ -81,6 +111,7 @@ class Provenance:
 
     ``node`` is host/process, ``node_id`` Ray's id of the node. For an engine on GPUs, ``gpus`` is how many (or which
     share of one), ``gpu_ids`` and ``gpu_uuids`` are lists separated by commas, ``gpu_memory`` is the size of each.
+    ``adapter`` is the name of a LoRA adapter, whose revision is part of ``revision``.
     """
 
     model: str
@@ -96,3 +127,4 @@ class Provenance:
     gpu_ids: str | None = None
     gpu_uuids: str | None = None
     gpu_memory: str | None = None
+    adapter: str | None = None

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+
 from docs.pages.models import escape
 from jobs.export.rows import EXPORT_COLUMNS
 from jobs.store.schema import PROBLEM_COLUMNS, SAMPLE_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, Column
@@ -17,5 +19,9 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
 
 def column_table(kind: str) -> str:
     """Returns a Markdown table of the columns of a kind of file."""
-    rows = [f"| `{c.name}` | {c.type} | {'yes' if c.nullable else 'no'} | {escape(c.about)} |" for c in COLUMNS[kind]]
+    rows = [f"| `{c.name}` | {_type(c)} | {'yes' if c.nullable else 'no'} | {escape(c.about)} |" for c in COLUMNS[kind]]
     return "\n".join(["| column | type | may be null | meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def _type(column: Column) -> str:
+    return f"list of {column.type.value_type}" if pa.types.is_list(column.type) else str(column.type)

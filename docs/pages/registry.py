@@ -27,6 +27,7 @@ from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, StdioCase
 from sampling.s3_folder import S3Options
 from sampling.settings import ModelSpec, SamplingSettings, StructuredOutputs, TaskSampling
+from sampling.settings.model import Adapter
 from sampling.settings.service import Prices, ServiceSettings
 from sampling.tasks.task import TaskSpec
 from sampling.thoughts import ThoughtMarks
@@ -34,7 +35,18 @@ from verify.judge_settings import JudgeSettings
 
 Models = tuple[type[BaseModel], ...]
 SWEEP_MODELS: Models = (
-    *(Sweep, ModelSpec, SamplingSettings, StructuredOutputs, ThoughtMarks, Prices, ServiceSettings, TaskSpec, Limits),
+    *(
+        Sweep,
+        ModelSpec,
+        Adapter,
+        SamplingSettings,
+        StructuredOutputs,
+        ThoughtMarks,
+        Prices,
+        ServiceSettings,
+        TaskSpec,
+        Limits,
+    ),
     *(MathPolicy, TaskSampling, VerifySettings, JudgeSettings, Stop, S3Options, StoreOptions),
 )
 PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))

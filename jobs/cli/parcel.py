@@ -99,14 +99,19 @@ def _local(sweep_file: Path, sweep: Sweep) -> Iterator[Named]:
 
 
 def _of_model(model: ModelSpec) -> Iterator[Named]:
-    what = f"path of model {model.name}"
-    if model.engine == "openai" or model.path == GOLD or is_remote(model.path):
+    if model.engine == "openai" or model.path == GOLD:
         return
-    is_full = Path(model.path).is_absolute()
-    if is_full or model.path.startswith(".") or not HUB_ID.fullmatch(model.path):
-        if not is_full:  # it would be a full path if it were there
-            raise BadInput(f"submit: {model.path!r} is {what}, and there is no such file or folder")
-        yield Named(what, Path(model.path).resolve())
+    places = {f"path of model {model.name}": model.path}
+    if model.adapter:
+        places[f"the adapter of model {model.name}"] = model.adapter.path
+    for what, place in places.items():
+        if is_remote(place):
+            continue
+        is_full = Path(place).is_absolute()
+        if is_full or place.startswith(".") or not HUB_ID.fullmatch(place):
+            if not is_full:  # it would be a full path if it were there
+                raise BadInput(f"submit: {place!r} is {what}, and there is no such file or folder")
+            yield Named(what, Path(place).resolve())
     for key, value in model.vllm.items():
         if isinstance(value, str) and "/" in value and not Path(value).is_absolute() and Path(value).exists():
             said = f"models.{model.name}.vllm.{key}: {value!r} is a relative path, which vLLM looks for elsewhere there"

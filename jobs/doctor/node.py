@@ -14,8 +14,8 @@ from jobs.doctor.gpus import driver, gpus
 from jobs.doctor.libraries import c_library, cuda_of_torch, version_of
 from jobs.store.base import StoreOptions
 from jobs.store.open import open_store, probe_store
+from sampling.engines.adapters import inspect_adapted
 from sampling.engines.devices import has_toolkit
-from sampling.engines.model_info import inspect_model
 from sampling.engines.nvml import all_gpus
 from sampling.errors import TroopError
 from sampling.settings import ModelSpec
@@ -122,7 +122,7 @@ def _store(wanted: Wanted) -> Iterator[Finding]:
 def _models(wanted: Wanted) -> Iterator[Finding]:
     for model in wanted.models:
         try:
-            revision = inspect_model(model, f"models.{model.name}").revision
+            revision = inspect_adapted(model, f"models.{model.name}").weights
         except TroopError as error:
             yield Finding(what=f"model {model.name}", usable=False, seen=str(error))
         else:

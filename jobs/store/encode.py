@@ -5,6 +5,7 @@ import io
 import json
 import math
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import chain
@@ -21,6 +22,7 @@ from jobs.store.schema import (
     ENCODINGS,
     HASH_STRIDE,
     KEYS,
+    LISTS,
     PROBLEMS_SCHEMA,
     PROVENANCE,
     SAMPLES_SCHEMA,
@@ -47,7 +49,9 @@ _GROUP_BYTES = 64 << 20  # of text: a group of rows is what a reader holds at le
 def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
     """Returns a samples file: one row per sample, sorted by (problem, sample)."""
     rows = sorted(samples, key=_key)
-    columns = {name: [getattr(row, name) for row in rows] for name in SAMPLES_SCHEMA.names if name not in PROVENANCE}
+    own = [name for name in SAMPLES_SCHEMA.names if name not in (*PROVENANCE, *LISTS)]
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in own}
+    columns |= {name: [_numbers(getattr(row.lists, name)) for row in rows] for name in LISTS}
     columns["text"] = [_clean(text) for text in columns["text"]]
     columns["reasoning"] = [text if text is None else _clean(text) for text in columns["reasoning"]]
     said = asdict(provenance)
@@ -55,8 +59,12 @@ def encode_samples(samples: Sequence[Sample], provenance: Provenance) -> bytes:
     return write_table(pa.table(columns | constant, schema=SAMPLES_SCHEMA), "samples", {}, _SAMPLE_GROUP_ROWS)
 
 
+def _numbers(values: "array[Any] | None") -> NDArray[Any] | None:
+    return None if values is None else np.asarray(values)
+
+
 def decode_samples(table: pa.Table) -> list[Sample]:
-    """Returns the rows of a samples file; a column that an older file lacks has its default."""
+    """Returns the rows of a samples file without their lists; a column that an older file lacks has its default."""
     names = [field.name for field in fields(Sample) if field.name in table.column_names]
     columns = [table.column(name).to_pylist() for name in names]
     return [Sample(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
@@ -228,11 +236,14 @@ def _groups(tables: Iterable[pa.Table], rows: int, size: int = _GROUP_BYTES) -> 
 
 
 def _row_bytes(table: pa.Table) -> NDArray[np.int64]:
-    """Returns about how many bytes each row takes: its strings, and eight for any other value."""
+    """Returns about how many bytes each row takes: its strings and lists, and eight for any other value."""
     total: NDArray[np.int64] = np.full(len(table), 8 * table.num_columns, np.int64)
     for column in table.columns:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             total += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+        elif pa.types.is_list(column.type):
+            each = column.type.value_type.bit_width // 8
+            total += each * pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
     return total
 
 

@@ -27,9 +27,10 @@ from dataclasses import dataclass, fields
 import pyarrow as pa
 
 from sampling.errors import StoreError
-from sampling.samples import Provenance
+from sampling.samples import Provenance, TokenLists
 
-SCHEMA_VERSION = 4  # files are sealed since 2; since 3 folders alone name model and task; since 4 thoughts are apart
+SCHEMA_VERSION = 4  # files are sealed since 2; since 3 folders alone name model and task; since 4 thoughts are apart,
+# and there are lists by token
 IN_FOLDERS = {"model", "task"}  # columns of files before version 3
 HASH_STRIDE = 32
 REQUIRED, NULLABLE = False, True
@@ -95,8 +96,41 @@ VERDICT_COLUMNS = (
         "Versions of a machine's own software that took part in the verdict, as Lean and mathlib. Null elsewhere.",
     ),
 )  # fmt: skip
+_IDS, _NUMBERS = (pa.list_(pa.field("element", kind)) for kind in (pa.int32(), pa.float32()))
+LIST_COLUMNS = (
+    Column(
+        "token_ids",
+        _IDS,
+        NULLABLE,
+        "Ids of the completion's tokens, its thought and its end token included. Null without ``token_ids: true``.",
+    ),
+    Column(
+        "token_logprobs",
+        _NUMBERS,
+        NULLABLE,
+        "Log-probability of each of these tokens, whose sum is ``logprob``. Null without ``logprobs: N``.",
+    ),
+    Column(
+        "top_token_ids",
+        _IDS,
+        NULLABLE,
+        "Ids of the N most probable tokens in the place of each token, the most probable first: N for the first "
+        "token, N for the second, and so on. Null without ``logprobs: N``.",
+    ),
+    Column(
+        "top_logprobs",
+        _NUMBERS,
+        NULLABLE,
+        "Log-probabilities of these, in the same order. Null without ``logprobs: N``.",
+    ),
+)
 PROVENANCE_COLUMNS = (
-    Column("revision", pa.string(), REQUIRED, "Revision of the model's weights."),
+    Column(
+        "revision",
+        pa.string(),
+        REQUIRED,
+        "Revision of the model's weights; that of a LoRA adapter follows it behind a plus sign.",
+    ),
     Column("engine", pa.string(), REQUIRED, "Kind of engine that drew the sample: vllm, openai or replay."),
     Column("engine_version", pa.string(), REQUIRED, "Version of that engine."),
     Column("sampling_hash", pa.string(), REQUIRED, "Hash of all settings that change the distribution of samples."),
@@ -108,6 +142,7 @@ PROVENANCE_COLUMNS = (
     Column("gpu_ids", pa.string(), NULLABLE, "Ids of those GPUs on their node, separated by commas. Null without."),
     Column("gpu_uuids", pa.string(), NULLABLE, "UUIDs of those GPUs, separated by commas. Null without."),
     Column("gpu_memory", pa.string(), NULLABLE, "Memory of the smallest of those GPUs, as 139.8 GiB. Null without."),
+    Column("adapter", pa.string(), NULLABLE, "Name of the LoRA adapter that drew the sample. Null without one."),
 )
 SAMPLE_COLUMNS = (
     _PROBLEM_IDX,
@@ -141,6 +176,7 @@ SAMPLE_COLUMNS = (
         "reasoning_tokens", pa.int32(), NULLABLE,
         "Those of the completion's tokens that belong to its thought; an estimate for services that do not count them.",
     ),
+    *LIST_COLUMNS,
     *PROVENANCE_COLUMNS,
 )  # fmt: skip
 SCORE_COLUMNS = (
@@ -179,7 +215,9 @@ SAMPLES_SCHEMA = arrow_schema(SAMPLE_COLUMNS)
 SCORES_SCHEMA = arrow_schema(SCORE_COLUMNS)
 PROBLEMS_SCHEMA = arrow_schema(PROBLEM_COLUMNS)
 PROVENANCE = tuple(column.name for column in PROVENANCE_COLUMNS)
+LISTS = tuple(column.name for column in LIST_COLUMNS)
 assert tuple(field.name for field in fields(Provenance)) == ("model", *PROVENANCE)
+assert tuple(field.name for field in fields(TokenLists)) == LISTS
 
 _DELTA = "DELTA_BINARY_PACKED"
 KEYS = {"problem_idx": _DELTA, "sample_idx": _DELTA}

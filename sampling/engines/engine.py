@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sampling.problems import Problem
+from sampling.samples import NO_LISTS, TokenLists
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Samples ``first_sample <= sample_idx < last_sample`` of one problem; every completion carries its ``tag``."""
+    """Samples ``first_sample <= sample_idx < last_sample`` of one problem; every completion carries its ``tag``.
+
+    ``model`` names the one that draws, where several share the engine.
+    """
 
     tag: int
     problem: Problem
     problem_idx: int
     first_sample: int
     last_sample: int
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Completion:
     usd: float = 0.0
     reasoning: str | None = None
     reasoning_tokens: int | None = None
+    lists: TokenLists = NO_LISTS
 
 
 class Engine(Protocol):

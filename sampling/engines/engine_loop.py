@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sampling.engines.engine import Completion, Engine, Request
-from sampling.errors import EngineError, TroopError
+from sampling.errors import EngineError, EngineRefused, TroopError
 from sampling.samples import Sample
 
 MAX_UNREAD = 16_384  # finished samples that nobody has taken yet; above that, generation pauses
@@ -113,9 +113,17 @@ class EngineLoop:
                 now = time.monotonic()
                 self._starved_s += now - self._moved
                 self._idle, self._moved = False, now
-            for request in item:
-                engine.add(request)
+            self._add(engine, item)
             idle = False
+
+    def _add(self, engine: Engine, requests: Sequence[Request]) -> None:
+        """Adds the requests of one submission; one that the engine refuses ends its submission and no other."""
+        try:
+            for request in requests:
+                engine.add(request)
+        except EngineRefused as error:
+            with self._lock:
+                self._outboxes.pop(requests[0].tag).put(error)
 
     def _step(self, engine: Engine) -> None:
         if self._unread > MAX_UNREAD:
@@ -144,8 +152,9 @@ class EngineLoop:
         for completion in completions:
             by_tag.setdefault(completion.tag, []).append(_sample(completion, seconds_per_token))
         for tag, samples in by_tag.items():
-            self._count_unread(len(samples))
-            self._outboxes[tag].put(samples)
+            if outbox := self._outboxes.get(tag):  # none where the rest of the submission was refused
+                self._count_unread(len(samples))
+                outbox.put(samples)
 
     def _count_unread(self, change: int) -> None:
         with self._lock:
@@ -177,4 +186,5 @@ def _sample(done: Completion, seconds_per_token: float) -> Sample:
         usd=done.usd,
         reasoning=done.reasoning,
         reasoning_tokens=done.reasoning_tokens,
+        lists=done.lists,
     )

@@ -5,13 +5,12 @@ import json
 import logging
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from sampling.engines.identity import files_read
 from sampling.engines.openai_check import check_service
 from sampling.engines.replay_engine import GOLD
 from sampling.errors import BadInput, EngineError
@@ -19,6 +18,7 @@ from sampling.places import HUB_ID
 from sampling.problems import load_json, read_text
 from sampling.s3_folder import S3, S3Folder
 from sampling.settings import ModelSpec
+from sampling.settings.identity import files_read
 
 WHOLE_FILE = 64 << 20  # bytes; of a larger file only the size and both ends are hashed
 END = 1 << 20
@@ -37,6 +37,28 @@ SCALED_ALREADY = {"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek
 SMALLER_CACHE = {
     "kv_lora_rank", "full_attention_interval", "attn_layer_period", "hybrid_override_pattern", "num_kv_shared_layers",
 }  # fmt: skip
+
+
+Read = Callable[[str, int, int], bytes]  # bytes of a file, both ends included
+Files = tuple[Mapping[str, int], Read]  # sizes by name, and how to read them
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a safetensors file: its shape, its type as the file names it, its bytes."""
+
+    shape: list[int]
+    kind: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterInfo:
+    """Facts about a LoRA adapter: the revision of its files, its largest rank, and the base that it names."""
+
+    revision: str
+    rank: int
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +88,12 @@ class ModelInfo:
     most_model_len: int | None = None
     heads: int = 0
     vocabulary: int | None = None
+    adapter: AdapterInfo | None = None
+
+    @property
+    def weights(self) -> str:
+        """Revision of all weights that draw: the model's, and its adapter's behind a plus sign."""
+        return f"{self.revision}+{self.adapter.revision}" if self.adapter else self.revision
 
     @property
     def computes_little(self) -> bool:
@@ -106,13 +134,18 @@ def inspect_folder(folder: Path, where: str) -> ModelInfo:
     if not (folder / "config.json").is_file():
         raise BadInput(f"{where}.path: {str(folder)!r} has no config.json; a model folder needs one")
 
+    return _shape(_json(folder / "config.json"), files_digest(folder, files_read), _weigh(*local_files(folder)))
+
+
+def local_files(folder: Path) -> Files:
+    """Returns the sizes of a folder's files by name, and a function that reads them."""
+
     def read(name: str, first: int, last: int) -> bytes:
         with (folder / name).open("rb") as file:
             file.seek(first)
             return file.read(last - first + 1)
 
-    sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
-    return _shape(_json(folder / "config.json"), _folder_digest(folder), _weigh(sizes, read))
+    return {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}, read
 
 
 def _inspect_bucket(folder: S3Folder, where: str) -> ModelInfo:
@@ -214,28 +247,37 @@ def _full_layers(text: Mapping[str, Any]) -> int:
     return 0 if window or SMALLER_CACHE & text.keys() else text.get("num_hidden_layers") or 0
 
 
-def _weigh(sizes: Mapping[str, int], read: Callable[[str, int, int], bytes]) -> Weights:
-    """Reads sizes from safetensors headers (https://huggingface.co/docs/safetensors: 8-byte length, then JSON).
-
-    ``read(name, first, last)`` returns bytes of a file, both ends included. Of other formats only the size is known.
-    """
+def _weigh(sizes: Mapping[str, int], read: Read) -> Weights:
+    """Sums the sizes of the tensors of a model; of other formats than safetensors only the files' size is known."""
     parameters = floats = packed = 0
     names: set[str] = set()
-    for name in sorted(name for name in sizes if name.endswith(".safetensors")):
-        length = struct.unpack("<Q", read(name, 0, 7))[0]
-        header = json.loads(read(name, 8, 7 + length))
-        names |= header.keys()
-        for entry in (entry for key, entry in header.items() if key != "__metadata__"):
-            numbers = prod(entry["shape"])
-            parameters += numbers
-            if entry["dtype"] in FLOATS:
-                floats += numbers
-            else:
-                packed += entry["data_offsets"][1] - entry["data_offsets"][0]
+    for name, tensor in read_tensors(sizes, read):
+        names.add(name)
+        parameters += prod(tensor.shape)
+        if tensor.kind in FLOATS:
+            floats += prod(tensor.shape)
+        else:
+            packed += tensor.size
     if not parameters:
         other = sum(size for name, size in sizes.items() if name.endswith((".bin", ".pt")))
         return Weights(floats=0, packed_bytes=other) if other else Weights()
     return Weights(parameters, floats, packed, any(map(HEAD.search, names)))
+
+
+def read_tensors(sizes: Mapping[str, int], read: Read) -> Iterator[tuple[str, Tensor]]:
+    """Yields the tensors of safetensors files by name, from their headers alone.
+
+    See https://huggingface.co/docs/safetensors: 8 bytes hold the length of the JSON that follows.
+    """
+    for name in sorted(name for name in sizes if name.endswith(".safetensors")):
+        length = struct.unpack("<Q", read(name, 0, 7))[0]
+        if length > sizes[name]:
+            raise BadInput(f"{name}: damaged, or no safetensors file")
+        header = json.loads(read(name, 8, 7 + length))
+        for key, entry in header.items():
+            if key != "__metadata__":
+                first, last = entry["data_offsets"]
+                yield key, Tensor(entry["shape"], entry["dtype"], last - first)
 
 
 def bucket_revision(folder: S3Folder) -> str:
@@ -243,9 +285,10 @@ def bucket_revision(folder: S3Folder) -> str:
     return folder.revision(files_read)
 
 
-def _folder_digest(folder: Path) -> str:
+def files_digest(folder: Path, chosen: Callable[[Iterable[str]], Iterable[str]]) -> str:
+    """Returns a hash of the names and contents of the files that ``chosen`` keeps."""
     digest = hashlib.sha256()
-    for name in files_read(path.name for path in folder.iterdir() if path.is_file()):
+    for name in chosen(path.name for path in folder.iterdir() if path.is_file()):
         digest.update(name.encode() + _file_digest(folder / name).digest())
     return digest.hexdigest()[:16]
 

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -14,8 +15,9 @@ from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, setting
 
 DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")  # vllm.config.model.ModelDType
 MOST_TEMPERATURE, LEAST_TEMPERATURE = 2.0, 0.01  # vLLM refuses a higher one, and raises a lower one but 0
+MOST_LOGPROBS = 20  # vLLM's own limit, which its argument max_logprobs raises
 MOST_STOPS = 4  # of OpenAI's own API
-OF_VLLM = ("chat_template", "generation_config")  # sampling keys that no service is sent
+OF_VLLM = ("chat_template", "generation_config", "token_ids")  # sampling keys that no service is sent
 OF_CHATS = ("system", "chat_template", "chat_template_kwargs")
 CHARACTERS_PER_TOKEN = 4  # a rough mean, where the model's tokenizer is not at hand
 LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"  # the variable with which vLLM takes any max_model_len
@@ -46,17 +48,20 @@ def settings_trouble(
     """Returns a message about sampling settings that the engine would refuse on one of the problems, or None."""
     for task, those in _by_sampling(problems).items() if model.engine != "replay" else ():
         effective = settings_on(model, settings, task)
-        trouble = _vllm_trouble(effective, info) if model.engine == "vllm" else _service_trouble(effective)
+        trouble = _vllm_trouble(model, effective, info) if model.engine == "vllm" else _service_trouble(effective)
         if trouble := trouble or _trouble_with_chats(effective, those):
             return f"models.{model.name}: sampling.{trouble}"
     return None
 
 
-def _vllm_trouble(settings: SamplingSettings, info: ModelInfo) -> str | None:
+def _vllm_trouble(model: ModelSpec, settings: SamplingSettings, info: ModelInfo) -> str | None:
     if settings.temperature > MOST_TEMPERATURE:
         return f"temperature: vLLM refuses {settings.temperature:g}; allowed: 0 to {MOST_TEMPERATURE:g}"
     if (settings.min_tokens or 0) > settings.max_tokens:
         return f"min_tokens: {settings.min_tokens} is more than max_tokens; allowed: 0 to {settings.max_tokens}"
+    if (settings.top_logprobs or 0) > (most := _most_logprobs(model, info)):
+        more = "" if most == info.vocabulary else "; vllm: {max_logprobs: N} allows more"
+        return f"logprobs: {settings.top_logprobs} for each token; allowed: true, or 1 to {most}{more}"
     for key in ("stop_token_ids", "logit_bias"):
         largest = max(getattr(settings, key) or (), default=0)
         if info.vocabulary and largest >= info.vocabulary:
@@ -64,9 +69,18 @@ def _vllm_trouble(settings: SamplingSettings, info: ModelInfo) -> str | None:
     return None
 
 
+def _most_logprobs(model: ModelSpec, info: ModelInfo) -> int:
+    """Returns how many log probabilities vLLM gives for each token; its own -1 is as many as there are tokens."""
+    given = model.vllm.get("max_logprobs", MOST_LOGPROBS)
+    all_tokens = info.vocabulary or sys.maxsize
+    return min(given, all_tokens) if isinstance(given, int) and given >= 0 else all_tokens
+
+
 def _service_trouble(settings: SamplingSettings) -> str | None:
-    if key := next((key for key in OF_VLLM if getattr(settings, key) not in (None, "none")), None):
+    if key := next((key for key in OF_VLLM if getattr(settings, key) not in (None, False, "none")), None):
         return f"{key}: engine openai cannot do it; engine vllm can"
+    if settings.top_logprobs is not None:
+        return "logprobs: engine openai stores their sum alone, with true; engine vllm also those of the top N"
     return None
 
 

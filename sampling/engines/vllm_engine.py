@@ -6,19 +6,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
+from sampling.engines.adapters import Variant, load_adapters, lora_arguments
 from sampling.engines.devices import driver_trouble, has_toolkit
 from sampling.engines.engine import Completion, Request
 from sampling.engines.gpu_memory import Allowance, GpuShare, most_sequences, utilization
-from sampling.engines.log_tail import LogTail
 from sampling.engines.model_info import ModelInfo, inspect_folder
-from sampling.engines.prompts import FOR_PROMPTS, PromptRefused, prompt_tokens
+from sampling.engines.prompts import PromptRefused, prompt_tokens
 from sampling.engines.thought_reader import ThoughtReader, reasoning_arguments
+from sampling.engines.vllm_params import sampling_params, token_lists
 from sampling.engines.weights import local_weights
-from sampling.errors import EngineError, EngineRefused
+from sampling.errors import EngineError, EngineRefused, TroopError
+from sampling.log_tail import LogTail
 from sampling.node import one_first, only_one
-from sampling.problems import Problem
 from sampling.seeds import Seeds, sample_seed
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
 
@@ -38,6 +40,7 @@ class Draw:
     started: float
     seed: int
     opened: bool
+    settings: SamplingSettings
 
 
 class VllmEngine:
@@ -46,26 +49,32 @@ class VllmEngine:
     vLLM's prefix cache still computes the prompt once.
     """
 
-    def __init__(
-        self, model: ModelSpec, info: ModelInfo, settings: SamplingSettings, seeds: Seeds, allowance: Allowance
-    ) -> None:
-        self._settings, self._seeds, self._model = settings, seeds, model
-        self._engine = start_llm_engine(model, info, seeds.engine, allowance, settings)
+    def __init__(self, own: Variant, sharing: Sequence[Variant], seeds: Seeds, allowance: Allowance) -> None:
+        served, self._seeds, self._model = sharing or [own], seeds, own.model
+        self._variants = {"": own} | {variant.model.name: variant for variant in served}
+        adapted = lora_arguments([variant.info for variant in served])
+        self._engine = start_llm_engine(own.model, own.info, seeds.engine, allowance, own.settings, adapted)
+        try:
+            self._adapters = load_adapters(self._engine, served)
+        except TroopError:
+            self.close()
+            raise
         self.version = vllm_version()
         self.device = device_name(allowance.share)
         self._tokenizer: Any = self._engine.get_tokenizer()
         config = self._engine.vllm_config
         self._longest: int = config.model_config.max_model_len
         self.concurrency: int = config.scheduler_config.max_num_seqs
-        self._params: dict[tuple[TaskSampling | None, tuple[str, ...]], Any] = {}
+        self._params: dict[tuple[str, TaskSampling | None, tuple[str, ...]], Any] = {}
         self._pending: dict[str, Draw] = {}  # by request id
         self._refused: list[Completion] = []
-        self._reader = ThoughtReader(model.thinking, self._tokenizer)
+        self._reader = ThoughtReader(own.model.thinking, self._tokenizer)
 
     def add(self, request: Request) -> None:
         samples = range(request.first_sample, request.last_sample)
+        variant = self._variants[request.model]
         try:
-            settings = settings_on(self._model, self._settings, request.problem.sampling)
+            settings = settings_on(variant.model, variant.settings, request.problem.sampling)
             tokens = prompt_tokens(self._tokenizer, request.problem, settings)
         except PromptRefused:
             tokens = []
@@ -75,7 +84,7 @@ class VllmEngine:
         if len(tokens) >= self._longest:
             self._refused += [self._undrawn(request, index, "prompt_too_long", len(tokens)) for index in samples]
             return
-        opened, params = self._reader.is_opened(tokens, request.problem), self._sampling_params(request.problem)
+        opened, params = self._reader.is_opened(tokens, request.problem), self._sampling_params(request, variant)
         for index in samples:
             self._add_one(request, index, tokens, opened, params)
 
@@ -97,25 +106,28 @@ class VllmEngine:
 
     def _add_one(self, request: Request, index: int, tokens: list[int], opened: bool, params: Any) -> None:
         name = f"{request.tag}-{request.problem_idx}-{index}"
-        seed = self._seeds.engine
-        if self._settings.seed == "per_sample":
+        variant, seed = self._variants[request.model], self._seeds.engine
+        model, adapter = variant.model.name, self._adapters.get(variant.model.name)
+        if variant.settings.seed == "per_sample":
             params = params.clone()
-            params.seed = seed = sample_seed(self._seeds.run, self._model.name, request.problem.id, index)
-        self._pending[name] = Draw(request, index, time.monotonic(), seed, opened)
+            params.seed = seed = sample_seed(self._seeds.run, model, request.problem.id, index)
+        started = time.monotonic()
         try:
-            self._engine.add_request(name, {"prompt_token_ids": tokens}, params)
+            self._engine.add_request(name, {"prompt_token_ids": tokens}, params, lora_request=adapter)
         except (ValueError, TypeError) as error:  # the settings are the same for every sample of the task
-            raise EngineRefused(f"model {self._model.name}: vLLM refuses the settings ({last_line(error)})") from error
+            raise EngineRefused(f"model {model}: vLLM refuses the settings ({last_line(error)})") from error
+        self._pending[name] = Draw(request, index, started, seed, opened, variant.settings)
 
     def _undrawn(self, request: Request, index: int, reason: str, prompt_tokens: int = 0) -> Completion:
         place = (request.tag, request.problem_idx, index)
         return Completion(*place, "", reason, prompt_tokens, tokens=0, seed=self._seeds.engine, gen_s=0.0)
 
-    def _sampling_params(self, problem: Problem) -> Any:
-        """Returns vLLM's sampling parameters, cached by (task sampling, stop strings)."""
-        key = (problem.sampling, problem.stop)
+    def _sampling_params(self, request: Request, variant: Variant) -> Any:
+        """Returns vLLM's sampling parameters, cached by (model, task sampling, stop strings)."""
+        problem = request.problem
+        key = (request.model, problem.sampling, problem.stop)
         if key not in self._params:
-            settings = settings_on(self._model, self._settings, problem.sampling)
+            settings = settings_on(variant.model, variant.settings, problem.sampling)
             keeps_marks = self._reader.needs_special_tokens
             self._params[key] = sampling_params(settings, problem.stop, keeps_marks=keeps_marks)
         return self._params[key]
@@ -137,15 +149,22 @@ class VllmEngine:
             logprob=only.cumulative_logprob,
             reasoning=read.reasoning,
             reasoning_tokens=read.tokens,
+            lists=token_lists(draw.settings, only.token_ids, only.logprobs),
         )
 
 
 def start_llm_engine(
-    model: ModelSpec, info: ModelInfo, seed: int, allowance: Allowance, settings: SamplingSettings | None = None
+    model: ModelSpec,
+    info: ModelInfo,
+    seed: int,
+    allowance: Allowance,
+    settings: SamplingSettings | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """Starts vLLM's own engine and loads its model; raises EngineError, EngineRefused where it can never run.
 
     ``allowance`` is what the engine may use of this machine. ``settings`` are for drawing; None where it scores.
+    ``more`` are arguments that the model's key ``vllm`` may still replace.
     """
     check_build(prepare_environment(allowance.threads), allowance.share)
     folder = local_weights(model.path, info.revision, model.s3_options)
@@ -153,7 +172,7 @@ def start_llm_engine(
         info = inspect_folder(folder, f"models.{model.name}")
     arguments = engine_arguments(model, info, folder, seed, allowance.share)
     if settings is not None:
-        arguments = reasoning_arguments(model, settings, folder) | arguments
+        arguments = {**more, **reasoning_arguments(model, settings, folder), **arguments}
     from vllm import EngineArgs, LLMEngine
     from vllm.usage.usage_lib import UsageContext
 
@@ -277,33 +296,6 @@ def _cpu_cache_bytes(model: ModelSpec, info: ModelInfo) -> int:
     longest = model.max_model_len or info.max_model_len or 2048
     wanted = 2 * info.layers * info.kv_width * BYTES_PER_CACHE_VALUE * longest * most_sequences(model, 0)
     return min(max(wanted, CPU_KV_CACHE_BYTES[0]), CPU_KV_CACHE_BYTES[1])
-
-
-def sampling_params(settings: SamplingSettings, stop: tuple[str, ...], *, keeps_marks: bool = False) -> Any:
-    """Returns vLLM's sampling parameters; what a chat template takes is not among them.
-
-    With ``keeps_marks`` special tokens stay in the text, unless the settings say something of them.
-    """
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
-
-    given = {key: value for key, value in settings.given_keys.items() if key not in FOR_PROMPTS}
-    if keeps_marks:
-        given = {"skip_special_tokens": False} | given
-    if settings.thinking_token_budget is not None:
-        given["thinking_token_budget"] = settings.thinking_token_budget
-    if form := given.get("structured_outputs"):
-        given["structured_outputs"] = StructuredOutputsParams(**form)
-    return SamplingParams(
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=settings.top_k or -1,
-        max_tokens=settings.max_tokens,
-        stop=[*settings.stop, *stop],
-        logprobs=0 if settings.logprobs else None,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-        **given,
-    )
 
 
 def device_name(share: GpuShare | None) -> str:

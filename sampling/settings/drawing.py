@@ -166,8 +166,20 @@ class SamplingSettings(DrawingKeys):
     ``none`` takes Troop's own defaults. Only for vllm; vLLM's server does as ``model`` does.
     """
 
-    logprobs: bool = False
-    """Stores the sum of the log probabilities of each completion's tokens, in the column ``logprob`` of samples."""
+    logprobs: bool | Annotated[int, Field(ge=1)] = False
+    """Stores the sum of the log probabilities of each completion's tokens, in the column ``logprob`` of samples.
+
+    A number N also stores each token's own, in ``token_logprobs``, and those of the N most probable tokens in its
+    place, in ``top_token_ids`` and ``top_logprobs``. N is only for vllm, and at most 20 or ``vllm.max_logprobs``.
+    """
+
+    token_ids: bool = False
+    """Stores the ids of each completion's tokens, in the column ``token_ids`` of samples. Only for vllm."""
+
+    @property
+    def top_logprobs(self) -> int | None:
+        """Number of most probable tokens whose log probabilities are stored for each token; None stores no lists."""
+        return None if isinstance(self.logprobs, bool) else self.logprobs
 
 
 class TaskSampling(DrawingKeys):

@@ -1,4 +1,4 @@
-"""Grids and series: a list on a sampling key, or several checkpoints, make several models of one.
+"""Grids and series: a list on a sampling key, or several checkpoints or adapters, make several models of one.
 
 All of it happens on the data of a sweep's file, before its keys are checked; a plan stores the models that came out.
 """
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"\d+(?!.*\d)")
 
 
 def expand(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
-    """Returns a sweep's data with a model for each checkpoint and each point of a grid; raises BadInput.
+    """Returns a sweep's data with a model for each checkpoint, adapter and point of a grid; raises BadInput.
 
     ``folder`` is the folder of the sweep's file, from which a pattern of checkpoints starts.
     """
@@ -43,7 +43,7 @@ def _models(
     own, rest = _lists(model.get("sampling"))
     lists = own if "sampling" in model else common  # a model's own settings stand in place of the sweep's
     checked = model | ({"sampling": rest} if own else {})
-    for one in _checkpoints(checked, folder, where):
+    for one in (adapted for made in _checkpoints(checked, folder, where) for adapted in _adapters(made, where)):
         if not lists:
             yield one
             continue
@@ -84,6 +84,23 @@ def _checkpoints(model: dict[str, Any], folder: Path, where: str) -> Iterator[di
     for title, place in places:
         series = {**rest.get("series", {}), "checkpoint": _step(title)}
         yield rest | place | {"name": f"{model.get('name')}@{title}", "series": series}
+
+
+def _adapters(model: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    given = model.get("adapters")
+    if given is None:
+        yield model
+        return
+    rest = {key: value for key, value in model.items() if key != "adapters"}
+    name = f"{where}: models.{model.get('name')}.adapters"
+    if (engine := model.get("engine", "vllm")) != "vllm":
+        raise BadInput(f"{name}: engine {engine} cannot do it; engine vllm can")
+    if not isinstance(given, dict) or not given or "adapter" in model:
+        raise BadInput(f"{name}: the name and place of each adapter, as {{math: runs/math}}, and no key adapter beside")
+    for title, path in given.items():
+        series = {**rest.get("series", {}), "adapter": str(title)}
+        adapter = {"name": str(title), "path": path}
+        yield rest | {"name": f"{model.get('name')}+{title}", "adapter": adapter, "series": series}
 
 
 def _folders(model: Mapping[str, Any], pattern: str, folder: Path, name: str) -> Sequence[Path]:

@@ -14,7 +14,18 @@ from sampling.validate import Plain
 
 # Keys of a model that one kind of engine alone reads.
 OF_SERVICES = ("base_url", "api_key_env", "parallel")
-OF_VLLM = ("device", "gpus", "gpu", "engines_per_gpu", "dtype", "max_num_seqs", "vllm")
+OF_VLLM = ("device", "gpus", "gpu", "engines_per_gpu", "dtype", "max_num_seqs", "vllm")  # and adapters: see grid.py
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+class Adapter(Plain):
+    """One LoRA adapter of a model; the key `adapters` fills it in."""
+
+    name: str = Field(min_length=1)
+    """Name of the adapter, in the column ``adapter`` of samples and after the model's name: `qwen+math`."""
+
+    path: str = Field(min_length=1)
+    """Location of its adapter_config.json and weights: a folder, a Hugging Face id or an ``s3://`` folder."""
 
 
 class ModelSpec(Plain):
@@ -55,6 +66,16 @@ class ModelSpec(Plain):
 
     Each is named after its model and its folder or revision: `qwen@step_100`. Example: `runs/step_*`.
     """
+
+    adapters: dict[str, str] | None = None
+    """LoRA adapters, a model of each: its name, and a folder, a Hugging Face id or an ``s3://`` folder.
+
+    Each is named after its model and its own name: `qwen+math`. One engine serves all adapters of a model. Only for
+    vllm. Example: `{math: runs/math, code: owner/code-lora}`.
+    """
+
+    adapter: Adapter | None = None
+    """LoRA adapter of the model; ``adapters`` fills it in. Example: `{name: math, path: runs/math}`."""
 
     k: int | None = Field(default=None, ge=1)
     """Samples per problem of this model, on every task. Default: the task's, the sweep's, the preset's, else 100."""
@@ -205,8 +226,16 @@ class ModelSpec(Plain):
 
     @model_validator(mode="after")
     def _options_are_of_a_bucket(self) -> "ModelSpec":
-        if self.s3_options != STANDARD and not (self.path.startswith(S3) and self.engine == "vllm"):
+        places = [self.path, self.adapter.path if self.adapter else ""]
+        read = self.engine == "vllm" and any(place.startswith(S3) for place in places)
+        if self.s3_options != STANDARD and not read:
             raise ValueError(f"s3_options is for a path that begins with {S3}, which engine vllm reads")
+        return self
+
+    @model_validator(mode="after")
+    def _an_adapter_needs_vllm(self) -> "ModelSpec":
+        if self.adapter and self.engine != "vllm":
+            raise ValueError(f"adapters: engine {self.engine} cannot do it; engine vllm can")
         return self
 
     @model_validator(mode="after")
@@ -252,7 +281,8 @@ class ModelSpec(Plain):
         thinking = self.thinking if isinstance(self.thinking, str) else self.thinking.model_dump()
         said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own, "thinking": thinking}
         kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
-        return {"path": path.name if local else self.path, **kept, "vllm": self.vllm}
+        adapter = {"adapter": self.adapter.name} if self.adapter else {}
+        return {"path": path.name if local else self.path, **kept, "vllm": self.vllm, **adapter}
 
 
 def unread_key(model: ModelSpec) -> str | None:

@@ -157,7 +157,7 @@ def test_a_start_that_hangs_is_ended_and_tried_again() -> None:
 
     makers = Hanging()
     handle = new_handle(queue, makers, never_started)
-    handle._work = replace(WORK, model=WORK.model.model_copy(update={"start_timeout_s": 0.05, "gpus": 2}))
+    handle.work = replace(WORK, model=WORK.model.model_copy(update={"start_timeout_s": 0.05, "gpus": 2}))
     with pytest.raises(EngineError, match=r"did not start within 0.05 s and was killed.*NCCL_DEBUG=INFO"):
         asyncio.run(handle.run())
     assert (len(makers.made), makers.ended) == (ENGINE_TRIES, makers.made)

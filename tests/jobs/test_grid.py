@@ -70,6 +70,25 @@ def test_checkpoints_are_folders_by_their_numbers_or_revisions(tmp_path: Path) -
     assert [model.series["checkpoint"] for model in sweep.models[6:]] == [1, "main"]
 
 
+def test_adapters_make_a_model_of_each_checkpoint_and_adapter(tmp_path: Path) -> None:
+    for step in (1, 2):
+        (tmp_path / "runs" / f"step_{step}").mkdir(parents=True)
+    (tmp_path / "lora" / "math").mkdir(parents=True)
+    (tmp_path / "lora" / "math" / "adapter_config.json").touch()
+    adapters = {"code": "owner/code", "math": "lora/math"}
+    sweep = load(
+        tmp_path,
+        {"name": "rl", "checkpoints": "runs/step_*", "adapters": adapters, "sampling": {"temperature": [0.5, 1.0]}},
+        {"name": "alone", "path": "o/m", "adapters": {"1e3": "hf://lora/math"}},
+    )
+    made = [f"rl@step_{n}+{name}@temperature={t}" for n in (1, 2) for name in adapters for t in (0.5, 1.0)]
+    assert names(sweep) == [*made, "alone+1e3"]
+    found = [(model.adapter.name, model.adapter.path) for model in sweep.models if model.adapter]
+    assert found[:8:2] == [("code", "owner/code"), ("math", str(tmp_path / "lora/math"))] * 2
+    assert found[-1] == ("1e3", "lora/math")
+    assert sweep.models[2].series == {"checkpoint": 1, "adapter": "math", "temperature": 0.5}
+
+
 def test_n_is_another_name_of_k(tmp_path: Path) -> None:
     sweep = load(tmp_path, {"name": "a", "path": "o/a", "n": 3}, {"name": "b", "path": "o/b"}, n=7)
     assert [sweep.k_of(model, sweep.tasks[0]) for model in sweep.models] == [3, 7]
@@ -89,6 +108,20 @@ def test_n_is_another_name_of_k(tmp_path: Path) -> None:
         ({"path": "o/a", "revision": "x", "checkpoints": ["y"]}, {}, "no key revision beside it"),
         ({"path": "o/a", "checkpoints": []}, {}, "at least one"),
         ({}, {}, "models.0.path: Field required"),
+        ({"path": "o/a", "adapters": {}}, {}, "models.a.adapters: the name and place of each adapter"),
+        ({"path": "o/a", "adapters": ["x"]}, {}, "models.a.adapters: the name and place of each adapter"),
+        ({"path": "o/a", "adapters": {"x": []}}, {}, "models.0.adapter.path: Input should be a valid string"),
+        ({"path": "gold", "engine": "replay", "adapters": {"x": "y"}}, {}, "engine replay cannot do it; engine vllm"),
+        (
+            {"path": "a", "engine": "openai", "base_url": "http://h", "adapters": {"x": "y"}},
+            {},
+            "models.a.adapters: engine openai cannot do it; engine vllm can",
+        ),
+        (
+            {"path": "gold", "engine": "replay", "adapter": {"name": "x", "path": "y"}},
+            {},
+            "adapters: engine replay cannot do it",
+        ),
         ({"path": "o/a", "n": 3, "k": 3}, {}, "n is another name of k"),
     ],
 )

@@ -92,10 +92,15 @@ def wasm(run: str, kind: str) -> Iterable[Mapping[str, Any]]:
     words = ["node", script, os.environ["PYTHONPATH"], *files]
     for line in subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.splitlines():
         found = json.loads(line)
-        row = {name: value["float"] if isinstance(value, dict) else value for name, value in found["row"].items()}
-        floats = {name: float(row[name]) for name, value in found["row"].items() if isinstance(value, dict)}
+        row = {name: with_floats(value) for name, value in found["row"].items()}
         parts = dict(part.split("=") for part in found["file"].split("/") if "=" in part)
-        yield row | floats | {name: unquote(parts[name]) for name in FOLDERS[kind]}
+        yield row | {name: unquote(parts[name]) for name in FOLDERS[kind]}
+
+
+def with_floats(value: Any) -> Any:
+    if isinstance(value, list):
+        return [with_floats(one) for one in value]
+    return float(value["float"]) if isinstance(value, dict) else value
 
 
 READERS: dict[str, Callable[[str, str], Iterable[Mapping[str, Any]]]] = {
@@ -105,9 +110,10 @@ READERS: dict[str, Callable[[str, str], Iterable[Mapping[str, Any]]]] = {
 
 
 def plain(value: Any) -> Any:
-    if isinstance(value, float | decimal.Decimal):
-        return f"{float(value):.6g}"
-    return value.item() if hasattr(value, "item") else value
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
+        return [plain(one) for one in value]
+    value = value.item() if hasattr(value, "item") else value
+    return f"{float(value):.6g}" if isinstance(value, float | decimal.Decimal) else value
 
 
 def main(reader: str, run: str, kind: str) -> None:

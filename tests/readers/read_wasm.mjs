@@ -11,6 +11,7 @@ const { tableFromIPC, DataType } = load("apache-arrow");
 const plain = (value, type) => {
   if (value === null) return null;
   if (DataType.isFloat(type)) return { float: value };
+  if (DataType.isList(type)) return Array.from(value, (one) => plain(one, type.children[0].type));
   return typeof value === "bigint" ? Number(value) : value;
 };
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from array import array
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from jobs.store.commit import RunSink
 from jobs.store.folder import DirectoryStore
 from jobs.store.stored_run import StoredRun
 from sampling.problems import Problem
-from sampling.samples import Provenance, Sample, Unit
+from sampling.samples import NO_LISTS, Provenance, Sample, TokenLists, Unit
 from tests.readers.read import READERS, plain
 from tests.support.places import ROOT
 from verify.verdict import Status, Verdict
@@ -39,6 +40,13 @@ def places() -> list[Any]:
     return [pytest.param(name, path, id=path.name if path else name) for name, path in own + other if name in READERS]
 
 
+def lists(index: int) -> TokenLists:
+    """Lists of up to four tokens with the two most probable ones of each; of every fifth sample they are empty."""
+    ids = array("i", range(index, index + index % 5))
+    logprobs = array("f", [-one / 7 for one in ids])
+    return TokenLists(ids, logprobs, array("i", [2**31 - 1] * 2 * len(ids)), array("f", [-0.1, -1e-9] * len(ids)))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three units: one with scores of everything, one with a toolchain, one without answers or tokens.
@@ -46,14 +54,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Its export is put beside its own files.
     """
     store = DirectoryStore(folder := tmp_path_factory.mktemp("run"))
-    provenance = Provenance(MODEL, "main", "vllm", "0.33", "ab", "cd", "host/1", "NVIDIA H100", gpus="0.5")
+    provenance = Provenance(MODEL, "main", "vllm", "0.33", "ab", "cd", "host/1", "NVIDIA H100", gpus="0.5", adapter="é")
     for number, (answer, toolchain) in enumerate([("42", ""), (None, "Lean 4.9.0"), ("4²", "")]):
         unit = Unit(MODEL, TASK, number, 0, 2, number * 300, (number + 1) * 300)
         samples = [
-            Sample(p, s, f"text {p} {s} é\n", "stop", 7, s % 50, 2**40 + s, s / 7, s / 9, -s / 3 if s % 2 else None)
+            Sample(p, s, f"text {p} {s} é\n", "stop", 7, s % 50, 2**40 + s, s / 7, s / 9, -s / 3 if s % 2 else None,
+                   lists=lists(s) if s % 2 else NO_LISTS)
             for p in range(2)
             for s in range(number * 300, (number + 1) * 300)
-        ]
+        ]  # fmt: skip
         verdicts = [
             Verdict(Status.PASS if s.sample_idx % 3 else Status.FAULT, "why" * (s.sample_idx % 2), answer,
                     wall_s=s.sample_idx / 1000, cpu_s=s.sample_idx / 2000, max_rss_mb=s.sample_idx,

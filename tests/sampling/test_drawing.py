@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sampling.engines.identity import digest
 from sampling.problems import Problem
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
+from sampling.settings.identity import digest
 
 KEYS: dict[str, Any] = {
     "min_p": 0.1, "presence_penalty": 1, "frequency_penalty": 1, "repetition_penalty": 1.1, "stop_token_ids": [7],

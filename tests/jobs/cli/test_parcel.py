@@ -77,6 +77,20 @@ def test_what_lies_outside_is_refused_unless_it_is_written_whole(
     assert packed(inside)[1] == {"files/sweep.yaml"}  # taken to be on the cluster
 
 
+def test_adapters_travel_with_their_sweep(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    (tmp_path / ".gitignore").write_text("lora\nmodel\n")
+    subprocess.run(["git", "init", "-q"], check=True)
+    adapters = {"here": "./lora", "hub": "owner/lora", "bucket": "s3://b/lora"}
+    names = packed(write_sweep(models=[{"name": "m", "path": "./model", "adapters": adapters}]))[1]
+    assert {"files/model/config.json", "files/lora/adapter_config.json"} <= names
+    with pytest.raises(BadInput, match=r"'./none' is the adapter of model m\+x, and there is no such file or folder"):
+        packed(write_sweep(models=[{"name": "m", "path": "o/m", "adapters": {"x": "./none"}}]))
+
+
 def written(tmp_path: Path, *problems: dict[str, object]) -> None:
     (tmp_path / "problems.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in problems))
 

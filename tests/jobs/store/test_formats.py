@@ -68,6 +68,10 @@ SAMPLES = [
     ("logprob", pa.float32(), True),
     ("reasoning", pa.string(), True),
     ("reasoning_tokens", pa.int32(), True),
+    ("token_ids", pa.list_(pa.field("element", pa.int32())), True),
+    ("token_logprobs", pa.list_(pa.field("element", pa.float32())), True),
+    ("top_token_ids", pa.list_(pa.field("element", pa.int32())), True),
+    ("top_logprobs", pa.list_(pa.field("element", pa.float32())), True),
     ("revision", pa.string(), False),
     ("engine", pa.string(), False),
     ("engine_version", pa.string(), False),
@@ -80,6 +84,7 @@ SAMPLES = [
     ("gpu_ids", pa.string(), True),
     ("gpu_uuids", pa.string(), True),
     ("gpu_memory", pa.string(), True),
+    ("adapter", pa.string(), True),
 ]
 SCORES = [*KEY, ("score", pa.float32(), True), ("reason", pa.string(), True), ("tokens", pa.int32(), True)]
 PROBLEMS = [

@@ -1,12 +1,13 @@
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from sampling.engines.engine import Completion, Request
 from sampling.engines.engine_loop import EngineLoop
 from sampling.engines.replay_engine import GOLD, ReplayEngine
-from sampling.errors import EngineError
+from sampling.errors import EngineError, EngineRefused
 from sampling.problems import Problem
 from sampling.settings import ModelSpec
 
@@ -67,6 +68,25 @@ def test_a_bug_in_an_engine_hangs_nobody() -> None:
     loop = EngineLoop(lambda: Wrong(ModelSpec(name="m", path=GOLD, engine="replay")))
     with pytest.raises(EngineError, match="ValueError: an empty prompt"):
         list(loop.submit(requests(0, 1)))
+    loop.close()
+
+
+def test_what_an_engine_refuses_ends_that_submission_alone() -> None:
+    """Several models may share an engine: the settings of one must not cost the others their samples."""
+
+    class Choosy(ReplayEngine):
+        def add(self, request: Request) -> None:
+            if request.model == "wrong" and request.problem_idx:
+                raise EngineRefused("vLLM refuses the settings")
+            super().add(request)
+
+    loop = EngineLoop(lambda: Choosy(ModelSpec(name="m", path=GOLD, engine="replay")))
+    wrong = [replace(request, model="wrong") for request in requests(0, 5)]
+    for _ in range(2):
+        with pytest.raises(EngineRefused, match="refuses the settings"):
+            list(loop.submit(wrong))
+        samples = [sample for some in loop.submit(requests(1, 4)) for sample in some]
+        assert len(samples) == 12
     loop.close()
 
 

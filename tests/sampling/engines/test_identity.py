@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sampling.engines.identity import NEUTRAL, changes, digest, files_read, identity
 from sampling.settings import ModelSpec, SamplingSettings
+from sampling.settings.identity import NEUTRAL, changes, digest, files_read, identity
 
 SETTINGS = SamplingSettings().model_dump(mode="json")
 
@@ -27,6 +27,7 @@ def same(settings: dict[str, Any] | None = None, revision: str = "r", **spec: An
         {"path": "elsewhere/renamed"},
         {"gpus": 2, "engines": 3, "max_num_seqs": 64, "nodes": 2, "weight": 4},
         {"settings": {"logprobs": True}},
+        {"settings": {"logprobs": 5, "token_ids": True}, "vllm": {"max_loras": 2, "max_logprobs": 50}},
     ],
 )
 def test_what_changes_speed_alone_is_the_same_distribution(spec: dict[str, Any]) -> None:
@@ -43,6 +44,7 @@ def test_what_changes_speed_alone_is_the_same_distribution(spec: dict[str, Any])
         {"max_model_len": 512},
         {"revision": "other"},
         {"settings": {"temperature": 0.5}},
+        {"adapter": {"name": "a", "path": "a"}},
         {"settings": {"seed": "per_sample"}},
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sampling.engines.log_tail import LogTail
+from sampling.log_tail import LogTail
 
 LOG = """\
 (EngineCore pid=7) INFO 11-30 10:00:00 [core.py:80] Initializing
@@ -40,7 +40,7 @@ def test_without_an_exception_the_last_lines_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["stdout", "stderr", "pipe"])
 def test_a_standard_stream_is_read_where_it_is_a_file(tmp_path: Path, kind: str) -> None:
     code = (
-        "import sys; from sampling.engines.log_tail import LogTail; tail = LogTail()\n"
+        "import sys; from sampling.log_tail import LogTail; tail = LogTail()\n"
         f"print('ERROR 11-30 09:00:00 [a.py:1] ValueError: no', file=sys.{'stderr' if kind == 'stderr' else 'stdout'}, "
         "flush=True); open(sys.argv[1], 'w').write(tail.errors())"
     )

@@ -126,3 +126,23 @@ def test_sampling_keys_that_an_engine_would_refuse_are_named() -> None:
     )
     assert "generation_config: engine openai cannot" in trouble(spec(**SERVICE), generation_config="model")
     assert trouble(spec(engine="replay"), system="Be short.", min_tokens=999) == ""
+
+
+def test_lists_by_token_are_for_vllm_and_have_a_limit() -> None:
+    def trouble(model: ModelSpec, **settings: Any) -> str:
+        return settings_trouble(model, INFO, SamplingSettings(**settings), [problem()]) or ""
+
+    assert "logprobs: 21 for each token; allowed: true, or 1 to 20; vllm: {max_logprobs: N}" in trouble(
+        spec(), logprobs=21
+    )
+    assert trouble(spec(), logprobs=20, token_ids=True) == trouble(spec(vllm={"max_logprobs": 50}), logprobs=50) == ""
+    assert "1 to 50; vllm" in trouble(spec(vllm={"max_logprobs": 50}), logprobs=51)
+    assert trouble(spec(vllm={"max_logprobs": -1}), logprobs=101).endswith("allowed: true, or 1 to 100")
+    assert trouble(spec(**SERVICE), logprobs=True) == ""
+    assert "logprobs: engine openai stores their sum alone" in trouble(spec(**SERVICE), logprobs=1)
+    assert "token_ids: engine openai cannot do it; engine vllm can" in trouble(spec(**SERVICE), token_ids=True)
+    asked = [SamplingSettings.model_validate({"logprobs": value}) for value in (False, 0, True, "yes", 1, 7)]
+    assert [bool(one.logprobs) for one in asked] == [False, False, True, True, True, True]
+    assert [one.top_logprobs for one in asked] == [None] * 4 + [1, 7]
+    with pytest.raises(ValueError, match="logprobs"):
+        SamplingSettings.model_validate({"logprobs": -1})

@@ -20,7 +20,8 @@ NEUTRAL = frozenset(
         "enable_logging_iteration_details", "enable_mfu_metrics", "enable_prefix_caching", "enable_sleep_mode",
         "enforce_eager", "gpu_memory_utilization", "hf_token", "kv_cache_memory_bytes", "kv_cache_metrics",
         "kv_offloading_backend", "kv_offloading_size", "log_config_file", "log_level", "logging_config",
-        "long_prefill_token_threshold", "max_cudagraph_capture_size", "max_logprobs", "max_num_active_seqs",
+        "long_prefill_token_threshold", "max_cpu_loras", "max_cudagraph_capture_size", "max_logprobs", "max_loras",
+        "max_num_active_seqs",
         "max_num_batched_tokens", "max_num_scheduled_tokens", "max_num_seqs", "max_parallel_loading_workers",
         "num_gpu_blocks_override", "numa_bind", "numa_bind_cpus", "numa_bind_nodes", "optimization_level",
         "otlp_traces_endpoint", "performance_mode", "pipeline_parallel_size", "prefix_caching_hash_algo",
@@ -39,7 +40,7 @@ NOT_READ = (
     "trainer_state.json", "training_args.*", "optimizer.*", "scheduler.*", "rng_state*", ".*",
 )  # fmt: skip
 # Of sampling: what is stored, not what is drawn; and where values came from, which are all in the settings.
-NEUTRAL_SETTINGS = frozenset({"logprobs", "generation_config"})
+NEUTRAL_SETTINGS = frozenset({"logprobs", "token_ids", "generation_config"})
 ALWAYS = frozenset({"temperature", "top_p", "top_k", "max_tokens", "stop", "seed"})  # others count where they are set
 
 
