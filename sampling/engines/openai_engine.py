@@ -227,14 +227,21 @@ class OpenAIEngine:
         return Try(endpoint, answer, retry_after_s(got.headers.get("retry-after"), time.time()))
 
     async def _learn(self, endpoint: Endpoint) -> None:
-        """Asks once what stands for all tokens at an address; raises httpx.ConnectError where nobody is there."""
+        """Asks once what stands for all tokens at an address; raises httpx.ConnectError where nobody is there.
+
+        Requests that waited for an answer which did not come fail with the one that asked, not one after the other.
+        """
+        failures = endpoint.failures
         async with endpoint.asking:
             if endpoint.is_known:
                 return
+            if endpoint.failures > failures:
+                raise httpx.ConnectError(endpoint.unreachable)
             try:
                 listed = await self._client.get(f"{endpoint.url}/models", timeout=CONNECT_S)
                 endpoint.all_tokens = top_k_of_all(listed.content)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                endpoint.unreachable = _words(error)
                 raise
             except httpx.HTTPError:  # a service that cannot list its models may still draw
                 pass

@@ -74,6 +74,7 @@ class Endpoint:
     chosen: int = 0  # grows with every choice, so that equals take turns
     is_known: bool = False  # its list of models has been asked for
     all_tokens: int | None = None  # what stands for top_k 0 there
+    unreachable: str = ""  # why it could not be asked
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def may_take(self, now: float) -> bool:

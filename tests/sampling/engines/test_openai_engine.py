@@ -1,5 +1,6 @@
 """The HTTP engine against a real server on loopback that speaks the API, and misbehaves where a prompt tells it to."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -338,3 +339,21 @@ def test_each_address_is_told_of_all_tokens_in_its_own_way(start, pair) -> None:
         time.sleep(0.05)
         ask(engine, 12, prompt="late")
     assert {sent.get("top_k") for sent in late.seen} == {-1}
+
+
+def test_an_address_that_takes_no_connection_is_waited_for_once(start, server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty requests that each waited for it in turn would take half a minute."""
+    monkeypatch.setattr("sampling.engines.openai_engine.CONNECT_S", 1.0)
+    with socket.socket() as deaf, contextlib.ExitStack() as waiting:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(4):  # they fill its queue
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(deaf.getsockname())
+        begun = time.monotonic()
+        found = ask(
+            start(url=[f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", server.url], parallel=60), 60, prompt="many"
+        )
+    assert len(server.seen) == len(found) == 60
+    assert time.monotonic() - begun < 15
