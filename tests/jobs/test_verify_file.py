@@ -21,7 +21,7 @@ from jobs.verify_file import Progress, parse_task, verify_file, verify_samples
 from jobs.verify_rows import COLUMNS, SampleRow, VerdictRow
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
-from tests.conftest import Troop
+from tests.conftest import Troop, WriteSweep
 from tests.support.places import ROOT
 from verify.verdict import Status, Verdict
 from verify.verifiers import verdict_digest
@@ -502,3 +502,13 @@ def test_the_command_takes_columns(troop: Troop, tmp_path: Path) -> None:
     assert found.code == 2
     assert "--columns: 'txt' is no column; allowed for --samples: problem, sample, text, model" in found.err
     assert "give either RUN" in troop("verify", tmp_path, "--columns", "text=output").err
+
+
+def test_what_troop_sql_writes_of_a_run_is_read_again(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    assert troop("run", write_sweep(), "--local", "--no-report").code == 0
+    query = "SELECT task_id, rollout_index, completion, reward FROM rollouts ORDER BY ALL"
+    Path("samples.jsonl").write_text(troop("sql", "runs/sums", query, "--json").out)
+    words = ("--task", "jsonl=problems.jsonl", "--samples", "samples.jsonl", "--out", "v.jsonl")
+    assert troop("verify", *words).code == 0
+    rewards = [row["reward"] for row in read(Path("samples.jsonl"))]
+    assert [float(row["passed"]) for row in read(Path("v.jsonl"))] == rewards and set(rewards) == {0.0, 1.0}
