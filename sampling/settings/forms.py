@@ -13,6 +13,7 @@ from sampling.settings.drawing import StructuredOutputs
 
 # What engines' dialects (ECMAScript, Rust) have beyond Python's and RE2's, with what stands for it here.
 _DIALECT = ((re.compile(r"\\u\{[0-9A-Fa-f]+\}"), "x"), (re.compile(r"\\c[A-Za-z]"), "x"))
+_ELSEWHERE = re.compile(r"multiple repeat|bad escape \\")  # errors of Python's dialect where others have a meaning
 _EBNF = re.compile(
     r'(?P<comment>\#[^\n]*)|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<set>\[(?:[^\]\\\n]|\\.)*\])|(?P<count>\{[\d,\s]*\})'
     r'|(?P<name>[A-Za-z_][\w.-]*)(?P<head>\s*::=)?(?P<call>\()?|(?P<open>\()|(?P<close>\))|(?P<stray>["\[])'
@@ -84,7 +85,8 @@ def _regex(pattern: str) -> str | None:
     except (re.error, OverflowError, RecursionError) as error:
         place = f" at character {error.pos + 1}" if isinstance(error, re.error) and error.pos is not None else ""
         message = error.msg if isinstance(error, re.error) else str(error)
-        return None if _is_re2(plain) else f"no regular expression ({message}{place})"
+        elsewhere = _ELSEWHERE.match(message) or _is_re2(plain)
+        return None if elsewhere else f"no regular expression ({message}{place})"
     return None
 
 

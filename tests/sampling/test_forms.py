@@ -37,6 +37,8 @@ GOOD: list[tuple[str, Any]] = [
     ("regex", r"\u{1F600}|\x41"),
     ("regex", r"(?=a)a"),  # Python
     ("regex", "[[:alpha:]]+"),
+    ("regex", "a{2}{3}"),  # Rust
+    ("regex", r"\h"),  # ECMAScript
     ("json", {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}),
     ("json", {"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}}),
     ("json", {"$ref": "#/definitions/a~1b", "definitions": {"a/b": {"enum": [1, "$ref"]}}}),
