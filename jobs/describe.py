@@ -7,6 +7,7 @@ from jobs.calibrate import predict_rest, read_evidence, small_part
 from jobs.messages import lines_of
 from jobs.numbers.costs import rates, samples_drawn
 from jobs.numbers.predict import Prediction
+from jobs.planning import moved_services
 from jobs.remaining import Remaining, find_remaining, next_layer, run_version, surplus_line
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
@@ -52,6 +53,8 @@ class CellPlan(Plain):
     """Samples that are not yet committed."""
     sampling: SamplingSettings
     """Sampling settings of the model on this task."""
+    addresses: tuple[str, ...] = ()
+    """Addresses of the service that draws the samples; empty for an engine of Troop's own."""
     from_model: tuple[str, ...] = ()
     """Sampling keys whose values come from the model's own generation_config.json."""
 
@@ -124,6 +127,7 @@ class PlanDescription(Plain):
                 f"{many(cell.samples_to_do, 'sample')} in {many(cell.units_to_do, 'unit')} to do"
             )
             lines.append(f"    with {_settings(cell.sampling.model_dump(mode='json'), cell.from_model)}")
+            lines += [f"    asked at {', '.join(cell.addresses)}"] if cell.addresses else []
         lines += [self.surplus] if self.surplus else []
         dollars = f", {amount(self.most_usd, '$')} for tokens" if self.most_usd else ""
         lines.append(f"at most {self.most_tokens:,} tokens{dollars} and {self.most_bytes / 1e6:,.1f} MB to store")
@@ -189,7 +193,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
         most_bytes=rows * BYTES_PER_VERDICT + most * BYTES_PER_TOKEN,
         most_usd=sum(_most_usd(resolved, cell) for cell in cells),
         measured=measured,
-        notes=resolved.notes,
+        notes=(*resolved.notes, *moved_services(known, resolved.addresses)),
         predicted=predicted,
         surplus=surplus_line(resolved, known, done),
         warnings=resolved.warnings,
@@ -264,6 +268,7 @@ def _cells(resolved: Resolved, remaining: Remaining) -> tuple[CellPlan, ...]:
                 units_to_do=len(to_do),
                 samples_to_do=to_do.rows,
                 sampling=settings_on(models[model], settings, asked),
+                addresses=models[model].base_urls,
                 from_model=tuple(resolved.from_model(models[model], asked)),
             )
         )

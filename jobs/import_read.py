@@ -9,13 +9,14 @@ import gzip
 import re
 import shutil
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
 from sampling.errors import BadInput
+from sampling.samples import OTHER_NAMES, ProblemIds
 from sampling.words import many
 from verify.verdict import Status
 
@@ -45,6 +46,7 @@ class Kind:
 
 NAMES = ("model", "task")
 IDS = (*NAMES, "problem")
+NUMBERED = "sample"  # a table without this column is numbered in the order of its rows
 AN_ID = "text, or whole numbers"
 JSON_IDS = ("VARCHAR", "UBIGINT", "BIGINT", "HUGEINT", "NULL")  # DuckDB's types of JSON values that an id may be
 PARQUET_IDS = ("VARCHAR", "BLOB", "ENUM", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U", "NULL", '"NULL"')
@@ -58,25 +60,27 @@ COUNTS = Kind("counts", ("problem", "n", "c"), (), ("n", "c"))
 class Table:
     """A file and how to read it.
 
-    ``columns`` maps Troop's column names to the file's; other columns are taken by their own name, if the file has
-    them. ``constants`` gives the model or the task of all rows.
+    ``columns`` maps Troop's column names to the file's; other columns are taken by their own name or one of
+    ``OTHER_NAMES``, if the file has them. ``constants`` gives the model or the task of all rows. ``ids`` are those of
+    the task's problems, where they are known.
     """
 
     kind: Kind
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
+    ids: ProblemIds | None = None
 
 
-def parse_columns(text: str, kind: Kind) -> dict[str, str]:
-    """Parses ``model=Model,problem=Problem Idx`` into a mapping; raises BadInput with the allowed columns."""
-    allowed = f"allowed for --{kind.name}: {', '.join(kind.columns)}"
+def parse_columns(text: str, names: Collection[str], option: str) -> dict[str, str]:
+    """Parses ``model=Model,problem=Problem Idx`` into a mapping; raises BadInput with the allowed ``names``."""
+    allowed = f"allowed for --{option}: {', '.join(names)}"
     found: dict[str, str] = {}
     for part in re.split(r",\s*(?=\w+=)", text) if text else []:
         name, equals, column = part.partition("=")
         if not equals or not column:
             raise BadInput(f"--columns {part!r}: not a mapping; write it as name=column,name=column; {allowed}")
-        if name not in kind.columns or name in found:
+        if name not in names or name in found:
             raise BadInput(f"--columns: {name!r} {'is given twice' if name in found else 'is no column'}; {allowed}")
         found[name] = column
     return found
@@ -99,6 +103,7 @@ def open_table(table: Table, folder: Path) -> Iterator[duckdb.DuckDBPyConnection
     with duckdb.connect(folder / "import.db", config=config) as db, _translated(table):
         file = _without_mark(table.path, folder)
         _read(db, table, file, _mapped(db, table, file))
+        _name_problems(db, table)
         _check_numbers(db, table)
         _check_rows(db, table)
         yield db
@@ -148,12 +153,13 @@ def _mapped(db: duckdb.DuckDBPyConnection, table: Table, file: Path) -> dict[str
     for name, column in table.columns.items():
         if column not in held:
             raise BadInput(f"{table.path}: no column {column!r} (for {name}); it has: {', '.join(held)}")
-    mapped = {name: name for name in table.kind.columns if name in held} | dict(table.columns)
+    known = [(name, other) for name in table.kind.columns for other in (name, *OTHER_NAMES.get(name, ()))]
+    mapped = {name: other for name, other in reversed(known) if other in held} | dict(table.columns)
     for name in table.constants:
         if mapped.pop(name, None) and name in table.columns:
             raise BadInput(f"--{name}: --columns names a column for it too; give one of them, not both")
     for name in (*NAMES, *table.kind.required):
-        if name not in mapped and name not in table.constants:
+        if name not in mapped and name not in table.constants and name != NUMBERED:
             instead = f", or give one {name} for all rows with --{name}" if name in NAMES else ""
             raise BadInput(f"{table.path}: no column for {name}; map one with --columns {name}=…{instead}; "
                            f"it has: {', '.join(held)}")  # fmt: skip
@@ -183,7 +189,11 @@ def _read(db: duckdb.DuckDBPyConnection, table: Table, file: Path, mapped: Mappi
         )
         columns += [f"json_type({_quoted(column)}) AS {_kind_of(name)}"] if is_id else []
     columns += [f"{text(value)} AS {name}" for name, value in table.constants.items()]
-    db.execute(f"CREATE TABLE given AS SELECT {', '.join(columns)} FROM {source}")
+    rows = f"SELECT {', '.join(columns)} FROM {source}"
+    if NUMBERED in table.kind.required and NUMBERED not in mapped:
+        number = f"row_number() OVER (PARTITION BY {', '.join(IDS)} ORDER BY place) - 1"
+        rows = f"SELECT * EXCLUDE (place), CAST({number} AS VARCHAR) AS {NUMBERED} FROM ({_placed(rows)})"
+    db.execute(f"CREATE TABLE given AS {rows}")
     for name in IDS if is_json else ():
         if name in mapped:
             wrong = f"{_kind_of(name)} NOT IN ({', '.join(map(text, JSON_IDS))})"
@@ -191,6 +201,23 @@ def _read(db: duckdb.DuckDBPyConnection, table: Table, file: Path, mapped: Mappi
             db.execute(f"ALTER TABLE given DROP COLUMN {_kind_of(name)}")
     if not db.execute("SELECT count(*) FROM given").fetchall()[0][0]:
         raise BadInput(f"{table.path}: no rows; at least one is needed")
+
+
+def _placed(rows: str) -> str:
+    """Returns a query with each row's place in the file, which DuckDB keeps where it is asked for no other order."""
+    return f"SELECT *, row_number() OVER () AS place FROM ({rows})"
+
+
+def _name_problems(db: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Gives each problem the id that the task has for it; an id that the task does not have stays as it is."""
+    if table.ids is None:
+        return
+    given = [name for (name,) in db.execute("SELECT DISTINCT problem FROM given WHERE problem IS NOT NULL").fetchall()]
+    others = [(name, found) for name in given if (found := table.ids.find(name)) not in (None, name)]
+    if others:
+        db.execute("CREATE TEMP TABLE names (other VARCHAR, own VARCHAR)")
+        db.executemany("INSERT INTO names VALUES (?, ?)", others)
+        db.execute("UPDATE given SET problem = own FROM names WHERE problem = other")
 
 
 def _kind_of(name: str) -> str:

@@ -14,7 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -39,7 +39,7 @@ from jobs.store.sealed_parquet import Footer
 from jobs.store.stored_run import IMPORTED, extend_plan, list_imported, read_layers_to_extend
 from sampling.errors import BadInput
 from sampling.problems import left_out_note
-from sampling.samples import Provenance, Sample, Unit
+from sampling.samples import ProblemIds, Provenance, Sample, Unit
 from sampling.tasks.task import TaskSpec
 from sampling.validate import Plain
 from verify.verdict import Status, Verdict
@@ -102,7 +102,8 @@ def import_table(
     ``task`` has the problems of the table's task with their references; samples need them to be verified. ``say`` is
     told of keys of the problems that are left out.
     """
-    problems = {task.title: task.load()} if task else {}
+    problems = {task.title: task.load(all_rows=True)} if task else {}
+    table = replace(table, ids=ProblemIds(p.id for given in problems.values() for p in given)) if problems else table
     for note in filter(None, (left_out_note(title, given) for title, given in problems.items())):
         if say:
             say(note)

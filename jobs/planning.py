@@ -130,6 +130,17 @@ def _check_models(layers: Sequence[Layer], wanted: Sequence[PlannedModel]) -> No
             )
 
 
+def moved_services(layers: Sequence[Layer], addresses: Mapping[str, Sequence[str]]) -> list[str]:
+    """Returns one line for each service of the plan that is asked elsewhere now, by its ``addresses``."""
+    planned = {model.name: model.distribution.get("base_url") for layer in layers for model in layer.models}
+    return [
+        f"model {name}: the service was at {planned[name]}, is at {', '.join(urls)}; its samples count as those of one "
+        "model, unless revision says otherwise"
+        for name, urls in addresses.items()
+        if planned.get(name) and planned[name] not in urls
+    ]
+
+
 def _new_problems(
     layers: Sequence[Layer], task: str, given: Sequence[Problem], wanted: Wanted
 ) -> PlannedProblems | None:

@@ -68,6 +68,11 @@ class Resolved:
         return (*self.sweep.notes, *filter(None, said))
 
     @property
+    def addresses(self) -> Mapping[str, tuple[str, ...]]:
+        """The addresses of each service, by model."""
+        return {model.name: model.base_urls for model in self.sweep.models if model.base_urls}
+
+    @property
     def wanted(self) -> Wanted:
         """Models, problems, k and unit sizes that the plan must hold."""
         models = tuple(self._planned(model) for model in self.sweep.models)

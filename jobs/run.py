@@ -20,6 +20,7 @@ from jobs.budget import Budget, Spent, committed_spend, open_budget
 from jobs.calibrate import read_paces
 from jobs.doctor.cluster import Needs
 from jobs.messages import closing, opening
+from jobs.planning import moved_services
 from jobs.progress import progress_display
 from jobs.remaining import (
     Remaining,
@@ -91,7 +92,10 @@ def run_resolved(
     if not local:
         check_address(address)
     store = _open(resolved.sweep)
-    resolved = with_paces(resolved, store, read_layers_to_extend(store))
+    known = read_layers_to_extend(store)
+    for line in moved_services(known, resolved.addresses):
+        say(line)
+    resolved = with_paces(resolved, store, known)
     remaining = _find_remaining(resolved, store, surplus)  # raises BadInput for a changed sweep; nothing is written yet
     if not remaining.to_do:
         say(_opening(store, _write_plan(resolved, store, remaining)))

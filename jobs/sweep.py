@@ -14,7 +14,7 @@ from jobs.store.base import Store, StoreOptions
 from jobs.store.layers import Layer, layer_key
 from jobs.store.open import open_store
 from jobs.store.stored_run import StoredRun, read_run
-from jobs.sweep_file import assign, keep_texts, read_sweep_file, with_k
+from jobs.sweep_file import assign_all, keep_texts, read_sweep_file, with_k
 from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
 from sampling.places import expand_home, local_path, model_place
@@ -187,8 +187,7 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
     data = read_sweep_file(path)
     if not isinstance(data, dict):
         raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
-    for assignment in assignments:
-        assign(data, assignment)
+    assign_all(data, assignments)
     data = expand(with_k(data, str(path)), path.parent, str(path))
     sweep = parse(Sweep, keep_texts(Sweep, data), str(path))
     for model in sweep.models:

@@ -38,6 +38,7 @@ _SECRET = re.compile(
     r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:_|$)|(?:^|_)(?:API)?(?:KEY|TOKEN)$", re.IGNORECASE
 )
 _KEYS = ModelSpec.model_fields.keys() | TaskSpec.model_fields.keys()  # of the items that a sweep's lists have
+_Path = tuple[str | int, ...]  # of a value in a sweep's data: keys, and numbers of items
 
 
 class WrittenInt(int):
@@ -150,8 +151,7 @@ def read_sweep_file(path: Path) -> Any:
 def written_texts(path: Path, assignments: Sequence[str]) -> set[str]:
     """Returns every text of a sweep's file and of its assignments, with variables filled in; raises BadInput."""
     data = read_sweep_file(path)
-    for assignment in assignments:
-        assign(data, assignment)
+    assign_all(data, assignments)
     return set(_texts(data))
 
 
@@ -258,31 +258,50 @@ def _plain(node: Any, texts: set[int]) -> Any:
     return int(node) if isinstance(node, int) else float(node)
 
 
-def assign(data: dict[str, Any], assignment: str) -> None:
-    """Sets ``models.0.k=5`` or, by name, ``models.small.k=5``; the value is YAML. Raises BadInput."""
+def assign_all(data: dict[str, Any], assignments: Sequence[str]) -> None:
+    """Applies ``assign`` in turn; raises BadInput where one would undo what an earlier one set."""
+    done: list[tuple[_Path, str]] = []
+    for assignment in assignments:
+        path, was_there = assign(data, assignment)
+        for earlier, other in done:
+            meet = min(len(path), len(earlier))
+            if path[:meet] == earlier[:meet] and (was_there or len(path) <= len(earlier)):
+                raise BadInput(f"--set {assignment!r}: sets again what --set {other!r} sets; give one of them")
+        done.append((path, assignment))
+
+
+def assign(data: dict[str, Any], assignment: str) -> tuple[_Path, bool]:
+    """Sets ``models.0.k=5`` or, by name, ``models.small.k=5``; the value is YAML. Raises BadInput.
+
+    Returns the place in the data, with items of lists by number, and whether it had a value before.
+    """
     place, equals, text = assignment.partition("=")
     if not equals or not all(place.split(".")):
         raise BadInput(f"--set {assignment!r}: not an assignment; write it as key.subkey=value")
     *parents, last = place.split(".")
     node: Any = data
+    path: _Path = ()
     while parents:
-        node, parents = _child(node, parents, last, assignment)
+        step, parents = _step(node, parents, last, assignment)
+        node, path = node[step], (*path, step)
     if not isinstance(node, dict):
         parent = place.rpartition(".")[0]
         raise BadInput(f"--set {assignment!r}: {parent} has no subkeys; give the key itself a value")
+    was_there = node.get(last) is not None
     node[last] = _load(text, f"--set {assignment!r}", place)
+    return (*path, last), was_there
 
 
-def _child(node: Any, parts: Sequence[str], last: str, assignment: str) -> tuple[Any, list[str]]:
-    """Returns what the first of ``parts`` names, and the parts after it; a name in a list may have dots."""
+def _step(node: Any, parts: Sequence[str], last: str, assignment: str) -> tuple[str | int, list[str]]:
+    """Returns the key or number that the first of ``parts`` names, and the parts after it; a name may have dots."""
     if isinstance(node, dict):
         if node.get(parts[0]) is None:
             node[parts[0]] = {}
-        return node[parts[0]], list(parts[1:])
+        return parts[0], list(parts[1:])
     number, used = _item(node, [*parts, last], assignment) if isinstance(node, list) else (0, 0)
     if not used:
         raise BadInput(f"--set {assignment!r}: there is no {'.'.join(parts)!r} here{_choices(node)}")
-    return node[number], list(parts[used:])
+    return number, list(parts[used:])
 
 
 def _item(items: Sequence[Any], parts: Sequence[str], assignment: str) -> tuple[int, int]:

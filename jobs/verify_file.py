@@ -19,9 +19,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from jobs.verify_rows import SampleRow, VerdictRow, check_samples, read_samples, write_verdicts
+from jobs.verify_rows import SampleFile, SampleRow, VerdictRow, check_samples, write_verdicts
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem, left_out_note
+from sampling.samples import ProblemIds
 from sampling.tasks.recipes import KINDS
 from sampling.tasks.task import TaskSpec
 from sampling.validate import parse
@@ -101,6 +102,7 @@ def verify_file(
     samples: Path,
     out: Path,
     *,
+    columns: Mapping[str, str] | None = None,
     tier: str | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -108,13 +110,13 @@ def verify_file(
 ) -> Summary:
     """Loads the task ``KIND=PATH`` and verifies ``samples`` of its problems; raises as ``verify_samples``.
 
-    ``say`` is told of keys of the problems that are left out.
+    ``columns`` maps Troop's names of columns to the file's. ``say`` is told of keys of the problems that are left out.
     """
     spec = parse_task(task)
-    problems = spec.load()
+    problems = spec.load(all_rows=True)
     if say and (note := left_out_note(spec.title, problems)):
         say(note)
-    return verify_samples(problems, samples, out, tier=tier, workers=workers, progress=progress)
+    return verify_samples(problems, samples, out, columns=columns, tier=tier, workers=workers, progress=progress)
 
 
 def verify_samples(
@@ -122,6 +124,7 @@ def verify_samples(
     samples: Path,
     out: Path,
     *,
+    columns: Mapping[str, str] | None = None,
     tier: str | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -138,14 +141,15 @@ def verify_samples(
     check_languages({"": problems}, tier)
     check_patches(problems)
     by_id = {problem.id: problem for problem in problems}
-    summary = Summary(check_samples(samples, by_id))
     digests = {name: verdict_digest(problem) for name, problem in by_id.items()}
+    file = SampleFile(samples, ProblemIds(by_id), columns or {}, digests)
+    summary = Summary(check_samples(file))
     by_id = with_limits(by_id, tier)
     partial = out.with_name(out.name + ".partial")
-    rows = read_samples(samples, by_id, digests)
-    with _translated(partial), _open_partial(partial, rows, summary) as file:
+    rows = file.rows()
+    with _translated(partial), _open_partial(partial, rows, summary) as verdicts:
         for row in _verdicts(rows, by_id, tier, workers or os.cpu_count() or 1):
-            file.write(row.line())
+            verdicts.write(row.line())
             summary.count(row)
             if progress:
                 progress(summary.progress())

@@ -4,12 +4,15 @@ Samples come from strangers: each row is checked, and an error names it. Rows ar
 such files outgrow memory.
 """
 
+import gzip
 import hashlib
 import json
 import os
+import zlib
 from codecs import BOM_UTF8
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from pydantic import Field
 
 from sampling.errors import BadInput
 from sampling.problems import load_json
+from sampling.samples import OTHER_NAMES, ProblemIds
 from sampling.tasks.parquet import read_batches
 from sampling.validate import Id, Plain, parse
 from verify.answers import clean
@@ -31,11 +35,11 @@ class SampleRow(Plain):
     """One line of a samples file: a completion of a problem."""
 
     problem: Id
-    """Id of the problem; the task of `--task` must have it."""
+    """Id of the problem, `task_id` in files of HumanEval and EvalPlus; the task of `--task` must have it."""
     sample: int = Field(strict=True, ge=0)
-    """Number of the sample: 0, 1, 2, …, unique for its model and problem."""
+    """Number of the sample: 0, 1, 2, …, unique for its model and problem. Default: by the order of the lines."""
     text: str = Field(strict=True)
-    """Completion to verify."""
+    """Completion to verify, `solution` or `completion` in files of EvalPlus and HumanEval."""
     model: str | None = None
     """Name of the model that wrote the completion. None where the file has one model."""
 
@@ -52,19 +56,58 @@ class SampleRow(Plain):
         return hashlib.blake2b(said, digest_size=8).hexdigest()
 
 
-def read_samples(path: Path, problems: Container[str], digests: Mapping[str, str] | None = None) -> Iterator[SampleRow]:
-    """Yields the samples of a file, in its order; raises BadInput that names the row that cannot be used.
+@dataclass(frozen=True)
+class SampleFile:
+    """A file of samples and how to read it.
 
-    ``digests`` say by problem what a verdict depends on; they become part of each sample's own digest.
+    ``columns`` maps Troop's names to the file's, as ``--columns`` gives them; others are known from ``OTHER_NAMES``.
+    ``judged_by`` says by problem what a verdict depends on; it becomes part of each sample's own digest.
     """
-    for where, data in _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path):
-        row = parse(SampleRow, data, where)
-        if row.problem not in problems:
+
+    path: Path
+    problems: ProblemIds
+    columns: Mapping[str, str] = field(default_factory=dict)
+    judged_by: Mapping[str, str] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[SampleRow]:
+        """Yields the samples in the file's order; raises BadInput that names the row that cannot be used."""
+        seen: Counter[tuple[str, str | None]] = Counter()
+        for where, data in _parquet_rows(self) if self.path.suffix == ".parquet" else _json_rows(self.path):
+            named = self._named(data, where)
+            if isinstance(named, dict) and "sample" not in named and "problem" in named:
+                key = str(named.get("model")), self.problems.find(str(named["problem"]))
+                named["sample"] = seen[key]
+                seen[key] += 1
+            yield self._checked(parse(SampleRow, named, where), where)
+
+    def _named(self, data: Any, where: str) -> Any:
+        """Returns a row under Troop's names; of a file that has others, further keys are left out."""
+        if not isinstance(data, dict):
+            return data
+        for name, given in self.columns.items():
+            if given not in data:
+                raise BadInput(f"{where}: no {given!r} (for {name}); it has: {', '.join(map(_short, data))}")
+        found = {name: column for name in SampleRow.model_fields if (column := self._column(name, data))}
+        if not self.columns and all(name == column for name, column in found.items()):
+            return dict(data)
+        return {name: data[column] for name, column in found.items()}
+
+    def _column(self, name: str, data: Mapping[str, Any]) -> str | None:
+        """Returns the row's key that holds Troop's ``name``."""
+        if name in self.columns:
+            return self.columns[name]
+        names = [key for key in (name, *OTHER_NAMES.get(name, ())) if key in data]
+        return next((key for key in names if data[key] is not None), names[0] if names else None)
+
+    def _checked(self, row: SampleRow, where: str) -> SampleRow:
+        problem = self.problems.find(row.problem)
+        if problem is None:
             raise BadInput(f"{where}: problem {_short(row.problem)} is not in the task that --task names")
         if row.model is not None and not row.model.isprintable():
             raise BadInput(f"{where}: model: only printable characters are allowed, got {_short(row.model)}")
-        row._judged_by = digests[row.problem] if digests else ""
-        yield row
+        row = row if problem == row.problem else row.model_copy(update={"problem": problem})
+        row._judged_by = self.judged_by.get(problem, "")
+        return row
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -74,13 +117,14 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
             yield where, load_json(_decoded(line.removeprefix(BOM_UTF8) if number == 1 else line, where), where)
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def _parquet_rows(file: SampleFile) -> Iterator[tuple[str, Any]]:
     """Yields each row's place and the columns of a sample; other columns of the file are not read."""
     import pyarrow as pa
 
-    number = 0
+    path, number = file.path, 0
+    read = {*SampleRow.model_fields, *file.columns.values(), *(name for more in OTHER_NAMES.values() for name in more)}
     try:
-        for batch in read_batches(str(path), str(path), SampleRow.model_fields, PARQUET_BATCH):
+        for batch in read_batches(str(path), str(path), read, PARQUET_BATCH):
             for values in batch:
                 number += 1
                 yield f"{path}: row {number}", values
@@ -90,18 +134,18 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
         raise BadInput(f"{path}: is no Parquet file that can be read ({str(error).splitlines()[0]})") from error
 
 
-def check_samples(path: Path, problems: Container[str]) -> int:
+def check_samples(file: SampleFile) -> int:
     """Returns the number of samples in the file; raises BadInput where a row cannot be used or a key occurs twice."""
     seen: set[tuple[str | None, str, int]] = set()
-    for row in read_samples(path, problems):
+    for row in file.rows():
         if row.key in seen:
             raise BadInput(
-                f"{path}: sample {row.sample} of problem {_short(row.problem)} occurs more than once; "
+                f"{file.path}: sample {row.sample} of problem {_short(row.problem)} occurs more than once; "
                 "(model, problem, sample) must be unique"
             )
         seen.add(row.key)
     if not seen:
-        raise BadInput(f"{path}: no samples; at least one is needed")
+        raise BadInput(f"{file.path}: no samples; at least one is needed")
     return len(seen)
 
 
@@ -200,11 +244,11 @@ def _write_parquet(rows: Iterator[VerdictRow], path: Path) -> None:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield from file
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file") from error
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise BadInput(f"{path}: cannot be read ({error})") from error
 
 

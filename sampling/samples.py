@@ -1,9 +1,34 @@
-"""Units and samples: the data that crosses between the rooms."""
+"""Units and samples: the data that crosses between the rooms, and the names that other tools give to their parts."""
 
 from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 UNITS_PER_SHARD = 256
+# Names of other tools, the first that a row has: HumanEval's and EvalPlus's samples.jsonl, rollouts of RL trainers.
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "problem": ("task_id",),
+    "sample": ("rollout_index",),
+    "text": ("solution", "completion"),
+    "tokens": ("completion_tokens",),
+}
+
+
+class ProblemIds:
+    """The ids of a task's problems, found under what others call them: `Mbpp/2` or, without its prefix, `2`."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._ids = frozenset(ids)
+        names = [(name.casefold(), name) for name in self._ids]
+        if len({name.rpartition("/")[0] for name in self._ids}) == 1:  # all have one prefix: it tells nothing
+            names += [(tail.casefold(), name) for name in self._ids if (tail := name.rpartition("/")[2]) != name]
+        meant = Counter(other for other, _ in names)
+        self._others = {other: name for other, name in names if meant[other] == 1}
+
+    def find(self, given: str) -> str | None:
+        """Returns the id that is meant; None where there is none, or two may be meant."""
+        return given if given in self._ids else self._others.get(given.casefold())
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -13,17 +13,16 @@ from pydantic import Field
 
 from sampling.validate import Plain
 
-NAMES = r"(?:think|thinking|thought|reasoning|reflection|seed:think)"
-OPENS = re.compile(rf"<{NAMES}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>")
-CLOSES = re.compile(rf"</{NAMES}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>")
+TEMPLATE_MARKS = (
+    ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷"),
+    ("<seed:think>", "</seed:think>"), ("<|begin_of_thought|>", "<|end_of_thought|>"), ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"), ("<reflection>", "</reflection>"),
+)  # fmt: skip
+OPENS, CLOSES = (re.compile("|".join(map(re.escape, marks))) for marks in zip(*TEMPLATE_MARKS, strict=True))
 # OpenAI's harmony format: https://cookbook.openai.com/articles/openai-harmony
 CHANNEL = re.compile(r"<\|channel\|>(?P<name>[a-z]{1,20})[^<\n]{0,80}<\|message\|>")
 _HARMONY_TOKENS = re.compile(r"<\|(?:start|end|return|call|message)\|>(?:assistant)?")
-SPECIAL = ("[THINK]", "[/THINK]", "<think>", "</think>", "<|channel|>", "<|message|>", "◁think▷", "◁/think▷")
-TEMPLATE_MARKS = (
-    ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷"),
-    ("<seed:think>", "</seed:think>"), ("<|begin_of_thought|>", "<|end_of_thought|>"),
-)  # fmt: skip
+SPECIAL = frozenset({"<|channel|>", "<|message|>"}.union(*TEMPLATE_MARKS))  # where a tokenizer has them as such
 
 
 class ThoughtMarks(Plain):

@@ -47,7 +47,8 @@ class JudgeVerifier:
     version = "judge/2"
 
     def __init__(self, settings: JudgeSettings) -> None:
-        from sampling.engines.openai_engine import OpenAIEngine, api_key
+        from sampling.engines.openai_check import api_key
+        from sampling.engines.openai_engine import OpenAIEngine
 
         self._settings, self._tags = settings, itertools.count()
         try:

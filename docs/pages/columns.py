@@ -6,13 +6,14 @@ import pyarrow as pa
 
 from docs.pages.models import escape
 from jobs.export.rows import EXPORT_COLUMNS
-from jobs.store.schema import PROBLEM_COLUMNS, SAMPLE_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, Column
+from jobs.store.schema import PROBLEM_COLUMNS, ROLLOUTS, SAMPLE_COLUMNS, SCORE_COLUMNS, VERDICT_COLUMNS, Column
 
 COLUMNS: Mapping[str, Sequence[Column]] = {
     "verdicts": VERDICT_COLUMNS,
     "samples": SAMPLE_COLUMNS,
     "scores": SCORE_COLUMNS,
     "problems": PROBLEM_COLUMNS,
+    "rollouts": tuple(column for column, _ in ROLLOUTS),
     "export": EXPORT_COLUMNS,
 }
 

@@ -39,7 +39,9 @@ def sweep_argument(function: F) -> F:
 
 def set_option(function: F) -> F:
     """Adds ``--set``, which overrides keys of the sweep."""
-    text = "Set one key of the sweep to a YAML value; repeatable. Models and tasks go by name or number. "
+    text = (
+        "Set one key of the sweep to a YAML value; repeatable for other keys. Models and tasks go by name or number. "
+    )
     return click.option(
         "--set", "assignments", multiple=True, metavar="A.B=C", help=f"{text}Example: --set models.small.k=100"
     )(function)
@@ -82,6 +84,12 @@ def scores_option(function: F) -> F:
         "Default: the most complete version; on a tie, the newest."
     )
     return click.option("--scores", "scores", metavar="S", help=text)(function)
+
+
+def columns_option(example: str) -> Callable[[F], F]:
+    """Returns a decorator that adds ``--columns``, which names the columns of a file of others."""
+    text = f"Columns of the file that have other names. Example: --columns {example}"
+    return click.option("--columns", default="", metavar="NAME=COLUMN,…", help=text)
 
 
 def json_option(what: str = "Print JSON instead of text, for scripts. Default: off.") -> Callable[[F], F]:

@@ -75,7 +75,8 @@ def report(run_uri: str, version: str | None, scores: str | None, population: "P
 def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_json: bool) -> None:
     """Query a RUN with SQL, through DuckDB.
 
-    The views are samples, verdicts, scores and problems. Reads what is committed, in place from a folder, through a
+    The views are samples, verdicts, scores and problems, and rollouts, which joins them under the names of other tools
+    (task_id, completion, reward, …). Reads what is committed, in place from a folder, through a
     temporary copy from S3; writes nothing. Prints a plain table, or lines of JSON, while it reads; a result of any
     length fits in memory. docs/results.md lists the columns. Exit codes: 0 done, 2 no run or a wrong
     query.

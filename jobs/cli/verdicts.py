@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.options import AT_LEAST_ONE, FILE, cluster_options, json_option, say
+from jobs.cli.options import AT_LEAST_ONE, FILE, cluster_options, columns_option, json_option, say
 from sampling.errors import BadInput
 
 
@@ -22,8 +22,10 @@ from sampling.errors import BadInput
 )  # fmt: skip
 @click.option(
     "--samples", metavar="FILE", type=FILE,
-    help='JSONL or Parquet with one sample per row: "problem", "sample" (a number from 0) and "text".',
+    help='JSONL or Parquet with one sample per row: "problem", "sample" (a number from 0; default: in the order of the '
+    'rows) and "text". Files of HumanEval and EvalPlus are read as they are ("task_id", "completion" or "solution").',
 )  # fmt: skip
+@columns_option("problem=question_id,text=output")
 @click.option(
     "--out", metavar="FILE", type=FILE,
     help="File for the verdicts of --samples, in their order; its name ends in .jsonl or .parquet.",
@@ -39,6 +41,7 @@ def verify(
     sweep: Path | None,
     task: str | None,
     samples: Path | None,
+    columns: str,
     out: Path | None,
     tier: str | None,
     workers: int | None,
@@ -56,20 +59,24 @@ def verify(
     \b
     Example: troop verify --task jsonl=problems.jsonl --samples samples.jsonl --out verdicts.jsonl
     """
-    if run_uri is not None and not (task or samples or out):
+    if run_uri is not None and not (task or samples or columns or out):
         from jobs.reverify import reverify_run
 
         click.echo(reverify_run(run_uri, tier=tier, workers=workers, sweep=sweep))
         return
     if run_uri is not None or sweep is not None or task is None or samples is None or out is None:
         raise BadInput("verify: give either RUN, or all of --task KIND=PATH, --samples FILE and --out FILE")
+    from jobs.import_read import parse_columns
     from jobs.progress import count_display
     from jobs.verify_file import verify_file
+    from jobs.verify_rows import SampleRow
 
+    names = parse_columns(columns, SampleRow.model_fields, "samples")
     with count_display("samples") as show:
         summary = verify_file(
-            task, samples, out, tier=tier, workers=workers, progress=lambda now: show(now.done, now.total), say=say
-        )
+            task, samples, out, columns=names, tier=tier, workers=workers, say=say,
+            progress=lambda now: show(now.done, now.total),
+        )  # fmt: skip
     for line in summary.fault_lines():
         say(line)
     click.echo(summary.as_json() if as_json else summary.as_text())
@@ -154,12 +161,10 @@ def score(
 )  # fmt: skip
 @click.option(
     "--samples", metavar="FILE", type=FILE,
-    help="Table with one row per sample: model, task, problem, sample and text; `troop verify RUN` then verifies them.",
+    help="Table with one row per sample: model, task, problem, sample (default: in the order of the rows) and text; "
+    "`troop verify RUN` then verifies them. Files of HumanEval and EvalPlus are read as they are.",
 )  # fmt: skip
-@click.option(
-    "--columns", default="", metavar="NAME=COLUMN,…",
-    help="Columns of the file that have other names. Example: --columns problem=question_id,passed=correct",
-)  # fmt: skip
+@columns_option("problem=question_id,passed=correct")
 @click.option("--model", metavar="NAME", help="Model of all rows, if the file has no column for it.")
 @click.option(
     "--task", metavar="NAME", help="Task of all rows, if the file has no column for it; KIND=PATH also stores the "
@@ -202,7 +207,12 @@ def import_(
     kind, path = given[0]
     spec = parse_task(task) if task and "=" in task else None
     named = {"model": model, "task": spec.title if spec else task}
-    table = Table(kind, path, parse_columns(columns, kind), {name: value for name, value in named.items() if value})
+    table = Table(
+        kind,
+        path,
+        parse_columns(columns, kind.columns, kind.name),
+        {name: value for name, value in named.items() if value},
+    )
     say(f"reading {path}")
     with count_display("samples imported") as show:
         done = import_table(run_uri, table, task=spec, baselines=baselines, show=show, say=say)

@@ -1,4 +1,4 @@
-"""A DuckDB database over a run, with the views ``verdicts``, ``samples``, ``scores`` and ``problems``.
+"""A DuckDB database over a run: the views ``verdicts``, ``samples``, ``scores``, ``problems``, and ``rollouts``.
 
 Samples are wide, so they stay where they are, and a query fetches only the files that it needs. DuckDB reads a folder
 itself. It would read S3 with an extension that it downloads first, which a cluster may not allow; instead it reads any
@@ -25,7 +25,7 @@ from jobs.store.open_cells import (
     sql_list,
     sql_text,
 )
-from jobs.store.schema import SAMPLES_SCHEMA, VIEWS, arrow_schema
+from jobs.store.schema import ROLLOUTS, SAMPLES_SCHEMA, VIEWS, arrow_schema
 from jobs.store.sealed_parquet import check_kind, check_seal
 from jobs.store.stored_run import StoredRun
 from sampling.errors import BadInput, DamagedFile, NoSuchObject, StoreError
@@ -66,6 +66,8 @@ def _start(
     """Opens the database and reads the first batch; ``held`` closes the database, if it came so far."""
     with contextlib.ExitStack() as opened:
         db = opened.enter_context(open_database(stored.store, stored.version, stored.scores))
+        if "rollouts" in query.casefold():  # a view reads the footers of its files, so it is made where it is asked for
+            _create_rollouts(db)
         columns, first = [], []
         if db.extract_statements(query):  # a comment alone has no result
             db.execute(query)
@@ -90,14 +92,14 @@ def _errors_in_one_line() -> Iterator[None]:
         raise StoreError(f"sql: {printable(str(error).splitlines()[0])}; run the query again") from error
     except (duckdb.Error, ModuleNotFoundError) as error:  # a time zone needs a package of its own
         first = printable(str(error).splitlines()[0])
-        raise BadInput(f"sql: {first}; views: {', '.join(VIEWS)}") from error
+        raise BadInput(f"sql: {first}; views: {', '.join([*VIEWS, 'rollouts'])}") from error
 
 
 @contextlib.contextmanager
 def open_database(
     store: Store, version: str | None = None, scores: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens a connection with the four views, good inside the ``with``.
+    """Opens a connection with the four views of files, good inside the ``with``.
 
     Files are read when a query asks for them; wrap queries in ``retry_on_compaction`` while the run may be compacted.
     ``samples`` has the samples of committed units alone: those that a lost attempt left behind are not seen.
@@ -131,6 +133,14 @@ def _create_view(db: duckdb.DuckDBPyConnection, view: str, selects: Sequence[str
     """Creates a view that has all its columns even where there are no rows or older files lack some."""
     db.register(f"no_{view}", arrow_schema(VIEWS[view]).empty_table())
     db.execute(f"CREATE VIEW {view} AS " + " UNION ALL BY NAME ".join([f"SELECT * FROM no_{view}", *selects]))
+
+
+def _create_rollouts(db: duckdb.DuckDBPyConnection) -> None:
+    """Creates the view of samples with their problems and verdicts under the names that other tools use."""
+    columns = ", ".join(f"{source} AS {column.name}" for column, source in ROLLOUTS)
+    keys = "(model, task, problem_idx, sample_idx)"
+    joined = f"samples s JOIN problems p USING (task, problem_idx) JOIN verdicts v USING {keys}"
+    db.execute(f"CREATE VIEW rollouts AS SELECT {columns} FROM {joined}")
 
 
 def _constants(cell: OpenCell, version: str) -> str:

@@ -53,10 +53,16 @@ class PlannedModel(Plain):
     """Name of the model in the sweep."""
 
     distribution: dict[str, Any]
-    """Keys of the model's spec that decide the distribution of its samples; they must never change within a run."""
+    """Keys of the model's spec that decide the distribution of its samples; they must never change within a run.
+
+    The address of a service is here too, and may change.
+    """
 
     sampling: dict[str, Any]
-    """Resolved sampling settings; they must never change within a run."""
+    """Resolved sampling settings; they must never change within a run.
+
+    The address of a service is here too, and may change.
+    """
 
     revision: str
     """Revision of the weights."""

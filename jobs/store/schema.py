@@ -209,6 +209,28 @@ VIEWS = {
     ),
     "problems": (_TASK, *PROBLEM_COLUMNS),
 }  # fmt: skip
+# A view over the others under the names that harnesses and trainers use (HumanEval, TRL, verl).
+ROLLOUTS = (
+    (_MODEL, "s.model"),
+    (_TASK, "s.task"),
+    (Column("task_id", pa.string(), REQUIRED, "Id of the problem: `problem_id` of problems."), "p.problem_id"),
+    (Column("rollout_index", pa.int32(), REQUIRED, "Index of the sample: `sample_idx`."), "s.sample_idx"),
+    (Column("prompt", pa.string(), REQUIRED, "Prompt as text; a chat is the JSON of its messages."), "p.prompt"),
+    (Column("completion", pa.string(), REQUIRED, "The answer: `text` of samples, without its thought."), "s.text"),
+    (Column("reasoning", pa.string(), NULLABLE, "The thought before it. Null where there was none."), "s.reasoning"),
+    (
+        Column(
+            "reward", pa.float64(), NULLABLE,
+            "`score` of the verdict where it has one, else 1 where it passed and 0 where not. Null for a fault.",
+        ),
+        "coalesce(v.score, v.passed::INT)::DOUBLE",
+    ),
+    (Column("passed", pa.bool_(), NULLABLE, "True for a pass, null for a fault."), "v.passed"),
+    (Column("answer", pa.string(), NULLABLE, "Answer that was extracted. Null where there is none."), "v.answer"),
+    (Column("finish_reason", pa.string(), REQUIRED, "Why it ended, as in samples."), "s.finish_reason"),
+    (Column("prompt_tokens", pa.int32(), REQUIRED, _PROMPT_TOKENS), "s.prompt_tokens"),
+    (Column("completion_tokens", pa.int32(), REQUIRED, "Tokens of thought and answer: `tokens`."), "s.tokens"),
+)  # fmt: skip
 
 VERDICTS_SCHEMA = arrow_schema(VERDICT_COLUMNS)
 SAMPLES_SCHEMA = arrow_schema(SAMPLE_COLUMNS)

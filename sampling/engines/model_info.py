@@ -71,6 +71,7 @@ class ModelInfo:
     config; ``has_head`` says whether the weights hold such a head. ``max_model_len`` is the context that vLLM takes by
     itself, ``most_model_len`` the longest that it can be told to take; None where rotary scaling may stretch it.
     ``heads`` are attention heads, which tensor parallelism divides; ``vocabulary`` is the number of token ids.
+    ``unreachable`` says which addresses of a service did not answer.
     """
 
     revision: str
@@ -89,6 +90,7 @@ class ModelInfo:
     heads: int = 0
     vocabulary: int | None = None
     adapter: AdapterInfo | None = None
+    unreachable: tuple[str, ...] = ()
 
     @property
     def weights(self) -> str:
@@ -107,9 +109,8 @@ class ModelInfo:
 def inspect_model(model: ModelSpec, where: str) -> ModelInfo:
     """Returns what is known of a model, fetching a hub model's config; raises BadInput for a path without a model."""
     if model.engine == "openai":
-        if model.service.check:
-            check_service(model, where)
-        return ModelInfo(revision=model.revision or "service")
+        missing = check_service(model, where) if model.service.check else ()
+        return ModelInfo(revision=model.revision or "service", unreachable=missing)
     folder = Path(model.path)
     if model.engine == "replay":
         if model.path == GOLD:

@@ -5,22 +5,21 @@ service are cleaned of it.
 """
 
 import asyncio
-import contextlib
-import os
 import queue
 import random
 import threading
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 
 from sampling.engines.engine import Completion, Request
 from sampling.engines.openai_api import Answer, Meaning, Reply, drawn_of, read_answer, request_of, top_k_of_all
-from sampling.engines.pace import Pace, backoff_s, retry_after_s
+from sampling.engines.openai_check import api_key, bearer
+from sampling.engines.pace import Endpoint, Endpoints, Pace, backoff_s, retry_after_s
 from sampling.engines.prices import most_prompt_tokens, most_usd, usd
 from sampling.errors import EngineError
 from sampling.seeds import Seeds, sample_seed
@@ -35,26 +34,49 @@ FAILED = {Meaning.TOO_LONG: "prompt_too_long", Meaning.FILTERED: "error", Meanin
 
 @dataclass(slots=True)
 class Draw:
-    """Samples of one HTTP request, and the US dollars that its lost replies may have cost."""
+    """Samples of one HTTP request, and the US dollars that its lost replies may have cost.
+
+    ``tried`` are the addresses that failed since the last wait.
+    """
 
     request: Request
     indices: list[int]
     started: float
     lost_usd: float = 0.0
+    tried: set[Endpoint] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Outcome of one try: where it went, what the answer means, and the seconds that the service asks to wait."""
+
+    endpoint: Endpoint
+    answer: Answer
+    wait_s: float = 0.0
+
+    @property
+    def is_down(self) -> bool:
+        """True where no request can succeed at that address."""
+        return self.answer.meaning is Meaning.BROKEN or self.wait_s > LONGEST_RETRY_AFTER_S
+
+    @property
+    def said(self) -> str:
+        return f"{self.endpoint.url}: {self.answer.said}"
 
 
 class OpenAIEngine:
     """An engine with at most ``model.parallel`` requests open at a time; requests that may succeed later are retried.
 
     A sample that keeps failing while others succeed becomes a failed generation; where nothing succeeds, the service
-    counts as broken. A unit never spends more than its samples could cost at worst, which a driver has reserved.
+    counts as broken. A unit never spends more than its samples could cost at worst, which a driver has reserved. Of
+    several addresses each request takes the one with the least in flight; one that fails is left out for a while.
     """
 
     device = "service"
 
     def __init__(self, model: ModelSpec, settings: SamplingSettings, seeds: Seeds) -> None:
         self._model, self._settings, self._seeds = model, settings, seeds
-        self.version = f"openai {model.base_url}"
+        self.version = f"openai {', '.join(model.base_urls)}"
         self._key = api_key(model)
         self._thoughts = thoughts_of(model.thinking)
         self._done: queue.Queue[Completion | EngineError] = queue.Queue()
@@ -62,8 +84,9 @@ class OpenAIEngine:
         self._purses: dict[int, float] = {}  # by tag: dollars that may still be spent
         self._granted: dict[int, float] = {}  # by tag: dollars that were reserved at the start
         self._requests, self._tokens = Pace(model.service.requests_per_minute), Pace(model.service.tokens_per_minute)
-        self._not_before = self._last_success = float("-inf")
+        self._last_success = float("-inf")
         self._rng = random.Random()
+        self._endpoints = Endpoints(model.base_urls, self._rng)
         self.concurrency = model.parallel
         self._slots = asyncio.Semaphore(model.parallel)
         self._loop = asyncio.new_event_loop()
@@ -115,16 +138,11 @@ class OpenAIEngine:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open(self) -> httpx.AsyncClient:
-        client = httpx.AsyncClient(
-            base_url=self._model.base_url or "",
+        return httpx.AsyncClient(
             headers=bearer(self._key),
             timeout=httpx.Timeout(None, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._model.parallel),
         )
-        self._all_tokens = None
-        with contextlib.suppress(httpx.HTTPError):  # a service that cannot list its models may still draw
-            self._all_tokens = top_k_of_all((await client.get("models", timeout=CONNECT_S)).content)
-        return client
 
     async def _draw(self, request: Request, indices: list[int]) -> None:
         """Puts every sample into ``_done``; asks again where a service returns fewer than it was asked for."""
@@ -139,61 +157,114 @@ class OpenAIEngine:
             self._done.put(error)
 
     async def _ask(self, draw: Draw) -> list[Completion]:
-        """Tries one request until it is answered, and returns some or all of its samples; raises EngineError."""
-        said = ""
-        for attempt in range(1, TRIES + 1):
-            if not self._reserve(draw):
-                return self._failed(draw, "error")
-            answer, wait = await self._try(draw)
-            if answer.reply is not None:
-                return self._completions(draw, answer.reply)
-            lost = self._worst(draw) if answer.may_cost else 0.0
-            self._settle(draw, lost)
-            draw.lost_usd += lost
-            said = answer.said
-            if answer.meaning in FAILED and (answer.meaning is Meaning.FILTERED or self._has_succeeded):
-                return self._failed(draw, FAILED[answer.meaning])
-            if answer.meaning is not Meaning.AGAIN or wait > LONGEST_RETRY_AFTER_S:
-                raise self._broken(said)
-            if attempt < TRIES:
-                await asyncio.sleep(backoff_s(attempt, wait, self._rng))
-        if self._last_success < draw.started:
-            raise self._broken(f"{said} ({TRIES} tries)")
+        """Tries one request until it is answered, and returns some or all of its samples; raises EngineError.
+
+        It waits before a further try, unless an address that it has not tried since may take it at once.
+        """
+        waits = 0
+        while self._reserve(draw):
+            done = await self._try(draw)
+            if done.answer.reply is not None:
+                return self._completions(draw, done.answer.reply)
+            self._count_lost(draw, done)
+            if reason := self._failure(done):
+                return self._failed(draw, reason)
+            draw.tried.add(done.endpoint)
+            if self._endpoints.has_another(time.monotonic(), draw.tried):
+                continue
+            waits += 1
+            if waits == TRIES:
+                if self._last_success < draw.started:
+                    raise self._broken(f"{self._endpoints.trouble or done.said} ({TRIES} tries)")
+                break
+            draw.tried.clear()
+            await asyncio.sleep(backoff_s(waits, done.wait_s, self._rng))
         return self._failed(draw, "error")
 
-    async def _try(self, draw: Draw) -> tuple[Answer, float]:
-        """Sends a request once; returns what the answer means and the seconds that the service asks to wait."""
-        path, body = self._body(draw)
+    def _failure(self, done: Try) -> str | None:
+        """Returns why a request must not be tried again, if so; raises EngineError where none can succeed."""
+        meaning = done.answer.meaning
+        if meaning in FAILED:
+            if meaning is Meaning.FILTERED or self._has_succeeded:
+                return FAILED[meaning]
+            raise self._broken(done.said)
+        if self._endpoints.are_down:
+            raise self._broken(self._endpoints.trouble)
+        return None
+
+    async def _try(self, draw: Draw) -> Try:
+        """Sends a request once, to the address that is chosen for it, and notes how that address does."""
         most = self._most_tokens(draw)
-        await self._wait_for_turn(most)
+        endpoint = await self._turn(most, draw)
+        endpoint.in_flight += 1
         try:
+            done = await self._send(endpoint, draw, most)
+        finally:
+            endpoint.in_flight -= 1
+        now = time.monotonic()
+        if done.answer.meaning is Meaning.AGAIN or done.is_down:
+            self._endpoints.failed(endpoint, done.answer.said, now, done.wait_s, is_down=done.is_down)
+            if not done.is_down:
+                endpoint.not_before = max(endpoint.not_before, now + done.wait_s)  # it holds for all requests
+        else:
+            self._endpoints.worked(endpoint)
+        return done
+
+    async def _send(self, endpoint: Endpoint, draw: Draw, most: int) -> Try:
+        try:
+            await self._learn(endpoint)
+            path, body = self._body(draw, endpoint)
             async with asyncio.timeout(self._model.service.timeout_s):
-                got = await self._client.post(path, json=body)
+                got = await self._client.post(f"{endpoint.url}/{path}", json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            return Answer(Meaning.AGAIN, f"cannot be reached ({_words(error)})"), 0.0
+            endpoint.is_known = False  # another server may come in its place
+            return Try(endpoint, Answer(Meaning.AGAIN, f"cannot be reached ({_words(error)})"))
         except (httpx.TransportError, TimeoutError) as error:
-            return Answer(Meaning.AGAIN, f"no answer ({_words(error)})", may_cost=True), 0.0
+            return Try(endpoint, Answer(Meaning.AGAIN, f"no answer ({_words(error)})", may_cost=True))
         answer = read_answer(got.status_code, got.content)
         usage = answer.reply.usage if answer.reply else None
         self._tokens.give_back(most - (usage.prompt_tokens + usage.completion_tokens if usage else 0))
-        wait = retry_after_s(got.headers.get("retry-after"), time.time())
-        if answer.meaning is Meaning.AGAIN and wait <= LONGEST_RETRY_AFTER_S:
-            self._not_before = max(self._not_before, time.monotonic() + wait)  # the wait holds for all requests
-        return answer, wait
+        return Try(endpoint, answer, retry_after_s(got.headers.get("retry-after"), time.time()))
 
-    async def _wait_for_turn(self, tokens: int) -> None:
+    async def _learn(self, endpoint: Endpoint) -> None:
+        """Asks once what stands for all tokens at an address; raises httpx.ConnectError where nobody is there.
+
+        Requests that waited for an answer which did not come fail with the one that asked, not one after the other.
+        """
+        failures = endpoint.failures
+        async with endpoint.asking:
+            if endpoint.is_known:
+                return
+            if endpoint.failures > failures:
+                raise httpx.ConnectError(endpoint.unreachable)
+            try:
+                listed = await self._client.get(f"{endpoint.url}/models", timeout=CONNECT_S)
+                endpoint.all_tokens = top_k_of_all(listed.content)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                endpoint.unreachable = _words(error)
+                raise
+            except httpx.HTTPError:  # a service that cannot list its models may still draw
+                pass
+            endpoint.is_known = True
+
+    async def _turn(self, tokens: int, draw: Draw) -> Endpoint:
+        """Waits until the rate limits allow a request, and returns the address that it goes to."""
         now = time.monotonic()
         await asyncio.sleep(max(self._requests.book(now, 1), self._tokens.book(now, tokens)))
-        while (left := self._not_before - time.monotonic()) > 0:
+        while True:
+            endpoint = self._endpoints.choose(time.monotonic(), draw.tried)
+            if (left := endpoint.not_before - time.monotonic()) <= 0:
+                return endpoint
             await asyncio.sleep(
                 left * self._rng.uniform(1.0, 1.2)
             )  # spread, so that requests do not leave at the same moment
 
-    def _body(self, draw: Draw) -> tuple[str, dict[str, Any]]:
+    def _body(self, draw: Draw, endpoint: Endpoint) -> tuple[str, dict[str, Any]]:
         seed = None
         if self._settings.seed == "per_sample":
             seed = self._seed_of(draw, draw.indices[0])
-        return request_of(self._model, self._settings, draw.request.problem, len(draw.indices), seed, self._all_tokens)
+        problem, samples = draw.request.problem, len(draw.indices)
+        return request_of(self._model, self._settings, problem, samples, seed, endpoint.all_tokens)
 
     def _seed_of(self, draw: Draw, index: int) -> int:
         if self._settings.seed != "per_sample":
@@ -204,7 +275,8 @@ class OpenAIEngine:
         """Returns the samples of a reply; the first carries the prompt's tokens and the cost, which are billed once."""
         self._last_success = time.monotonic()
         if reply.usage is None and self._is_priced:
-            raise self._broken("its answers count no tokens (usage), so their dollars cannot be counted")
+            said = "its answers count no tokens (usage), so their dollars cannot be counted"
+            raise self._broken(f"{', '.join(self._model.base_urls)}: {said}")
         prompt, tokens = (reply.usage.prompt_tokens, reply.usage.completion_tokens) if reply.usage else (0, 0)
         cost = usd(self._model.prices, prompt, tokens)
         self._settle(draw, cost)
@@ -251,6 +323,12 @@ class OpenAIEngine:
         self._purses[tag] -= worst
         return True
 
+    def _count_lost(self, draw: Draw, done: Try) -> None:
+        """Counts what a try without a reply may have cost."""
+        lost = self._worst(draw) if done.answer.may_cost else 0.0
+        self._settle(draw, lost)
+        draw.lost_usd += lost
+
     def _settle(self, draw: Draw, spent: float) -> None:
         """Gives back the money that was reserved for a try and not spent."""
         if draw.request.tag in self._purses:
@@ -258,21 +336,7 @@ class OpenAIEngine:
 
     def _broken(self, said: str) -> EngineError:
         clean = said.replace(self._key, "[key]") if self._key else said
-        return EngineError(f"model {self._model.name}: {self._model.base_url}: {clean}")
-
-
-def api_key(model: ModelSpec) -> str:
-    """Returns the key, or "" where the sweep names no variable; raises EngineError where the variable holds no key."""
-    if model.api_key_env is None:
-        return ""
-    key = os.environ.get(model.api_key_env, "").strip()
-    if not key or not key.isascii() or not key.isprintable():
-        raise EngineError(f"model {model.name}: the environment variable that api_key_env names holds no key here")
-    return key
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"} if key else {}
+        return EngineError(f"model {self._model.name}: {clean}")
 
 
 def _words(error: Exception) -> str:

@@ -12,6 +12,7 @@ from sampling.engines.model_info import ModelInfo
 from sampling.engines.prompt_checks import OWN_TOKENIZER, given_context, is_empty, local_tokenizer
 from sampling.problems import Problem, read_text
 from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, settings_on
+from sampling.settings.forms import form_trouble
 
 DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")  # vllm.config.model.ModelDType
 MOST_TEMPERATURE, LEAST_TEMPERATURE = 2.0, 0.01  # vLLM refuses a higher one, and raises a lower one but 0
@@ -49,7 +50,7 @@ def settings_trouble(
     for task, those in _by_sampling(problems).items() if model.engine != "replay" else ():
         effective = settings_on(model, settings, task)
         trouble = _vllm_trouble(model, effective, info) if model.engine == "vllm" else _service_trouble(effective)
-        if trouble := trouble or _trouble_with_chats(effective, those):
+        if trouble := trouble or _trouble_with_chats(effective, those) or form_trouble(effective.structured_outputs):
             return f"models.{model.name}: sampling.{trouble}"
     return None
 
@@ -105,7 +106,9 @@ def setting_warnings(
     for task, those in _by_sampling(problems).items():
         effective = settings_on(model, settings, task)
         found += _same_samples(model, effective, k)
-        found += _of_vllm(model, info, effective, those) if model.engine == "vllm" else _of_service(effective, those)
+        found += (
+            _of_vllm(model, info, effective, those) if model.engine == "vllm" else _of_service(info, effective, those)
+        )
     return list(dict.fromkeys(found))
 
 
@@ -158,7 +161,8 @@ def _vllm_arguments() -> frozenset[str]:
     return frozenset(target.id for target in fields if isinstance(target, ast.Name))
 
 
-def _of_service(settings: SamplingSettings, problems: Sequence[Problem]) -> Iterator[str]:
+def _of_service(info: ModelInfo, settings: SamplingSettings, problems: Sequence[Problem]) -> Iterator[str]:
+    yield from (f"base_url: {said}; it is left out until it answers" for said in info.unreachable)
     if settings.temperature > MOST_TEMPERATURE:
         yield f"temperature {settings.temperature:g}: OpenAI's own API refuses more than {MOST_TEMPERATURE:g}"
     if settings.logprobs:

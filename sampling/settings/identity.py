@@ -47,11 +47,11 @@ ALWAYS = frozenset({"temperature", "top_p", "top_k", "max_tokens", "stop", "seed
 def identity(distribution: Mapping[str, Any], sampling: Mapping[str, Any], revision: str) -> dict[str, Any]:
     """Returns what decides the samples, of a model's ``distribution``, its ``sampling`` settings and its weights.
 
-    The name of a folder or hub id does not: the revision says what is in it. A service is its name alone.
+    The name of a folder or hub id does not: the revision says what is in it. A service is its model's name alone: it
+    may move, and several servers may share the work.
     """
     kept = {key: value for key, value in distribution.items() if key != "vllm"}
-    if distribution.get("engine") != "openai":
-        kept.pop("path", None)
+    kept.pop("base_url" if distribution.get("engine") == "openai" else "path", None)
     arguments = {key: value for key, value in distribution.get("vllm", {}).items() if key not in NEUTRAL}
     kept_settings = {key: value for key, value in sampling.items() if key not in NEUTRAL_SETTINGS}
     settings = {key: value for key, value in kept_settings.items() if key in ALWAYS or value is not None}

@@ -175,8 +175,13 @@ class ModelSpec(Plain):
     prices: Prices = Prices()
     """Prices in US dollars, for reports and spending limits. Default: no dollars are counted."""
 
-    base_url: str | None = None
-    """Address of the service, needed by ``openai``; no credentials, query or fragment. Example: `https://host/v1`."""
+    base_url: str | tuple[str, ...] | None = None
+    """Address of the service, needed by ``openai``; no credentials, query or fragment. Example: `https://host/v1`.
+
+    A list names servers of one and the same model. Each request goes to the one with the least under way; a server that
+    fails is left out for a while and tried again, and its requests go elsewhere. All limits hold for the list as a
+    whole. Addresses are no part of the model's identity: `path` and `revision` say what is served there.
+    """
 
     api_key_env: str | None = None
     """Environment variable that holds the service's key, never the key itself. Default: no key is sent.
@@ -185,7 +190,7 @@ class ModelSpec(Plain):
     """
 
     parallel: int = Field(default=OPENAI_DEFAULT_PARALLEL, ge=1)
-    """Most requests that are open at the service at a time. Only for ``openai``."""
+    """Most requests that are open at the service at a time, at all its addresses together. Only for ``openai``."""
 
     service: ServiceSettings = ServiceSettings()
     """Settings for asking the service: endpoint, rate limits, spending cap. Only for ``openai``."""
@@ -263,13 +268,21 @@ class ModelSpec(Plain):
 
     @field_validator("base_url")
     @classmethod
-    def _holds_no_credentials(cls, value: str | None) -> str | None:
-        if value is not None:
-            url = urlsplit(value)
-            more = "@" in url.netloc or set("?# ") & set(value) or not value.isprintable()
+    def _holds_no_credentials(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        urls = _as_tuple(value)
+        for place in urls:
+            url = urlsplit(place)
+            more = "@" in url.netloc or set("?# ") & set(place) or not place.isprintable()
             if url.scheme not in {"http", "https"} or not url.hostname or more:
                 raise ValueError("http(s)://host/v1, without credentials, query, fragment and spaces")
+        if len({url.rstrip("/") for url in urls}) < len(urls):
+            raise ValueError("an address occurs more than once")
         return value
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """The addresses of the service; none for other engines."""
+        return _as_tuple(self.base_url)
 
     @property
     def distribution(self) -> dict[str, object]:
@@ -281,8 +294,13 @@ class ModelSpec(Plain):
         thinking = self.thinking if isinstance(self.thinking, str) else self.thinking.model_dump()
         said = {"endpoint": self.service.endpoint, "extra": self.service.extra, "settings": own, "thinking": thinking}
         kept |= {name: value for name, value in said.items() if value not in ("auto", {}, None)}
+        kept["base_url"] = self.base_urls[0] if self.base_urls else None  # it stands for the others
         adapter = {"adapter": self.adapter.name} if self.adapter else {}
         return {"path": path.name if local else self.path, **kept, "vllm": self.vllm, **adapter}
+
+
+def _as_tuple(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given or ()
 
 
 def unread_key(model: ModelSpec) -> str | None:

@@ -33,10 +33,14 @@ R = TypeVar("R", Question, Problem)
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Choice and order of a file's problems; fields as in ``TaskSpec``."""
+    """Choice and order of a file's problems; fields as in ``TaskSpec``.
+
+    ``all_rows`` takes also those that are never asked: others may have drawn samples of them.
+    """
 
     without: tuple[str, ...] = ()
     shuffle: bool = False
+    all_rows: bool = False
 
     def choose(self, rows: Iterable[R], only: str | None) -> list[R]:
         kept = [row for row in rows if fnmatchcase(row.id, only or "*") and not self.excludes(row)]
@@ -87,7 +91,7 @@ def load_task(
         rows = _read_questions(recipe, place, s3_options)
         pool = _read_questions(recipe, str(few_shot), s3_options) if few_shot else None
         examples = _Examples(kind, style, text, rows, pool, shots, read_fixed_shots(kind, prompt), which)
-        free = (row for row in rows if row.id not in recipe.reserved and not row.held_out)
+        free = (row for row in rows if which.all_rows or (row.id not in recipe.reserved and not row.held_out))
         asked = _slice(which.choose(free, only), skip, limit)
         asked = [replace(row, reference=_with_extraction(kind, row.reference, extraction)) for row in asked]
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
@@ -122,9 +126,11 @@ class _Examples:
                 raise BadInput(f"shots: {self.shots} examples of {kind} asked for, but no few_shot file is given")
             self.fixed, self.shots = fixed, 0
         self.text = text
+        self.own = recipe.own_pool if given is None else frozenset()
 
     def for_question(self, question: Question) -> list[Question]:
-        return choose_shots(question, self.pool, self.shots)
+        """Returns the examples for a question; one that is an example itself has none."""
+        return [] if question.id in self.own else choose_shots(question, self.pool, self.shots)
 
 
 def _problem(

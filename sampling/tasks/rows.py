@@ -12,7 +12,7 @@ from sampling.places import HUB
 from sampling.problems import load_json
 from sampling.s3_folder import S3Options
 from sampling.tasks.parquet import read_batches
-from sampling.tasks.sources import hub_rows, read_bytes
+from sampling.tasks.sources import HUB_FILES, hub_rows, read_bytes
 from sampling.theorems import read_file
 
 MAX_FILE = 4 << 30  # bytes of an unpacked .gz file; a larger one is a mistake or an attack
@@ -25,7 +25,7 @@ def read_rows(place: str, columns: Container[str] | None, options: S3Options) ->
 
     Of a Parquet file only ``columns`` are read, where given.
     """
-    if place.startswith(HUB):
+    if place.startswith(HUB) and not place.startswith(HUB_FILES):
         return ((f"{place}: row {number}", row) for number, row in enumerate(hub_rows(place), start=1))
     data = read_bytes(place, options)
     if place.endswith(".lean"):

@@ -1,8 +1,9 @@
 """Sources of a task's file: a path, a bucket, or the Hugging Face hub. Every command reads it anew.
 
-``s3://bucket/key`` is read with the task's ``s3_options``. ``hf://owner/name/config?split=test`` names a data set of
-the hub (the config may be left out); the package ``datasets`` reads it. Where the hub cannot be reached, the error says
-which file to bring instead.
+``s3://bucket/key`` is read with the task's ``s3_options``. ``hf://datasets/owner/name@revision/file.jsonl`` is a file
+of a data set, as the hub itself writes its place. ``hf://owner/name@revision/config?split=test`` is a split (revision
+and config may be left out); the package ``datasets`` reads it. Where the hub cannot be reached, the error says which
+file to bring instead.
 """
 
 import re
@@ -11,13 +12,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from sampling.errors import BadInput, EngineError
 from sampling.places import HUB, check_scheme, local_path
 from sampling.s3_folder import S3, S3Folder, S3Options
 
 HUB_TIMEOUT_S = 10.0
-_HUB_SPLIT = re.compile(r"hf://(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
+HUB_FILES = f"{HUB}datasets/"
+_NAME = r"(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>refs/(?:convert|pr)/[\w.-]+|[\w.%-]+))?"
+_HUB_SPLIT = re.compile(rf"{HUB}{_NAME}(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
+_HUB_FILE = re.compile(rf"{HUB_FILES}{_NAME}/(?P<path>(?!\.)[^/?#]+(?:/(?!\.)[^/?#]+)*)")
 # By name on the hub, in small letters: a file with the same rows that can be fetched from elsewhere.
 PUBLISHED: Mapping[str, str] = {
     "openai/gsm8k": "github.com/openai/grade-school-math, grade_school_math/data/{split}.jsonl",
@@ -40,6 +45,8 @@ def read_bytes(place: str, options: S3Options) -> bytes:
     """Returns the bytes of a whole file; raises BadInput."""
     if place.startswith(S3):
         return _read_from_bucket(place, options)
+    if place.startswith(HUB_FILES):
+        return _read_from_hub(place)
     try:
         return Path(place).read_bytes()
     except FileNotFoundError as error:
@@ -58,19 +65,58 @@ def _read_from_bucket(place: str, options: S3Options) -> bytes:
         raise BadInput(str(error)) from error
 
 
+def _read_from_hub(place: str) -> bytes:
+    """Returns a file of a data set, from the hub or from its client's cache; raises BadInput."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    file = HubFile.parse(place)
+    with _translate_errors(place, file):
+        try:
+            found = hf_hub_download(
+                file.name, file.path, repo_type="dataset", revision=file.revision, etag_timeout=HUB_TIMEOUT_S,
+                local_files_only=not _is_reachable(),
+            )  # fmt: skip
+        except HfHubHTTPError as error:
+            raise OSError(f"it answers {error.response.status_code}") from error
+        return Path(found).read_bytes()
+
+
+class HubFile(NamedTuple):
+    """A file of a data set on the hub. Without a ``revision`` it is that of the main branch."""
+
+    name: str
+    revision: str | None
+    path: str
+
+    @classmethod
+    def parse(cls, place: str) -> "HubFile":
+        found = _HUB_FILE.fullmatch(place)
+        if not found:
+            raise BadInput(f"{place}: no file on the hub; allowed: {HUB_FILES}owner/name[@revision]/file.jsonl")
+        return cls(found["name"], _revision(found), found["path"])
+
+    @property
+    def instead(self) -> str:
+        """Advice for a machine that cannot reach the hub: which file to bring."""
+        return f"bring the file and give its path: huggingface.co/datasets/{self.name}, {self.path}"
+
+
 class HubSplit(NamedTuple):
     """A split of a data set on the hub. An empty ``config`` stands for a data set that has only one."""
 
     name: str
     config: str
     split: str
+    revision: str | None = None
 
     @classmethod
     def parse(cls, place: str) -> "HubSplit":
         found = _HUB_SPLIT.fullmatch(place)
         if not found:
-            raise BadInput(f"{place}: no place on the hub; allowed: hf://owner/name[/config][?split=test]")
-        return cls(found["name"], found["config"] or "", found["split"] or "test")
+            raise BadInput(f"{place}: no place on the hub; allowed: {HUB_FILES}owner/name[@revision]/file.jsonl, "
+                           f"{HUB}owner/name[@revision][/config][?split=test]")  # fmt: skip
+        return cls(found["name"], found["config"] or "", found["split"] or "test", _revision(found))
 
     @property
     def instead(self) -> str:
@@ -81,6 +127,10 @@ class HubSplit(NamedTuple):
         return f"bring the file and give its path: {there}"
 
 
+def _revision(found: re.Match[str]) -> str | None:
+    return unquote(found["revision"]) if found["revision"] else None
+
+
 def hub_rows(place: str) -> Iterator[Mapping[str, Any]]:
     """Yields the rows of a split while they arrive; raises BadInput where hub, data set or ``datasets`` is missing."""
     hub = HubSplit.parse(place)
@@ -89,7 +139,8 @@ def hub_rows(place: str) -> Iterator[Mapping[str, Any]]:
 
         if not Path(hub.name).is_dir():  # the library would take a folder of that name for the data set
             check_reachable()
-        yield from datasets.load_dataset(hub.name, hub.config or None, split=hub.split, streaming=True)
+        named = {"split": hub.split, "revision": hub.revision, "streaming": True}
+        yield from datasets.load_dataset(hub.name, hub.config or None, **named)
 
 
 def check_reachable() -> None:
@@ -103,8 +154,16 @@ def check_reachable() -> None:
         raise ConnectionError(f"{ENDPOINT} cannot be reached") from error
 
 
+def _is_reachable() -> bool:
+    try:
+        check_reachable()
+    except ConnectionError:
+        return False
+    return True
+
+
 @contextmanager
-def _translate_errors(place: str, hub: HubSplit) -> Iterator[None]:
+def _translate_errors(place: str, hub: HubSplit | HubFile) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:

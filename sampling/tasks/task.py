@@ -41,11 +41,12 @@ class TaskSpec(Plain):
     """
 
     path: str = Field(min_length=1)
-    """File with the problems: a path, ``s3://bucket/key`` or ``hf://owner/name/config?split=test``.
+    """File with the problems: a path, ``s3://bucket/key`` or ``hf://datasets/owner/name@revision/file.jsonl``.
 
     Formats: JSONL, a JSON array (``.json``), either of them as ``.gz``, Parquet (``.parquet``), and ``.lean`` for
-    minif2f. A place on the hub needs the package ``datasets``; its config may be left out, its split is ``test`` unless
-    given. Example: `data/gsm8k_test.jsonl`.
+    minif2f. Of the hub, ``hf://owner/name@revision/config?split=test`` is a split of a data set; it needs the package
+    ``datasets``. The revision and the config may be left out, and the split is ``test`` unless given. Example:
+    `data/gsm8k_test.jsonl`.
     """
 
     s3_options: S3Options = STANDARD
@@ -197,11 +198,16 @@ class TaskSpec(Plain):
         return self.model_copy(update={name: getattr(preset, name) for name in missing})
 
     def load(
-        self, sampling: TaskSampling | None = None, packages: tuple[str, ...] | None = None
+        self,
+        sampling: TaskSampling | None = None,
+        packages: tuple[str, ...] | None = None,
+        *,
+        all_rows: bool = False,
     ) -> tuple[Problem, ...]:
         """Returns the task's problems, to be sampled with ``sampling``; raises BadInput.
 
-        ``packages`` are for candidates where neither the task nor the problem names any.
+        ``packages`` are for candidates where neither the task nor the problem names any. ``all_rows`` are wanted for
+        samples that others have drawn.
         """
         task = self.filled
         problems = load_task(
@@ -217,7 +223,7 @@ class TaskSpec(Plain):
             limits=task.limits,
             extraction=task.extraction,
             policy=task.policy,
-            which=Which(task.without or (), bool(task.shuffle)),
+            which=Which(task.without or (), bool(task.shuffle), all_rows),
             shuffle_options=task.shuffle_options,
             s3_options=task.s3_options,
         )

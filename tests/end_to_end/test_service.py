@@ -127,6 +127,13 @@ def refused(found: Finished, tmp_path: Path, *words: str) -> None:
         ({"base_url": "http://127.0.0.1:9/v1"}, ["models.frontier.base_url", "http://127.0.0.1:9/v1", "reached"]),
         ({"base_url": "https://u:sk-me@host/v1"}, ["base_url", "without credentials"]),
         ({"base_url": None}, ["engine openai needs base_url"]),
+        ({"base_url": []}, ["engine openai needs base_url"]),
+        ({"base_url": ["http://h/v1", "http://h/v1/"]}, ["base_url", "an address occurs more than once"]),
+        ({"base_url": ["http://h/v1", "https://u:sk-me@host/v1"]}, ["base_url", "without credentials"]),
+        (
+            {"base_url": ["http://127.0.0.1:9/v1", "http://127.0.0.1:1/v1"]},
+            ["models.frontier.base_url", "http://127.0.0.1:9/v1 cannot be reached", "http://127.0.0.1:1/v1 cannot be"],
+        ),
         ({"api_key_env": None}, ["models.frontier.base_url", "api_key_env", "401"]),
         ({"api_key_env": "NOT_SET"}, ["models.frontier.api_key_env", "set that variable"]),
         ({"api_key_env": "sk-put-here-by-mistake"}, ["api_key_env", "name of an environment variable"]),
@@ -152,3 +159,27 @@ def test_a_wrong_key_is_refused_before_anything_is_written(
     with speaking() as server:
         found = troop("run", write_sweep(PROBLEMS, models=[service(server)]), "--local")
     refused(found, tmp_path, "models.frontier.base_url", "its key is refused (401)")
+
+
+@pytest.mark.usefixtures("key")
+def test_servers_of_one_model_share_a_run_that_goes_on_where_they_move(troop: Troop, write_sweep: WriteSweep) -> None:
+    gone = "http://127.0.0.1:9/v1"
+    with speaking(FAULTS) as one, speaking(FAULTS) as other:
+        places = [one.url, gone, other.url]
+        sweep = write_sweep(models=[service(one, base_url=places, parallel=2, k=20)])
+        planned = troop("plan", sweep)
+        assert f"asked at {one.url}, {gone}, {other.url}" in planned.out
+        (warning,) = planned.err.strip().splitlines()
+        assert f"base_url: {gone} cannot be reached (ConnectError); it is left out until it answers" in warning
+        done = troop("run", sweep, "--local", "--no-report")
+        assert done.code == 0, done.err
+        assert len(one.seen) > 10 < len(other.seen) and drawn() == 60
+    with speaking(FAULTS) as third:
+        sweep = write_sweep(models=[service(third, k=24)])
+        said = (
+            f"model frontier: the service was at {one.url}, is at {third.url}; its samples count as those of one model"
+        )
+        assert said in troop("plan", sweep).out
+        done = troop("run", sweep, "--local", "--no-report")
+        assert done.code == 0 and said in done.err and drawn() == 72, done.err
+        assert len(third.seen) >= 12

@@ -362,3 +362,50 @@ def test_two_columns_of_one_name_are_refused(troop: Troop, tmp_path: Path) -> No
         found = troop("import", tmp_path / "run", "--outcomes", tmp_path / name)
         assert (found.code, said in found.err) == (2, True), found.err
     assert troop("import", tmp_path / "run", "--outcomes", tmp_path / "own.csv").code == 0
+
+
+TWICE = {
+    "task_id": "HumanEval/0", "prompt": "def twice(x):\n", "entry_point": "twice",
+    "canonical_solution": "    return 2 * x\n", "test": "def check(candidate):\n    assert candidate(3) == 6\n",
+}  # fmt: skip
+THRICE = {**TWICE, "task_id": "HumanEval/1", "test": "def check(candidate):\n    assert candidate(3) == 9\n"}
+
+
+@pytest.mark.parametrize(("key", "head"), [("completion", ""), ("solution", "def twice(x):\n")])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_samples_of_other_harnesses_are_imported_as_they_are(
+    troop: Troop, tmp_path: Path, key: str, head: str, numbered: bool
+) -> None:
+    problems = tmp_path / "humaneval.jsonl"
+    problems.write_text("".join(json.dumps(row) + "\n" for row in (TWICE, THRICE)))
+    texts = ["    return 2 * x\n", "    return 3 * x\n", "    return 2 * x + 0\n"]
+    ids = [0, 1] if numbered else ["HumanEval/0", "HumanEval/1"]
+    rows = [{"task_id": name, key: head + text, "_identifier": "x"} for text in texts for name in ids]
+    samples, run = write(tmp_path / "samples.jsonl", rows), tmp_path / "run"
+    words = ("import", run, "--samples", samples, "--model", "m", "--task", f"humaneval={problems}")
+    done = troop(*words)
+    assert done.code == 0 and "6 samples imported" in done.out, done.err
+    assert "0 samples imported, 6 were there" in troop(*words).out
+    assert troop("verify", run, "--workers", 1).code == 0
+    assert counted(run) == {"m": {"HumanEval/0": (3, 2), "HumanEval/1": (3, 1)}}
+    said = troop("sql", run, "SELECT text FROM samples WHERE problem_idx = 0 ORDER BY sample_idx", "--json").out
+    assert [json.loads(line)["text"] for line in said.splitlines()] == [head + text for text in texts]
+
+
+def test_results_of_other_harnesses_are_imported_as_they_are(troop: Troop, tmp_path: Path) -> None:
+    """HumanEval's `samples.jsonl_results.jsonl` has its verdicts in `passed`."""
+    rows = [{"task_id": f"HumanEval/{i % 2}", "completion": "", "result": "", "passed": i > 2} for i in range(6)]
+    table = write(tmp_path / "samples.jsonl_results.jsonl", rows)
+    done = troop("import", tmp_path / "run", "--outcomes", table, "--model", "m", "--task", "humaneval")
+    assert done.code == 0, done.err
+    assert counted(tmp_path / "run") == {"m": {"HumanEval/0": (3, 1), "HumanEval/1": (3, 2)}}
+
+
+@pytest.mark.parametrize("kind", [".parquet", ".csv", ".jsonl"])
+def test_rows_without_numbers_are_numbered_in_their_order(troop: Troop, tmp_path: Path, kind: str) -> None:
+    rows = [{"task_id": i % 3, "model": "m", "passed": i % 7 == 0, "answer": str(i)} for i in range(30_000)]
+    done = troop("import", tmp_path / "run", "--outcomes", write(tmp_path / f"t{kind}", rows), "--task", "t")
+    assert done.code == 0, done.err
+    query = "SELECT count(*) FILTER (answer::INT = 3 * sample_idx + problem_id::INT) AS right FROM verdicts"
+    found = troop("sql", tmp_path / "run", f"{query} JOIN problems USING (task, problem_idx)", "--json")
+    assert json.loads(found.out) == {"right": 30_000}

@@ -24,6 +24,9 @@ ASKED = [{**problem, "prompt": "0=1 >"} for problem in PROBLEMS]
         ("models.small.max_model_len=4096", "models.small.max_model_len"),
         ("sampling.temperature=2.5", "temperature"),
         ('tasks.sums.sampling={"temperature":3}', "task sums, models.small"),
+        ('sampling.structured_outputs={"regex":"(a|b"}', "models.small: sampling.structured_outputs.regex: no regular"),
+        ('tasks.sums.sampling={"structured_outputs":{"json":{"type":"objekt"}}}', "structured_outputs.json: no JSON"),
+        ('sampling={"structured_outputs":{"grammar":"x ::= y"}}', "structured_outputs.grammar: no grammar (no rule is"),
     ],
 )
 @pytest.mark.parametrize("command", [("plan",), ("run", "--local")])

@@ -211,3 +211,28 @@ def test_an_assignment_changes_one_item_only_where_an_alias_shares_its_mapping(t
     sweep = load_sweep(written(tmp_path, HEAD + models), ["models.a.sampling.top_k=5", "verify.audit=0"])
     assert [model.sampling and model.sampling.top_k for model in sweep.models] == [5, 1]
     assert sweep.verify.audit == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("k=5", "k=7"),
+        ("k=", "k=7"),
+        ("models.qwen-2.k=1", "models.0.k=2"),
+        ("models.qwen-2.5.sampling.top_k=1", "models.qwen-2.5.sampling={top_p: 0.5}"),
+        ("sampling={top_p: 0.5}", "sampling.top_p=0.9"),
+        ("tasks.one.k.limit=3", "tasks=[]"),
+        ("verify.tier=isolated", "verify="),
+    ],
+)
+def test_an_assignment_that_undoes_another_is_refused(tmp_path: Path, first: str, second: str) -> None:
+    """The hole: of two values for one key, the last was taken without a word."""
+    said = refused(tmp_path, NAMED, first, "seed=3", second)
+    assert said == f"--set {second!r}: sets again what --set {first!r} sets; give one of them"
+
+
+def test_assignments_that_add_to_one_another_are_all_applied(tmp_path: Path) -> None:
+    words = ["sampling={top_p: 0.5}", "sampling.top_k=3", "models.qwen-2.k=1", "models.qwen-2.5.k=1", "k=7"]
+    sweep = load_sweep(written(tmp_path, NAMED + "k: 5\nsampling: {top_k: 9}\n"), words)
+    assert (sweep.sampling.top_p, sweep.sampling.top_k, sweep.k) == (0.5, 3, 7)
+    assert [model.k for model in sweep.models] == [1, 1, None, None]

@@ -1,5 +1,6 @@
 """Verifies samples from anywhere: right verdicts in order, resumption, and bad input that leaves nothing behind."""
 
+import gzip
 import json
 import multiprocessing
 import os
@@ -20,7 +21,7 @@ from jobs.verify_file import Progress, parse_task, verify_file, verify_samples
 from jobs.verify_rows import COLUMNS, SampleRow, VerdictRow
 from sampling.errors import BadInput, TroopError
 from sampling.problems import Problem
-from tests.conftest import Troop
+from tests.conftest import Troop, WriteSweep
 from tests.support.places import ROOT
 from verify.verdict import Status, Verdict
 from verify.verifiers import verdict_digest
@@ -98,6 +99,7 @@ def test_samples_may_be_parquet(tmp_path: Path) -> None:
         ),
         ([{"problem": "e", "sample": 0}], "row 1: text"),
         ([{"problem": "e", "sample": 0.5, "text": "x"}], "row 1: sample"),
+        ([{"problem": "e", "sample": None, "text": "x"}], "row 1: sample"),
     ],
 )
 def test_bad_rows_of_parquet_are_named(tmp_path: Path, rows: list[Any], said: str) -> None:
@@ -412,3 +414,101 @@ def test_an_id_that_is_neither_text_nor_a_whole_number_is_refused(tmp_path: Path
     path = write(tmp_path / "s.jsonl", [*samples(1), {"problem": name, "sample": 1, "text": "x"}])
     with pytest.raises(BadInput, match=rf"s\.jsonl:2: problem: Input should be a valid string, got {name}; put it in"):
         verify_samples(PROBLEMS, path, tmp_path / "v.jsonl")
+
+
+HUMANEVAL = {
+    "task_id": "HumanEval/0", "prompt": "def twice(x):\n    \"\"\"Returns 2 x.\"\"\"\n", "entry_point": "twice",
+    "canonical_solution": "    return 2 * x\n", "test": "def check(candidate):\n    assert candidate(3) == 6\n",
+}  # fmt: skip
+MBPP = {
+    "task_id": 2,
+    "text": "Write twice.",
+    "code": "def twice(x):\n    return 2 * x",
+    "test_list": ["assert twice(3)==6"],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "task_id", "other"),
+    [
+        ("humaneval", HUMANEVAL, "HumanEval/0", {"completion": "    return 2 * x\n"}),
+        ("humaneval", HUMANEVAL, "HumanEval/0", {"solution": "def twice(x):\n    return 2 * x\n", "_identifier": "x"}),
+        ("humaneval", HUMANEVAL, 0, {"completion": "    return x + x\n", "result": "passed", "passed": True}),
+        ("mbpp", MBPP, "Mbpp/2", {"solution": "def twice(x):\n    return 2 * x\n", "completion": None}),
+        ("mbpp", MBPP, 2, {"completion": "def twice(x):\n    return 2 * x\n", "solution": None}),
+    ],
+)
+def test_files_of_other_harnesses_are_read_as_they_are(
+    tmp_path: Path, kind: str, row: dict[str, Any], task_id: object, other: dict[str, Any]
+) -> None:
+    """MBPP's problem 2 is one that Troop shows as an example and never asks; others do."""
+    path = write(tmp_path / "t.jsonl", [row])
+    (problem,) = parse_task(f"{kind}={path}").load(all_rows=True)
+    name = "completion" if other.get("completion") else "solution"
+    rows = [{"task_id": task_id, **other}, {"task_id": task_id, **other, name: "    pass\n"}]
+    samples = write(tmp_path / "s.jsonl", rows)
+    found = verify_file(f"{kind}={path}", samples, tmp_path / "v.jsonl", workers=1)
+    assert found.status_counts["pass"] == 1
+    assert [(v["problem"], v["sample"]) for v in read(tmp_path / "v.jsonl")] == [(problem.id, 0), (problem.id, 1)]
+
+
+def test_columns_of_any_name_are_read(tmp_path: Path) -> None:
+    rows = [{"q": "e", "out": text, "who": who, "text": 7} for who in "ab" for text in ("yes", "no")]
+    names = {"problem": "q", "text": "out", "model": "who"}
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    for file in (path, write(tmp_path / "s.jsonl", rows)):
+        verify_samples(PROBLEMS, file, tmp_path / "v.jsonl", columns=names, workers=1)
+        found = [(v["model"], v["sample"], v["passed"]) for v in read(tmp_path / "v.jsonl")]
+        assert found == [("a", 0, True), ("a", 1, False), ("b", 0, True), ("b", 1, False)]
+
+
+def test_packed_samples_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"task_id": "e", "completion": "yes"}\n'))
+    assert verify_samples(PROBLEMS, path, tmp_path / "v.jsonl", workers=1).status_counts == {"pass": 1}
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BadInput, match="cannot be read"):
+        verify_samples(PROBLEMS, path, tmp_path / "w.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "said"),
+    [
+        ([{"task_id": "e"}], {}, "s.jsonl:1: text: Field required"),
+        ([{"completion": "x"}], {}, "s.jsonl:1: problem: Field required"),
+        ([{"task_id": "x/e", "completion": "x"}], {}, "s.jsonl:1: problem 'x/e' is not in the task"),
+        ([{"task_id": "e", "completion": "x"}, {"problem": "e", "sample": 0, "text": "y"}], {}, "more than once"),
+        ([{"q": "e", "text": "x"}], {"problem": "p"}, "s.jsonl:1: no 'p' (for problem); it has: 'q', 'text'"),
+        ([{"task_id": "e", "completion": "x", "model": []}], {}, "s.jsonl:1: model: "),
+    ],
+)
+def test_rows_under_other_names_are_checked_too(
+    tmp_path: Path, rows: list[Any], columns: dict[str, str], said: str
+) -> None:
+    path = write(tmp_path / "s.jsonl", rows)
+    with pytest.raises(BadInput) as refused:
+        verify_samples(PROBLEMS, path, tmp_path / "v.jsonl", columns=columns)
+    assert said in str(refused.value)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_command_takes_columns(troop: Troop, tmp_path: Path) -> None:
+    problems = write(tmp_path / "p.jsonl", [problem.model_dump(exclude_none=True, mode="json") for problem in [EXACT]])
+    path = write(tmp_path / "s.jsonl", [{"task_id": "e", "output": "yes"}])
+    words = ("verify", "--task", f"jsonl={problems}", "--samples", path, "--out", tmp_path / "v.jsonl")
+    assert troop(*words, "--columns", "text=output").code == 0
+    found = troop(*words, "--columns", "txt=output")
+    assert found.code == 2
+    assert "--columns: 'txt' is no column; allowed for --samples: problem, sample, text, model" in found.err
+    assert "give either RUN" in troop("verify", tmp_path, "--columns", "text=output").err
+
+
+def test_what_troop_sql_writes_of_a_run_is_read_again(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
+    assert troop("run", write_sweep(), "--local", "--no-report").code == 0
+    query = "SELECT task_id, rollout_index, completion, reward FROM rollouts ORDER BY ALL"
+    Path("samples.jsonl").write_text(troop("sql", "runs/sums", query, "--json").out)
+    words = ("--task", "jsonl=problems.jsonl", "--samples", "samples.jsonl", "--out", "v.jsonl")
+    assert troop("verify", *words).code == 0
+    rewards = [row["reward"] for row in read(Path("samples.jsonl"))]
+    assert [float(row["passed"]) for row in read(Path("v.jsonl"))] == rewards and set(rewards) == {0.0, 1.0}

@@ -20,8 +20,11 @@ class SpeakingServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128  # an engine's requests overflow the default of 5, and TCP tries again after seconds
 
-    def __init__(self, faults: "dict[str, Fault]", most_choices: int, wants_key: bool) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(
+        self, faults: "dict[str, Fault]", most_choices: int, wants_key: bool, place: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
+        super().__init__(place, Handler)
+        self.owner = "somebody"
         self.faults, self.most_choices, self.wants_key = faults, most_choices, wants_key
         self.seen: list[dict[str, Any]] = []
         self.times: Counter[str] = Counter()
@@ -45,7 +48,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.wants_key and self.headers["Authorization"] != f"Bearer {KEY}":
             return self.answer(401, {"error": {"message": f"wrong key {self.headers['Authorization']}"}})
         if self.path == "/v1/models":
-            return self.answer(200, {"data": [{"id": "served"}, {"id": "other"}]})
+            owned = {"owned_by": self.server.owner}
+            return self.answer(200, {"data": [{"id": "served", **owned}, {"id": "other", **owned}]})
         return self.answer(404, {"error": {"message": "no such model"}})
 
     def do_POST(self) -> None:
@@ -116,9 +120,12 @@ def dawdles(handler: Handler, times: int) -> bool:
 
 @contextmanager
 def speaking(
-    faults: dict[str, Fault] | None = None, most_choices: int = 100, wants_key: bool = True
+    faults: dict[str, Fault] | None = None,
+    most_choices: int = 100,
+    wants_key: bool = True,
+    place: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Iterator[SpeakingServer]:
-    with SpeakingServer(faults or {}, most_choices, wants_key) as server:
+    with SpeakingServer(faults or {}, most_choices, wants_key, place) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         yield server

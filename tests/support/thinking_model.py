@@ -12,7 +12,7 @@ OPENS_ITSELF = "{% for m in messages %}{{ m.content }}{% endfor %} >"
 
 
 def save_thinking_model(
-    folder: Path, template: str, *, special: bool = False, marks: tuple[str, str] | None = None
+    folder: Path, template: str | None, *, special: bool = False, marks: tuple[str, str] | None = None
 ) -> Path:
     """Saves the model with the tokens ``<think>`` and ``</think>``, as special tokens or not; returns its folder."""
     shutil.copytree(SMALL_MODEL, folder)
@@ -24,5 +24,6 @@ def save_thinking_model(
     data["added_tokens"] += [{"id": place, "content": token, **plain} for place, token in names.items()]
     data["added_tokens"].sort(key=lambda token: token["id"])
     file.write_text(json.dumps(data))
-    (folder / "chat_template.jinja").write_text(template)
+    if template is not None:
+        (folder / "chat_template.jinja").write_text(template)
     return folder

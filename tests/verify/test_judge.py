@@ -119,6 +119,13 @@ def test_a_service_that_fails_or_hangs_is_a_fault_and_never_a_wrong_answer(serve
         assert "cannot be reached" in lost.reason
 
 
+def test_a_judge_at_several_addresses_keeps_its_version(server) -> None:
+    several = settings(server, base_url=[server.url, "http://127.0.0.1:9/v1"])
+    assert several.identity == settings(server).identity
+    with Verifiers(judge=several) as verifiers:
+        assert [verifiers.verify(SKY, f"right {i}").status for i in range(4)] == [Status.PASS] * 4
+
+
 def test_what_broke_the_service_for_one_is_not_lost_on_the_next(server) -> None:
     """Asks about three at once; the server is down for the first, so the two others are asked again."""
     with Verifiers(judge=settings(server)) as verifiers:

@@ -4,6 +4,7 @@ import duckdb
 import pytest
 
 from jobs.store.database import ROWS_AT_ONCE, run_query, stream_query
+from jobs.store.schema import ROLLOUTS
 from jobs.store.stored_run import StoredRun
 from jobs.sweep import open_run
 from sampling.errors import BadInput, StoreError
@@ -42,3 +43,18 @@ def test_a_file_that_goes_between_two_batches_is_told(stored: StoredRun) -> None
     ):
         next(batches)
         raise duckdb.IOException("No files found")
+
+
+def test_rollouts_have_the_names_of_other_tools(stored: StoredRun) -> None:
+    columns, rows = run_query(stored, "SELECT * FROM ROLLOUTS ORDER BY ALL")
+    assert columns == [column.name for column, _ in ROLLOUTS]
+    types = {"string": "VARCHAR", "int32": "INTEGER", "double": "DOUBLE", "bool": "BOOLEAN"}
+    described = [row[:2] for row in run_query(stored, "DESCRIBE SELECT * FROM rollouts")[1]]
+    assert described == [(column.name, types[str(column.type)]) for column, _ in ROLLOUTS]
+    nulls = {column.name for column, _ in ROLLOUTS if column.nullable}
+    assert all(value is not None or name in nulls for row in rows for name, value in zip(columns, row, strict=True))
+    joined = """SELECT model, task, problem_id, sample_idx, text, coalesce(score, passed::INT), samples.tokens
+        FROM verdicts JOIN samples USING (model, task, problem_idx, sample_idx) JOIN problems USING (task, problem_idx)
+        ORDER BY ALL"""
+    named = "model, task, task_id, rollout_index, completion, reward, completion_tokens"
+    assert run_query(stored, f"SELECT {named} FROM rollouts ORDER BY ALL")[1] == run_query(stored, joined)[1] != []

@@ -62,6 +62,16 @@ def test_a_service_is_its_name() -> None:
     assert digest(one, SETTINGS, "service") != digest(other, SETTINGS, "service")
 
 
+def test_a_service_may_move_and_have_several_addresses() -> None:
+    """A run goes on where its servers got other addresses; `revision` tells versions of a model apart."""
+    places = ("http://h/v1", "http://other:81/v1", ["http://h/v1", "http://i/v1"], ["http://i/v1"])
+    given = {"name": "m", "engine": "openai", "path": "a"}
+    models = [ModelSpec.model_validate({**given, "base_url": place}) for place in places]
+    assert len({digest(model.distribution, SETTINGS, "service") for model in models}) == 1
+    assert models[0].distribution == models[2].distribution, "a judge's version keeps its first address"
+    assert digest(models[0].distribution, SETTINGS, "v2") != digest(models[0].distribution, SETTINGS, "service")
+
+
 def test_an_argument_that_nobody_knows_says_so() -> None:
     then, now = identity({"vllm": {}}, {}, "r"), identity({"vllm": {"mood": 1}}, {}, "r")
     assert changes(then, now) == ["vllm.mood was None, is 1 (not known to leave the samples as they are)"]

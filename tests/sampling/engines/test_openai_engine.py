@@ -1,18 +1,31 @@
 """The HTTP engine against a real server on loopback that speaks the API, and misbehaves where a prompt tells it to."""
 
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from sampling.engines.engine import Completion, Request
-from sampling.engines.openai_engine import OpenAIEngine
+from sampling.engines.openai_engine import TRIES, OpenAIEngine
 from sampling.errors import EngineError
 from sampling.problems import Problem
 from sampling.seeds import Seeds
 from sampling.settings import ModelSpec, SamplingSettings
 from sampling.settings.service import Prices, ServiceSettings
-from tests.support.speaking_server import KEY, PROMPT_TOKENS, TOKENS, SpeakingServer, answers, cuts, dawdles, speaking
+from tests.support.speaking_server import (
+    KEY,
+    PROMPT_TOKENS,
+    TOKENS,
+    Handler,
+    SpeakingServer,
+    answers,
+    cuts,
+    dawdles,
+    speaking,
+)
 
 OVERLOADED = {"error": {"message": "slow down"}}
 TOO_LONG = {"error": {"message": "This model's maximum context length is 8 tokens."}}
@@ -50,7 +63,9 @@ def start(server: SpeakingServer, monkeypatch: pytest.MonkeyPatch) -> Iterator["
     server.times.clear()
     engines: list[OpenAIEngine] = []
 
-    def started(sampling: SamplingSettings | None = None, url: str = server.url, **spec: object) -> OpenAIEngine:
+    def started(
+        sampling: SamplingSettings | None = None, url: str | list[str] = server.url, **spec: object
+    ) -> OpenAIEngine:
         given = {"name": "m", "path": "served", "engine": "openai", "base_url": url, "api_key_env": "TEST_KEY", **spec}
         settings = sampling or SamplingSettings(temperature=0.7, max_tokens=9)
         engines.append(OpenAIEngine(ModelSpec.model_validate(given), settings, Seeds(1, 2)))
@@ -207,3 +222,138 @@ def test_a_cap_needs_prices() -> None:
     given = {"name": "m", "path": "x", "engine": "openai", "base_url": "http://h/v1"}
     with pytest.raises(ValueError, match="cap_usd needs prices"):
         ModelSpec(**given, service=ServiceSettings(cap_usd=1.0))  # type: ignore[arg-type]
+
+
+DOWN = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[SpeakingServer, SpeakingServer]]:
+    """Two servers of one model; prompts that begin with `first` fail at the first alone."""
+    with speaking({"first": answers(500, OVERLOADED, first=99)}) as one, speaking() as other:
+        yield one, other
+
+
+def test_several_addresses_share_the_requests(start, pair: tuple[SpeakingServer, SpeakingServer]) -> None:
+    one, other = pair
+    found = ask(start(url=[one.url, other.url], parallel=4), 40, prompt="many")
+    assert [(done.sample_idx, done.text) for done in found] == [(i, "<many>") for i in range(40)]
+    assert len(one.seen) + len(other.seen) == 40 and min(len(one.seen), len(other.seen)) >= 10
+    assert {sent["auth"] for sent in [*one.seen, *other.seen]} == {f"Bearer {KEY}"}
+
+
+def test_an_address_that_is_not_there_costs_no_sample(start, server: SpeakingServer) -> None:
+    found = ask(start(url=[DOWN, server.url]), 20, prompt="many")
+    assert {done.finish_reason for done in found} == {"stop"} and len(server.seen) == 20
+
+
+def test_an_address_that_fails_is_left_out_and_tried_again(start, pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = pair
+    monkeypatch.setattr("sampling.engines.pace.FIRST_WAIT_S", 60.0)
+    engine = start(url=[one.url, other.url], parallel=1)
+    assert {done.text for done in ask(engine, 9, prompt="first")} == {"<first>"}
+    assert (len(one.seen), len(other.seen)) == (1, 9)
+    engine._endpoints.all[0].back_at = 0.0  # its minute is over
+    assert {done.text for done in ask(engine, 9, prompt="second")} == {"<second>"}
+    assert len(one.seen) > 3 and len(other.seen) > 9 + 3
+
+
+def test_requests_under_way_at_a_server_that_dies_go_elsewhere(start, server: SpeakingServer) -> None:
+    def hangs(handler: Handler, times: int) -> bool:
+        reached.set()
+        dies.wait(20)
+        handler.connection.shutdown(socket.SHUT_RDWR)
+        return True
+
+    reached, dies = threading.Event(), threading.Event()
+    with speaking({"many": hangs}) as dying:
+        engine = start(url=[dying.url, server.url], parallel=6)
+        problem = {"id": "p", "prompt": "many", "verifier": "exact", "reference": {"answer": "x"}}
+        engine.add(Request(1, Problem.model_validate(problem), 0, 0, 12))
+        assert reached.wait(20)
+        dying.server_close()
+        dies.set()
+        found: list[Completion] = []
+        while engine.in_flight():
+            found += engine.step()
+    assert {done.text for done in found} == {"<many>"} and len(server.seen) == 12
+    assert {sent["path"] for sent in dying.seen} == {"/v1/completions"}
+
+
+def test_addresses_share_one_rate_limit(start, pair) -> None:
+    begun = time.monotonic()
+    ask(start(url=[one.url for one in pair], service={"requests_per_minute": 600}), 6, prompt="many")
+    assert time.monotonic() - begun >= 5 * 0.1
+
+
+def test_an_address_that_asks_for_a_wait_does_not_hold_up_the_others(start, pair) -> None:
+    one, other = pair
+    one.faults["busy"] = answers(429, OVERLOADED, first=99, Retry_After="600")
+    found = ask(start(url=[one.url, other.url], parallel=2), 10, prompt="busy")
+    assert {done.text for done in found} == {"<busy>"} and len(one.seen) <= 2
+
+
+def test_an_address_without_the_model_does_not_end_the_others_work(start, pair) -> None:
+    one, other = pair
+    one.faults["other"] = answers(404, {"error": {"message": "no such model"}}, first=99)
+    engine = start(url=[one.url, other.url], parallel=2)
+    assert {done.text for done in ask(engine, 10, prompt="other")} == {"<other>"}
+    other.faults["other"] = answers(401, {"error": {"message": "key expired"}}, first=99)
+    with pytest.raises(EngineError) as error:
+        ask(engine, prompt="other")
+    assert f"{one.url}: 404 no such model; {other.url}: 401 key expired" in str(error.value)
+
+
+def test_when_all_addresses_are_down_each_is_named(start, server: SpeakingServer) -> None:
+    with pytest.raises(EngineError) as error:
+        ask(start(url=[DOWN, server.url]), prompt="dead")
+    said = str(error.value)
+    assert f"{DOWN}: cannot be reached" in said and f"{server.url}: 500 slow down (8 tries)" in said
+
+
+def test_a_request_that_fails_everywhere_is_a_failed_generation_while_others_succeed(start, pair) -> None:
+    for one in pair:
+        one.faults["poison"] = answers(500, OVERLOADED, first=999)
+    engine = start(url=[one.url for one in pair], parallel=2)
+    bad = {"id": "d", "prompt": "poison", "verifier": "exact", "reference": {"answer": "x"}}
+    engine.add(Request(2, Problem.model_validate(bad), 1, 0, 1))
+    found: list[Completion] = []
+    while engine.in_flight():
+        found += ask(engine, prompt="fine") if len(found) < 400 else engine.step()
+    assert {done.finish_reason for done in found if done.problem_idx == 1} == {"error"}
+    assert sum(sent["prompt"] == "poison" for one in pair for sent in one.seen) <= 2 * TRIES
+
+
+def test_each_address_is_told_of_all_tokens_in_its_own_way(start, pair) -> None:
+    """The hole: of an address that was down at the start nobody knew that it is vLLM, which fills in its own top_k."""
+    one, other = pair
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = free.getsockname()
+    one.owner = "vllm"
+    engine = start(url=[one.url, other.url, f"http://127.0.0.1:{place[1]}/v1"], parallel=1)
+    ask(engine, 6, prompt="many")
+    assert {sent.get("top_k") for sent in one.seen} == {-1} and {sent.get("top_k") for sent in other.seen} == {None}
+    with speaking(place=place) as late:
+        late.owner = "vllm"
+        time.sleep(0.05)
+        ask(engine, 12, prompt="late")
+    assert {sent.get("top_k") for sent in late.seen} == {-1}
+
+
+def test_an_address_that_takes_no_connection_is_waited_for_once(start, server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty requests that each waited for it in turn would take half a minute."""
+    monkeypatch.setattr("sampling.engines.openai_engine.CONNECT_S", 1.0)
+    with socket.socket() as deaf, contextlib.ExitStack() as waiting:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(4):  # they fill its queue
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(deaf.getsockname())
+        begun = time.monotonic()
+        found = ask(
+            start(url=[f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", server.url], parallel=60), 60, prompt="many"
+        )
+    assert len(server.seen) == len(found) == 60
+    assert time.monotonic() - begun < 15

@@ -1,4 +1,8 @@
-"""The HTTP engine and a whole run against vLLM's own server with the demo's small model, as `vllm serve` starts it."""
+"""The HTTP engine and whole runs against vLLM's own server, as `vllm serve` starts it.
+
+It serves the demo's small model with marks of a thought among its tokens. The model has no chat template; the tests of
+thoughts send one that opens them.
+"""
 
 import json
 import os
@@ -21,10 +25,12 @@ from sampling.seeds import Seeds
 from sampling.settings import ModelSpec, SamplingSettings
 from tests.conftest import Troop, WriteSweep
 from tests.support.places import DEMO
+from tests.support.thinking_model import CLOSE, OPENS_IN_PROMPT, save_thinking_model
 
 KEY = "sk-served"
 PROMPT = "-3=9;0=0;2=4;5=25 >"
 SMALL = ["--max-num-seqs", "64", "--kv-cache-memory-bytes", str(64 << 20), "--enforce-eager"]
+THINKS = ["--reasoning-parser", "deepseek_r1", "--trust-request-chat-template"]
 OWN_DEFAULTS = ["--override-generation-config", '{"top_k": 1}']  # as many models have; top_k 0 must reach the server
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
@@ -36,19 +42,10 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # `vllm serve` itself asks for a distribution called vllm, which its CPU build is not; this is what it runs
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(DEMO / "models" / "small")]
-    command += [
-        "--served-model-name",
-        "small",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--api-key",
-        KEY,
-        *SMALL,
-        *OWN_DEFAULTS,
-    ]
+    folder = save_thinking_model(tmp_path_factory.mktemp("model") / "small", None)
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    command += ["--served-model-name", "small", "--host", "127.0.0.1", "--port", str(port), "--api-key", KEY]
+    command += [*SMALL, *THINKS, *OWN_DEFAULTS]
     quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     quiet |= {"TORCHDYNAMO_DISABLE": "1"}  # an eager engine has one function compiled, at its first log probability
     log = tmp_path_factory.mktemp("server") / "log"
@@ -144,3 +141,29 @@ def test_a_served_model_is_the_line_to_cross(base_url: str, troop: Troop, write_
     dollars = (counted["prompt"] * 2 + counted["tokens"] * 8) / 1e6
     assert session["usd"] == {"served": pytest.approx(dollars)}
     assert cell["usd"] == pytest.approx(dollars)
+
+
+THOUGHTS = {"max_tokens": 12, "ignore_eos": True, "logit_bias": {str(CLOSE): 5.0}, "seed": "per_sample"}
+
+
+def test_thoughts_are_kept_apart_and_their_tokens_counted(base_url: str, troop: Troop, write_sweep: WriteSweep) -> None:
+    """The server itself tells thoughts from answers; half of the samples end inside a thought."""
+    problem = json.loads((DEMO / "problems.jsonl").read_text().splitlines()[0]) | {"prompt": PROMPT.removesuffix(" >")}
+    served = {"name": "served", "path": "small", "engine": "openai", "base_url": [base_url], "k": 48}
+    served |= {"api_key_env": "SERVED_KEY", "service": {"extra": {"chat_template": OPENS_IN_PROMPT}}}
+    tasks = [{"name": "sums", "kind": "jsonl", "path": "problems.jsonl", "style": "chat"}]
+    found = troop(
+        "run", write_sweep([problem], models=[served], sampling=THOUGHTS, tasks=tasks), "--local", "--no-report"
+    )
+    assert found.code == 0, found.err
+    query = """SELECT text, reasoning, reasoning_tokens AS thought, s.tokens, s.prompt_tokens, status, reason
+        FROM samples s JOIN verdicts USING (model, task, problem_idx, sample_idx)"""
+    rows = [json.loads(line) for line in troop("sql", "runs/sums", query, "--json").out.splitlines()]
+    unfinished = [row for row in rows if row["reason"] == "thought not finished"]
+    finished = [row for row in rows if row not in unfinished]
+    assert len(rows) == 48 and finished and unfinished
+    assert {(row["tokens"], row["status"], row["text"]) for row in unfinished} == {(12, "invalid", "")}
+    assert all(row["reasoning"] and row["thought"] >= 11 for row in unfinished)
+    assert all(row["tokens"] == 12 and row["prompt_tokens"] > 5 and row["text"] for row in finished)
+    assert all((row["thought"] or 0) < 12 for row in finished) and any(row["reasoning"] for row in finished)
+    assert not any("think>" in row["text"] + (row["reasoning"] or "") for row in rows)
