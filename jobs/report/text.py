@@ -56,8 +56,9 @@ def compact(value: float | None) -> str:
 
 
 def short_name(model: str) -> str:
-    """Returns a model's name without the organisation in front of it."""
-    return model.rsplit("/", 1)[-1] or model
+    """Returns a model's name without the organisation in front of it; a revision after an @ may have slashes."""
+    name, at, rest = model.partition("@")
+    return (name.rsplit("/", 1)[-1] + at + rest) or model
 
 
 def ks(cross: CrossoverReport) -> str:
