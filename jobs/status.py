@@ -46,8 +46,6 @@ class CellStatus(Plain):
     """
     nothing_extracted: float | None = None
     """Share of verdicts with status `invalid`, where the completion had no answer or code. None without a verdict."""
-    warnings: tuple[str, ...] = ()
-    """Reasons to doubt the numbers, as that more than 5 % of samples were cut at `max_tokens`."""
     version: str = ""
     """Version of the verifiers whose verdicts are counted. Empty while none are committed."""
     met: int = 0
@@ -103,12 +101,14 @@ class RunStatus(Plain):
     """Progress of each model on each task, in the order of the plan."""
     set_aside: tuple[SetAsideUnit, ...]
     """Units that the last call gave up on. Empty when the run is complete."""
+    warnings: tuple[str, ...] = ()
+    """One line for each task that had more than 5 % of a model's samples cut at `max_tokens`."""
 
     def as_text(self) -> str:
         """Returns what `troop status` prints: a line for the run, one for each cell, then the units set aside."""
         lines = [f"{self.run}: {'complete' if self.complete else 'not complete: `troop run` continues it'}"]
         lines += [f"  {cell.as_line()}" for cell in self.cells]
-        lines += [f"  warning: {line}" for cell in self.cells for line in cell.warnings]
+        lines += [f"  warning: {line}" for line in self.warnings]
         items = [(unit.model, unit.task, unit.unit, unit.error) for unit in self.set_aside]
         lines += [f"  {line}" for line in set_aside_lines(items)]
         return "\n".join(lines)
@@ -121,7 +121,8 @@ def read_status(uri: str, version: str | None = None, population: Population = "
     cells = [_cell_status(*pair, population) for pair in zip(found, on_common_problems(found), strict=True)]
     complete = all(cell.committed == cell.planned for cell in cells)
     left = () if complete else _set_aside(stored)
-    return RunStatus(run=stored.store.uri, complete=complete, cells=tuple(cells), set_aside=left)
+    warnings = tuple(cut_warnings(found))
+    return RunStatus(run=stored.store.uri, complete=complete, cells=tuple(cells), set_aside=left, warnings=warnings)
 
 
 def _cell_status(cell: CellCounts, compared: CellCounts, population: Population) -> CellStatus:
@@ -136,7 +137,6 @@ def _cell_status(cell: CellCounts, compared: CellCounts, population: Population)
         faults=int(cell.faults.sum()),
         finish_counts=dict(cell.finish_counts),
         nothing_extracted=cell.nothing_extracted,
-        warnings=tuple(cut_warnings(cell)),
         version=cell.version,
         met=int((compared.n > 0).sum()),
         so_far=coverage_so_far(compared, population),

@@ -10,6 +10,7 @@ they repeat. Independent samples that are far apart repeat as often as near ones
 from collections.abc import Iterable, Sequence
 
 from jobs.numbers.cells import CellCounts, Copies
+from sampling.words import many
 
 NEAR = 64  # samples of a problem with neighbouring indices: one engine draws them together
 FEWEST_PAIRS = 200  # equal far pairs that a warning needs: the share of fewer is too uncertain
@@ -19,16 +20,19 @@ TOO_MANY = 1.5  # times as often as near samples repeat
 
 def doubts(cells: Sequence[CellCounts]) -> tuple[str, ...]:
     """Returns one sentence per doubt: where it is, and what to do about it."""
-    each = (line for cell in cells for line in (*cut_warnings(cell), *_copied(cell)))
-    return (*_mixed_versions(cells), *each)
+    return (*_mixed_versions(cells), *cut_warnings(cells), *(line for cell in cells for line in _copied(cell)))
 
 
-def cut_warnings(cell: CellCounts) -> Iterable[str]:
-    """Yields a sentence where more than MOST_CUT of the samples were cut."""
-    if cell.cut is not None and cell.cut > MOST_CUT:
+def cut_warnings(cells: Sequence[CellCounts]) -> Iterable[str]:
+    """Yields a sentence for each task of whose samples more than MOST_CUT were cut; it names the worst model."""
+    cut = [(cell.cut, cell) for cell in cells if cell.cut is not None and cell.cut > MOST_CUT]
+    for task in dict.fromkeys(cell.task for _, cell in cut):
+        found = [(share, cell.model) for share, cell in cut if cell.task == task]
+        share, model = max(found)
+        others = f", and more than {MOST_CUT:.0%} with {many(len(found) - 1, 'other model')}," if len(found) > 1 else ""
         yield (
-            f"{cell.model} on {cell.task}: {cell.cut:.0%} of samples were cut at max_tokens (finish_reason length) and "
-            "may have no answer yet; give a larger max_tokens, within the model's context, in a new run."
+            f"{model} on {task}: {share:.0%} of samples{others} were cut at max_tokens (finish_reason length) and may "
+            "have no answer yet; give a larger max_tokens, within the model's context, in a new run."
         )
 
 

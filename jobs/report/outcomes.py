@@ -7,7 +7,7 @@ from jobs.report.schema import Cell
 from jobs.report.text import NONE, share, shares
 
 RELIABILITY_HEADS = ["pass^k: all", "G-Pass, τ = .75", "G-Pass, τ = .5"]
-SHOWN_KS = (2, 4, 8, 16, 32, 64)
+SHOWN_KS = (8, 4, 2)  # the first that a cell has
 
 
 def has_reliability(cells: Iterable[Cell]) -> bool:
@@ -15,13 +15,14 @@ def has_reliability(cells: Iterable[Cell]) -> bool:
     return any(reliability(cell) for cell in cells)
 
 
-def reliability(cell: Cell) -> list[tuple[int, list[str]]]:
-    """Returns pass^k and G-Pass@k with their intervals at each shown k, as text."""
+def reliability(cell: Cell) -> list[str]:
+    """Returns k, then pass^k and G-Pass@k with their intervals there, as text; nothing where the cell has none."""
     if "pass^k" not in cell.metrics:
         return []
     every = [*cell.metrics["pass^k"].points, *cell.metrics["g-pass@k"].points]
     found = {(at.k, at.tau): f"{share(at.value)} {shares(at.low, at.high)}".strip() for at in every}
-    return [(k, [found[k, tau] for tau in (None, 0.75, 0.5)]) for k in SHOWN_KS if (k, None) in found]
+    k = next((k for k in SHOWN_KS if (k, None) in found), None)
+    return [] if k is None else [f"{k}", *(found[k, tau] for tau in (None, 0.75, 0.5))]
 
 
 def finish_reasons(cells: Sequence[Cell]) -> list[str]:

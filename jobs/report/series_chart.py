@@ -46,7 +46,7 @@ def _frame(
 ) -> Frame:
     numeric = is_numeric(places_of(series))
     linear = not (numeric and is_geometric(xs))
-    form = "~s" if max(map(abs, xs)) >= FORM_FROM else "~g"
+    form = "~s" if max(map(abs, xs)) >= FORM_FROM else "~r"
     marks = _marks(xs, linear, size) if numeric else ()
     return Frame(series.over, form, LABEL, _domain(xs, linear), top, dict(paint), size, theme, how_to_read(series),
                  linear=linear, marks=marks)  # fmt: skip

@@ -60,5 +60,5 @@ def test_a_population_that_does_not_exist_is_refused_in_one_line(
 def test_cut_samples_and_empty_answers_are_said_and_warned_of() -> None:
     line = cell(finish_counts={"stop": 9, "length": 3}, nothing_extracted=0.25).as_line()
     assert line.endswith("2 of 3 problems solved, 3 cut at max_tokens, nothing extracted from .25")
-    text = RunStatus(run="r", complete=True, cells=(cell(warnings=("m on t: cut",)),), set_aside=()).as_text()
+    text = RunStatus(run="r", complete=True, cells=(cell(),), set_aside=(), warnings=("m on t: cut",)).as_text()
     assert text.splitlines()[-1] == "  warning: m on t: cut"

@@ -122,11 +122,18 @@ def test_above_five_percent_a_warning_names_max_tokens(cut: int, warned: bool) -
     assert bool(said) == warned and all(f"{cut}% of samples were cut at max_tokens" in line for line in said)
 
 
+def test_one_warning_a_task_names_the_worst_model() -> None:
+    cells = [replace(cell([100], [3], model=f"m{i}"), finish_counts={"length": 20 + i, "stop": 80}) for i in range(9)]
+    (said,) = doubts(cells)
+    assert said.startswith("m8 on gsm8k: 26% of samples, and more than 5% with 8 other models, were cut at max_tokens")
+
+
 def test_status_and_report_say_how_samples_ended(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> None:
     sweep = write_sweep()
     assert troop("run", sweep, "--local", "--no-report").code == 0
-    found = json.loads(troop("status", sweep, "--json").out)["cells"][0]
-    assert (found["finish_counts"], found["nothing_extracted"], found["warnings"]) == ({"stop": 12}, 0.0, [])
+    status = json.loads(troop("status", sweep, "--json").out)
+    (found,) = status["cells"]
+    assert (found["finish_counts"], found["nothing_extracted"], status["warnings"]) == ({"stop": 12}, 0.0, [])
     assert troop("report", sweep, "--out", tmp_path / "out").code == 0
     (told,) = json.loads((tmp_path / "out" / "report.json").read_text())["cells"]
     assert (told["finish_counts"], told["cut"], told["nothing_extracted"]) == ({"stop": 12}, 0.0, 0.0)
