@@ -15,7 +15,8 @@ class Receipt:
 
     ``won`` is False when another attempt committed the unit first; then ours is dropped, and the counts are the ones
     that it would have written. ``usd`` is what a service charged for the samples, ``judge_usd`` what the judge charged
-    for the verdicts. ``passed`` holds (problem_idx, decided, passed) for every problem of the unit.
+    for the verdicts. ``passed`` holds (problem_idx, decided, passed) for every problem of the unit, ``finish`` the
+    samples by their finish reason.
     """
 
     unit: Unit
@@ -27,6 +28,7 @@ class Receipt:
     status_counts: tuple[tuple[str, int], ...]
     usd: float = 0.0
     judge_usd: float = 0.0
+    finish: tuple[tuple[str, int], ...] = ()
 
 
 def committed_elsewhere(unit: Unit) -> Receipt:

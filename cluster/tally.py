@@ -39,7 +39,8 @@ class CellProgress:
     """One (model, task): ``coverage`` is the share of its problems with at least one pass among committed samples.
 
     It is None before any verdict. ``at_least`` means that it is a lower bound: earlier runs committed samples too,
-    which were counted, but not read.
+    which were counted, but not read. ``cut`` is the share of samples that a limit of tokens cut, among the ``ended``
+    ones that this run committed.
     """
 
     model: str
@@ -49,6 +50,8 @@ class CellProgress:
     committed: int
     coverage: float | None
     at_least: bool = False
+    ended: int = 0
+    cut: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +167,19 @@ class CellTally:
         self.model, self.task, self.problems = model, task, problems
         self.planned, self.committed, self.solved = planned, committed, solved or set()
         self._at_least = committed > 0 and solved is None
+        self._finish: Counter[str] = Counter()
 
     def add(self, receipt: Receipt) -> None:
         self.committed += receipt.rows
+        self._finish.update(dict(receipt.finish))
         self.solved |= {idx for idx, _, passed in receipt.passed if passed}
 
     def progress(self) -> CellProgress:
         coverage = len(self.solved) / self.problems if self.committed and self.problems else None
+        ended = self._finish.total()
+        cut = self._finish["length"] / ended if ended else 0.0
         return CellProgress(
-            self.model, self.task, self.problems, self.planned, self.committed, coverage, self._at_least
+            self.model, self.task, self.problems, self.planned, self.committed, coverage, self._at_least, ended, cut
         )
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.tally import CellProgress, EngineProgress, OnProgress, Progress
+from jobs.numbers.doubts import MOST_CUT
 from sampling.words import many, printable
 
 LINE_EVERY_S = 10.0
@@ -105,6 +106,7 @@ def summary_line(progress: Progress) -> str:
         + (f"bottleneck {side}; " if side else "")
         + f"engines idle {progress.idle:.1%}; "
         + (f"set aside {many(progress.set_aside, 'unit')}; " if progress.set_aside else "")
+        + (f"{cut}; " if (cut := cut_words(progress)) else "")
     )
     room = LINE_LENGTH - len(line) - len("engines: ; coverage so far: ")
     engines = _listed(_models(progress), room // 2) or _states(progress.engines) or "none"
@@ -126,6 +128,7 @@ def live_view(progress: Progress, height: int | None = None) -> Group:
         + f" · {duration(progress.elapsed_s)} elapsed"
         + (f" · {duration(progress.left_s)} left" if progress.left_s is not None else "")
         + (f" · {many(progress.set_aside, 'unit')} set aside" if progress.set_aside else "")
+        + (f" · {cut}" if (cut := cut_words(progress)) else "")
     )
     engines = _engines(progress)
     free = CELLS_SHOWN if height is None else height - engines.row_count - AROUND
@@ -140,6 +143,17 @@ def bottleneck(progress: Progress) -> str:
     if side == "engines" and progress.sampled >= progress.planned:  # all is drawn
         side = "verifiers" if progress.backlog else "store"
     return f"verifiers ({progress.balanced} would keep up)" if side == "verifiers" and progress.balanced else side
+
+
+def cut_words(progress: Progress) -> str:
+    """Says which share of samples was cut at max_tokens, and warns of the cell with most where that is too much."""
+    ended = sum(cell.ended for cell in progress.cells)
+    cut = sum(cell.cut * cell.ended for cell in progress.cells)
+    if not cut:
+        return ""
+    worst = max(progress.cells, key=lambda cell: cell.cut)
+    warning = f" (warning: {worst.cut:.0%} of {_short(worst.model)} on {_short(worst.task)})"
+    return f"{cut / ended:.1%} cut at max_tokens{warning if worst.cut > MOST_CUT else ''}"
 
 
 def duration(seconds: float) -> str:

@@ -2,17 +2,20 @@
 
 import json
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from jobs.numbers.cells import CellCounts, ModelFacts
+from jobs.numbers.costs import samples_drawn
 from jobs.numbers.intervals import Population
 from jobs.report.build import build_report
 from jobs.report.cell_fields import Basis
 from jobs.report.chart_process import ChartProcess
+from jobs.report.outcomes import outcome_line
 from jobs.report.page import write_report
 from jobs.report.samples import BrowserSample, most_of_each
 from jobs.report.schema import Report
@@ -42,11 +45,13 @@ from sampling.checkers import checker_digests
 from sampling.judged_by import JudgedBy, collect_rules
 from verify.verifiers import KINDS, kind_versions, verifier_version
 
+_FINISH_QUERY = "SELECT model, task, finish_reason, count(*) FROM samples GROUP BY ALL"
+
 
 def report_run(stored: StoredRun, out: Path | None, population: Population = "problems") -> str:
     """Writes the report into ``out``, or into the run, and returns what to print: coverage, crossovers, the page."""
     with ChartProcess() as charts, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
-        cells, engines = read_planned_cells(stored), read_engines(stored)
+        cells, engines = with_finish_counts(stored, read_planned_cells(stored)), read_engines(stored)
         facts, origins = model_facts(stored, engines), provenance(stored, engines, cells)
         problems = read_problems(stored.store).to_pylist()
         rules = judged_by(stored, cells, problems)
@@ -58,6 +63,17 @@ def report_run(stored: StoredRun, out: Path | None, population: Population = "pr
         samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
         page = write_report(report, samples, out or Path(folder), charts, prompts)
         return _summary(report, str(page) if out else _store_report(page, stored.store), page.stat().st_size)
+
+
+def with_finish_counts(stored: StoredRun, cells: Sequence[CellCounts]) -> list[CellCounts]:
+    """Returns the cells with their finish reasons, read from the samples where older files do not count them."""
+    known = (sum(cell.finish_counts.values()) >= samples_drawn(cell) or cell.version == IMPORTED for cell in cells)
+    if all(known):
+        return list(cells)
+    found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for model, task, reason, count in _rows(stored, _FINISH_QUERY):
+        found[model, task][reason] = count
+    return [replace(cell, finish_counts=found.get((cell.model, cell.task), {})) for cell in cells]
 
 
 def _with_predictions(report: Report, store: Store) -> Report:
@@ -158,6 +174,7 @@ def _facts(model: PlannedModel, engines: Sequence[EngineUsed], stored: StoredRun
         usd_per_engine_hour=prices.per_engine_hour if prices else None,
         usd_per_million_prompt_tokens=prices.per_million_prompt_tokens if prices else None,
         usd_per_million_tokens=prices.per_million_tokens if prices else None,
+        series=spec.series if spec else {},
         baseline=bool(spec and spec.baseline),
     )
 
@@ -188,6 +205,8 @@ def _summary(report: Report, page: str, size: int) -> str:
         lines.append(f"  {cell.model} on {cell.task}, {problems_in_words(cell)}: {said or 'no samples yet'}")
         if cell.bounded:
             lines.append(f"    {bounded_in_words(cell)}")
+        if line := outcome_line(cell):
+            lines.append(f"    {line}")
         if cell.policy:
             lines.append(f"    judged by {cell.policy}")
     lines += [f"  {selection_line(cell)}" for cell in report.cells if cell.scores]

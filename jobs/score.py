@@ -84,7 +84,7 @@ class StoreScores:
         found, engine_s = engine(texts)
         by_sample = {id(sample): score for sample, score in zip(with_text, found, strict=True)}
         scores = [by_sample.get(id(sample), _no_text(sample)) for sample in samples]
-        footer = replace(footer, attempt=uuid.uuid4().hex, engine_s=engine_s, judge_usd=0.0, merged=())
+        footer = replace(footer, attempt=uuid.uuid4().hex, engine_s=engine_s, judge_usd=0.0, merged=(), finish=())
         return self._commit(item, samples, scores, footer)
 
     def _commit(self, item: StoredUnit, samples: list[Sample], scores: list[Score], footer: Footer) -> ScoreReceipt:

@@ -1,14 +1,16 @@
 """Progress of a run, read from what is committed: no cluster, no lock, from any machine that can read the store."""
 
 import numpy as np
+from pydantic import Field
 
 from jobs.messages import set_aside_lines
 from jobs.numbers.cells import CellCounts
 from jobs.numbers.common import on_common_problems
+from jobs.numbers.doubts import cut_warnings
 from jobs.numbers.intervals import Population
 from jobs.numbers.tally import coverage_curve, tally_of
 from jobs.report.points import CoveragePoint
-from jobs.report.text import point
+from jobs.report.text import point, share
 from jobs.store.counts import read_planned_cells
 from jobs.store.stored_run import SET_ASIDE, StoredRun
 from jobs.sweep import open_run
@@ -37,6 +39,13 @@ class CellStatus(Plain):
     """Problems with at least one sample that passed."""
     faults: int
     """Samples committed without a verdict, because the verifier failed; they count neither as right nor as wrong."""
+    finish_counts: dict[str, int] = Field(default_factory=dict)
+    """Samples committed by finish reason: `stop`, `length` (cut at `max_tokens`), `prompt_too_long`, `error`, ….
+
+    Empty for imports without text; samples that an older Troop committed are not counted.
+    """
+    nothing_extracted: float | None = None
+    """Share of verdicts with status `invalid`, where the completion had no answer or code. None without a verdict."""
     version: str = ""
     """Version of the verifiers whose verdicts are counted. Empty while none are committed."""
     met: int = 0
@@ -48,11 +57,13 @@ class CellStatus(Plain):
         """Returns ``small on sums: 12 of 40 samples (30%), 8 passed, 2 of 3 problems solved, coverage …``."""
         if not self.committed:
             return f"{self.model} on {self.task}: no samples yet (0 of {self.planned:,})"
-        share = self.committed / self.planned if self.planned else 1.0
+        done = self.committed / self.planned if self.planned else 1.0
         return (
-            f"{self.model} on {self.task}: {self.committed:,} of {self.planned:,} samples ({share:.0%}), "
+            f"{self.model} on {self.task}: {self.committed:,} of {self.planned:,} samples ({done:.0%}), "
             f"{self.passed:,} passed, {self.solved:,} of {many(self.problems, 'problem')} solved"
             + self._coverage()
+            + (f", {self.finish_counts['length']:,} cut at max_tokens" if "length" in self.finish_counts else "")
+            + (f", nothing extracted from {share(self.nothing_extracted)}" if self.nothing_extracted else "")
             + (f", {self.faults:,} without a verdict" if self.faults else "")
             + (f", verifiers {self.version}" if self.version else "")
         )
@@ -90,11 +101,14 @@ class RunStatus(Plain):
     """Progress of each model on each task, in the order of the plan."""
     set_aside: tuple[SetAsideUnit, ...]
     """Units that the last call gave up on. Empty when the run is complete."""
+    warnings: tuple[str, ...] = ()
+    """One line for each task that had more than 5 % of a model's samples cut at `max_tokens`."""
 
     def as_text(self) -> str:
         """Returns what `troop status` prints: a line for the run, one for each cell, then the units set aside."""
         lines = [f"{self.run}: {'complete' if self.complete else 'not complete: `troop run` continues it'}"]
         lines += [f"  {cell.as_line()}" for cell in self.cells]
+        lines += [f"  warning: {line}" for line in self.warnings]
         items = [(unit.model, unit.task, unit.unit, unit.error) for unit in self.set_aside]
         lines += [f"  {line}" for line in set_aside_lines(items)]
         return "\n".join(lines)
@@ -107,7 +121,8 @@ def read_status(uri: str, version: str | None = None, population: Population = "
     cells = [_cell_status(*pair, population) for pair in zip(found, on_common_problems(found), strict=True)]
     complete = all(cell.committed == cell.planned for cell in cells)
     left = () if complete else _set_aside(stored)
-    return RunStatus(run=stored.store.uri, complete=complete, cells=tuple(cells), set_aside=left)
+    warnings = tuple(cut_warnings(found))
+    return RunStatus(run=stored.store.uri, complete=complete, cells=tuple(cells), set_aside=left, warnings=warnings)
 
 
 def _cell_status(cell: CellCounts, compared: CellCounts, population: Population) -> CellStatus:
@@ -120,6 +135,8 @@ def _cell_status(cell: CellCounts, compared: CellCounts, population: Population)
         passed=int(cell.c.sum()),
         solved=int((cell.c > 0).sum()),
         faults=int(cell.faults.sum()),
+        finish_counts=dict(cell.finish_counts),
+        nothing_extracted=cell.nothing_extracted,
         version=cell.version,
         met=int((compared.n > 0).sum()),
         so_far=coverage_so_far(compared, population),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import betaln
+from scipy.special import betaln, psi
 
 from jobs.numbers.estimators import Floats
 from jobs.numbers.fits import fit_error, why_no_fit
@@ -81,12 +81,15 @@ def likeliest(n: Floats, c: Floats) -> tuple[float, float]:
     pairs, times = np.unique(np.column_stack([n, c]), axis=0, return_counts=True)
     total, passed = pairs.T
 
-    def loss(logs: Floats) -> float:
+    def loss(logs: Floats) -> tuple[float, Floats]:
         alpha, beta = np.exp(logs)
-        return -float((log_likelihoods(alpha, beta, total, passed) * times).sum())
+        by_alpha, by_beta = psi(passed + alpha) - psi(alpha), psi(total - passed + beta) - psi(beta)
+        common = psi(total + alpha + beta) - psi(alpha + beta)
+        slope = np.array([alpha * ((by_alpha - common) @ times), beta * ((by_beta - common) @ times)])
+        return -float(log_likelihoods(alpha, beta, total, passed) @ times), -slope
 
     rate = c.sum() / n.sum()
     start = np.log([max(rate, _SMALLEST), max(1 - rate, _SMALLEST)])
-    found = minimize(loss, start, method="L-BFGS-B", bounds=[(np.log(_SMALLEST), np.log(_LARGEST))] * 2)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(np.log(_SMALLEST), np.log(_LARGEST))] * 2)
     alpha, beta = np.exp(found.x)
     return float(alpha), float(beta)

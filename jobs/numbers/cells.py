@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
+IMPORTED = "imported"  # version of verdicts that none of our verifiers gave
 OWN_SCORES = "verdicts"  # the version of scores that the verdicts themselves carry
 
 
@@ -126,6 +127,10 @@ class CellCounts:
     """Pairs with the same text; None where no texts can be compared."""
     stopping: Stopping | None = None
     """The rule that ended sampling because of its outcome, where it is known; the counts may show another."""
+    finish_counts: Mapping[str, int] = field(default_factory=dict)
+    """Samples by finish reason; fewer than all where older files do not say it, empty where there is no text."""
+    invalid_reasons: Mapping[str, int] = field(default_factory=dict)
+    """The most frequent reasons of verdicts with status invalid, with their samples."""
     planned_problems: int = 0
     """Problems of the plan; 0 where no plan is known. Those without a verdict are not in the arrays."""
     planned_samples: int = 0
@@ -137,9 +142,26 @@ class CellCounts:
         return max(self.planned_problems, len(self.problem_ids)) - int((self.n > 0).sum())
 
     @property
+    def cut(self) -> float | None:
+        """Share of samples that a limit of tokens cut; None where no finish reason is known."""
+        return cut_share(self.finish_counts)
+
+    @property
+    def nothing_extracted(self) -> float | None:
+        """Share of decided verdicts that found no answer or code (status invalid); None for imports, which lack it."""
+        decided = 0 if self.version == IMPORTED else int(self.n.sum())
+        return self.status_counts.get("invalid", 0) / decided if decided else None
+
+    @property
     def unfinished(self) -> bool:
         """True where the plan has samples without a verdict."""
         return int(self.n.sum() + self.faults.sum()) < self.planned_samples
+
+
+def cut_share(finish_counts: Mapping[str, int]) -> float | None:
+    """Returns the share of samples with finish reason ``length``; None where there are none."""
+    known = sum(finish_counts.values())
+    return finish_counts.get("length", 0) / known if known else None
 
 
 @dataclass(frozen=True)
@@ -155,5 +177,7 @@ class ModelFacts:
     usd_per_engine_hour: float | None = None
     usd_per_million_prompt_tokens: float | None = None
     usd_per_million_tokens: float | None = None
+    series: Mapping[str, float | str] = field(default_factory=dict)
+    """Place of the model in a series, as {"checkpoint": 1000}; empty outside of one."""
     baseline: bool = False
     """True for a model whose single try the others are compared with."""

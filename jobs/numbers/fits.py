@@ -106,7 +106,12 @@ def fit_shares(ks: Ints, curve: Floats) -> tuple[float, float]:
     def residuals(at: Floats) -> Floats:
         return exponentiated_power_law(float(at[0]), float(at[1]), ks) - curve
 
-    found = least_squares(residuals, start, bounds=limits)
+    def slopes(at: Floats) -> Floats:
+        power = ks.astype(np.float64) ** at[1]
+        share = np.exp(at[0] * power)
+        return np.column_stack([share * power, share * at[0] * power * np.log(ks)])
+
+    found = least_squares(residuals, start, slopes, bounds=limits)
     return float(found.x[0]), float(found.x[1])
 
 

@@ -77,9 +77,10 @@ def _share_of_top(counts: Ints, right: np.ndarray[tuple[int, ...], np.dtype[np.b
 def _sampled(answers: AnswerCounts, n: int, ks: Ints, rows: int, rng: np.random.Generator) -> Floats:
     """Returns the mean over random orders. Votes are counted from one k to the next, so each sample counts once."""
     kinds = len(answers.count)
-    labels = np.full(n, kinds, dtype=np.int32)
-    labels[: answers.count.sum()] = np.repeat(np.arange(kinds, dtype=np.int32), answers.count)
-    orders = rng.permuted(np.broadcast_to(labels, (rows, n)), axis=1) + (kinds + 1) * np.arange(rows)[:, None]
+    labels = np.full(n, kinds, dtype=np.int64)  # NumPy shuffles this type nearly twice as fast as a shorter one
+    labels[: answers.count.sum()] = np.repeat(np.arange(kinds), answers.count)
+    orders = rng.permuted(np.broadcast_to(labels, (rows, n)), axis=1)
+    orders += (kinds + 1) * np.arange(rows)[:, None]
     counts, seen, value = np.zeros((rows, kinds + 1), dtype=np.int64), 0, np.zeros(len(ks))
     for index in np.argsort(ks):
         k = int(ks[index])

@@ -18,6 +18,7 @@ from jobs.numbers.tally import mean_tries, tally_of
 from jobs.report.cell_fields import Basis, build_cell
 from jobs.report.limits import cell_limits
 from jobs.report.schema import CrossoverReport, Report
+from jobs.report.series import series_of
 from sampling.errors import BadInput
 from sampling.judged_by import JudgedBy
 
@@ -54,15 +55,17 @@ def build_report(
         for c, part in zip(cells, compared, strict=True)
         for line in cell_limits(c, part, known[c.model])
     ]
+    built = tuple(
+        build_cell(cell, known[cell.model], basis, rules.get((cell.model, cell.task), ()), part)
+        for cell, part in zip(cells, compared, strict=True)
+    )
     return Report(
         run=run,
         unfinished=progress(cells),
         population=basis.population,
-        cells=tuple(
-            build_cell(cell, known[cell.model], basis, rules.get((cell.model, cell.task), ()), part)
-            for cell, part in zip(cells, compared, strict=True)
-        ),
+        cells=built,
         crossovers=crossovers,
+        series=series_of(built),
         limits=(*([] if cells else [EMPTY]), *notes, *missing, *of_cells),
         warnings=doubts(cells),
         provenance=dict(provenance or {}),
@@ -115,13 +118,19 @@ def _crossovers(
 
 
 def _absent_baselines(cells: Sequence[CellCounts], facts: Mapping[str, ModelFacts]) -> Iterable[str]:
-    """Yields a sentence for each task that no baseline has samples of, or one for all tasks."""
+    """Yields a sentence for each task that a baseline, or every baseline, is absent from; one where there is none."""
     tasks = dict.fromkeys(cell.task for cell in cells)
-    without = [task for task in tasks if not any(c.task == task and facts[c.model].baseline for c in cells)]
-    if cells and len(without) == len(tasks):
+    found = {task: {c.model for c in cells if c.task == task and facts[c.model].baseline} for task in tasks}
+    every = dict.fromkeys(cell.model for cell in cells if facts[cell.model].baseline)
+    if cells and not every:
         yield "No model is marked as a baseline: there is no crossover."
-    else:
-        yield from (f"{task}: no baseline has samples of this task; there is no crossover." for task in without)
+        return
+    for task, there in found.items():
+        if not there:
+            yield f"{task}: no baseline has samples of this task; there is no crossover."
+        else:
+            yield from (f"{task}: the baseline {name} is not asked this task; no model is compared with it here."
+                        for name in every if name not in there)  # fmt: skip
 
 
 def _why_no_crossover(model: CellCounts, baseline: CellCounts) -> str | None:

@@ -18,6 +18,7 @@ from jobs.numbers.intervals import Population, curve_over_problems
 from jobs.numbers.selection import best_of_k, first_accepted, right_among_accepted, transform_of, weighted_at_k
 from jobs.numbers.tally import Tally, bounds_over_all, coverage_curve, tally_of
 from jobs.numbers.votes import majority_at_k
+from jobs.report.metrics import metrics_of
 from jobs.report.points import (
     BetaFit,
     BoundedPoint,
@@ -71,18 +72,19 @@ def build_cell(
     total = cost.total(len(cell.problem_ids), drawn)
     weighted, weighted_by = _weighted(part, decided, basis.seed)
     predicted, reason = _predicted(tally, basis.seed)
+    curve, majority = _coverage(tally, basis), _majority(part, decided, basis.seed)
     return Cell(
         model=cell.model,
         task=cell.task,
         problems=max(len(cell.problem_ids), cell.planned_problems),
         samples=drawn,
-        coverage=_coverage(tally, basis),
+        coverage=curve,
         bounded=_bounded(cell, basis),
         compared=len(decided),
         planned_samples=cell.planned_samples,
         unfinished=cell.unfinished,
         fit=_fit(tally, basis),
-        majority=_majority(part, decided, basis.seed),
+        majority=majority,
         best_of=_best_of(part, decided),
         weighted=weighted,
         duplicate_rate=cell.duplicate_rate,
@@ -109,6 +111,12 @@ def build_cell(
         scores=cell.scores or None,
         policy=in_words(judged_by),
         judged_by=judged_by,
+        finish_counts=dict(cell.finish_counts),
+        cut=cell.cut,
+        nothing_extracted=cell.nothing_extracted,
+        invalid_reasons=dict(cell.invalid_reasons),
+        metrics=metrics_of(part, decided, curve, majority),
+        series=dict(facts.series),
     )
 
 

@@ -1,5 +1,6 @@
 """The frame of a chart and the marks in it: scales, colours, bands, lines, and labels that do not overlap."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ TOPS = (0.1, 0.25, 0.5, 1.0)  # ends of the coverage axis: low coverage gets an 
 MOST_LABELLED = 3
 _TOP, _BOTTOM, _LEFT, _CAPTION = 36, 58, 46, 22
 _LONGEST_NAME = 230
-_LINE, _LEADER = 18, 13
+_LINE, _LEADER, _PLACE, _LANE = 18, 13, 60, 10
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Frame:
     theme: Theme
     caption: str = ""
     y_title: str = "coverage: share of problems with a passing sample"
+    linear: bool = False
+    """True where x is linear, else it is logarithmic."""
+    marks: tuple[float, ...] | None = None
+    """Places of x's labels; None where round values are chosen."""
     rows: dict[str, list[Row]] = field(default_factory=dict)
     """Rows by name; every layer adds its own."""
 
@@ -75,17 +80,36 @@ class Frame:
         return [self._layer(part, mark | {"strokeWidth": wide}, x="x", y="y") for part, wide in drawn if part]
 
     def targets(self, rows: Sequence[Row]) -> list[Spec]:
-        """Describes a line across the chart at each baseline's single try, with a point and its name."""
+        """Describes a line across the chart at each baseline's single try, with its name, and a point at its x."""
         ink, paper = self.theme[INK], self.theme["paper"]
         rule = {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 1.25, "color": ink}
         point = {"type": "point", "size": 60, "fill": paper, "stroke": ink, "opacity": 1}
         named = rows if len(rows) <= MOST_LABELLED else []
         words = [row | {"x": self.domain[1], "y": self._beside(row["y"])} for row in named]
-        return [self._layer(rows, rule, paint=False, y="y"), self._layer(rows, point, paint=False, x="x", y="y"),
+        placed = [row for row in rows if "x" in row]
+        return [self._layer(rows, rule, paint=False, y="y"), self._layer(placed, point, paint=False, x="x", y="y"),
                 *self._words(words, "right")]  # fmt: skip
 
+    def dots(self, rows: Sequence[Row], size: int = 45) -> list[Spec]:
+        """Describes a dot at each row."""
+        mark = {"type": "circle", "size": size, "opacity": 1}
+        return [self._layer(rows, mark, x="x", y="y")] if rows else []
+
+    def places(self, names: Sequence[str]) -> list[Spec]:
+        """Describes names below the axis at x = 0, 1, 2, …, in place of its numbers; crowded ones are left out."""
+        plot = round(0.7 * self.size.width)
+        step = math.ceil(len(names) * _PLACE / plot)
+        shown = [{"x": i, "y": 0, "name": name} for i, name in enumerate(names) if i % step == 0]
+        mark = {"type": "text", "baseline": "top", "dy": 8, "fontSize": self.size.font - 1,
+                "color": self.theme["muted"], "limit": plot * step // len(names)}  # fmt: skip
+        return [self._layer(shown, mark, paint=False, x="x", y="y", text="name")]
+
     def crossings(self, rows: Sequence[Row]) -> list[Spec]:
-        """Describes each crossover: its point, its interval along the baseline's line, and its k in words."""
+        """Describes each crossover: its point, its interval along the baseline's line, and its k in words.
+
+        Intervals that would cover each other lie above and below the line.
+        """
+        rows = self._in_lanes(rows)
         down = {"type": "rule", "strokeDash": [2, 3]}
         bar = {"type": "rule", "strokeWidth": 7, "opacity": 0.4, "strokeCap": "round"}
         dot = {"type": "circle", "size": 130, "opacity": 1, "stroke": self.theme["paper"], "strokeWidth": 2}
@@ -95,8 +119,8 @@ class Frame:
         ends = [row | {"x": row["high"]} for row in rows if row.get("open")]
         return [
             self._layer([row | {"zero": 0} for row in rows], down, x="x", y="y", y2="zero"),
-            self._layer(rows, bar, x="low", x2="high", y="y"),
-            *([self._layer(ends, arrow, x="x", y="y")] if ends else []),
+            self._layer(rows, bar, x="low", x2="high", y="bar"),
+            *([self._layer(ends, arrow, x="x", y="bar")] if ends else []),
             self._layer(rows, dot, x="x", y="y"),
             *self._words(words, "left"),
         ]
@@ -124,12 +148,15 @@ class Frame:
 
     def finish(self, layers: Sequence[Spec], names: Sequence[str]) -> Spec:
         """Returns the chart of these layers; the longest of ``names`` sets the margin for labels."""
-        letters = max((len(name) for name in names), default=0)
-        width = min(_LONGEST_NAME, round(0.68 * self.size.font * letters)) + _LEADER + 6
-        right = width if self.size.labels else 18
-        margins = (_LEFT, right, _TOP, self.size.height - _TOP - self.floor)
+        margins = (_LEFT, self._right(names), _TOP, self.size.height - _TOP - self.floor)
         caption = (self.caption, 6 - _LEFT, 6) if self.size.caption else None
         return finish(layers, self.rows, self.size, self.theme, margins, caption)
+
+    def _right(self, names: Sequence[str]) -> int:
+        """Returns the margin that the longest of these labels needs."""
+        letters = max((len(name) for name in names), default=0)
+        width = min(_LONGEST_NAME, round(0.68 * self.size.font * letters)) + _LEADER + 6
+        return width if self.size.labels else 18
 
     @property
     def _gap(self) -> float:
@@ -155,12 +182,16 @@ class Frame:
         return read | {"type": "quantitative"} | (self._x() if channel == "x" else self._y())
 
     def _x(self) -> Spec:
-        shown = ticks(*self.domain, self.size.width // self.label_width)
-        return {
-            "axis": {"title": self.title, "format": self.form, "values": shown, "grid": False, "ticks": True,
-                     "domain": True, "labelFlush": False, "labelOverlap": False},
-            "scale": {"type": "log", "domain": list(self.domain), "nice": False, "clamp": True},
-        }  # fmt: skip
+        most, scale = self.size.width // self.label_width, "linear" if self.linear else "log"
+        axis: Spec = {"title": self.title, "format": self.form, "grid": False, "ticks": True, "domain": True,
+                      "labelFlush": False, "labelOverlap": self.linear}  # fmt: skip
+        if self.marks is not None:
+            axis["values"] = list(self.marks)
+        elif self.linear:
+            axis["tickCount"] = most
+        else:
+            axis["values"] = ticks(*self.domain, most)
+        return {"axis": axis, "scale": {"type": scale, "domain": list(self.domain), "nice": False, "clamp": True}}
 
     def _y(self) -> Spec:
         axis: Spec = {"title": self.y_title, "format": "~g", "titleAngle": 0,
@@ -194,6 +225,20 @@ class Frame:
         base = self.floor if room > (lines + 1) * _LINE else self.pixel(share) - 8
         return self.coverage(base - 14 - line * _LINE)
 
+    def _in_lanes(self, rows: Sequence[Row]) -> list[Row]:
+        """Returns the rows with ``bar``, the y of each interval: on its line, or in the next free lane beside it."""
+        low, high = (self._at(end) for end in self.domain)
+        gap = _LANE * (high - low) / self.size.width
+        taken: dict[tuple[float, int], float] = {}  # right end of the last interval, by line and lane
+        placed = []
+        for row in sorted(rows, key=lambda row: float(row["low"])):
+            start = self._at(row["low"]) - gap
+            lane = next(lane for lane in itertools.count() if taken.get((row["y"], lane), start - 1) < start)
+            taken[row["y"], lane] = self._at(row["high"])
+            pixel = self.pixel(row["y"]) + _LANE * ((lane + 1) // 2) * (1 if lane % 2 else -1)
+            placed.append(row | {"bar": self.coverage(min(max(pixel, 4.0), self.floor - 4.0)) if lane else row["y"]})
+        return placed
+
     def _apart(self, ends: Sequence[Row]) -> list[Row]:
         """Moves ``y`` of each row so that no name touches another; ``end`` keeps the old value."""
         placed: list[Row] = []
@@ -202,13 +247,17 @@ class Frame:
             placed += [row | {"y": self.coverage(at), "end": row["y"]} for row, at in zip(column, pixels, strict=True)]
         return placed
 
+    def _at(self, x: float) -> float:
+        """Returns the place on the axis, up to its unit."""
+        return x if self.linear else math.log(x)
+
     def _columns(self, ends: Sequence[Row]) -> list[list[Row]]:
         """Groups rows whose ends are so close that their names could touch."""
-        low, high = (math.log(end) for end in self.domain)
+        low, high = (self._at(end) for end in self.domain)
         near = (high - low) * _LONGEST_NAME / (self.size.width - _LEFT - _LONGEST_NAME)
         columns: list[list[Row]] = []
         for row in sorted(ends, key=lambda row: float(row["x"])):
-            if columns and math.log(row["x"]) - math.log(columns[-1][-1]["x"]) < near:
+            if columns and self._at(row["x"]) - self._at(columns[-1][-1]["x"]) < near:
                 columns[-1].append(row)
             else:
                 columns.append([row])

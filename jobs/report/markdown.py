@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from jobs.report.schema import Cell, CrossoverReport, Report
+from jobs.report.series_chart import series_heads, series_rows
 from jobs.report.text import (
     NONE,
     amount,
@@ -44,6 +45,9 @@ def summary_markdown(report: Report) -> str:
         parts.append(_table(["selection", "task", *methods.values(), "at k", "scores"], rows))
     if report.crossovers:
         parts.append(_table(_CROSS_HEADS, map(_cross_row, report.crossovers)))
+    for series in report.series:
+        heads = [f"{series.task} over {series.over}", *series_heads(series)[1:]]
+        parts.append(_table([_plain(head) for head in heads], series_rows(series)))
     if report.limits:
         parts.append("\n".join(["**Limits**", "", *(f"- {_plain(line)}" for line in report.limits)]))
     if report.provenance:
@@ -57,6 +61,8 @@ _CELL_HEADS = (
     "problems and n",
     "samples",
     "one try",
+    "nothing extracted",
+    "cut",
     "coverage at k",
     "k",
     "bounds over all problems",
@@ -72,7 +78,8 @@ _CROSS_HEADS = ("model", "baseline", "task", "crossover k", "baseline's one try"
 
 def _cell_row(cell: Cell) -> list[str]:
     first, last = (point(cell.coverage[0]), point(cell.coverage[-1])) if cell.coverage else (NONE, NONE)
-    return [cell.model, cell.task, problems_in_words(cell), _samples(cell), first, last, _last_k(cell),
+    return [cell.model, cell.task, problems_in_words(cell), _samples(cell), first,
+            share(cell.nothing_extracted), share(cell.cut), last, _last_k(cell),
             bounded_in_words(cell) if cell.bounded else NONE, extrapolation_line(cell) or NONE,
             amount(cell.tokens), amount(cell.gpu_hours), amount(cell.usd, "$"), cell.policy or NONE]  # fmt: skip
 

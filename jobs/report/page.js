@@ -108,7 +108,7 @@
       const where = problem.value === "" ? `${data.problems[row.problem].id} #${row.sample}` : `#${row.sample}`;
       summary.tabIndex = place ? -1 : 0;
       summary.append(make("span", `verdict ${/^[a-z]+$/.test(row.status) ? row.status : ""}`, row.status), make("span", "", where));
-      if (data.models.length > 1) summary.append(make("span", "soft", data.models[row.model].split("/").pop()));
+      if (data.models.length > 1) summary.append(make("span", "soft", data.models[row.model].replace(/^[^@]*\//, "")));
       summary.append(make("span", "peek", row.text.slice(0, 160).replace(/\s+/g, " ")));
       details.append(summary);
       details.addEventListener("toggle", () => {

@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from jobs.report import text
+from jobs.report import outcomes, text
 from jobs.report.chart_process import ChartProcess
 from jobs.report.chart_theme import NARROW, NARROW_LOW, REST, WIDE, WIDE_LOW, Size, Spec, in_light
 from jobs.report.charts import (
@@ -35,7 +35,9 @@ from jobs.report.charts import (
 from jobs.report.markdown import summary_markdown
 from jobs.report.points import SelectionPoint
 from jobs.report.samples import BrowserSample, embed, for_page, script_json
-from jobs.report.schema import Cell, CrossoverReport, Report
+from jobs.report.schema import Cell, CrossoverReport, Report, SeriesReport
+from jobs.report.series_chart import how_to_read as series_caption
+from jobs.report.series_chart import line_paints, series_chart, series_heads, series_in_words, series_rows
 from jobs.report.strip import HEAT_LABELS, Strip, make_strip, strip_chart, strip_picture
 from sampling.errors import BadInput
 
@@ -61,6 +63,24 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class SeriesView:
+    """A series with its picture, and the colours of its lines."""
+
+    series: SeriesReport
+    picture: Picture
+    colours: Mapping[str, str]
+    caption: str
+
+    @property
+    def heads(self) -> list[str]:
+        return series_heads(self.series)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        return series_rows(self.series)
+
+
+@dataclass(frozen=True)
 class TaskView:
     """Everything that the page shows of one task."""
 
@@ -74,6 +94,7 @@ class TaskView:
     strip: Strip
     heat: Picture
     selection: Picture | None
+    series: tuple[SeriesView, ...] = ()
 
     def cost(self, cell: Cell, axis: Axis, k: int) -> float | None:
         return cost_at(cell, axis, k)
@@ -101,8 +122,8 @@ def write_report(
     """Writes report.html, report.json, report.md and every chart as PNG and SVG; returns the page's path.
 
     ``samples`` are read while charts are drawn. ``prompts`` is by (task, problem). The charts' files are coverage (and
-    coverage-tokens, …, against a cost), selection and problems; those of a second task end in -2, and so on. Raises
-    BadInput where the folder cannot be written.
+    coverage-tokens, …, against a cost), selection, problems and series; those of a second task, or of a second series,
+    end in -2, and so on. Raises BadInput where the folder cannot be written.
     """
     _make_folder(out_dir)
     tasks = [_task_view(name, report, process) for name in dict.fromkeys(cell.task for cell in report.cells)]
@@ -131,7 +152,7 @@ def _page(
     )  # these are our own files, never a model's text
     return _environment().get_template("page.html.j2").render(
         report=report, tasks=tasks, axes=AXES, heat_labels=HEAT_LABELS, headline=text.headline(report), text=text,
-        intervals=text.intervals_in_words(report),
+        outcomes=outcomes, intervals=text.intervals_in_words(report),
         script=sources[0], style=sources[1], policy=_policy(*sources), samples=len(samples), most_rows=MOST_ROWS,
         drawn=sum(sum(cell.status_counts.values()) for cell in report.cells),
         data=Markup(embed(samples, prompts)), strips=Markup(script_json([_strip_data(task) for task in tasks])),
@@ -181,7 +202,14 @@ def _task_view(name: str, report: Report, process: ChartProcess) -> TaskView:
         strip=strip,
         heat=_request_picture(process, lambda size: strip_chart(strip, size.width), text.strip_in_words(cells)),
         selection=selection,
+        series=tuple(_series_view(each, cells, process) for each in report.series if each.task == name),
     )
+
+
+def _series_view(series: SeriesReport, cells: Sequence[Cell], process: ChartProcess) -> SeriesView:
+    baselines = [cell for cell in cells if cell.baseline]
+    picture = _request_picture(process, partial(series_chart, series, baselines), series_in_words(series))
+    return SeriesView(series, picture, line_paints(series), series_caption(series))
 
 
 def _part(name: str, report: Report) -> tuple[tuple[Cell, ...], tuple[CrossoverReport, ...], Paint]:
@@ -227,6 +255,8 @@ def _request_files(tasks: Sequence[TaskView], process: ChartProcess) -> dict[str
         if task.selection:
             drawn[f"selection{end}"] = task.selection.drawn
         drawn[f"problems{end}"] = process.svg(strip_picture(task.strip))
+    for i, view in enumerate(view for task in tasks for view in task.series):
+        drawn[f"series-{i + 1}" if i else "series"] = view.picture.drawn
     return drawn
 
 

@@ -47,6 +47,50 @@ class SelectionPoint(Plain):
     """Upper end of its interval, always over problems like these; None where there is only one problem."""
 
 
+class MetricPoint(Plain):
+    """One value of a metric."""
+
+    k: int
+    """Samples per problem: k in the metric's name; for `avg@n` the fewest decided samples of a problem."""
+    tau: float | None = None
+    """Share of the k samples that have to pass, for `g-pass@k`; None for the others."""
+    value: float
+    """Mean over problems, 0 to 1."""
+    low: float | None = None
+    """Lower end of its interval, as in `CoveragePoint`; for `maj@k`, `pass^k` and `g-pass@k` as in `SelectionPoint`."""
+    high: float | None = None
+    """Upper end of its interval, likewise."""
+
+
+class Metric(Plain):
+    """A metric under the name that papers and other tools give it."""
+
+    reference: str
+    """Its formula and the paper that it is from. Of a problem, n samples are decided and c of them passed."""
+    points: tuple[MetricPoint, ...]
+    """Its values, over the same problems as `coverage`."""
+
+
+class SeriesPoint(Plain):
+    """Coverage of one model of a series."""
+
+    at: float | str
+    """Place on the series' axis, as 1000 for a checkpoint or 0.6 for a temperature."""
+    model: str
+    """Name of the model."""
+    coverage: tuple[CoveragePoint, ...]
+    """Its coverage at each k of the series."""
+
+
+class SeriesLine(Plain):
+    """Models that differ in nothing but their place on the axis of a series."""
+
+    name: str
+    """What the models have in common, as `rl, temperature 0.6`."""
+    points: tuple[SeriesPoint, ...]
+    """Its models in the order of the axis."""
+
+
 class Fit(Plain):
     """The power law c = exp(a * k^b), fitted to coverage."""
 

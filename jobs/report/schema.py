@@ -19,8 +19,10 @@ from jobs.report.points import (
     ExtrapolationPoint,
     Fit,
     FlawPoint,
+    Metric,
     ProblemCounts,
     SelectionPoint,
+    SeriesLine,
     Stopped,
 )
 from sampling.judged_by import JudgedBy
@@ -111,6 +113,26 @@ class Cell(Plain):
     """
     judged_by: tuple[JudgedBy, ...] = ()
     """The same policy with all its keys, one entry per kind of verifier; empty for imported verdicts."""
+    finish_counts: dict[str, int] = Field(default_factory=dict)
+    """Samples by finish reason: `stop`, `length` (cut at `max_tokens`), `prompt_too_long`, `error`, ….
+
+    Empty for verdicts without text.
+    """
+    cut: float | None = None
+    """Share of samples cut at `max_tokens`; a warning is given above .05. None where `finish_counts` is empty."""
+    nothing_extracted: float | None = None
+    """Share of decided samples whose verdict is `invalid`: no answer or code was found. None for imported verdicts."""
+    invalid_reasons: dict[str, int] = Field(default_factory=dict)
+    """The five most frequent reasons of `invalid` verdicts, as `thought not finished`, with their samples."""
+    metrics: dict[str, Metric] = Field(default_factory=dict)
+    """`pass@k`, `avg@n`, `maj@k`, `pass^k` and `g-pass@k` under these names; those that cannot be given are missing.
+
+    `pass@k` is `coverage` and `maj@k` is `majority`. `pass^k` and `g-pass@k` ask how reliable a model is: all of k
+    samples pass, or at least the share tau of them. Where sampling stopped at a number of passes, they are missing, and
+    so is `avg@n`.
+    """
+    series: dict[str, float | str] = Field(default_factory=dict)
+    """Place of the model in its series, as `{"checkpoint": 1000, "temperature": 0.6}`; empty outside of one."""
 
 
 class CrossoverReport(Plain):
@@ -178,6 +200,19 @@ class CrossoverReport(Plain):
     """Upper end of its interval; None where there is only one problem."""
 
 
+class SeriesReport(Plain):
+    """Coverage at fixed k over the checkpoints, temperatures, … of a series."""
+
+    task: str
+    """Name of the task."""
+    over: str
+    """The key of `series` that is the axis, as `checkpoint`."""
+    ks: tuple[int, ...]
+    """Samples per problem of the points: 1 and the largest that all models of the series have, and one between."""
+    lines: tuple[SeriesLine, ...]
+    """One entry per group of models that differ in `over` alone."""
+
+
 class Report(Plain):
     """The whole of report.json."""
 
@@ -191,6 +226,8 @@ class Report(Plain):
     """One entry per (model, task)."""
     crossovers: tuple[CrossoverReport, ...] = ()
     """One entry per model and baseline of the same task; empty without a baseline."""
+    series: tuple[SeriesReport, ...] = ()
+    """One entry per task and key of `series` that has at least two values; empty without grids and checkpoints."""
     limits: tuple[str, ...] = ()
     """What these numbers do not say: one sentence for every number that is missing or needs care."""
     warnings: tuple[str, ...] = ()

@@ -9,15 +9,18 @@ from jobs.report.schema import Cell, CrossoverReport, Report
 from verify.verdict import Status
 
 NONE = "–"
+SMALLEST_PLAIN, TINY = 1e-5, 1e-12  # smaller shares as powers of ten; still smaller ones are rounding
 METHODS = {"coverage": "coverage", "majority": "majority vote", "best_of": "best of k", "weighted": "weighted vote"}
 
 
 def share(value: float | None) -> str:
-    """Formats a share as papers print it: .41, with two significant digits where it is small: .0027."""
+    """Formats a share as papers print it: .41, with two significant digits where it is small: .0027, 1.3e-07."""
     if value is None or math.isnan(value):
         return NONE
     if value <= 0 or value >= 1:
         return "0" if value <= 0 else "1"
+    if value < SMALLEST_PLAIN:
+        return f"{value:.1e}" if value > TINY else "0"
     text = f"{value:.{max(2, 1 - math.floor(math.log10(value)))}f}"
     return ">.99" if text.startswith("1") else text.removeprefix("0")
 
@@ -56,8 +59,9 @@ def compact(value: float | None) -> str:
 
 
 def short_name(model: str) -> str:
-    """Returns a model's name without the organisation in front of it."""
-    return model.rsplit("/", 1)[-1] or model
+    """Returns a model's name without the organisation in front of it; a revision after an @ may have slashes."""
+    name, at, rest = model.partition("@")
+    return (name.rsplit("/", 1)[-1] + at + rest) or model
 
 
 def ks(cross: CrossoverReport) -> str:

@@ -51,7 +51,8 @@ class RunSink:
         key = samples_key(unit, attempt)
         self.store.put_new(key, data, {"attempt": attempt})
         engine_s, judge_usd = sum(sample.engine_s for sample in samples), sum(verdict.usd for verdict in verdicts)
-        footer = Footer(attempt, key, hashlib.sha256(data).hexdigest(), engine_s, judge_usd=judge_usd)
+        digest, finish = hashlib.sha256(data).hexdigest(), finish_counts(samples)
+        footer = Footer(attempt, key, digest, engine_s, judge_usd=judge_usd, finish=finish)
         receipt = self._commit(unit, samples, verdicts, footer, len(data))
         if receipt.won and self.store.head(key) is None:
             self.store.put_new(key, data, {"attempt": attempt})
@@ -61,9 +62,10 @@ class RunSink:
         self, unit: Unit, samples: Sequence[Sample], verdicts: Sequence[Verdict], earlier: Footer
     ) -> Receipt:
         """Commits new verdicts on stored samples; ``earlier`` is the footer of their verdicts of another version."""
-        engine_s = sum(sample.engine_s for sample in samples)  # not the footer's, which may be a whole shard's
-        judge_usd = sum(verdict.usd for verdict in verdicts)
-        footer = replace(earlier, attempt=uuid.uuid4().hex, engine_s=engine_s, judge_usd=judge_usd, merged=())
+        # Not those of the footer, which may be a whole shard's.
+        engine_s, finish = sum(sample.engine_s for sample in samples), finish_counts(samples)
+        judge_usd, attempt = sum(verdict.usd for verdict in verdicts), uuid.uuid4().hex
+        footer = replace(earlier, attempt=attempt, engine_s=engine_s, judge_usd=judge_usd, merged=(), finish=finish)
         return self._commit(unit, samples, verdicts, footer, 0)
 
     def is_committed(self, unit: Unit) -> bool:
@@ -105,7 +107,13 @@ class RunSink:
             status_counts=tuple(sorted(Counter(verdict.status.value for verdict in verdicts).items())),
             usd=sum(sample.usd for sample in samples),
             judge_usd=footer.judge_usd,
+            finish=footer.finish,
         )
+
+
+def finish_counts(samples: Sequence[Sample]) -> tuple[tuple[str, int], ...]:
+    """Returns how many samples have each finish reason, by name."""
+    return tuple(sorted(Counter(sample.finish_reason for sample in samples).items()))
 
 
 def _count_passes(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tuple[int, int, int], ...]:

@@ -130,6 +130,13 @@ class _Part:
     footer: Footer
 
 
+def _finish(parts: Sequence[_Part]) -> tuple[tuple[str, int], ...]:
+    """Returns the samples of all parts by finish reason; nothing where a part with text does not say, being older."""
+    if any(part.footer.samples and not part.footer.finish for part in parts):
+        return ()
+    return tuple(sorted(sum((Counter(dict(part.footer.finish)) for part in parts), Counter[str]()).items()))
+
+
 @dataclass(frozen=True, slots=True)
 class _Shard:
     """A shard that is about to be compacted."""
@@ -160,10 +167,11 @@ class _Shard:
     def _put_samples(self, attempt: str, parts: Sequence[_Part], merged: Mapping[str, Footer]) -> Footer:
         """Writes the samples of all parts, unless they are written already or have no text; returns the new footer."""
         costs = {name: sum(getattr(part.footer, name) for part in parts) for name in ("engine_s", "judge_usd")}
+        finish = _finish(parts)
         if len({part.footer.samples for part in parts}) == 1:  # another version was compacted, or there is no text
             one = parts[0].footer
             taken_in = tuple(sorted(name for name, footer in merged.items() if footer.samples == one.samples))
-            return replace(one, attempt=attempt, merged=taken_in, **costs)
+            return replace(one, attempt=attempt, merged=taken_in, finish=finish, **costs)
         with_text = [part for part in parts if part.footer.samples]
         files = list[tuple[str, str]]()
         for data in merge_samples(in_key_order(self._samples(with_text), self.limits), self.limits.part):
@@ -172,7 +180,7 @@ class _Shard:
         (key, digest), *more = files
         own = (parse_key(part.footer.samples) for part in with_text)
         taken_in = tuple(unit.attempt for unit in own if unit and unit.number is not None and unit.attempt)
-        return Footer(attempt, key, digest, merged=taken_in, parts=tuple(more), **costs)
+        return Footer(attempt, key, digest, merged=taken_in, parts=tuple(more), finish=finish, **costs)
 
     def _samples_key(self, attempt: str, number: int) -> str:
         part = f"{attempt}p{number}" if number else attempt

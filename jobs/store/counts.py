@@ -1,5 +1,6 @@
 """Counts of a run per problem, for the estimators: DuckDB counts, and Python sees one row per problem."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from jobs.store.open_cells import OpenCell, open_cells, retry_on_compaction
 from jobs.store.schema import HASH_STRIDE
 from jobs.store.scores import ints, read_scored_samples, why_unscored
 from jobs.store.stored_run import StoredRun
+
+MOST_REASONS = 5  # that samples have no answer for
 
 
 def read_cells(store: Store, version: str | None = None, scores: str | None = None) -> list[CellCounts]:
@@ -78,6 +81,8 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple
         scores=cell.scores.version if scored else "",
         unscorable=unscorable,
         copies=_copies(db, cell, exact) if hashed else None,
+        finish_counts=dict(sum((Counter(dict(footer.finish)) for footer in cell.footers), Counter[str]())),
+        invalid_reasons=_invalid_reasons(db, cell) if statuses.get("invalid") else {},
     )
 
 
@@ -122,6 +127,13 @@ def _rows_by(parts: pa.Table, name: str) -> dict[str, int]:
     whole = parts.group_by(name, use_threads=False).aggregate([("all", "sum")]).sort_by(name)
     pairs = zip(whole[name].to_pylist(), whole["all_sum"].to_pylist(), strict=True)
     return {value: count for value, count in pairs if value is not None}
+
+
+def _invalid_reasons(db: duckdb.DuckDBPyConnection, cell: OpenCell) -> dict[str, int]:
+    found = db.execute(f"""
+        SELECT coalesce(reason, ''), count(*) AS n FROM {cell.verdicts} WHERE status = 'invalid'
+        GROUP BY ALL ORDER BY n DESC, 1 LIMIT {MOST_REASONS}""").fetchall()
+    return {reason: int(count) for reason, count in found}
 
 
 def _duplicate_rate(db: duckdb.DuckDBPyConnection, cell: OpenCell, exact: bool) -> float | None:

@@ -56,6 +56,9 @@ class Footer:
     parts: tuple[tuple[str, str], ...] = ()
     """Key and SHA-256 of each further samples file, for a compacted shard whose text does not go into one."""
 
+    finish: tuple[tuple[str, int], ...] = ()
+    """Samples of a verdicts file by their finish reason. Empty in files of older versions, and without text."""
+
     @property
     def samples_files(self) -> dict[str, str]:
         """SHA-256 of every samples file by its key, in the order of their rows; empty where there is no text."""
@@ -80,8 +83,8 @@ def parse_footer(metadata: dict[bytes, bytes], where: str, kind: str = "verdicts
         _check_pair(name, value, where)
     if "attempt" not in known:
         raise DamagedFile(f"{where}: damaged (its footer names no attempt)")
-    parts = tuple((key, digest) for key, digest in pairs.get("parts", ()))
-    return Footer(**known | {"merged": tuple(pairs.get("merged", ())), "parts": parts})
+    lists = {name: tuple((key, value) for key, value in pairs.get(name, ())) for name in ("parts", "finish")}
+    return Footer(**known | {"merged": tuple(pairs.get("merged", ()))} | lists)
 
 
 def _check_pair(name: str, value: object, where: str) -> None:
@@ -93,6 +96,8 @@ def _check_pair(name: str, value: object, where: str) -> None:
         right = _is_samples_key(value)
     elif name == "parts":
         right = isinstance(value, list) and all(_is_part(pair) for pair in value)
+    elif name == "finish":
+        right = isinstance(value, list) and all(_is_count(pair) for pair in value)
     elif name in ("engine_s", "judge_usd"):
         right = isinstance(value, int | float) and isfinite(value) and value >= 0
     elif name == "merged":
@@ -107,6 +112,13 @@ def _is_part(value: object) -> bool:
     match value:
         case [key, str()]:
             return _is_samples_key(key)
+    return False
+
+
+def _is_count(value: object) -> bool:
+    match value:
+        case [str(), int(count)]:
+            return count > 0 and not isinstance(count, bool)
     return False
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jobs.numbers.cells import IMPORTED as IMPORTED
 from jobs.store.base import Store
 from jobs.store.catalogue import result_files
 from jobs.store.layers import Layer, decode_layer, layer_key
@@ -12,7 +13,6 @@ from sampling.errors import BadInput
 
 SET_ASIDE = "set_aside.json"  # units that the last `troop run` gave up on
 MOST_PLAN = 256 << 20  # bytes of one layer
-IMPORTED = "imported"  # version of verdicts that none of our verifiers gave
 Committed = dict[tuple[str, str], set[int]]  # numbers of units by (model, task)
 
 

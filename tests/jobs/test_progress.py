@@ -56,6 +56,22 @@ def test_a_line_says_all_that_matters(tally: Tally) -> None:
         assert words in line
 
 
+def test_cut_samples_are_said_and_too_many_are_a_warning(tally: Tally) -> None:
+    assert "max_tokens" not in summary_line(tally.snapshot(engines_wait=False, set_aside=0))
+    unit = Unit("small", "sums", 1, 0, 4, 10, 20)
+    for length, said in (
+        (1, "2.5% cut at max_tokens; "),
+        (20, "26.2% cut at max_tokens (warning: 26% of small on sums)"),
+    ):
+        finish = (("length", length), ("stop", 40 - length))
+        tally.add_receipt(Receipt(unit, True, 40, 800, 999, (), (), finish=finish))
+        progress = tally.snapshot(engines_wait=False, set_aside=0)
+        console = Console(width=300, force_terminal=True)
+        with console.capture() as capture:
+            console.print(live_view(progress))
+        assert said in summary_line(progress) and said.rstrip("; ") in capture.get()
+
+
 def test_a_terminal_shows_the_same_as_a_table(tally: Tally) -> None:
     console = Console(width=140, force_terminal=True)
     with console.capture() as capture:

@@ -1,6 +1,9 @@
 """``troop status``: its lines say what is committed, over which problems, and what was given up."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from jobs.report.points import CoveragePoint
 from jobs.status import CellStatus, RunStatus, SetAsideUnit
@@ -42,3 +45,20 @@ def test_a_finished_run_is_complete(troop: Troop, write_sweep: WriteSweep) -> No
     assert {key: found["cells"][0][key] for key in ("committed", "passed", "solved", "met")} == {
         "committed": 12, "passed": 8, "solved": 2, "met": 3,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_a_population_that_does_not_exist_is_refused_in_one_line(
+    command: str, troop: Troop, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    found = troop(command, write_sweep(), "--population", "problem")
+    assert (found.code, found.out) == (2, "") and found.err.count("\n") == 1
+    assert "--population" in found.err and "'problems', 'benchmark'" in found.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_cut_samples_and_empty_answers_are_said_and_warned_of() -> None:
+    line = cell(finish_counts={"stop": 9, "length": 3}, nothing_extracted=0.25).as_line()
+    assert line.endswith("2 of 3 problems solved, 3 cut at max_tokens, nothing extracted from .25")
+    text = RunStatus(run="r", complete=True, cells=(cell(),), set_aside=(), warnings=("m on t: cut",)).as_text()
+    assert text.splitlines()[-1] == "  warning: m on t: cut"

@@ -112,6 +112,15 @@ def test_baselines_are_compared_on_their_own_task_only() -> None:
     assert any("no problem has decided samples of both" in line for line in build_report(strangers, FACTS).limits)
 
 
+def test_a_baseline_that_is_absent_from_a_task_is_named_in_one_line() -> None:
+    other = "lab/other"
+    facts = FACTS | {other: ModelFacts(other, baseline=True)}
+    cells = [cell([9], [1], task=task) for task in "ab"]
+    cells += [cell([9], [5], model=LARGE, task=task) for task in "ab"] + [cell([9], [5], model=other, task="b")]
+    said = [line for line in build_report(cells, facts).limits if other in line and "compared" in line]
+    assert said == ["a: the baseline lab/other is not asked this task; no model is compared with it here."]
+
+
 def test_faults_and_timeouts_bound_coverage() -> None:
     report = build_report([cell([10, 9], [1, 0], faults=[0, 1], timeouts=[0, 0])], {})
     (small,) = report.cells

@@ -80,3 +80,22 @@ def test_names_of_twenty_models_fit_on_the_chart() -> None:
     many = build_report([cell([99] * 9, [i + j for j in range(9)], model=f"model-{i}") for i in range(20)], {}).cells
     drawn = svg(charts.coverage_chart(many, [], "samples", WIDE, LIGHT))
     assert {f"model-{i}" for i in range(20)} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", drawn))
+
+
+def test_intervals_of_crossovers_do_not_cover_each_other() -> None:
+    cells = [cell([999] * 9, [9 + i + 20 * j for j in range(9)], model=f"m{i}") for i in range(5)]
+    report = build_report([*cells, cell([9] * 9, [5] * 9, model=LARGE)], FACTS)
+    described = charts.coverage_chart(report.cells, report.crossovers, "samples", WIDE, LIGHT)
+    bars = [row for rows in described["datasets"].values() for row in rows if "bar" in row and "zero" not in row]
+    placed = {(row["model"], row["low"], row["high"], row["bar"]) for row in bars}
+    assert len({model for model, *_ in placed}) == 5 and len({bar for *_, bar in placed}) > 1
+    for a in placed:
+        for b in placed - {a}:
+            assert a[3] != b[3] or a[2] < b[1] or b[2] < a[1]
+
+
+def test_a_lone_interval_lies_on_its_line(report: Report) -> None:
+    described = charts.coverage_chart(report.cells, report.crossovers, "samples", WIDE, LIGHT)
+    assert [row["bar"] == row["y"] for rows in described["datasets"].values() for row in rows if "zero" in row] == [
+        True
+    ]

@@ -43,7 +43,7 @@ def test_markdown_shows_hostile_names_as_they_are() -> None:
     written = summary_markdown(build_report([cell([3], [1], model=name)], {}))
     assert "<script>" not in written.replace("\\<script\\>", "") and "\n# @" not in written
     row = next(line for line in written.splitlines() if "gsm8k" in line and line.startswith("| a"))
-    assert row.replace("\\|", "").count("|") == 14
+    assert row.replace("\\|", "").count("|") == 16
 
 
 def test_the_policy_is_said_once_a_task_and_by_model_where_models_differ() -> None:

@@ -317,4 +317,4 @@ def test_footer_is_plain_json(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     commit(RunSink(store, "v1"))
     said = json.loads(pq.read_metadata(tmp_path / verdicts_key("v1", UNIT)).metadata[b"troop"])
-    assert set(said) == {"kind", "schema", "attempt", "samples", "samples_sha256", "engine_s", "sha256"}
+    assert set(said) == {"kind", "schema", "attempt", "samples", "samples_sha256", "engine_s", "finish", "sha256"}
