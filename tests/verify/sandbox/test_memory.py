@@ -55,7 +55,7 @@ with open("/proc/self/maps") as file:
 
 
 def test_memory_that_is_mapped_meanwhile_stays() -> None:
-    """What has been moved leaves free addresses behind, and the kernel gives them to whoever asks next."""
+    """The moved code leaves free addresses behind, and the kernel gives them to the next one that asks."""
     source = """
 import mmap
 call, meanwhile = memory._call, []
