@@ -265,13 +265,25 @@ def _use_cores(cores: int) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
 
+_PEAK = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+sys.exit(done.returncode)
+"""
+
+
 def _peak_mb(command: list[str]) -> float:
-    """Runs a command; returns its peak memory in MB."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
-    _, process.returncode, usage = os.wait4(process.pid, 0)
-    if process.returncode:
+    """Runs a command; returns its peak memory in MB.
+
+    A small process starts it, since the kernel counts a parent's own peak for the child until that is another program.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK, *command], stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT
+    )
+    if done.returncode:
         raise SystemExit(f"bench: {' '.join(command)} failed")
-    return usage.ru_maxrss / 1024
+    return float(done.stdout)
 
 
 def _run_command(command: list[str], environment: dict[str, str]) -> str:
