@@ -95,6 +95,7 @@ class Resolved:
             samples=len(problems) * self.sweep.k_of(model, task),
             on_cpu=model.engine == "vllm" and _runs_on_cpu(model),
             pace=self.paces.get((model.name, task.title)),
+            token_bytes=settings.token_bytes,
         )
 
     def most_usd(self, model: ModelSpec, problem: Problem, samples: int) -> float:
@@ -176,11 +177,12 @@ def _without_solution(model: ModelSpec, problems: Sequence[Problem]) -> list[str
 
 def _warnings(resolved: Resolved) -> tuple[str, ...]:
     """Returns one line for each thing that is surely not meant, each with its model and task."""
-    found, sweep = [], resolved.sweep
+    found, sweep, told = [], resolved.sweep, set()
     for model in sweep.models:
         info, settings = resolved.infos[model.name], resolved.settings_of(model)
-        if line := adapter_warning(model, info):
+        if (line := adapter_warning(model, info)) and model.adapter not in told:
             found.append(f"{model.name}: {line}")
+            told.add(model.adapter)  # its checkpoints and the points of its grid say the same
         for task in sweep.tasks_of(model):
             lines = setting_warnings(model, info, settings, sweep.k_of(model, task), resolved.problems[task.title])
             lines += _without_solution(model, resolved.problems[task.title])

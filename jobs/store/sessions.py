@@ -52,7 +52,7 @@ class Session(Plain):
     """Size of the verifier pool."""
 
     engines: dict[str, int] = Field(default_factory=dict)
-    """Number of engines that served each model."""
+    """Number of engines that served each model; those that several models share count for the first of them."""
 
     usd: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     """Dollars by model, for services. Units in flight count with the most that they may cost, until they end."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sampling.engines.prompts import FOR_PROMPTS
-from sampling.samples import TokenLists
+from sampling.samples import NO_LISTS, TokenLists
 from sampling.settings import SamplingSettings
 
 
@@ -44,7 +44,7 @@ def token_lists(settings: SamplingSettings, tokens: Sequence[int], flat: Any) ->
     """
     ids, top = array("i", tokens) if settings.token_ids else None, settings.top_logprobs
     if top is None:
-        return TokenLists(ids)
+        return NO_LISTS if ids is None else TokenLists(ids)
     places = range(len(tokens))
     starts = [flat.start_indices[place] for place in places]
     return TokenLists(

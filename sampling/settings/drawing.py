@@ -181,6 +181,11 @@ class SamplingSettings(DrawingKeys):
         """Number of most probable tokens whose log probabilities are stored for each token; None stores no lists."""
         return None if isinstance(self.logprobs, bool) else self.logprobs
 
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of the lists that are stored, for each token."""
+        return 4 * self.token_ids + (0 if self.top_logprobs is None else 4 + 8 * self.top_logprobs)
+
 
 class TaskSampling(DrawingKeys):
     """Sampling settings of one task, in place of the sweep's.

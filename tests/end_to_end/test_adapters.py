@@ -1,4 +1,7 @@
-"""A sweep of three adapters and two temperatures, from its file to its rows: one engine start serves all six cells."""
+"""A sweep of three adapters and two temperatures, from its file to its rows: one engine start serves all six cells.
+
+It is slow: tests/cluster/test_sharing_engines.py and tests/sampling/engines/test_lora.py try its parts.
+"""
 
 import json
 from pathlib import Path
@@ -32,6 +35,7 @@ def write(folder: Path, write_sweep: WriteSweep, **changes: object) -> Path:
     return write_sweep(PROBLEMS, models=[model | changes], sampling=sampling, k=4)
 
 
+@pytest.mark.slow
 def test_three_adapters_and_two_temperatures_take_one_engine_start(
     troop: Troop, write_sweep: WriteSweep, tmp_path: Path
 ) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.numbers.unit_size import DOUBT, MOST_ROWS, MOST_UNITS, UNIT_S, Pace, add_paces, rows_of_unit
+from jobs.numbers.unit_size import DOUBT, LIST_BYTES, MOST_ROWS, MOST_UNITS, UNIT_S, Pace, add_paces, rows_of_unit
+from sampling.settings import SamplingSettings
 
 LOST_S = 300.0  # the most of an engine that a crash may cost, but for a sample that alone takes longer
 SLOWEST = {True: 500, False: 2000}  # tokens/s of an engine, on a CPU and on a GPU
@@ -81,3 +82,15 @@ def test_nothing_measured_is_as_nothing_known() -> None:
 )
 def test_sizes_that_the_documents_tell(tokens: int, on_cpu: bool, rows: int) -> None:
     assert rows_of_unit(max_tokens=tokens, samples=100_000, on_cpu=on_cpu) == rows
+
+
+def test_lists_by_token_bound_a_unit_by_their_bytes() -> None:
+    fast = Pace(10_000, 5_120_000, 171.0)
+    for max_tokens, pace in ((512, fast), (16_384, fast), (16_384, None), (1 << 20, None)):
+        rows = rows_of_unit(max_tokens=max_tokens, samples=10**5, on_cpu=False, pace=pace, token_bytes=168)
+        length = max_tokens if pace is None else pace.tokens / pace.samples
+        assert rows == 1 or rows * length * 168 <= LIST_BYTES
+        assert rows <= rows_of_unit(max_tokens=max_tokens, samples=10**5, on_cpu=False, pace=pace)
+    settings = [SamplingSettings.model_validate(given) for given in ({}, {"logprobs": True}, {"token_ids": True})]
+    assert [one.token_bytes for one in settings] == [0, 0, 4]
+    assert SamplingSettings(logprobs=20, token_ids=True).token_bytes == 168
