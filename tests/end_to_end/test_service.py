@@ -173,13 +173,13 @@ def test_servers_of_one_model_share_a_run_that_goes_on_where_they_move(troop: Tr
         assert f"base_url: {gone} cannot be reached (ConnectError); it is left out until it answers" in warning
         done = troop("run", sweep, "--local", "--no-report")
         assert done.code == 0, done.err
-        assert len(one.seen) > 10 < len(other.seen) and drawn() == 60
+        assert len(one.seen) > 3 < len(other.seen) and drawn() == 60
     with speaking(FAULTS) as third:
         sweep = write_sweep(models=[service(third, k=24)])
         said = (
             f"model frontier: the service was at {one.url}, is at {third.url}; its samples count as those of one model"
         )
-        assert said in troop("plan", sweep).out
-        done = troop("run", sweep, "--local", "--no-report")
-        assert done.code == 0 and said in done.err and drawn() == 72, done.err
-        assert len(third.seen) >= 12
+        planned = troop("plan", sweep)
+        assert said in planned.out and "; 12 samples in" in planned.out
+        done = troop("run", write_sweep(models=[service(third, k=20)]), "--local", "--no-report")
+        assert done.code == 0 and said in done.err and third.seen == []

@@ -238,7 +238,7 @@ def test_several_addresses_share_the_requests(start, pair: tuple[SpeakingServer,
     one, other = pair
     found = ask(start(url=[one.url, other.url], parallel=4), 40, prompt="many")
     assert [(done.sample_idx, done.text) for done in found] == [(i, "<many>") for i in range(40)]
-    assert len(one.seen) + len(other.seen) == 40 and min(len(one.seen), len(other.seen)) >= 10
+    assert len(one.seen) + len(other.seen) == 40 and min(len(one.seen), len(other.seen)) >= 3
     assert {sent["auth"] for sent in [*one.seen, *other.seen]} == {f"Bearer {KEY}"}
 
 
