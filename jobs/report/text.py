@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from jobs.numbers.cells import OWN_SCORES
-from jobs.report.points import CoveragePoint
+from jobs.report.points import BoundedPoint, CoveragePoint
 from jobs.report.schema import Cell, CrossoverReport, Report
 from verify.verdict import Status
 
@@ -173,6 +173,12 @@ def problems_in_words(cell: Cell) -> str:
         return f"{many} {thing}"
     low, high = min(counts), max(counts)
     return f"{many} {thing}, n = {low:,}" if low == high else f"{many} {thing}, n = {low:,} to {high:,}"
+
+
+def shown_bounds(cell: Cell) -> list[BoundedPoint]:
+    """Returns the bounds at the first and the last k, and at the powers of ten between."""
+    ends = (cell.bounded[0], cell.bounded[-1]) if cell.bounded else ()
+    return [at for at in cell.bounded if at in ends or str(at.k).strip("0") == "1"]
 
 
 def bounded_in_words(cell: Cell) -> str:
