@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobs.report.chart_theme import INK, REST, Row, Size, Spec, Theme, finish
+from jobs.report.chart_theme import INK, REST, Row, Size, Spec, Theme, caption_lines, finish
 
 TOPS = (0.1, 0.25, 0.5, 1.0)  # ends of the coverage axis: low coverage gets an axis that shows it
 MOST_LABELLED = 3
@@ -44,7 +44,8 @@ class Frame:
     @property
     def floor(self) -> int:
         """The height of the plot itself in pixels."""
-        return self.size.height - _TOP - _BOTTOM - (_CAPTION if self.size.caption else 0)
+        lines = len(caption_lines(self.caption, self.size)) if self.size.caption else 0
+        return self.size.height - _TOP - _BOTTOM - (_CAPTION + _LINE * (lines - 1) if self.size.caption else 0)
 
     def pixel(self, share: float) -> float:
         """Returns how many pixels below the top of the plot a coverage lies."""

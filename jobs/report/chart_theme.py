@@ -10,6 +10,7 @@ Any two differ for colour-blind readers too, in light and in dark (tests/jobs/re
 """
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ Spec = dict[str, Any]  # a piece of Vega-Lite
 SERIES, HEAT_COLOURS = 5, 7
 INK, REST = "ink", "rest"
 FONT = "Roboto, DejaVu Sans, sans-serif"
+_LETTER = 0.56  # width of a letter of wide fonts, as a share of its size
 
 _SERIES_NAMES = tuple(f"s{i}" for i in range(SERIES))
 _HEAT_NAMES = tuple(f"h{i}" for i in range(HEAT_COLOURS))
@@ -105,11 +107,16 @@ def finish(
     }
 
 
+def caption_lines(words: str, size: Size) -> list[str]:
+    """Breaks a caption into lines that fit into the picture."""
+    return textwrap.wrap(words, round(size.width / (_LETTER * (size.font - 1))))
+
+
 def _caption(words: str, right: int, down: int, size: Size, theme: Theme) -> Spec:
     style: Spec = {"orient": "bottom", "anchor": "start", "frame": "group", "baseline": "top", "dx": right,
                    "offset": down, "color": theme["muted"], "fontSize": size.font - 1,
                    "fontWeight": "normal"}  # fmt: skip
-    return {"title": {"text": words, **style}}
+    return {"title": {"text": caption_lines(words, size), **style}}
 
 
 def _axis(size: Size, theme: Theme) -> Spec:

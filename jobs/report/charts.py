@@ -9,7 +9,7 @@ from jobs.numbers.fits import exponentiated_power_law
 from jobs.report.chart_frame import Frame, extent, top_of
 from jobs.report.chart_theme import INK, REST, SERIES, VARIABLES, WIDE, Row, Size, Spec, Theme
 from jobs.report.schema import Cell, CrossoverReport
-from jobs.report.text import METHODS, amount, ks, methods_of, share, short_name
+from jobs.report.text import METHODS, amount, ks, label, methods_of, share, short_name
 
 Axis = Literal["samples", "tokens", "flops", "dollars"]
 Paint = Mapping[str, str]  # name of the colour, by model
@@ -77,7 +77,7 @@ def coverage_chart(
     every = [*rows, *bounds]
     frame = Frame(*AXES[axis][1:], extent(every), top_of(every), paint, size, theme, how_to_read(cells, crossovers))
     fits = [row for cell in drawn if paint[cell.model] != REST for row in _fit(cell, axis)]
-    ends = [curve[-1] | {"name": short_name(model)} for model, curve in curves.items()]
+    ends = [curve[-1] | {"name": label(short_name(model))} for model, curve in curves.items()]
     crossed = [
         row for cross in crossovers if paint.get(cross.model, REST) != REST for row in _crossing(cross, drawn, axis)
     ]
@@ -132,11 +132,11 @@ def how_to_select(cells: Sequence[Cell]) -> str:
 def _named_ends(cells: Sequence[Cell]) -> list[Row]:
     """Returns the labelled ends: of every line, or with many models only of each model's main line."""
     if len(cells) > MOST_BY_METHOD:
-        return [_points(cell, methods_of(cell)[0])[-1] | {"name": short_name(cell.model)} for cell in cells]
+        return [_points(cell, methods_of(cell)[0])[-1] | {"name": label(short_name(cell.model))} for cell in cells]
     alone = len(cells) == 1
     return [
         _points(cell, method)[-1]
-        | {"name": METHODS[method] if alone else f"{METHODS[method]}, {short_name(cell.model)}"}
+        | {"name": METHODS[method] if alone else label(f"{METHODS[method]}, {short_name(cell.model)}")}
         for cell in cells
         for method in ("coverage", *methods_of(cell))
     ]

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 from jobs.numbers.doubts import MOST_CUT
 from jobs.report.schema import Cell
 from jobs.report.text import NONE, share, shares
+from sampling.words import printable
 
 RELIABILITY_HEADS = ["pass^k: all", "G-Pass, τ = .75", "G-Pass, τ = .5"]
+LONGEST_REASON = 60
 SHOWN_KS = (8, 4, 2)  # the first that a cell has
 
 
@@ -38,10 +40,14 @@ def is_cut(cell: Cell) -> bool:
 
 
 def invalid_in_words(cell: Cell) -> str:
-    """Returns the reasons why nothing was extracted, with their samples."""
-    return (
-        "; ".join(f"{reason or 'no reason given'} {count:,}" for reason, count in cell.invalid_reasons.items()) or NONE
-    )
+    """Returns the reasons why nothing was extracted, with their samples; long ones are cut."""
+    said = [f"{_short(reason)} {count:,}" for reason, count in cell.invalid_reasons.items()]
+    return "; ".join(said) or NONE
+
+
+def _short(reason: str) -> str:
+    plain = printable(reason) or "no reason given"
+    return plain if len(plain) <= LONGEST_REASON else f"{plain[: LONGEST_REASON - 1]}…"
 
 
 def outcome_line(cell: Cell) -> str:

@@ -9,7 +9,7 @@ from jobs.report.chart_theme import INK, REST, SERIES, VARIABLES, WIDE, Row, Siz
 from jobs.report.points import SeriesLine
 from jobs.report.schema import Cell, SeriesReport
 from jobs.report.series import Place, is_numeric, places_of, said
-from jobs.report.text import point, share, short_name
+from jobs.report.text import label, point, share, short_name
 
 STYLES: tuple[tuple[float, tuple[float, ...]], ...] = ((2.5, ()), (1.75, (9, 4)), (1.75, (2, 5)))  # from the largest k
 WORDS = ("Thick", "Dashed", "Dotted")
@@ -37,7 +37,7 @@ def series_chart(series: SeriesReport, baselines: Sequence[Cell], size: Size = W
     layers += frame.targets(targets)
     if not is_numeric(at):
         layers += frame.places(list(map(said, at)))
-    ends = [_rows(line, series.ks[-1], at)[-1] | {"name": line.name} for line in series.lines]
+    ends = [_rows(line, series.ks[-1], at)[-1] | {"name": label(line.name)} for line in series.lines]
     return frame.finish([*layers, *(frame.names(ends) if size.labels else [])], [end["name"] for end in ends])
 
 

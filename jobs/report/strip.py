@@ -8,7 +8,7 @@ import numpy as np
 from jobs.report.chart_theme import HEAT_COLOURS, INK, LIGHT, VARIABLES, WIDE, Row, Size, Spec, Theme, finish
 from jobs.report.points import ProblemCounts
 from jobs.report.schema import Cell
-from jobs.report.text import short_name
+from jobs.report.text import label, short_name
 
 HEAT_EDGES = (0.001, 0.01, 0.03, 0.1, 0.3)  # nearly logarithmic: with thousands of samples, rare passes matter
 HEAT_LABELS = ("none", "≤ .001", "≤ .01", "≤ .03", "≤ .1", "≤ .3", "> .3")
@@ -79,7 +79,8 @@ def strip_picture(strip: Strip, theme: Theme = LIGHT) -> Spec:
     rows: dict[str, list[Row]] = {
         "rows": _rows(strip, plot.width),
         "names": [
-            {"x": -10, "y": strip.top(i) + strip.row / 2, "name": short_name(m)} for i, m in enumerate(strip.models)
+            {"x": -10, "y": strip.top(i) + strip.row / 2, "name": label(short_name(m))}
+            for i, m in enumerate(strip.models)
         ],
         "swatches": [{"x": x, "x2": x + 14, "y": below, "y2": below + 14, "heat": str(i)} for i, x in enumerate(steps)],
         "labels": [{"x": x + 20, "y": below + 7, "name": name} for x, name in zip(steps, HEAT_LABELS, strict=True)],

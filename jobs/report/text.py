@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from jobs.numbers.cells import OWN_SCORES
-from jobs.report.points import CoveragePoint
+from jobs.report.points import BoundedPoint, CoveragePoint
 from jobs.report.schema import Cell, CrossoverReport, Report
 from verify.verdict import Status
 
 NONE = "–"
+LONGEST_LABEL = 26  # letters
 SMALLEST_PLAIN, TINY = 1e-5, 1e-12  # smaller shares as powers of ten; still smaller ones are rounding
 METHODS = {"coverage": "coverage", "majority": "majority vote", "best_of": "best of k", "weighted": "weighted vote"}
 
@@ -62,6 +63,12 @@ def short_name(model: str) -> str:
     """Returns a model's name without the organisation in front of it; a revision after an @ may have slashes."""
     name, at, rest = model.partition("@")
     return (name.rsplit("/", 1)[-1] + at + rest) or model
+
+
+def label(name: str) -> str:
+    """Returns a name that fits beside a line: its middle left out where it is long, since grids differ in the end."""
+    half = LONGEST_LABEL // 2
+    return name if len(name) <= LONGEST_LABEL else f"{name[:half]}…{name[1 - half :]}"
 
 
 def ks(cross: CrossoverReport) -> str:
@@ -173,6 +180,12 @@ def problems_in_words(cell: Cell) -> str:
         return f"{many} {thing}"
     low, high = min(counts), max(counts)
     return f"{many} {thing}, n = {low:,}" if low == high else f"{many} {thing}, n = {low:,} to {high:,}"
+
+
+def shown_bounds(cell: Cell) -> list[BoundedPoint]:
+    """Returns the bounds at the first and the last k, and at the powers of ten between."""
+    ends = (cell.bounded[0], cell.bounded[-1]) if cell.bounded else ()
+    return [at for at in cell.bounded if at in ends or str(at.k).strip("0") == "1"]
 
 
 def bounded_in_words(cell: Cell) -> str:

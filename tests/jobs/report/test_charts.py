@@ -99,3 +99,12 @@ def test_a_lone_interval_lies_on_its_line(report: Report) -> None:
     assert [row["bar"] == row["y"] for rows in described["datasets"].values() for row in rows if "zero" in row] == [
         True
     ]
+
+
+def test_names_that_differ_in_their_end_stay_apart() -> None:
+    names = [f"rl@step-4000@temperature={heat}" for heat in ("0.6", "1.0")]
+    report = build_report([cell([99] * 9, list(range(9)), model=name) for name in names], {})
+    said = re.findall(
+        r"<text[^>]*>([^<]*)</text>", svg(charts.coverage_chart(report.cells, [], "samples", WIDE, LIGHT))
+    )
+    assert {"rl@step-4000@…perature=0.6", "rl@step-4000@…perature=1.0"} <= set(said)

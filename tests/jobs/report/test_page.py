@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,6 @@ from sampling.errors import BadInput
 from sampling.judged_by import collect_rules
 from tests.support.made_cells import FACTS, LARGE, SMALL, cell, drawn, two_models
 
-CHROMIUM = shutil.which("chromium")
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=2><!--<script>\u2028{{7*7}}"
 
 
@@ -30,12 +28,6 @@ def samples() -> list[BrowserSample]:
                       reason=HOSTILE, answer="72", tokens=40, finish_reason="stop")
         for model in (SMALL, LARGE) for p in range(12) for i in range(30)
     ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ChartProcess]:
-    with ChartProcess() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -147,28 +139,6 @@ class Seen:
     page: object
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module", params=["light", "dark", "phone"])
-def page(request: pytest.FixtureRequest, chromium: object) -> Iterator[object]:
-    """A tab for all tests of its kind: each further one would be a process of its own."""
-    width = 375 if request.param == "phone" else 1100
-    scheme = "dark" if request.param == "dark" else "light"
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    yield context.new_page()
-    context.close()
 
 
 @pytest.fixture

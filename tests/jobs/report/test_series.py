@@ -1,5 +1,6 @@
 """Series: which lines and points come out of a grid's models, and their picture."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from jobs.report.markdown import summary_markdown
 from jobs.report.page import write_report
 from jobs.report.schema import Report, SeriesReport
 from jobs.report.series_chart import is_geometric, series_chart
+from tests.conftest import Troop, WriteSweep
 from tests.support.made_cells import LARGE, cell
 
 Place = dict[str, float | str]
@@ -128,3 +130,29 @@ def test_page_and_markdown_have_the_series(tmp_path: Path) -> None:
         line for line in summary_markdown(report).splitlines() if line.startswith("| rl, temperature 0.6 | 20 |")
     )
     assert row.count("|") == 6
+
+
+def test_a_grid_of_checkpoints_is_planned_run_and_reported(
+    troop: Troop, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    """Two temperatures times three checkpoints in one sweep file; later checkpoints solve more."""
+    names = [f"rl@step-{step}@temperature={heat}" for step in (10, 20, 40) for heat in ("0.6", "1.0")]
+    right = {"one": "2", "two": "4", "bad": "6"}
+    rows = [
+        {"model": name, "problem": problem, "sample": i, "text": right[problem] if i < rank // 2 else "nine"}
+        for rank, name in enumerate(names)
+        for problem in right
+        for i in range(4)
+    ]
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = {"name": "rl", "path": "s.jsonl", "engine": "replay", "k": 4, "sampling": {"temperature": [0.6, 1.0]}}
+    sweep = write_sweep(models=[model | {"checkpoints": ["step-10", "step-20", "step-40"]}])
+    assert troop("run", sweep, "--local", "--no-report").code == 0
+    done = troop("report", sweep, "--out", tmp_path / "out")
+    assert done.code == 0
+    over_steps, over_heat = json.loads((tmp_path / "out" / "report.json").read_text())["series"]
+    assert [line["name"] for line in over_steps["lines"]] == ["rl, temperature 0.6", "rl, temperature 1"]
+    assert [point["at"] for point in over_steps["lines"][0]["points"]] == [10, 20, 40]
+    assert [point["coverage"][0]["value"] for point in over_steps["lines"][1]["points"]] == [0.0, 0.25, 0.5]
+    assert [point["at"] for point in over_heat["lines"][0]["points"]] == [0.6, 1.0]
+    assert (tmp_path / "out" / "series.png").read_bytes()[:4] == b"\x89PNG"
