@@ -37,7 +37,8 @@ QUERIES = [shlex.split(line)[2:] for line in re.findall(r"^\$ (troop sql .*?)(?:
 @pytest.fixture
 def demo(troop: Troop, write_sweep: WriteSweep) -> None:
     models = [{"name": "small", "path": "gold", "engine": "replay", "k": 4}]
-    assert troop("run", write_sweep(name="demo", models=models), "--local", "--no-report").code == 0
+    tasks = [{"name": "functions", "kind": "jsonl", "path": "problems.jsonl"}]
+    assert troop("run", write_sweep(name="demo", models=models, tasks=tasks), "--local", "--no-report").code == 0
 
 
 @pytest.mark.parametrize("words", QUERIES)
