@@ -110,7 +110,7 @@ def _folders(model: Mapping[str, Any], pattern: str, folder: Path, name: str) ->
     place = Path(pattern).expanduser()
     root = Path(place.anchor) if place.is_absolute() else folder
     parts = str(place.relative_to(place.anchor) if place.is_absolute() else place)
-    found = [path for path in root.glob(parts) if path.is_dir()]
+    found = [path.absolute() for path in root.glob(parts) if path.is_dir()]  # a relative one looks like a hub id
     if not found:
         raise BadInput(
             f"{name}: no folder matches {pattern!r} below {str(root)!r}; allowed: a pattern such as runs/step_*"

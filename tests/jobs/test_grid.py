@@ -70,6 +70,16 @@ def test_checkpoints_are_folders_by_their_numbers_or_revisions(tmp_path: Path) -
     assert [model.series["checkpoint"] for model in sweep.models[6:]] == [1, "main"]
 
 
+def test_a_folder_of_a_pattern_is_never_taken_for_a_model_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / "step_1").mkdir(parents=True)
+    (tmp_path / "runs" / "step_1" / "config.json").touch()
+    monkeypatch.chdir(tmp_path)
+    sweep = load(Path(), {"name": "rl", "checkpoints": "runs/step_*"})
+    assert (sweep.notes, sweep.models[0].path) == ((), str(tmp_path / "runs" / "step_1"))
+
+
 def test_adapters_make_a_model_of_each_checkpoint_and_adapter(tmp_path: Path) -> None:
     for step in (1, 2):
         (tmp_path / "runs" / f"step_{step}").mkdir(parents=True)
