@@ -7,6 +7,7 @@ are drawn here: a chart library in the page would weigh a megabyte and evaluate 
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from jobs.report import outcomes, text
 from jobs.report.chart_process import ChartProcess
@@ -165,7 +166,13 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters["short_name"] = text.short_name
+    made.filters["breakable"] = _breakable
     return made
+
+
+def _breakable(model: str) -> Markup:
+    """Returns a model's name for a narrow column: a line may end behind what joins its parts."""
+    return Markup(re.sub(r"(?<=[@+])(?=\w)", "<wbr>", str(escape(model))))
 
 
 def _policy(script: str, style: str) -> str:

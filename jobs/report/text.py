@@ -1,6 +1,7 @@
 """The report in words: formatted numbers, the headline, text alternatives of charts, and the Markdown summary."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from jobs.numbers.cells import OWN_SCORES
@@ -11,6 +12,8 @@ from verify.verdict import Status
 NONE = "–"
 LONGEST_LABEL = 26  # letters
 SMALLEST_PLAIN, TINY = 1e-5, 1e-12  # smaller shares as powers of ten; still smaller ones are rounding
+# Keys in a model's name (`@temperature=0.6`) and in the name of a line over a series (`, temperature 0.6`).
+_GRID_KEYS = re.compile(r"(?<=[@,])[a-z_]+=|(?<=, )[a-z_]+ (?=[^ ,]+(?:,|$))")
 METHODS = {"coverage": "coverage", "majority": "majority vote", "best_of": "best of k", "weighted": "weighted vote"}
 
 
@@ -66,8 +69,12 @@ def short_name(model: str) -> str:
 
 
 def label(name: str) -> str:
-    """Returns a name that fits beside a line: its middle left out where it is long, since grids differ in the end."""
+    """Returns a name that fits beside a line: of a long one without a grid's keys, and else without its middle.
+
+    Example: ``rl@step_3000+code@temperature=0.6`` becomes ``rl@step_3000+code@0.6``.
+    """
     half = LONGEST_LABEL // 2
+    name = name if len(name) <= LONGEST_LABEL else _GRID_KEYS.sub("", name)
     return name if len(name) <= LONGEST_LABEL else f"{name[:half]}…{name[1 - half :]}"
 
 

@@ -102,9 +102,9 @@ def test_a_lone_interval_lies_on_its_line(report: Report) -> None:
 
 
 def test_names_that_differ_in_their_end_stay_apart() -> None:
-    names = [f"rl@step-4000@temperature={heat}" for heat in ("0.6", "1.0")]
+    names = [f"rl-of-the-second-try@step-4000@temperature={heat}" for heat in ("0.6", "1.0")]
     report = build_report([cell([99] * 9, list(range(9)), model=name) for name in names], {})
     said = re.findall(
         r"<text[^>]*>([^<]*)</text>", svg(charts.coverage_chart(report.cells, [], "samples", WIDE, LIGHT))
     )
-    assert {"rl@step-4000@…perature=0.6", "rl@step-4000@…perature=1.0"} <= set(said)
+    assert {"rl-of-the-sec…tep-4000@0.6", "rl-of-the-sec…tep-4000@1.0"} <= set(said)

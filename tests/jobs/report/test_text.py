@@ -33,6 +33,16 @@ def test_compact(value: float, written: str) -> None:
     assert text.compact(value) == written
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("small", "small"), ("rl@step_3000+code@temperature=0.6", "rl@step_3000+code@0.6"),
+     ("a@temperature=0.6", "a@temperature=0.6"), ("q@temperature=0.6,max_tokens=512", "q@0.6,512"),
+     ("rl, adapter code, temperature 0.6", "rl, code, 0.6"), ("m" * 40, "m" * 13 + "…" + "m" * 12)],
+)  # fmt: skip
+def test_long_names_beside_a_line_lose_a_grids_keys_first(name: str, written: str) -> None:
+    assert text.label(name) == written
+
+
 def test_statuses_keep_their_order() -> None:
     cells = build_report([cell([3], [1])], {}).cells
     assert text.statuses(cells) == ["pass", "fail", "fault"]
