@@ -5,6 +5,7 @@ files can be written before all units have been looked at. The argument is the g
 """
 
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -60,8 +61,8 @@ def watch_memory(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def main(gigabytes: float, place: Path) -> None:
-    if not any(place.iterdir()):
-        print(f"{write_units(place, gigabytes) / 1e9:.2f} GB of text in {UNITS_PER_SHARD} units", flush=True)
+    if not any(place.iterdir()):  # by another process, whose memory does not count
+        subprocess.run([sys.executable, "-m", "bench.compaction", str(gigabytes), str(place), "write"], check=True)
     seconds, megabytes = watch_memory(lambda: print(compact_run(DirectoryStore(place)).as_text()))
     sizes = sorted(path.stat().st_size / 1e6 for path in (place / "final" / "samples").rglob("*.parquet"))
     largest = f"the largest {sizes[-1]:,.0f} MB" if sizes else "none"
@@ -69,7 +70,9 @@ def main(gigabytes: float, place: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:  # a folder of units that an earlier call has written, or an empty one
+    if len(sys.argv) > 3:
+        print(f"{write_units(Path(sys.argv[2]), float(sys.argv[1])) / 1e9:.2f} GB of text in {UNITS_PER_SHARD} units")
+    elif len(sys.argv) > 2:  # a folder of units that an earlier call has written, or an empty one
         main(float(sys.argv[1]), Path(sys.argv[2]))
     else:
         with tempfile.TemporaryDirectory(prefix="troop-bench-") as made:
