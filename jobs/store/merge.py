@@ -9,6 +9,7 @@ hold plain strings as ever.
 import math
 import os
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ class _Place(NamedTuple):
     unpacked: int
 
 
-_Kept = Any  # a RecordBatch in memory, or a _Place
+_Kept = Any  # a Buffer in memory, or a _Place in the temporary file
 
 
 @dataclass
@@ -109,10 +110,11 @@ class _Spool:
         self._stack.close()
 
     def keep(self, batch: pa.RecordBatch) -> _Kept:
-        if batch.nbytes <= self.room:
-            self.room -= batch.nbytes
-            return batch
+        """Keeps a copy: a slice of a table in memory would hold all of that table."""
         self._schema, unpacked = batch.schema, batch.serialize()
+        if unpacked.size <= self.room:
+            self.room -= unpacked.size
+            return unpacked
         packed = pa.compress(unpacked, codec=_CODEC)
         try:
             if self._file is None:
@@ -126,12 +128,13 @@ class _Spool:
 
     def take(self, kept: _Kept) -> pa.RecordBatch:
         """Returns a batch that was kept; each is taken once."""
-        if isinstance(kept, pa.RecordBatch):
-            self.room += kept.nbytes
-            return kept
-        assert self._file is not None
-        packed = os.pread(self._file.fileno(), kept.packed, kept.at)
-        unpacked = pa.decompress(packed, decompressed_size=kept.unpacked, codec=_CODEC)
+        unpacked = kept
+        if isinstance(kept, _Place):
+            assert self._file is not None
+            packed = os.pread(self._file.fileno(), kept.packed, kept.at)
+            unpacked = pa.decompress(packed, decompressed_size=kept.unpacked, codec=_CODEC)
+        else:
+            self.room += kept.size
         return pa.ipc.read_record_batch(unpacked, self._schema)
 
 
@@ -147,20 +150,20 @@ class _Run:
     """One source within a merge: a few batches at hand, the others kept. ``level`` counts the merges before this."""
 
     spool: _Spool
-    kept: Iterator[_Kept]
+    kept: deque[_Kept]
     level: int
     at_hand: list[pa.RecordBatch] = field(default_factory=list)
     keys: Keys = field(default_factory=lambda: np.empty(0, np.int64))
-    more: bool = True
+
+    @property
+    def more(self) -> bool:
+        """True where batches are kept that are not at hand."""
+        return bool(self.kept)
 
     def fill(self, size: int) -> None:
         """Reads on until about ``size`` bytes are at hand."""
-        while self.more and sum(batch.nbytes for batch in self.at_hand) < size:
-            kept = next(self.kept, None)
-            if kept is None:
-                self.more = False
-                return
-            batch = self.spool.take(kept)
+        while self.kept and sum(batch.nbytes for batch in self.at_hand) < size:
+            batch = self.spool.take(self.kept.popleft())
             self.at_hand.append(batch)
             self.keys = np.concatenate([self.keys, row_keys(batch)])
 
@@ -191,10 +194,10 @@ class _Merge:
 
     def add(self, tables: Iterable[pa.Table], level: int = 0) -> None:
         """Takes in one more source, wholly; merges the runs of its level into one where they have become many."""
-        kept = [self.spool.keep(batch) for table in tables for batch in self._cut(wide(table))]
-        self.runs.append(_Run(self.spool, iter(kept), level))
+        kept = deque(self.spool.keep(batch) for table in tables for batch in self._cut(wide(table)))
+        self.runs.append(_Run(self.spool, kept, level))
         equal = [run for run in self.runs if run.level == level]
-        if len(equal) >= self.limits.runs:
+        if len(equal) > self.limits.runs:
             self.runs = [run for run in self.runs if run.level != level]
             self.add(_Merge(self.spool, self.limits, equal).rows_before(_END), level + 1)
 
