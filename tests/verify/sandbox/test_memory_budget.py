@@ -50,6 +50,6 @@ def test_the_budget_is_kept(group: Path) -> None:
 @pytest.mark.timeout(1200)
 def test_programs_that_use_up_memory_stay_within_a_gigabyte(group: Path) -> None:
     """A program that made the kernel hold more would have somebody of the group killed: a fault, or no verdict."""
-    done = run_in(group, "-m", "pytest", "-n0", "-q", "-x", "tests/attacks/test_attacks.py", "-k", "resource-")
+    done = run_in(group, "-m", "pytest", "-n0", "-x", "tests/attacks/test_attacks.py", "-k", "resource-")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
