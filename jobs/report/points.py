@@ -66,9 +66,9 @@ class Metric(Plain):
     """A metric under the name that papers and other tools give it."""
 
     reference: str
-    """Its formula and the paper that it is from. Of a problem, n samples are decided and c of them passed."""
+    """Formula of the metric, and the paper that it is from. Of a problem, n samples are decided and c of them passed."""
     points: tuple[MetricPoint, ...]
-    """Its values, over the same problems as `coverage`."""
+    """Values of the metric, over the same problems as `coverage`."""
 
 
 class SeriesPoint(Plain):
@@ -79,16 +79,16 @@ class SeriesPoint(Plain):
     model: str
     """Name of the model."""
     coverage: tuple[CoveragePoint, ...]
-    """Its coverage at each k of the series."""
+    """Coverage of the model at each k of the series."""
 
 
 class SeriesLine(Plain):
     """Models that differ in nothing but their place on the axis of a series."""
 
     name: str
-    """What the models have in common, as `rl, temperature 0.6`."""
+    """Name of what the models have in common, as `rl, temperature 0.6`."""
     points: tuple[SeriesPoint, ...]
-    """Its models in the order of the axis."""
+    """Models of the line, in the order of the axis."""
 
 
 class Fit(Plain):
