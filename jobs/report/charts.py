@@ -9,7 +9,7 @@ from jobs.numbers.fits import exponentiated_power_law
 from jobs.report.chart_frame import Frame, extent, top_of
 from jobs.report.chart_theme import INK, REST, SERIES, VARIABLES, WIDE, Row, Size, Spec, Theme
 from jobs.report.schema import Cell, CrossoverReport
-from jobs.report.text import METHODS, amount, ks, label, methods_of, share, short_name
+from jobs.report.text import METHODS, amount, ks, label, methods_of, one_try, short_name
 
 Axis = Literal["samples", "tokens", "flops", "dollars"]
 Paint = Mapping[str, str]  # name of the colour, by model
@@ -169,9 +169,8 @@ def _fit(cell: Cell, axis: Axis) -> list[Row]:
 
 
 def _target(cell: Cell, axis: Axis, size: Size) -> Row:
-    one = cell.coverage[0]
-    name = f"{short_name(cell.model)}, one try: {share(one.value)}" if size.labels else f"one try: {share(one.value)}"
-    return {"model": cell.model, "x": cost_at(cell, axis, 1), "y": one.value, "name": name}
+    y, name = cell.coverage[0].value, one_try(cell, named=size.labels)
+    return {"model": cell.model, "x": cost_at(cell, axis, 1), "y": y, "name": name}
 
 
 def _crossing(cross: CrossoverReport, cells: Sequence[Cell], axis: Axis) -> list[Row]:

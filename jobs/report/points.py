@@ -66,7 +66,7 @@ class Metric(Plain):
     """A metric under the name that papers and other tools give it."""
 
     reference: str
-    """Formula of the metric, and the paper that it is from. Of a problem, n samples are decided and c of them passed."""
+    """Formula of the metric and its paper. Of a problem, n samples are decided and c of them passed."""
     points: tuple[MetricPoint, ...]
     """Values of the metric, over the same problems as `coverage`."""
 

@@ -9,7 +9,7 @@ from jobs.report.chart_theme import INK, REST, SERIES, VARIABLES, WIDE, Row, Siz
 from jobs.report.points import SeriesLine
 from jobs.report.schema import Cell, SeriesReport
 from jobs.report.series import Place, is_numeric, places_of, said
-from jobs.report.text import label, point, share, short_name
+from jobs.report.text import label, one_try, point
 
 STYLES: tuple[tuple[float, tuple[float, ...]], ...] = ((2.5, ()), (1.75, (9, 4)), (1.75, (2, 5)))  # from the largest k
 WORDS = ("Thick", "Dashed", "Dotted")
@@ -101,9 +101,7 @@ def _rows(line: SeriesLine, k: int, at: Mapping[Place, float]) -> list[Row]:
 
 
 def _target(cell: Cell, size: Size) -> Row:
-    one = cell.coverage[0].value
-    name = f"{short_name(cell.model)}, one try: {share(one)}" if size.labels else f"one try: {share(one)}"
-    return {"model": cell.model, "y": one, "name": name}
+    return {"model": cell.model, "y": cell.coverage[0].value, "name": one_try(cell, named=size.labels)}
 
 
 def _domain(places: Sequence[float], linear: bool) -> tuple[float, float]:

@@ -78,6 +78,12 @@ def label(name: str) -> str:
     return name if len(name) <= LONGEST_LABEL else f"{name[:half]}…{name[1 - half :]}"
 
 
+def one_try(cell: Cell, *, named: bool) -> str:
+    """Returns the words beside the line of a baseline's single try, with its name where lines are ``named``."""
+    said = f"one try: {share(cell.coverage[0].value)}"
+    return f"{short_name(cell.model)}, {said}" if named else said
+
+
 def ks(cross: CrossoverReport) -> str:
     """Formats the crossover with its interval: 12 [9, 17], or >1,000 where it is censored."""
     beyond = f">{cross.n:,}"

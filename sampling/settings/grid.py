@@ -73,8 +73,7 @@ def _checkpoints(model: dict[str, Any], folder: Path, where: str) -> Iterator[di
     if given is None:
         yield model
         return
-    rest = {key: value for key, value in model.items() if key != "checkpoints"}
-    name = f"{where}: models.{model.get('name')}.checkpoints"
+    rest, name = _without(model, "checkpoints", where)
     if isinstance(given, list):
         if not given or "revision" in model:
             raise BadInput(f"{name}: a list of the model's revisions, at least one, and no key revision beside it")
@@ -86,13 +85,17 @@ def _checkpoints(model: dict[str, Any], folder: Path, where: str) -> Iterator[di
         yield rest | place | {"name": f"{model.get('name')}@{title}", "series": series}
 
 
+def _without(model: Mapping[str, Any], key: str, where: str) -> tuple[dict[str, Any], str]:
+    """Returns a model without one of its keys, and the key's place for an error."""
+    return {name: value for name, value in model.items() if name != key}, f"{where}: models.{model.get('name')}.{key}"
+
+
 def _adapters(model: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     given = model.get("adapters")
     if given is None:
         yield model
         return
-    rest = {key: value for key, value in model.items() if key != "adapters"}
-    name = f"{where}: models.{model.get('name')}.adapters"
+    rest, name = _without(model, "adapters", where)
     if (engine := model.get("engine", "vllm")) != "vllm":
         raise BadInput(f"{name}: engine {engine} cannot do it; engine vllm can")
     if not isinstance(given, dict) or not given or "adapter" in model:
