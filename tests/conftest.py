@@ -1,8 +1,9 @@
 """Fixtures of many tests: the command line in this process, and a small sweep that needs no engine."""
 
 import gc
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,17 @@ def pytest_sessionfinish() -> None:
 def rays_of_many_workers() -> None:
     """Lets each worker of pytest-xdist start its own Ray."""
     start_lean_rays()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def same_surroundings() -> Iterator[None]:
+    """Gives each file the environment and the folder that the first one had, whatever tests and libraries set."""
+    variables, folder = dict(os.environ), Path.cwd()
+    yield
+    os.chdir(folder)
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 @pytest.fixture

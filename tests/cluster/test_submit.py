@@ -42,12 +42,15 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name in ("python", "python3"):
         (others / name).write_text(OTHER_PYTHON)
         (others / name).chmod(0o755)
-    os.environ["PATH"] = f"{others}:{os.environ['PATH']}"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     where = {"dashboard_host": "127.0.0.1", "dashboard_port": port, "_node_ip_address": "127.0.0.1"}
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # short: the names of sockets have a limit
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder,  # short: the names of sockets have a limit
+    ):
+        patch.setenv("PATH", f"{others}:{os.environ['PATH']}")
         ray.init(address="local", include_dashboard=True, log_to_driver=False, _temp_dir=folder, **where)
         write_ray_address(ray.get_runtime_context().gcs_address, folder)
         yield f"http://127.0.0.1:{port}"
