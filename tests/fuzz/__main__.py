@@ -45,6 +45,8 @@ def fuzz(sandbox: Sandbox, seconds: float, seed: int, most: int = sys.maxsize) -
         number += 1
         program = make_program(dice, sandbox.tier == "isolated")
         run, found.calls = _count(sandbox, program, found.calls)
+        if run.status is Status.FAULT:  # on a busy machine its time was over before it began: such a one is tried again
+            run, found.calls = _count(sandbox, program, found.calls)
         found.ends[str(run.status or "ended")] += 1
         if run.status is Status.FAULT:
             found.left.append(f"program {number}: {run.reason}")

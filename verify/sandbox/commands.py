@@ -13,7 +13,8 @@ single process is bounded by its address space. Time that a busy machine took is
 sandbox: limits are minutes. There is no ``/proc``.
 
 Not covered, beside what ``verify.sandbox.sandbox`` names: memory that files hold (scratch and the layer are a gigabyte
-each at most), and memory that the kernel holds for pipes and sockets of 256 processes with 512 descriptors each.
+each at most) and, where no control group can be made (``groups``), memory that the kernel holds for pipes and sockets
+of 256 processes with 512 descriptors each.
 """
 
 import contextlib
@@ -23,11 +24,12 @@ import select
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sampling.errors import VerifierFault
 from verify.sandbox.channels import Stream, Writer, memory_file, result_pipe
 from verify.sandbox.confinement import READY, Profile
+from verify.sandbox.groups import Group, borrowed
 from verify.sandbox.jail import RESULT
 from verify.sandbox.launch import command_line, read_report
 from verify.sandbox.limits import MEGABYTE, Quota
@@ -36,6 +38,8 @@ from verify.verdict import Status
 
 SCRATCH_MB = 1024
 MAX_PROCESSES, MAX_DESCRIPTORS = 256, 512
+_OURS = 8  # the keeper, init and the shell
+_FILES_MB = 2 * SCRATCH_MB  # scratch, and the layer over the tree
 LOOK_MS = 50
 KILL_S = 15.0
 HEADROOM = 2 << 30  # address space that interpreters and their libraries map and never touch
@@ -74,19 +78,24 @@ class Jail:
         control, control_in = os.pipe2(os.O_CLOEXEC)
         with (
             contextlib.closing(Writer(control_in)) as keep,
+            borrowed(quota.memory_mb + _FILES_MB, MAX_PROCESSES + _OURS) as group,
             result_pipe() as (report, report_in),
             result_pipe() as (result, result_in),
         ):
             descriptors = (report_in.fileno(), control, result_in.fileno())
+            killed_before = group.killed() if group else 0
             words = command_line("jail", self._profile(quota), (VARIABLES | dict(self.environment),), descriptors)
             try:
                 watched = run_watched(
-                    words, script, quota, stop=keep.close, used_mb=resident_mb, pass_fds=descriptors, environment={}
-                )
+                    words, script, quota, stop=keep.close, used_mb=resident_mb, pass_fds=descriptors, environment={},
+                    started=lambda pid: _let_go(pid, group, keep),
+                )  # fmt: skip
             finally:
                 os.close(control)
             report_in.close()
             result_in.close()
+            if group and group.killed() > killed_before:
+                watched = replace(watched, stopped=watched.stopped or Status.MEMORY)
             return _finish(watched, quota, read_report(report), result)
 
     def _profile(self, quota: Quota) -> Profile:
@@ -99,6 +108,14 @@ class Jail:
         )
         readable = (*SYSTEM, *DEVICES, *self.readable)
         return Profile("isolated", "commands", readable, limits, SCRATCH_MB, commands=True, tree=self.tree)
+
+
+def _let_go(pid: int, group: Group | None, control: Writer) -> None:
+    """Moves a jail into its group, then lets it start: it waits for a first byte."""
+    with contextlib.suppress(OSError):
+        if group:
+            group.add(pid)
+    os.write(control.fileno(), b"+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +153,18 @@ def run_watched(
     used_mb: Callable[[int, float], float] = lambda pid, enough: 0.0,
     pass_fds: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
+    started: Callable[[int], None] = lambda pid: None,
 ) -> Watched:
     """Runs ``words`` with the script as standard input, and calls ``stop`` when they exceed ``quota``.
 
-    ``used_mb`` measures memory, given a pid and what is enough to know; ``environment`` is this process's by default.
+    ``used_mb`` measures memory, given a pid and what is enough to know; ``environment`` is this process's by default;
+    ``started`` is told the pid.
     Raises VerifierFault if the program cannot be started, or does not end although it was stopped.
     """
     with result_pipe() as (reader, writer):
         began = time.monotonic()
         process = _start(words, script, writer, pass_fds, environment)
+        started(process.pid)
         stream = Stream(reader, quota.output_bytes)
         stopped = _watch(process, stream, quota, began, used_mb)
         if stopped:
@@ -211,6 +231,8 @@ def _finish(watched: Watched, quota: Quota, report: str, result: int) -> Finishe
     if report not in (READY, ""):
         raise VerifierFault(f"the jail for test suites: {report}")
     measured = os.read(result, RESULT.size)
+    if len(measured) != RESULT.size and watched.stopped is Status.MEMORY:  # the kernel chose the keeper
+        return watched.finished(quota, watched.code)
     if len(measured) != RESULT.size:
         raise VerifierFault("the jail for test suites: its keeper died")
     status, cpu_s, max_rss_mb = RESULT.unpack(measured)

@@ -9,6 +9,7 @@ import math
 import os
 import resource
 import select
+import signal
 import socket
 import subprocess
 import time
@@ -19,10 +20,11 @@ from typing import Any
 
 from verify.sandbox.channels import Stream, Writer, memory_file
 from verify.sandbox.confinement import PROGRAMS, READY, Profile
+from verify.sandbox.groups import make_group
 from verify.sandbox.launch import StartFailed, start
 from verify.sandbox.limits import MEGABYTE, Deadline, Ended, Quota
 from verify.sandbox.packages import NO_PACKAGES, Packages
-from verify.sandbox.process_tree import cpu_s, held_mb, threads
+from verify.sandbox.process_tree import cpu_s, held_mb, threads, tree
 from verify.sandbox.programs import DEVICES, Runtime
 from verify.sandbox.zygote import CONFINED, MAX_DESCRIPTORS, MAX_REQUEST, RESULT, STACK, TOKEN_BYTES
 from verify.verdict import Status
@@ -32,6 +34,7 @@ PATIENCE_MS = 5
 LOOK_MS = 20  # between two looks at the memory of a child, where its address space bounds that too little
 SCRATCH_MB = 16
 MAX_PROCESSES_ISOLATED, MAX_THREADS_CONFINED = 256, 1024
+_OURS_IN_GROUP = 32  # the zygote, its keeper, and a child that the kernel has not yet buried
 _ROOM_FOR_NEIGHBOURS = 16_384  # threads of one user that may run beside those that run now
 _INLINE = MAX_REQUEST - 1024  # larger requests travel in a memfd
 _ENVIRONMENT = {
@@ -91,8 +94,22 @@ class Supervisor:
         finally:
             theirs.close()
             os.close(kill_reader)
+        self._join_group()
         self._patience = select.poll()
         self._patience.register(self._control, select.POLLIN)
+
+    def _join_group(self) -> None:
+        """Moves the zygote, which has no child yet, into a group of its own, where one can be made."""
+        most = MAX_PROCESSES_ISOLATED if self.tier == "isolated" else MAX_THREADS_CONFINED
+        self._group = group = None if self.tier == "none" else make_group(most + _OURS_IN_GROUP)
+        if group is None:
+            return
+        try:
+            for member in tree(self._process.pid):
+                group.add(member)
+        except OSError:
+            group.close()
+            self._group = None
 
     def _close_channels(self) -> None:
         self._control.close()
@@ -108,10 +125,14 @@ class Supervisor:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._group:
+            self._group.close()
 
     def start(self, mode: str, payload: Any, descriptors: Sequence["int | Writer"], quota: Quota) -> None:
         """Forks a child that runs ``payload`` in ``mode`` with these descriptors. Raises ZygoteDied."""
         limits = (quota.memory_mb * MEGABYTE, quota.last_resort_s)
+        if self._group:
+            self._group.bound_memory(quota.memory_mb + int(self._own_mb or 0))
         self._token = os.urandom(TOKEN_BYTES)  # no number: it would tell a candidate how many came before
         request = marshal.dumps((mode, limits, payload))
         sent = [item if isinstance(item, int) else item.fileno() for item in descriptors]
@@ -225,11 +246,13 @@ class Supervisor:
         """Receives how the child ended, and the rest of what it wrote. Raises ZygoteDied."""
         try:
             report = self._control.recv(RESULT.size + 1)
-        except ConnectionError as error:
-            raise ZygoteDied from error
-        if len(report) != RESULT.size:
-            raise ZygoteDied
+        except ConnectionError:
+            report = b""
         self.running = False
+        if len(report) != RESULT.size:
+            if over := self._over_group():  # the kernel chose the zygote, which holds little else than its child
+                return Ended(signal.SIGKILL, 0.0, 0.0, time.monotonic() - self._began, True, over)
+            raise ZygoteDied
         for stream in streams:  # the child has ended: all that it wrote is there
             while stream.open and not stopped:
                 if not stream.read():
@@ -239,8 +262,20 @@ class Supervisor:
         used_s = user_s + system_s + (user_us + system_us) / 1e6 - self._before.cpu_s
         peak_mb, files_mb = peak_kib / 1024, (blocks - free) * block / MEGABYTE
         self._least_mb = min(self._least_mb, peak_mb)
+        if status == signal.SIGKILL:
+            stopped = stopped or self._over_group()
         held_mb = peak_mb - self._least_mb + files_mb if self._measures else 0.0
         return Ended(status, used_s, peak_mb, wall_s, stage == CONFINED, stopped, held_mb)
+
+    def _over_group(self) -> tuple[Status, str] | None:
+        """Says that the kernel has killed a member of the group, as all held too much, and gives the zygote up.
+
+        What the kernel held is freed some time later, and would count for the next child.
+        """
+        if not self._group or not self._group.killed():
+            return None
+        self._control.close()
+        return Status.MEMORY, "held more than its limit with what the kernel held for it"
 
     def cpu_s(self) -> float:
         """Returns the CPU seconds that the running child has used in its present piece of work."""

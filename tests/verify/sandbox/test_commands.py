@@ -13,6 +13,7 @@ import pytest
 from sampling.errors import VerifierFault
 from tests.support.places import ROOT
 from verify.sandbox.commands import Jail
+from verify.sandbox.groups import make_group
 from verify.sandbox.limits import Quota
 from verify.sandbox.namespaces import NOBODY, shown_at
 from verify.verdict import Status
@@ -166,6 +167,37 @@ def test_memory_is_that_of_all_processes_together() -> None:
     finished = Jail().run(f"{one} & {one} & {one} & wait", QUOTA)
     assert finished.status is Status.MEMORY
     assert "all processes" in finished.reason
+
+
+def test_memory_that_the_kernel_holds_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fills the buffers of sockets in twenty processes, of which none holds anything itself."""
+    group = make_group(8)
+    if group is None:
+        pytest.skip("no control group can be made here")
+    group.close()
+    source = """
+import os, socket, time
+for _ in range(4):
+    os.fork()
+held = []
+for _ in range(150):
+    pair = socket.socketpair()
+    pair[0].setblocking(False)
+    held.append(pair)
+    try:
+        while True:
+            pair[0].send(bytes(4096))
+    except BlockingIOError:
+        pass
+time.sleep(2)
+"""
+    monkeypatch.setattr("verify.sandbox.commands._FILES_MB", 0)
+    finished = Jail().run(python(source), QUOTA)
+    assert (finished.status, finished.reason) == (
+        Status.MEMORY,
+        "more than 256 MB in all processes together",
+    )
+    assert said("echo fine") == "fine\n"
 
 
 def test_pages_that_forks_share_count_once() -> None:
