@@ -10,7 +10,7 @@ from cluster.batches import ModelWork
 from cluster.errands import NoAnswer, ask_nodes
 from cluster.placement import GPU_TYPE, Node
 from cluster.session import alive_nodes
-from sampling.engines.nvml import smallest_gpu
+from sampling.engines.hardware import Formats, formats_here, smallest_gpu
 from sampling.errors import BadInput
 
 RAYS_OWN = {"CPU", "GPU", "memory", "object_store_memory"}
@@ -105,6 +105,13 @@ def _gpu_bytes(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
     with_gpus: dict[str, tuple[()]] = {row["NodeID"]: () for row in rows if row["Resources"].get("GPU")}
     answers = ask_nodes(smallest_gpu, with_gpus)
     return {node: answer for node, answer in answers.items() if not isinstance(answer, NoAnswer)}
+
+
+def list_formats() -> list[tuple[str, Formats]]:
+    """Returns type of GPU and native number formats of every node that answers and has cores or GPUs for engines."""
+    nodes = {node.node_id: node for node in list_nodes() if node.cpus or node.gpus}
+    answers = ask_nodes(formats_here, dict.fromkeys(nodes, ()))
+    return [(nodes[node].gpu_type, found) for node, found in answers.items() if not isinstance(found, NoAnswer)]
 
 
 def _node_state(row: Mapping[str, Any], drains_at_ms: int | None) -> NodeState:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.batches import ModelWork
 from sampling.engines.gpu_memory import engines_that_fit
-from sampling.engines.nvml import smallest_gpu
+from sampling.engines.hardware import smallest_gpu
 from sampling.errors import BadInput
 from sampling.settings import ModelSpec
 

@@ -103,5 +103,6 @@ class Sampler:
             code_version=self._code_version,
             node=f"{socket.gethostname()}/{os.getpid()}",
             device=engine.device,
+            dtype=engine.dtype,
         )
         return devices.located(plain, self._given)

@@ -5,7 +5,7 @@ A backend is opened, and has accepted the work, before anything is written: what
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +20,7 @@ from jobs.doctor.cluster import Needs, refuse_unfit
 from jobs.store.commit import RunSink
 from jobs.store.leases import Leases
 from jobs.sweep import Stop
+from sampling.engines.hardware import Formats, formats_here
 
 Result = tuple[tuple[SetAside, ...], str | None]  # the units set aside, and the limit that was reached
 Limits = Callable[[Mapping[str, float]], Budget]  # takes the GPUs that one engine of each model holds
@@ -54,6 +55,9 @@ class Backend(Protocol):
     def check(self, needs: Needs) -> None:
         """Raises BadInput where a machine that would do the work lacks something."""
 
+    def formats(self) -> Sequence[tuple[str, Formats]]:
+        """Returns type of GPU ("" where unknown) and native number formats of each machine for engines."""
+
 
 @contextmanager
 def open_backend(address: str | None, *, local: bool) -> Iterator[Backend]:
@@ -72,6 +76,9 @@ class LocalBackend:
 
     def check(self, needs: Needs) -> None:
         """Checks nothing: resolving the sweep has looked at this machine."""
+
+    def formats(self) -> Sequence[tuple[str, Formats]]:
+        return [("", formats_here())]
 
     def prepare(self, work: Work, stop: Stop) -> "LocalBackend":
         check_limits(stop, {})
@@ -97,6 +104,11 @@ class RayBackend:
     def check(self, needs: Needs) -> None:
         if self.address is not None:
             refuse_unfit(needs, self.address)
+
+    def formats(self) -> Sequence[tuple[str, Formats]]:
+        from cluster.nodes import list_formats
+
+        return list_formats() if self.address is not None else [("", formats_here())]
 
     def prepare(self, work: Work, stop: Stop) -> "ReadyRay":
         from cluster.nodes import check_mark, list_nodes, survey

@@ -11,7 +11,7 @@ from jobs.planning import moved_services
 from jobs.remaining import Remaining, find_remaining, next_layer, run_version, surplus_line
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
-from jobs.resolve import Resolved, resolve
+from jobs.resolve import Resolved, format_notes, resolve, with_formats
 from jobs.run import Say, run_resolved, with_paces
 from jobs.store.base import Store
 from jobs.store.counts import read_cells
@@ -21,6 +21,7 @@ from jobs.store.open import open_store
 from jobs.store.sessions import store_prediction
 from jobs.store.stored_run import StoredRun, list_committed, read_layers_to_extend, read_run
 from jobs.sweep import Sweep
+from sampling.engines.hardware import formats_here
 from sampling.errors import EngineError
 from sampling.judged_by import JudgedBy, collect_rules, in_words, rules_of
 from sampling.settings import SamplingSettings, settings_on
@@ -177,7 +178,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
     store = open_store(sweep.run_uri, sweep.store_options)
     store.check()
     known = read_layers_to_extend(store)
-    resolved = with_paces(resolved, store, known)
+    resolved = with_formats(with_paces(resolved, store, known), lambda: [("", formats_here())])
     layers = (*known, *filter(None, [next_layer(resolved, known)]))
     done = list_committed(store, run_version(resolved, store, known))
     cells = _cells(resolved, find_remaining(resolved, layers, done))
@@ -193,7 +194,7 @@ def _describe(resolved: Resolved) -> PlanDescription:
         most_bytes=rows * BYTES_PER_VERDICT + most * BYTES_PER_TOKEN,
         most_usd=sum(_most_usd(resolved, cell) for cell in cells),
         measured=measured,
-        notes=(*resolved.notes, *moved_services(known, resolved.addresses)),
+        notes=(*resolved.notes, *format_notes(resolved), *moved_services(known, resolved.addresses)),
         predicted=predicted,
         surplus=surplus_line(resolved, known, done),
         warnings=resolved.warnings,

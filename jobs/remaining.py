@@ -125,13 +125,14 @@ def work_of(resolved: Resolved, remaining: Remaining, shuffled: bool = False) ->
     With ``shuffled`` the units come in any order, for a driver that is not alone.
     """
     sweep, models = resolved.sweep, []
-    hashes = {model.name: model.sampling_hash for layer in remaining.layers for model in layer.models}
+    planned = {model.name: model for layer in remaining.layers for model in layer.models}
     for model in sweep.models:
         units = remaining.to_do.of(model.name)
-        info, settings = resolved.infos[model.name], resolved.settings_of(model)
+        settings = resolved.settings_of(model)
         if units:
+            info = replace(resolved.infos[model.name], dtype=planned[model.name].dtype or "")  # of the whole run
             units = units.shuffled() if shuffled else units
-            models.append(ModelWork(model, info, settings, hashes[model.name], units))
+            models.append(ModelWork(model, info, settings, planned[model.name].sampling_hash, units))
     verify, judge = sweep.verify, sweep.judge and sweep.judge.share(sweep.verify.workers or 1)
     work = Work(
         share_engines(models), remaining.tables, sweep.seed, verify.tier, verify.workers, code_version(), verify.nodes

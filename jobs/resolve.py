@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from jobs.store.layout import quote
 from jobs.sweep import Sweep
 from sampling.engines.adapters import adapter_warning, inspect_adapted
 from sampling.engines.generation_config import fill_in, left_open, model_defaults
+from sampling.engines.hardware import FLOAT32, Formats, best_format
 from sampling.engines.model_info import ModelInfo
 from sampling.engines.openai_check import check_service
 from sampling.engines.prices import most_unit_rows, most_usd, rows_for
@@ -119,6 +120,7 @@ class Resolved:
             parameters=info.parameters,
             layers=info.layers or None,
             hidden=info.hidden or None,
+            dtype=info.dtype or None,
         )
 
 
@@ -144,6 +146,40 @@ def resolve(sweep: Sweep) -> Resolved:
         _check_model(found, model)
     _check_judge(sweep, problems)
     return replace(found, warnings=_warnings(found))
+
+
+def with_formats(resolved: Resolved, machines: Callable[[], Sequence[tuple[str, Formats]]]) -> Resolved:
+    """Returns the sweep with a number format for each vLLM model that leaves it open.
+
+    ``machines`` returns type of GPU and native formats of each node; it is called only where a model asks for it.
+    """
+    asking = [model for model in resolved.sweep.models if _leaves_format(model, resolved.infos[model.name])]
+    nodes = machines() if asking else ()
+    infos = {model.name: _with_format(model, resolved.infos[model.name], nodes) for model in asking}
+    return replace(resolved, infos={**resolved.infos, **infos})
+
+
+def _leaves_format(model: ModelSpec, info: ModelInfo) -> bool:
+    return model.engine == "vllm" and model.dtype == "auto" and "dtype" not in model.vllm and bool(info.own_dtype)
+
+
+def _with_format(model: ModelSpec, info: ModelInfo, nodes: Sequence[tuple[str, Formats]]) -> ModelInfo:
+    """Returns what is known of a model, with the best format for the nodes where its engines may run now."""
+    gpus = model.device != "cpu" and any(formats.gpu is not None for _, formats in nodes)
+    usable = [formats for kind, formats in nodes if not gpus or (formats.gpu and model.gpu in (None, "", kind))]
+    if not usable or (model.device == "gpu" and not gpus):
+        return info  # nodes are still to come
+    native = [formats.on(gpus) for formats in usable]
+    return replace(info, dtype=best_format(info.own_dtype, native, gpus=gpus, half=info.half))
+
+
+def format_notes(resolved: Resolved) -> list[str]:
+    """Returns a line on each model that computes in another number format than its config says, and why."""
+    return [
+        f"models.{name}: computes in {info.dtype}; its config says {info.own_dtype}, which the machine emulates"
+        for name, info in resolved.infos.items()
+        if info.dtype and info.dtype != info.own_dtype and info.own_dtype != FLOAT32
+    ]
 
 
 def _defaults(sweep: Sweep) -> dict[str, dict[str, Any]]:

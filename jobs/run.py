@@ -32,7 +32,7 @@ from jobs.remaining import (
     surplus_line,
     work_of,
 )
-from jobs.resolve import Resolved, resolve
+from jobs.resolve import Resolved, format_notes, resolve, with_formats
 from jobs.store.base import Store
 from jobs.store.catalogue import write_problems
 from jobs.store.commit import RunSink
@@ -106,6 +106,9 @@ def run_resolved(
     with open_backend(address, local=local) as backend:
         ready = backend.prepare(work_of(resolved, remaining), resolved.sweep.stop)  # at once; nodes take seconds to ask
         backend.check(needs_of(resolved.sweep))
+        resolved = with_formats(resolved, backend.formats)
+        for line in format_notes(resolved):
+            say(line)
         _try_verifiers(resolved, remaining, local, say)  # after the nodes: gold solutions may take longer than they do
         return _carry_out(resolved, store, remaining, ready, say)
 
@@ -238,7 +241,7 @@ def _write_plan(resolved: Resolved, store: Store, planned: Remaining) -> Remaini
     """Writes the plan; returns ``planned``, or new remaining work if another driver has added a layer in between."""
     layers = write_plan(resolved, store, planned.kept)
     if _content(layers) == _content(planned.layers):
-        return planned
+        return replace(planned, layers=layers)
     return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, layers)))
 
 

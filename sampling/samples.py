@@ -136,7 +136,8 @@ class Provenance:
 
     ``node`` is host/process, ``node_id`` Ray's id of the node. For an engine on GPUs, ``gpus`` is how many (or which
     share of one), ``gpu_ids`` and ``gpu_uuids`` are lists separated by commas, ``gpu_memory`` is the size of each.
-    ``adapter`` is the name of a LoRA adapter, whose revision is part of ``revision``.
+    ``adapter`` is the name of a LoRA adapter, whose revision is part of ``revision``. ``dtype`` is the number format
+    that a vLLM engine computed in.
     """
 
     model: str
@@ -153,3 +154,4 @@ class Provenance:
     gpu_uuids: str | None = None
     gpu_memory: str | None = None
     adapter: str | None = None
+    dtype: str | None = None

@@ -5,7 +5,7 @@ from collections import Counter
 from jobs.doctor.finding import Finding
 from sampling.engines.devices import too_old
 from sampling.engines.gpu_memory import gib
-from sampling.engines.nvml import all_gpus, driver_version
+from sampling.engines.hardware import all_gpus, driver_version
 
 
 def driver() -> Finding:

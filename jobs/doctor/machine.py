@@ -8,7 +8,7 @@ import sys
 from jobs.doctor.finding import Examination, Finding
 from jobs.doctor.gpus import driver, gpus
 from jobs.doctor.libraries import c_library, version_of
-from sampling.engines.nvml import driver_version
+from sampling.engines.hardware import driver_version
 from verify.languages.runner import Languages
 from verify.languages.toolchains import FINDERS, ToolchainUnavailable
 from verify.lean.verifier import LeanVerifier

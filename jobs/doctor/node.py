@@ -16,7 +16,7 @@ from jobs.store.base import StoreOptions
 from jobs.store.open import open_store, probe_store
 from sampling.engines.adapters import inspect_adapted
 from sampling.engines.devices import has_toolkit
-from sampling.engines.nvml import all_gpus
+from sampling.engines.hardware import all_gpus
 from sampling.errors import TroopError
 from sampling.settings import ModelSpec
 from verify.sandbox.tiers import probe, tiers_to_try

@@ -79,6 +79,9 @@ class PlannedModel(Plain):
     hidden: int | None = None
     """Width of the hidden state. None where it is not known."""
 
+    dtype: str | None = None
+    """Number format that Troop has chosen for the run's engines. None where the sweep or vLLM decides."""
+
 
 class Block(Plain):
     """A rectangle of samples, cut into units that are numbered row by row."""

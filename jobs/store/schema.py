@@ -143,6 +143,7 @@ PROVENANCE_COLUMNS = (
     Column("gpu_uuids", pa.string(), NULLABLE, "UUIDs of those GPUs, separated by commas. Null without."),
     Column("gpu_memory", pa.string(), NULLABLE, "Memory of the smallest of those GPUs, as 139.8 GiB. Null without."),
     Column("adapter", pa.string(), NULLABLE, "Name of the LoRA adapter that drew the sample. Null without one."),
+    Column("dtype", pa.string(), NULLABLE, "Number format that vLLM computed in. Null elsewhere, and in older files."),
 )
 SAMPLE_COLUMNS = (
     _PROBLEM_IDX,

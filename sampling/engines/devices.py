@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 
 from sampling.engines.gpu_memory import Allowance, GpuShare, gib
-from sampling.engines.nvml import Gpu, all_gpus, driver_version, gpus_of, is_slice
+from sampling.engines.hardware import Gpu, all_gpus, driver_version, gpus_of, is_slice
 from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance
 

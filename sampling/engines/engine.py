@@ -55,6 +55,10 @@ class Engine(Protocol):
     concurrency: int
     """Most samples that the engine generates at a time."""
 
+    @property
+    def dtype(self) -> str | None:
+        """Number format that the engine computes in; None where it does not tell."""
+
     def add(self, request: Request) -> None:
         """Queues a request. A prompt longer than the context completes at once with ``prompt_too_long``.
 

@@ -7,7 +7,7 @@ do not take each other's memory. A model that can never fit is refused here, wit
 
 from dataclasses import dataclass
 
-from sampling.engines.model_info import ModelInfo
+from sampling.engines.model_info import ModelInfo, compute_format
 from sampling.errors import EngineRefused
 from sampling.settings import ModelSpec, SamplingSettings
 
@@ -68,7 +68,7 @@ def need(model: ModelSpec, info: ModelInfo, gpus: float) -> Need | None:
     """Returns what an engine over ``gpus`` GPUs needs on each of them; None where sizes are not known."""
     if info.floats is None or SHRINKING & model.vllm.keys():
         return None
-    width, parts = (4 if model.dtype in {"float32", "float"} else 2), max(1, int(gpus))
+    width, parts = (4 if compute_format(model, info) in {"float32", "float"} else 2), max(1, int(gpus))
     kv_bytes = 1 if str(model.vllm.get("kv_cache_dtype", "")).startswith("fp8") else width
     kv_layer = 2 * info.kv_width * kv_bytes  # keys and values
     sizes = (info.floats * width + info.packed_bytes, info.full_layers * kv_layer, info.layers * kv_layer)

@@ -11,6 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from sampling.engines.hardware import BFLOAT16, FLOAT16, FLOAT32
 from sampling.engines.openai_check import check_service
 from sampling.engines.replay_engine import GOLD
 from sampling.errors import BadInput, EngineError
@@ -26,6 +27,7 @@ HEAD = re.compile(r"(^|\.)(score|classifier|v_head)\.")  # tensors of the head o
 HUB_TIMEOUT_S = 10.0
 BLOCK_WEIGHTS = 12  # weights of a transformer block: this times the square of its width
 MOST_OF_LITTLE = 4e6  # weights in all blocks; on two cores, two engines were faster up to 3 million, slower from 11
+TOO_LARGE_FOR_FLOAT16 = ("Gemma2", "Gemma3", "Glm4For")  # architectures of vLLM's _FLOAT16_NOT_SUPPORTED_MODELS
 FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' types that an engine may load at another width
 # Config keys that give a model's context, and the kinds of rotary scaling that leave it as the keys say; both vLLM's.
 LENGTH_KEYS = (
@@ -71,6 +73,7 @@ class ModelInfo:
     config; ``has_head`` says whether the weights hold such a head. ``max_model_len`` is the context that vLLM takes by
     itself, ``most_model_len`` the longest that it can be told to take; None where rotary scaling may stretch it.
     ``heads`` are attention heads, which tensor parallelism divides; ``vocabulary`` is the number of token ids.
+    ``own_dtype`` is the number format of plain weights by the config, ``dtype`` the one that was chosen for a run.
     ``unreachable`` says which addresses of a service did not answer.
     """
 
@@ -90,12 +93,19 @@ class ModelInfo:
     heads: int = 0
     vocabulary: int | None = None
     adapter: AdapterInfo | None = None
+    own_dtype: str = ""
+    dtype: str = ""
     unreachable: tuple[str, ...] = ()
 
     @property
     def weights(self) -> str:
         """Revision of all weights that draw: the model's, and its adapter's behind a plus sign."""
         return f"{self.revision}+{self.adapter.revision}" if self.adapter else self.revision
+
+    @property
+    def half(self) -> bool:
+        """False for models that vLLM refuses to compute in float16, for their numbers are too large for it."""
+        return not self.architecture.startswith(TOO_LARGE_FOR_FLOAT16)
 
     @property
     def computes_little(self) -> bool:
@@ -216,7 +226,21 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
         heads=text.get("num_attention_heads") or 0,
         vocabulary=text.get("vocab_size"),
         most_model_len=None if any(kind != "default" for kind, _ in _rotary(text)) else longest,
+        own_dtype="" if "quantization_config" in config else _own_dtype(config, text),
     )
+
+
+def _own_dtype(*configs: Mapping[str, Any]) -> str:
+    """Returns the number format that the first of the configs names; vLLM takes float32 where none does."""
+    keys = ("dtype", "torch_dtype")
+    named = next((str(config[key]) for config in configs for key in keys if config.get(key)), FLOAT32)
+    name = named.removeprefix("torch.")
+    return name if name in {FLOAT32, FLOAT16, BFLOAT16} else ""
+
+
+def compute_format(model: ModelSpec, info: ModelInfo) -> str:
+    """Returns the number format for vLLM: the sweep's, or the one that was chosen for the run, else ``auto``."""
+    return model.dtype if model.dtype != "auto" else info.dtype or "auto"
 
 
 def _context(text: Mapping[str, Any], longest: int | None) -> int | None:

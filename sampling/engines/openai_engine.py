@@ -73,6 +73,7 @@ class OpenAIEngine:
     """
 
     device = "service"
+    dtype = None
 
     def __init__(self, model: ModelSpec, settings: SamplingSettings, seeds: Seeds) -> None:
         self._model, self._settings, self._seeds = model, settings, seeds

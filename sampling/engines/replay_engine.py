@@ -41,6 +41,7 @@ class ReplayEngine:
 
     version = "replay 1"
     device = "none"
+    dtype = None
     concurrency = 256  # a unit is drawn at once, so this is how far the driver looks ahead
 
     def __init__(self, model: ModelSpec) -> None:

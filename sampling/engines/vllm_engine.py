@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -13,7 +13,8 @@ from sampling.engines.adapters import Variant, load_adapters, lora_arguments
 from sampling.engines.devices import driver_trouble, has_toolkit
 from sampling.engines.engine import Completion, Request
 from sampling.engines.gpu_memory import Allowance, GpuShare, most_sequences, utilization
-from sampling.engines.model_info import ModelInfo, inspect_folder
+from sampling.engines.hardware import formats_here
+from sampling.engines.model_info import ModelInfo, compute_format, inspect_folder
 from sampling.engines.prompts import PromptRefused, prompt_tokens
 from sampling.engines.thought_reader import ThoughtReader, reasoning_arguments
 from sampling.engines.vllm_params import sampling_params, token_lists
@@ -61,6 +62,7 @@ class VllmEngine:
             raise
         self.version = vllm_version()
         self.device = device_name(allowance.share)
+        self.dtype = str(self._engine.vllm_config.model_config.dtype).removeprefix("torch.")
         self._tokenizer: Any = self._engine.get_tokenizer()
         config = self._engine.vllm_config
         self._longest: int = config.model_config.max_model_len
@@ -167,9 +169,10 @@ def start_llm_engine(
     ``more`` are arguments that the model's key ``vllm`` may still replace.
     """
     check_build(prepare_environment(allowance.threads), allowance.share)
+    check_format(model, info, allowance.share)
     folder = local_weights(model.path, info.revision, model.s3_options)
     if info.floats is None:  # the sizes of a hub model are known once its files are here
-        info = inspect_folder(folder, f"models.{model.name}")
+        info = replace(inspect_folder(folder, f"models.{model.name}"), dtype=info.dtype)
     arguments = engine_arguments(model, info, folder, seed, allowance.share)
     if settings is not None:
         arguments = {**more, **reasoning_arguments(model, settings, folder), **arguments}
@@ -235,13 +238,21 @@ def check_build(sees_gpu: bool, share: GpuShare | None) -> None:
         raise EngineRefused(f"{here}: PyTorch sees a GPU that Ray has not given; join with `ray start --num-gpus N`")
 
 
+def check_format(model: ModelSpec, info: ModelInfo, share: GpuShare | None) -> None:
+    """Raises EngineRefused where this machine only emulates the number format that was chosen for the run."""
+    if model.dtype != "auto" or not info.dtype or info.dtype in formats_here().on(share is not None):
+        return
+    what = f"{os.uname().nodename}: the run computes in {info.dtype}, which this {'GPU' if share else 'CPU'} emulates"
+    raise EngineRefused(f"{what}; give models.{model.name}.dtype: {info.dtype} if it shall all the same")
+
+
 def engine_arguments(
     model: ModelSpec, info: ModelInfo, folder: Path, seed: int, share: GpuShare | None
 ) -> dict[str, Any]:
     """Returns the arguments for vLLM's EngineArgs; raises EngineRefused where the model does not fit on its share."""
     arguments: dict[str, Any] = {
         "model": str(folder),
-        "dtype": model.dtype,
+        "dtype": compute_format(model, info),
         "max_model_len": model.max_model_len,
         "max_num_seqs": _sequences(model, share),
         "seed": seed,

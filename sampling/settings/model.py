@@ -151,7 +151,12 @@ class ModelSpec(Plain):
     """
 
     dtype: str = "auto"
-    """Number format that vLLM computes in; ``auto`` is what the model's config says. Example: `bfloat16`."""
+    """Number format that vLLM computes in. Example: `bfloat16`.
+
+    ``auto`` is what vLLM takes by itself (the config's format, 16 bits in place of float32) where all nodes of the run
+    compute in it. Where one emulates it, it is float16 on GPUs, else float32: on cores up to four times as fast. It is
+    chosen once for a run and kept in its plan; an engine on a node that would emulate it is refused.
+    """
 
     max_model_len: int | None = Field(default=None, ge=8)
     """Most tokens of prompt and completion together. Default: the context length of the model's config."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sampling.engines.devices import device_trouble, driver_trouble, look
+from sampling.engines.hardware import all_gpus
 from sampling.engines.model_info import inspect_model
-from sampling.engines.nvml import all_gpus
 from sampling.engines.vllm_engine import engine_arguments
 from sampling.settings import ModelSpec
 

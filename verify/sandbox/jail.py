@@ -20,7 +20,7 @@ RESULT = struct.Struct("<idd")  # wait status, CPU seconds of all processes, meg
 
 
 def main(report: int, control: int, result: int, profile: tuple[Any, ...], environment: dict[str, str]) -> NoReturn:
-    """Runs the script on standard input, after a byte from ``control``; ends it when that is closed at its other end."""
+    """Runs the script on standard input, after a byte from ``control``, and ends it when that is closed."""
     os.read(control, 1)
     with Confinement(Profile._make(profile), report) as confinement:
         confinement.enter(keep=partial(_keep, control, result))

@@ -85,6 +85,7 @@ SAMPLES = [
     ("gpu_uuids", pa.string(), True),
     ("gpu_memory", pa.string(), True),
     ("adapter", pa.string(), True),
+    ("dtype", pa.string(), True),
 ]
 SCORES = [*KEY, ("score", pa.float32(), True), ("reason", pa.string(), True), ("tokens", pa.int32(), True)]
 PROBLEMS = [
@@ -224,6 +225,7 @@ def test_a_layer_of_the_plan() -> None:
     """Fields are only added to what the first version wrote, and are null where a run says nothing of them."""
     written, first = json.loads(LAYER.encode()), json.loads(SEALED_LAYER)
     assert [part.pop("time_limits_s") for part in written["problems"]] == [None]
+    assert [model.pop("dtype") for model in written["models"]] == [None]
     assert list(written) == list(first) and {**written, "sha256": ""} == {**first, "sha256": ""}
     read = decode_layer(SEALED_LAYER.encode(), "plan.json")
     assert read.model_copy(update={"sha256": LAYER.sha256}) == LAYER

@@ -22,8 +22,8 @@ from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from sampling.engines.devices import Given, device_trouble, located, look, look_across, refuse_wrong, too_old
 from sampling.engines.gpu_memory import GpuShare
+from sampling.engines.hardware import Gpu
 from sampling.engines.model_info import ModelInfo
-from sampling.engines.nvml import Gpu
 from sampling.errors import EngineRefused
 from sampling.problems import Problem
 from sampling.samples import Provenance, Unit

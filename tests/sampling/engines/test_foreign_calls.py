@@ -17,8 +17,8 @@ import pytest
 
 from sampling.engines.devices import driver_trouble
 from sampling.engines.gpu_memory import Allowance, GpuShare
+from sampling.engines.hardware import Gpu, gpus_of, smallest_gpu
 from sampling.engines.model_info import ModelInfo, inspect_model
-from sampling.engines.nvml import Gpu, gpus_of, smallest_gpu
 from sampling.engines.vllm_engine import (
     device_name,
     engine_arguments,

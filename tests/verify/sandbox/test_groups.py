@@ -121,7 +121,7 @@ def made(root: Path, own: str, subtree: str = "", above: str = "") -> Path:
 def test_version_2_takes_a_group_with_room(tmp_path: Path, subtree: str, above: str, chosen: str | None) -> None:
     made(tmp_path, "user.slice/job", subtree, above)
     found = dict(groups._parents("0::/user.slice/job\n", tmp_path))
-    assert {parent for parent in found.values()} == ({tmp_path / chosen} if chosen else set())
+    assert set(found.values()) == ({tmp_path / chosen} if chosen else set())
     assert [controller.most for controller in found] == (["memory.max", "pids.max"] if chosen else [])
 
 

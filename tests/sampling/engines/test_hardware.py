@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sampling.engines.hardware import best_format, cpu_formats, gpu_formats
 from tests.support.places import ROOT
 
 SCRIPT = """
@@ -17,7 +18,7 @@ try:
 except ImportError:
     sys.modules["pynvml"] = importlib.import_module("vllm.third_party.pynvml")
 from sampling.engines.devices import device_trouble, look
-from sampling.engines.nvml import all_gpus
+from sampling.engines.hardware import all_gpus
 found = {name: (gpu.uuid, round(gpu.total_bytes / 2**30, 1), gpu.compute) for name, gpu in all_gpus().items()}
 given = look(float(sys.argv[1]))
 share = given.allowance(1).share
@@ -69,3 +70,51 @@ def test_a_slice_is_chosen_by_the_environment_as_ray_does_it(driver: Path) -> No
     assert (visible, trouble, total) == (["MIG-2"], None, 9.5)
     _, _, trouble, _ = ask(driver, 1, STUB_GPUS=A100, STUB_MIG="1x9.5", CUDA_VISIBLE_DEVICES="MIG-4")
     assert "which the driver does not have" in trouble
+
+
+X86 = "processor\t: 0\nflags\t\t: fpu sse avx2 avx512f {}\n\nprocessor\t: 1\nflags\t\t: fpu\n"
+ALL = {"float32", "float16", "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "formats"),
+    [
+        (X86.format(""), {"float32"}),  # up to Ice Lake and Zen 3
+        (X86.format("avx512_bf16"), {"float32", "bfloat16"}),  # Cooper Lake, Zen 4
+        (X86.format("avx512_bf16 avx512_fp16 amx_bf16"), ALL),  # Sapphire Rapids
+        ("Features\t: fp asimd asimdhp\n", {"float32", "float16"}),  # Graviton 2
+        ("Features\t: fp asimd asimdhp bf16\n", ALL),  # Graviton 3
+        ("processor : 0\n", ALL),  # nothing is known: vLLM decides
+        ("", ALL),
+    ],
+)
+def test_cores_compute_in_the_formats_of_their_flags(cpuinfo: str, formats: set[str]) -> None:
+    assert cpu_formats(cpuinfo) == formats
+
+
+@pytest.mark.parametrize(
+    ("compute", "formats"), [((5, 2), {"float32"}), ((7, 5), {"float32", "float16"}), ((8, 0), ALL), ((10, 3), ALL)]
+)
+def test_gpus_compute_in_the_formats_of_their_generation(compute: tuple[int, int], formats: set[str]) -> None:
+    assert gpu_formats(compute) == formats
+
+
+@pytest.mark.parametrize(
+    ("own", "machines", "gpus", "half", "best"),
+    [
+        ("bfloat16", [ALL, ALL], False, True, "bfloat16"),
+        ("bfloat16", [ALL, {"float32"}], False, True, "float32"),  # one format for the whole run
+        ("bfloat16", [{"float32", "float16"}], False, True, "float32"),  # float16 holds smaller numbers
+        ("float16", [ALL], False, True, "float16"),
+        ("float16", [{"float32", "bfloat16"}], False, True, "float32"),
+        ("float32", [ALL], False, True, "bfloat16"),  # as vLLM
+        ("float32", [{"float32"}], False, True, "float32"),
+        ("bfloat16", [ALL, {"float32", "float16"}], True, True, "float16"),  # an A100 and a T4
+        ("bfloat16", [{"float32", "float16"}], True, False, "float32"),  # Gemma
+        ("float16", [ALL], True, True, "float16"),
+    ],
+)
+def test_the_best_format_is_native_everywhere(
+    own: str, machines: list[set[str]], gpus: bool, half: bool, best: str
+) -> None:
+    assert best_format(own, map(frozenset, machines), gpus=gpus, half=half) == best

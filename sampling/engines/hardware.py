@@ -1,10 +1,21 @@
-"""GPUs of this machine as NVML, the driver's own library, reports them; asking uses no GPU."""
+"""GPUs of this machine as NVML, the driver's own library, reports them, and its native number formats.
+
+Asking uses no GPU. A processor may emulate a format of 16 bits: four times as slow as float32, or refused by vLLM.
+"""
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+FLOAT32, FLOAT16, BFLOAT16 = "float32", "float16", "bfloat16"
+# Flags of /proc/cpuinfo, of x86 and of ARM, any of which says that a core computes in the format.
+_CPU_FLAGS = {BFLOAT16: {"avx512_bf16", "amx_bf16", "bf16"}, FLOAT16: {"avx512_fp16", "amx_fp16", "asimdhp"}}
+_GPU_COMPUTES = {BFLOAT16: (8, 0), FLOAT16: (5, 3)}  # least compute capability
+_FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +27,51 @@ class Gpu:
     total_bytes: int
     free_bytes: int
     compute: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """Number formats that a machine computes in natively: on its cores, and on all its GPUs (None: it has none)."""
+
+    cpu: frozenset[str]
+    gpu: frozenset[str] | None = None
+
+    def on(self, gpus: bool) -> frozenset[str]:
+        return (self.gpu or frozenset()) if gpus else self.cpu
+
+
+def formats_here() -> Formats:
+    """Returns this machine's native number formats."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    gpus = [gpu_formats(gpu.compute) for gpu in all_gpus().values()]
+    return Formats(cpu_formats(text), frozenset.intersection(*gpus) if gpus else None)
+
+
+def cpu_formats(cpuinfo: str) -> frozenset[str]:
+    """Returns the formats of the cores that /proc/cpuinfo describes; all of them where it shows no flags."""
+    found = _FLAGS.search(cpuinfo)
+    flags = set(found[1].split()) if found else set.union(*_CPU_FLAGS.values())
+    return frozenset({FLOAT32, *(name for name, any_of in _CPU_FLAGS.items() if any_of & flags)})
+
+
+def gpu_formats(compute: tuple[int, int]) -> frozenset[str]:
+    """Returns the formats of a GPU of this compute capability."""
+    return frozenset({FLOAT32, *(name for name, least in _GPU_COMPUTES.items() if compute >= least)})
+
+
+def best_format(own: str, machines: Iterable[frozenset[str]], *, gpus: bool, half: bool = True) -> str:
+    """Returns the format for a model whose config names ``own``, on one or more machines with these native formats.
+
+    ``half`` is False for a model whose numbers float16 does not hold. The answer is what vLLM takes by itself (16 bits
+    in place of float32) where all machines compute in it, else the next best: float16 on GPUs, and float32, which holds
+    every value of both, on cores.
+    """
+    common = frozenset.intersection(*machines)
+    ranked = [BFLOAT16 if own == FLOAT32 else own, *([FLOAT16] if gpus else [])]
+    return next((name for name in ranked if name in common and (half or name != FLOAT16)), FLOAT32)
 
 
 def driver_version() -> str | None:
