@@ -13,7 +13,7 @@ from cluster.nodes import NodeState, list_nodes
 from cluster.placement import GPU_TYPE, EngineSlot
 from cluster.sampler import Sampler
 from cluster.sink import Receipt, Sink
-from cluster.verifier import VerifierWorker, commit_unit, compact_shard
+from cluster.verifier import VerifierWorker, commit_unit, compact_shard, ready_to_commit
 from sampling.errors import StoreError
 from sampling.samples import Provenance, Shard, Unit
 
@@ -56,6 +56,10 @@ class RayActors:
         self._groups: dict[Any, PlacementGroup] = {}  # of engines on several nodes
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
+        warmed = ray.remote(ready_to_commit).options(num_cpus=0)
+        self._warm = warmed.remote(
+            self._sink
+        )  # while engines start: the first commit would wait a second for a process
         self._compact: Any = ray.remote(compact_shard).options(num_cpus=0)
 
     def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:

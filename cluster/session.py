@@ -4,12 +4,14 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 from typing import Any
 
 from cluster.address import check_address, make_token, use_token
 from sampling.engines.devices import Grant
 from sampling.errors import BadInput
 
+_LEAN = "start_api_server_of_ray"
 LOOPBACK = "127.0.0.1"
 # Ray's usage report is of no use to a run; its token authentication stays on. A Ray of our own keeps the processes that
 # commit: starting a new one costs a second of a core, and commits are rare.
@@ -38,6 +40,8 @@ def connect_ray(address: str | None) -> Iterator[tuple[float, float]]:
 
     address = address or os.environ.get("RAY_ADDRESS")
     here: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": LOOPBACK}
+    if not address:
+        start_lean_rays()
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except Exception as error:  # Ray raises a plain Exception where the machine is too busy to start it
@@ -49,6 +53,30 @@ def connect_ray(address: str | None) -> Iterator[tuple[float, float]]:
         yield float(resources.get("CPU", 1)), float(resources.get("GPU", 0))
     finally:
         ray.shutdown()
+
+
+def start_lean_rays() -> None:
+    """Makes each Ray that this process starts leave out what nobody asks anything of, and take any port.
+
+    These are the autoscaler, the log monitor and, without a dashboard, its server: each costs a second of a core, and
+    a start waits for the last. A port that another Ray's agent holds costs seconds too. ``ray.init`` has no arguments
+    for these (2.60); where Ray's private parts are others one day, all of it starts.
+    """
+    from ray._private import node, parameter
+
+    rays: Any = node.Node
+    parameters: Any = parameter.RayParams
+    if not hasattr(rays, "start_api_server") or hasattr(rays, _LEAN):
+        return
+    lean = {"dashboard_agent_listen_port": 0, "include_log_monitor": False, "no_monitor": True}
+    parameters.__init__ = partialmethod(parameters.__init__, **lean)
+    setattr(rays, _LEAN, start := rays.start_api_server)
+
+    def start_if_asked_for(self: Any, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
+        if include_dashboard is not False:
+            start(self, include_dashboard=include_dashboard, raise_on_failure=raise_on_failure)
+
+    rays.start_api_server = start_if_asked_for
 
 
 def granted() -> Grant | None:

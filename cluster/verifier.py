@@ -65,6 +65,10 @@ class VerifierWorker:
         self._verifiers.close()
 
 
+def ready_to_commit(sink: Sink) -> None:
+    """Does nothing: the process that got the sink has loaded what a commit needs."""
+
+
 def commit_unit(sink: Sink, unit: Unit, provenance: Provenance, *batches: SampleBatch | VerdictBatch) -> Receipt:
     """Commits a unit from its sample batches and, in the same order, their verdict batches."""
     samples = [sample for batch in batches if isinstance(batch, SampleBatch) for sample in batch.samples]
