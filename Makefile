@@ -16,6 +16,7 @@ IMAGES ?= cpu gpu
 TEST_IMAGE ?= localhost/troop:cpu
 READERS ?= duckdb==0.10.3 duckdb==1.0.0 duckdb==1.1.3 duckdb==1.4.1 polars==1.20.0 polars==2.1.0 pandas==2.2.3 \
   datafusion==55.0.0 pyspark==3.5.4 pyspark==4.1.1
+TRL     ?= trl==1.16.0 accelerate==1.15.0 datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 pandas==3.1.1 xxhash==4.1.0
 WASM    ?= 0.8.0
 COMMIT   = $(shell git describe --always --dirty=+ --abbrev=12 2>/dev/null || echo unknown)
 UV      = $(BIN)/uv
@@ -99,9 +100,11 @@ test-images: $(STAMP) ## run the CPU image and patches on an image, after make i
 	@echo "test-images: pytest tests/images with $(TEST_IMAGE)"
 	@TROOP_TEST_IMAGE=$(TEST_IMAGE) $(BIN)/python -m pytest tests/images -rs
 
-test-readers: $(STAMP) ## old and new DuckDB, Polars, pandas, DataFusion and Spark read a run; 1.5 GB in .readers
+test-readers: $(STAMP) ## DuckDB, Polars, pandas, DataFusion and Spark, old and new, read a run, and TRL an export; 1.6 GB
 	@for reader in $(READERS); do folder=.readers/$$(echo $$reader | sed s/==/-/); test -d $$folder || { \
 	  echo "test-readers: $$reader into $$folder"; $(UV) pip install -q --python $(BIN)/python $(LINKS) --target $$folder $$reader; } || exit 1; done
+	@folder=.readers/$(subst ==,-,$(firstword $(TRL))); test -d $$folder || { echo "test-readers: $(TRL) into $$folder"; \
+	  $(UV) pip install -q --python $(BIN)/python $(LINKS) --no-deps --target $$folder $(TRL); } || exit 1  # torch is in .venv
 	@test -d .readers/wasm-$(WASM) || ! command -v npm >/dev/null || { echo "test-readers: parquet-wasm $(WASM) into .readers/wasm-$(WASM)"; \
 	  npm install --silent --no-audit --no-fund --prefix .readers/wasm-$(WASM) parquet-wasm@$(WASM) apache-arrow@21; } || exit 1
 	@$(BIN)/python -m pytest -n0 tests/readers -rs

@@ -10,7 +10,10 @@ from docs.pages.columns import COLUMNS, column_table
 from docs.pages.commands import command_section
 from docs.pages.models import field_table
 from jobs.cli.main import cli
+from jobs.export.data_set import TrainingReport
 from jobs.export.files import ExportedFile
+from jobs.export.parts import TrainingFile
+from jobs.export.selection import Selection
 from jobs.numbers.predict import Prediction
 from jobs.report import points
 from jobs.report import schema as report
@@ -84,7 +87,10 @@ BLOCKS: Mapping[str, Maker] = {
     "StoreOptions": partial(field_table, StoreOptions, without=S3Options),
     "JudgeSettings": partial(field_table, JudgeSettings, without=ModelSpec),
     **{f"columns of {kind}": partial(column_table, kind) for kind in COLUMNS},
-    "ExportedFile": partial(field_table, ExportedFile, output=True),
+    **{
+        m.__name__: partial(field_table, m, output=True)
+        for m in (ExportedFile, TrainingReport, Selection, TrainingFile)
+    },
     "commands": commands,
     "report.json": report_fields,
     "stored objects": stored_objects,

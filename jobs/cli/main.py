@@ -8,6 +8,7 @@ import sys
 import click
 
 from cluster.address import use_token
+from jobs.cli import outputs as cli_outputs
 from jobs.cli import runs as cli_runs
 from jobs.cli import schema as cli_schema
 from jobs.cli import sweeps as cli_sweeps
@@ -61,5 +62,6 @@ def cli() -> None:
     """
 
 
-for command in (*cli_sweeps.COMMANDS, *cli_verdicts.COMMANDS, *cli_runs.COMMANDS, *cli_schema.COMMANDS):
+rooms = (cli_sweeps, cli_verdicts, cli_runs, cli_outputs, cli_schema)
+for command in (command for room in rooms for command in room.COMMANDS):
     cli.add_command(command)

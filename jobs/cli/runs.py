@@ -1,4 +1,4 @@
-"""The commands on a run: status, report, sql, export, check, clean, compact."""
+"""The commands on a run: status, report, sql, check, clean, compact."""
 
 import json
 import os
@@ -93,32 +93,6 @@ def sql(run_uri: str, query: str, version: str | None, scores: str | None, as_js
             click.echo(part)
 
 
-@click.command()
-@click.argument("run_uri", metavar="RUN")
-@verifiers_option
-@click.option("--out", metavar="PLACE", required=True, help="New or empty folder, or s3:// prefix, to write to.")
-@json_option()
-def export(run_uri: str, version: str | None, out: str, as_json: bool) -> None:
-    """Write the samples of a RUN with their verdicts as Parquet files.
-
-    Each committed sample is there once, with its verdict and its prompt; samples of lost attempts are left out. Writes
-    part-00000.parquet and so on, sorted by model, task, problem and sample, then _export.json, which lists them. The
-    same rows make the same bytes. Replaces nothing; what was written before a failure is taken away. Works on a run of
-    any size in 2 GB of memory. docs/results.md lists the columns. Exit codes: 0 done, 2 no run, nothing to export, or
-    PLACE is not empty.
-
-    \b
-    Example: troop export runs/demo --out exports/demo
-    """
-    from jobs.export.files import export_run
-    from jobs.store.open import open_store
-    from jobs.sweep import open_run
-
-    stored = open_run(run_uri, version)
-    done = export_run(stored, open_store(out, getattr(stored.store, "options", None)))
-    click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
-
-
 def _json_parts(columns: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]) -> Iterator[str]:
     """Yields the rows of each batch as lines of JSON, whose strings hold no control character."""
     for batch in batches:
@@ -195,4 +169,4 @@ def compact(run_uri: str, as_json: bool) -> None:
     sys.exit(2 if done.failed else 0)
 
 
-COMMANDS = (status, report, sql, export, check, clean, compact)
+COMMANDS = (status, report, sql, check, clean, compact)

@@ -7,10 +7,12 @@ away again. Equal rows make equal bytes: no file has a time, a place or a random
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
+from jobs.export.hub import HubDataSet
 from jobs.export.rows import EXPORT_SCHEMA, cell_rows
-from jobs.store.base import Store
+from jobs.store.base import NO_METADATA, ObjectInfo, Store
 from jobs.store.catalogue import read_problems
 from jobs.store.encode import write_files
 from jobs.store.folder import DirectoryStore
@@ -23,7 +25,27 @@ from sampling.validate import Plain
 from sampling.words import many
 
 INDEX = "_export.json"  # readers of a folder of Parquet skip names that begin so
-_TRIES = 3
+TRIES = 3
+
+
+class Target(Protocol):
+    """A place that takes the files of an export: any store, or a data set of the hub."""
+
+    @property
+    def uri(self) -> str:
+        """Path or URI of the place."""
+
+    def check(self) -> None:
+        """Raises StoreError, or BadInput, where the place cannot be used."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yields what is there."""
+
+    def put_new(self, key: str, data: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
+        """Creates a file; returns False where there is one."""
+
+    def delete(self, key: str) -> None:
+        """Removes a file."""
 
 
 class ExportedFile(Plain):
@@ -67,13 +89,13 @@ class ExportReport(Plain):
         return f"{self.run}: {many(self.rows, 'sample')} exported to {self.out} in {many(len(self.files), 'file')}"
 
 
-def export_run(stored: StoredRun, target: Store, limits: MergeLimits = MERGE_LIMITS) -> ExportReport:
+def export_run(stored: StoredRun, target: Target, limits: MergeLimits = MERGE_LIMITS) -> ExportReport:
     """Writes the committed rows of a run to an empty ``target``; raises BadInput and StoreError.
 
     Starts again where files were compacted while it read them.
     """
-    _check_target(stored.store, target)
-    for left in reversed(range(_TRIES)):
+    check_target(stored.store, target)
+    for left in reversed(range(TRIES)):
         try:
             files = _write(stored, target, limits)
         except NoSuchObject as error:
@@ -84,7 +106,8 @@ def export_run(stored: StoredRun, target: Store, limits: MergeLimits = MERGE_LIM
     return ExportReport(run=stored.store.uri, out=target.uri, rows=sum(file.rows for file in files), files=files)
 
 
-def _check_target(run: Store, target: Store) -> None:
+def check_target(run: Store, target: Target) -> None:
+    """Raises BadInput for a target that is in the run, or not empty."""
     if f"{target.uri}/".startswith(f"{run.uri}/"):
         raise BadInput(f"--out {target.uri}: is in the run itself, whose readers would find it; give another place")
     target.check()
@@ -92,20 +115,19 @@ def _check_target(run: Store, target: Store) -> None:
         raise BadInput(f"--out {target.uri}: not empty (it has {first.key}); give a new or empty folder or prefix")
 
 
-def _write(stored: StoredRun, target: Store, limits: MergeLimits) -> tuple[ExportedFile, ...]:
+def _write(stored: StoredRun, target: Target, limits: MergeLimits) -> tuple[ExportedFile, ...]:
     with contextlib.ExitStack() as on_failure:
         files = []
         for file, data in _files(stored, limits):
-            _create(target, file.name, data)
-            on_failure.callback(_take_away, target, file.name)
+            create(target, file.name, data)
+            on_failure.callback(take_away, target, file.name)
             files.append(file)
         if not files:
             raise BadInput(f"{stored.store.uri}: nothing to export, no sample is committed")
         index = {"format": 1, "files": [file.model_dump() for file in files]}
-        _create(target, INDEX, (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
+        create(target, INDEX, (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
+        finish(target, "troop export")
         on_failure.pop_all()
-    if isinstance(target, DirectoryStore):
-        target.remove_temporary()
     return tuple(files)
 
 
@@ -122,11 +144,21 @@ def _files(stored: StoredRun, limits: MergeLimits) -> Iterator[tuple[ExportedFil
                 number += 1
 
 
-def _create(target: Store, key: str, data: bytes) -> None:
+def create(target: Target, key: str, data: bytes) -> None:
+    """Creates a file of an export; raises BadInput where another writer has done so."""
     if not target.put_new(key, data):
         raise BadInput(f"--out {target.uri}: another writer has just written {key} there; give a place of your own")
 
 
-def _take_away(target: Store, key: str) -> None:
+def take_away(target: Target, key: str) -> None:
+    """Removes a file of an export that failed, as far as that is possible."""
     with contextlib.suppress(StoreError):
         target.delete(key)
+
+
+def finish(target: Target, what: str) -> None:
+    """Ends an export whose files are all created: a hub shows them from now on; ``what`` is said of them there."""
+    if isinstance(target, DirectoryStore):
+        target.remove_temporary()
+    elif isinstance(target, HubDataSet):
+        target.publish(what)

@@ -5,7 +5,7 @@ drawn in, and whether those are compacted or not. Samples of lost attempts are l
 that count.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +45,7 @@ _SAMPLE = tuple(
 )
 EXPORT_COLUMNS = (*_CELL, _VERDICT[0], *_PROBLEM, _VERDICT[1], *_SAMPLE[:2], *_VERDICT[2:], *_SAMPLE[2:])
 EXPORT_SCHEMA = arrow_schema(EXPORT_COLUMNS)
+ROW_NAMES = tuple(column.name for column in (*_VERDICT, *_SAMPLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,20 @@ def cell_rows(
     ``problems`` are those of the run. Raises StoreError, NoSuchObject where a file was compacted meanwhile.
     """
     of_task = problems.filter(pa.array(problems["task"].to_numpy(zero_copy_only=False) == cell.cell.task))
+    for table in bare_rows(store, db, cell, limits):
+        yield _with_names(table, cell, of_task)
+
+
+def bare_rows(
+    store: Store, db: duckdb.DuckDBPyConnection, cell: OpenCell, limits: MergeLimits, names: Sequence[str] = ROW_NAMES
+) -> Iterator[pa.Table]:
+    """Yields the same rows without what all rows of a cell, or of a problem, share: the columns ``names`` alone.
+
+    ``problem_idx`` and ``sample_idx`` are always among them.
+    """
+    kept = tuple(name for name in ROW_NAMES if name in {*ROW_NAMES[:2], *names})
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
-        for table in in_key_order(_sources(store, pool, cell, _files(db, cell), limits), limits):
-            yield _with_names(table, cell, of_task)
+        yield from in_key_order(_sources(store, pool, cell, _files(db, cell), limits, kept), limits)
 
 
 def _files(db: duckdb.DuckDBPyConnection, cell: OpenCell) -> list[_File]:
@@ -81,7 +93,12 @@ def _files(db: duckdb.DuckDBPyConnection, cell: OpenCell) -> list[_File]:
 
 
 def _sources(
-    store: Store, pool: ThreadPoolExecutor, cell: OpenCell, files: list[_File], limits: MergeLimits
+    store: Store,
+    pool: ThreadPoolExecutor,
+    cell: OpenCell,
+    files: list[_File],
+    limits: MergeLimits,
+    names: Sequence[str],
 ) -> Iterator[Source]:
     reader = SamplesReader(store)
     places = samples_prefixes(cell.cell.model, cell.cell.task)
@@ -91,18 +108,18 @@ def _sources(
         return file, reader.fetch(file.footer) if file.footer.samples else b""
 
     for file, data in map_ahead(pool, fetch, files, lambda file: sizes.get(file.footer.samples, 0), limits.ahead):
-        yield Source(file.first, _joined(reader, file, data))
+        yield Source(file.first, _joined(reader, file, data, names))
 
 
-def _joined(reader: SamplesReader, file: _File, data: bytes) -> Iterator[pa.Table]:
+def _joined(reader: SamplesReader, file: _File, data: bytes, names: Sequence[str]) -> Iterator[pa.Table]:
     """Yields the verdicts of a file, each beside its sample."""
     verdicts = (conform(table, VERDICTS_SCHEMA, file.key) for table in read_batches(file.path, "verdicts", file.key))
     samples: Iterator[pa.Table] | None = None
     if file.footer.samples:
         samples = reader.batches(file.footer, read_keys(file.path, "verdicts", file.key), data)
     for verdict, sample in _side_by_side(verdicts, samples):
-        columns = {name: verdict[name] for name in VERDICTS_SCHEMA.names if name not in _LEFT_OUT}
-        for column in _SAMPLE:
+        columns = {name: verdict[name] for name in VERDICTS_SCHEMA.names if name in names}
+        for column in (column for column in _SAMPLE if column.name in names):
             columns[column.name] = sample[column.name] if sample else pa.nulls(len(verdict), column.type)
         yield pa.table(columns)
 

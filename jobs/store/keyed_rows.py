@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from jobs.store.base import Store
 from jobs.store.folder import DirectoryStore
@@ -29,8 +30,15 @@ BATCH_BYTES = 1 << 20
 
 def are_in(keys: Keys, held: Keys) -> bool:
     """Returns whether all of ``keys`` are among ``held``, which is sorted."""
+    return bool(which_are_in(keys, held).all())
+
+
+def which_are_in(keys: Keys, held: Keys) -> NDArray[np.bool_]:
+    """Returns which of ``keys`` are among ``held``, which is sorted; ``np.isin`` would sort it for every batch."""
     places = np.searchsorted(held, keys)
-    return bool((places < len(held)).all() and (held[places] == keys).all())
+    found = places < len(held)
+    found[found] = held[places[found]] == keys[found]
+    return found
 
 
 def read_batches(data: bytes | Path, kind: str, where: str, keys: Keys | None = None) -> Iterator[pa.Table]:
@@ -47,7 +55,7 @@ def read_batches(data: bytes | Path, kind: str, where: str, keys: Keys | None = 
         rows = max(1, min(1 << 16, int(BATCH_BYTES / size)))
         for batch in file.iter_batches(rows, wanted, use_threads=False) if wanted else ():
             table = pa.Table.from_batches([batch])
-            yield table if keys is None else table.filter(pa.array(np.isin(row_keys(table), keys)))
+            yield table if keys is None else table.filter(pa.array(which_are_in(row_keys(table), keys)))
     except FileNotFoundError as error:
         raise NoSuchObject(f"{where}: no such object") from error
     except (OSError, pa.ArrowException) as error:

@@ -237,7 +237,8 @@ def test_the_command(troop: Troop, write_sweep: WriteSweep, tmp_path: Path) -> N
     report = ExportReport.model_validate_json(done.out)
     assert pq.read_table(out).num_rows == report.rows > 0
     for place, words in ((out, "not empty"), (f"{run}/x", "in the run itself"), (run, "in the run itself"),
-                         ("hf://datasets/a/b", "allowed: a path"), (f"{out}/{INDEX}", "")):  # fmt: skip
+                         ("hf://datasets/a", "allowed: hf://datasets/owner/name"), ("gs://a", "allowed: a path"),
+                         (f"{out}/{INDEX}", "")):  # fmt: skip
         refused = troop("export", run, "--out", place)
         assert refused.code == 2, place
         assert words in refused.err
