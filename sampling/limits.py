@@ -35,7 +35,7 @@ class Limits(Plain):
     One run is one case of ``stdio``, and all cases or tests of ``python`` together, with what the test itself uses.
     Wall time may be 4 times as much, for candidates that sleep. ``auto`` is 10 times what the gold solution uses, at
     least 0.5; a run measures it before its first sample and keeps it in its plan. Default, also for ``auto`` without a
-    gold solution: 5; 3 for the kinds humaneval and mbpp.
+    gold solution: 5; 3 for the kinds humaneval and mbpp; docs/problems.md has all.
     """
 
     memory_mb: int = Field(default=512, ge=16)

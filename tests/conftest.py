@@ -44,7 +44,7 @@ LONG = (
 # Files with an engine in the test's own process: one worker runs them all, since importing vLLM takes ten seconds.
 ENGINES = (
     "test_demo", "test_prompts", "test_drawing_keys", "test_thought_reader", "test_independence", "test_reward_engine",
-    "test_score", "test_vllm_engine", "test_lora", "test_number_formats",
+    "test_score", "test_vllm_engine", "test_lora", "test_number_formats", "test_table_run",
 )  # fmt: skip
 
 

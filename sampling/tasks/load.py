@@ -20,10 +20,11 @@ from sampling.problems import Message, Problem, check_problems, parse_row
 from sampling.references import REFERENCES, Extraction, Reference
 from sampling.s3_folder import STANDARD, S3Options
 from sampling.tasks.checkers import with_checkers
-from sampling.tasks.options import show_options
+from sampling.tasks.options import show_options, with_options
 from sampling.tasks.questions import Question
-from sampling.tasks.recipes import KINDS, RECIPES, Recipe
+from sampling.tasks.recipes import KINDS, OWN, RECIPES, Recipe
 from sampling.tasks.rows import read_rows
+from sampling.tasks.table import Table
 from sampling.tasks.templates import Style, ask, choose_shots, read_fixed_shots, read_template, show
 from sampling.validate import parse
 
@@ -70,30 +71,38 @@ def load_task(
     policy: MathPolicy | None = None,
     which: Which = ALL,
     shuffle_options: int | None = None,
+    table: Table | None = None,
     s3_options: S3Options = STANDARD,
 ) -> tuple[Problem, ...]:
     """Returns the problems of one file; raises BadInput with one line that names the file and what is allowed."""
     if kind not in KINDS:
         raise BadInput(f"{kind!r} is no kind of task; allowed: {', '.join(KINDS)}")
     place = str(path)
-    if kind == "jsonl":
-        _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=limits, extraction=extraction)
-        problems = _slice(
-            which.choose(_unique(_read_own_problems(place, style, shuffle_options, s3_options)), only), skip, limit
-        )
+    if kind in OWN:
+        own_limits = limits if kind == "jsonl" else None
+        _refuse(kind, few_shot=few_shot, shots=shots, prompt=prompt, limits=own_limits, extraction=extraction)
+        rows_read = _read_own_problems(kind, place, table, style, shuffle_options, s3_options)
+        problems = [
+            _limited(problem, limits) for problem in _slice(which.choose(_unique(rows_read), only), skip, limit)
+        ]
     else:
-        if shuffle_options is not None:
-            raise BadInput(f"shuffle_options: not for tasks of kind {kind!r}; allowed for jsonl")
         recipe = RECIPES[kind]
+        if shuffle_options is not None and not recipe.options:
+            takers = ", ".join((*OWN, *(name for name, each in RECIPES.items() if each.options)))
+            raise BadInput(f"shuffle_options: not for tasks of kind {kind!r}; allowed for {takers}")
         if not recipe.few_shot:
             _refuse(kind, few_shot=few_shot, shots=shots)
-        text = read_template(kind, style, prompt, recipe.needs)
+        text = read_template(recipe.prompts or kind, style, prompt, recipe.needs)
         rows = _read_questions(recipe, place, s3_options)
         pool = _read_questions(recipe, str(few_shot), s3_options) if few_shot else None
-        examples = _Examples(kind, style, text, rows, pool, shots, read_fixed_shots(kind, prompt), which)
+        examples = _Examples(
+            kind, style, text, rows, pool, shots, read_fixed_shots(recipe.prompts or kind, prompt), which
+        )
         free = (row for row in rows if which.all_rows or (row.id not in recipe.reserved and not row.held_out))
         asked = _slice(which.choose(free, only), skip, limit)
         asked = [replace(row, reference=_with_extraction(kind, row.reference, extraction)) for row in asked]
+        seed = 0 if recipe.shuffled and shuffle_options is None else shuffle_options
+        asked = [with_options(row, seed) if recipe.options else row for row in asked]
         problems = [_problem(recipe, style, text, row, examples, limits) for row in asked]
     problems = with_checkers(problems, place, s3_options)
     checked = check_problems(
@@ -156,9 +165,15 @@ def _read_questions(recipe: Recipe, place: str, options: S3Options) -> list[Ques
     return _unique((where, recipe.read(data, where, index)) for index, (where, data) in rows)
 
 
-def _read_own_problems(place: str, style: Style, seed: int | None, options: S3Options) -> Iterator[tuple[str, Problem]]:
-    for where, data in read_rows(place, None, options):
-        problem = show_options(parse_row(data, where), seed, where)
+def _read_own_problems(
+    kind: str, place: str, table: Table | None, style: Style, seed: int | None, options: S3Options
+) -> Iterator[tuple[str, Problem]]:
+    """Yields the problems of a kind without a recipe, each with its place; raises BadInput."""
+    if kind == "table" and table is None:
+        raise BadInput(f"{place}: kind 'table' needs columns and verifier, which a sweep's file gives")
+    lines = ((where, parse_row(data, where)) for where, data in read_rows(place, None, options))
+    for where, own in table.read(place, options) if table else lines:
+        problem = show_options(own, seed, where)
         if style == "chat" and problem.prompt is not None:
             turn = Message(role="user", content=problem.prompt)
             problem = problem.model_copy(update={"prompt": None, "messages": (turn,)})
@@ -190,7 +205,13 @@ def _refuse(kind: str, **given: object) -> None:
                 known = ", ".join(PUBLISHED)
                 raise BadInput(f"{name}: not for tasks of kind {kind!r}, whose lines give it; allowed for {known}")
             allowed = [kind for kind, recipe in RECIPES.items() if recipe.few_shot or name not in ("few_shot", "shots")]
+            allowed += ["table"] if name == "limits" else []
             raise BadInput(f"{name}: not for tasks of kind {kind!r}; allowed for {', '.join(allowed)}")
+
+
+def _limited(problem: Problem, limits: Limits | None) -> Problem:
+    reference = _with_limits(problem.reference, limits)
+    return problem if reference is problem.reference else problem.model_copy(update={"reference": reference})
 
 
 def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
@@ -198,7 +219,7 @@ def _with_limits(reference: Reference, limits: Limits | None) -> Reference:
     if limits is None or not isinstance(reference, Limits):
         return reference
     if limits.time_limit_s == "auto" and isinstance(reference, PatchReference):
-        raise BadInput("limits.time_limit_s: 'auto' is not for tasks of kind 'swebench'; give seconds of wall time")
+        raise BadInput("limits.time_limit_s: 'auto' is not for tasks judged by 'patch'; give seconds of wall time")
     return reference.model_copy(update=limits.model_dump(exclude_unset=True))
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import re
+from dataclasses import replace
 
 from sampling.choices import ChoiceReference, option_lines, reordered
 from sampling.errors import BadInput
 from sampling.problems import Problem
+from sampling.tasks.questions import Question
 
 PLACE = "{options}"
 # Options that stay last: they speak of all the others.
@@ -50,8 +52,27 @@ def shuffled_order(reference: ChoiceReference, seed: int, name: str) -> list[str
         last -= 1
     if any(_OF_ALL.search(options[label]) or _names_others(options[label], labels) for label in labels[:last]):
         return labels
-    mixed = sorted(labels[:last], key=lambda label: hashlib.sha256(f"{seed}\n{name}\n{label}".encode()).digest())
-    return mixed + labels[last:]
+    return _mixed(labels[:last], seed, name) + labels[last:]
+
+
+def with_options(question: Question, seed: int | None) -> Question:
+    """Returns a question with its options as the field ``options``, in an order that its id and the seed decide.
+
+    The data set's texts name no labels of their own, so all options are shuffled. Without a seed the order stays.
+    """
+    reference = question.reference
+    if not isinstance(reference, ChoiceReference) or not reference.options:
+        return question
+    answer, solution = question.answer, question.solution
+    if seed is not None:
+        reference = reordered(reference, _mixed(list(reference.options), seed, question.id))
+        answer = solution = f"The answer is {reference.answer}."
+    fields = {**question.fields, "options": option_lines(reference.options or {})}
+    return replace(question, fields=fields, answer=answer, solution=solution, reference=reference)
+
+
+def _mixed(labels: list[str], seed: int, name: str) -> list[str]:
+    return sorted(labels, key=lambda label: hashlib.sha256(f"{seed}\n{name}\n{label}".encode()).digest())
 
 
 def _names_others(text: str, labels: list[str]) -> bool:

@@ -108,15 +108,21 @@ def read_mbpp(data: Any, where: str, index: int) -> Question:
     code = row.code.replace("\r\n", "\n").strip()
     setup = "\n".join([*row.test_imports, row.test_setup_code]).replace("\r\n", "\n")
     fields = {"question": row.text.strip(), "tests": "\n".join(row.test_list)}
-    if row.task_id in _MBPP_SHARED:  # the set-up needs the candidate's classes: it is the test's first step
-        reference = PublishedFunction(asserts=(*filter(None, [setup]), *row.test_list), shared=True)
-    else:
-        name = _tested_function(code, row.test_list[0])
-        reference = PublishedFunction(entry_point=name, setup=setup, asserts=row.test_list)
+    name = tested_function(code, row.test_list[0])
+    reference = mbpp_reference(PublishedFunction, row.task_id, name, setup, row.test_list)
     return Question(f"mbpp/{row.task_id}", fields, code, "python", reference, code)
 
 
-def _tested_function(code: str, test: str) -> str | None:
+def mbpp_reference(
+    kind: type[PythonReference], number: int, name: str | None, setup: str, asserts: tuple[str, ...]
+) -> PythonReference:
+    """Returns the reference of a problem of MBPP, by its number."""
+    if number in _MBPP_SHARED:  # the set-up needs the candidate's classes: it is the test's first step
+        return kind(asserts=(*filter(None, [setup]), *asserts), shared=True)
+    return kind(entry_point=name, setup=setup, asserts=asserts)
+
+
+def tested_function(code: str, test: str) -> str | None:
     """Returns the function of the gold solution that a test calls or hands to another, such as ``map``.
 
     It tells a solution's block from an example's.

@@ -13,8 +13,8 @@ from sampling.validate import Plain
 class Question:
     """One parsed row: ``fields`` fill the template, ``answer`` is what a few-shot example shows after it.
 
-    A row with an empty ``answer`` cannot be a few-shot example. A row that is ``held_out`` belongs to a split that is
-    never asked.
+    A row with an empty ``answer`` cannot be a few-shot example. A row that is ``held_out`` is never asked: it belongs
+    to another split, or needs a picture.
     """
 
     id: str

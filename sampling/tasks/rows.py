@@ -1,5 +1,6 @@
-"""Rows of a task's file (JSONL, a JSON array, either gzipped, Parquet, Lean), each with its place in the file."""
+"""Rows of a task's file (JSONL, a JSON array, CSV, each also gzipped, Parquet, Lean), with their place in the file."""
 
+import csv
 import gzip
 import io
 import json
@@ -14,8 +15,10 @@ from sampling.s3_folder import S3Options
 from sampling.tasks.parquet import read_batches
 from sampling.tasks.sources import HUB_FILES, hub_rows, read_bytes
 from sampling.theorems import read_file
+from sampling.words import printable
 
 MAX_FILE = 4 << 30  # bytes of an unpacked .gz file; a larger one is a mistake or an attack
+MOST_CELL = 16 << 20  # characters of one cell of a CSV file
 PARQUET_ROWS = 64  # read at a time
 Rows = Iterator[tuple[str, Any]]
 
@@ -33,7 +36,8 @@ def read_rows(place: str, columns: Container[str] | None, options: S3Options) ->
     if place.endswith(".parquet"):
         return _parquet(data, place, columns)
     text = _unpack(data, place) if place.endswith(".gz") else _text(data, place)
-    return _json(text, place) if place.removesuffix(".gz").endswith(".json") else _jsonl(text, place)
+    plain = place.removesuffix(".gz")
+    return (_json if plain.endswith(".json") else _csv if plain.endswith(".csv") else _jsonl)(text, place)
 
 
 def _json(text: str, place: str) -> Rows:
@@ -47,6 +51,23 @@ def _jsonl(text: str, place: str) -> Rows:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield f"{place}:{number}", _loaded(line, f"{place}:{number}")
+
+
+def _csv(text: str, place: str) -> Rows:
+    """Yields the rows of a CSV file with a header: texts, and None where a cell is empty; raises BadInput."""
+    csv.field_size_limit(MOST_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        twice = next((name for name in header if header.count(name) > 1), None)
+        if twice is not None:
+            raise BadInput(f"{place}: column {printable(twice)!r} occurs more than once in the first line")
+        for number, cells in enumerate((cells for cells in reader if cells), start=1):
+            if len(cells) != len(header):
+                raise BadInput(f"{place}: row {number}: {len(cells)} cells, but the first line names {len(header)}")
+            yield f"{place}: row {number}", {name: cell or None for name, cell in zip(header, cells, strict=True)}
+    except csv.Error as error:
+        raise BadInput(f"{place}: line {reader.line_num}: cannot be read as CSV ({error})") from error
 
 
 def _theorems(text: str, place: str) -> Rows:
@@ -63,6 +84,8 @@ def _parquet(data: bytes, place: str, columns: Container[str] | None) -> Rows:
         yield from ((f"{place}: row {number}", row) for number, row in enumerate(rows, start=1))
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{place}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{place}: a text in this file is not UTF-8 ({error.reason})") from error
 
 
 def _loaded(text: str, where: str) -> Any:

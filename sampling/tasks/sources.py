@@ -21,7 +21,7 @@ from sampling.s3_folder import S3, S3Folder, S3Options
 HUB_TIMEOUT_S = 10.0
 HUB_FILES = f"{HUB}datasets/"
 _NAME = r"(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>refs/(?:convert|pr)/[\w.-]+|[\w.%-]+))?"
-_HUB_SPLIT = re.compile(rf"{HUB}{_NAME}(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w+))?")
+_HUB_SPLIT = re.compile(rf"{HUB}{_NAME}(?:/(?P<config>\w[\w.-]*))?(?:\?split=(?P<split>\w[\w.-]*))?")
 _HUB_FILE = re.compile(rf"{HUB_FILES}{_NAME}/(?P<path>(?!\.)[^/?#]+(?:/(?!\.)[^/?#]+)*)")
 # By name on the hub, in small letters: a file with the same rows that can be fetched from elsewhere.
 PUBLISHED: Mapping[str, str] = {

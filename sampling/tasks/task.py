@@ -1,7 +1,7 @@
 """One task of a sweep, as the user writes it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -10,13 +10,14 @@ from sampling.packages import PackageEntry, under_folder
 from sampling.places import local_path
 from sampling.policy import MathPolicy
 from sampling.problems import Problem
-from sampling.references import Extraction
+from sampling.references import Extraction, VerifierKind
 from sampling.s3_folder import S3, STANDARD, S3Options
 from sampling.settings import TaskSampling
 from sampling.tasks.load import Which, load_task, with_packages
 from sampling.tasks.presets import OF_PROBLEMS, Preset, PresetName, preset_of
-from sampling.tasks.recipes import TaskKind
+from sampling.tasks.recipes import OWN, TaskKind
 from sampling.tasks.sources import under
+from sampling.tasks.table import Table
 from sampling.tasks.templates import Style
 from sampling.validate import Plain
 
@@ -37,17 +38,31 @@ class TaskSpec(Plain):
     kind: TaskKind
     """Kind of data set: decides how rows are read, the prompt, the stop strings and the verifier. Example: `gsm8k`.
 
-    ``jsonl`` is for your own problems, each with its own verifier.
+    ``jsonl`` is for your own problems, each with its own verifier; ``table`` for any other table, by ``columns``.
     """
 
     path: str = Field(min_length=1)
     """File with the problems: a path, ``s3://bucket/key`` or ``hf://datasets/owner/name@revision/file.jsonl``.
 
-    Formats: JSONL, a JSON array (``.json``), either of them as ``.gz``, Parquet (``.parquet``), and ``.lean`` for
-    minif2f. Of the hub, ``hf://owner/name@revision/config?split=test`` is a split of a data set; it needs the package
-    ``datasets``. The revision and the config may be left out, and the split is ``test`` unless given. Example:
-    `data/gsm8k_test.jsonl`.
+    Formats: JSONL, a JSON array (``.json``), CSV (``.csv``), any of them as ``.gz``, Parquet (``.parquet``), and
+    ``.lean`` for minif2f. Of the hub, ``hf://owner/name@revision/config?split=test`` is a split of a data set; it needs
+    the package ``datasets``. The revision and the config may be left out, and the split is ``test`` unless given.
+    Example: `data/gsm8k_test.jsonl`.
     """
+
+    columns: dict[str, str | tuple[str, ...]] | None = None
+    """Keys of each problem, or of its reference, with the column that holds them; for kind ``table`` alone.
+
+    A value is the name of a column or a Jinja template with names in double braces, in which ``row`` is the whole row:
+    `{{ row["Question text"] }}`. ``prompt`` is needed; ``id`` is the row's number unless given. A list of columns makes
+    a list. Example: `{prompt: "Question: {{ question }}", answer: gold, options: [a, b, c]}`.
+    """
+
+    verifier: VerifierKind | None = None
+    """Verifier of every problem of a ``table``, which decides the keys of its reference. Example: `math`."""
+
+    reference: dict[str, Any] = Field(default_factory=dict)
+    """Keys of the reference that are the same for every row of a ``table``. Example: `{checker: float}`."""
 
     s3_options: S3Options = STANDARD
     """Connection to the bucket of ``s3://`` files of this task: endpoint, region, profile, as in ``store_options``.
@@ -121,15 +136,16 @@ class TaskSpec(Plain):
     """Template file in place of the built-in one; a base template may have examples in ``<name>_shots.txt`` beside it.
 
     Names in braces are filled from the row: ``{question}``, ``{answer}`` (base only: the question ends there) and, by
-    kind, ``{tests}``, ``{header}``, ``{repo}``, ``{version}``, ``{hints}``, ``{text}``. Default: the file of that kind
-    and style in sampling/tasks/prompts. Not for jsonl. Example: `prompts/mine.txt`.
+    kind, ``{tests}``, ``{options}``, ``{category}``, ``{code}``, ``{format}``, ``{header}``, ``{repo}``, ``{version}``,
+    ``{hints}``, ``{text}``. Default: the file of that kind and style in sampling/tasks/prompts. Not for jsonl and
+    table. Example: `prompts/mine.txt`.
     """
 
     shuffle_options: int | None = None
-    """Seed of a random order of the options of every ``choice`` problem; only for jsonl. Example: `7`.
+    """Seed of a random order of the options of every ``choice`` problem. Example: `7`.
 
-    The order depends on the seed and the problem's id alone, and is kept in the problem's reference as ``order``.
-    Default: the order in the file.
+    The order depends on the seed and the problem's id alone, and is kept in the problem's reference as ``order``. Only
+    for jsonl, table, gpqa and mmlu_pro. Default: the order in the file; 0 for gpqa, whose file has the right one first.
     """
 
     extraction: Extraction | None = None
@@ -166,9 +182,21 @@ class TaskSpec(Plain):
         return self
 
     @model_validator(mode="after")
+    def _a_table_has_columns(self) -> "TaskSpec":
+        if self.kind == "table":
+            if self.columns is None or self.verifier is None:
+                raise ValueError("kind 'table' needs columns and verifier")
+            Table(self.columns, self.verifier, self.reference).check()
+            return self
+        for name in ("columns", "verifier", "reference"):
+            if getattr(self, name):
+                raise ValueError(f"{name} is for kind 'table' alone, and this task is of kind {self.kind!r}")
+        return self
+
+    @model_validator(mode="after")
     def _options_are_of_a_bucket(self) -> "TaskSpec":
         places = (self.path, self.few_shot or "")
-        if self.s3_options != STANDARD and self.kind != "jsonl" and not any(place.startswith(S3) for place in places):
+        if self.s3_options != STANDARD and self.kind not in OWN and not any(place.startswith(S3) for place in places):
             raise ValueError(f"s3_options is for a path or few_shot that begins with {S3}")
         return self
 
@@ -176,6 +204,11 @@ class TaskSpec(Plain):
     def title(self) -> str:
         """Name of the task in columns and paths."""
         return self.name or self.kind
+
+    @property
+    def table(self) -> Table | None:
+        """Columns of a task of kind ``table``."""
+        return Table(self.columns, self.verifier, self.reference) if self.columns and self.verifier else None
 
     @property
     def from_preset(self) -> Preset | None:
@@ -225,6 +258,7 @@ class TaskSpec(Plain):
             policy=task.policy,
             which=Which(task.without or (), bool(task.shuffle), all_rows),
             shuffle_options=task.shuffle_options,
+            table=task.table,
             s3_options=task.s3_options,
         )
         given = self.packages if self.packages is not None else packages

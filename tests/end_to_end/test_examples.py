@@ -1,5 +1,6 @@
 """The sweeps in examples/ are planned as a user plans them, with the published files where a machine has them."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,18 @@ import yaml
 from jobs.sweep import load_sweep
 from sampling.tasks.recipes import KINDS
 from tests.conftest import Troop
-from tests.sampling.tasks.files import CONTEST
+from tests.sampling.tasks.files import CONTEST, parquet
+from tests.sampling.tasks.made_rows import (
+    AIME_2024,
+    BIGCODE,
+    GPQA,
+    HUMANEVAL_PLUS,
+    IFEVAL,
+    MBPP_PLUS,
+    MMLU_PRO,
+    OLYMPIAD,
+    STDIN,
+)
 from tests.support.places import ROOT, TASK_DATA
 
 EXAMPLES = ROOT / "examples"
@@ -22,6 +34,11 @@ FILES = {
     "codecontests": "codecontests_sample20.jsonl",
     "minif2f": "minif2f_deepseek.jsonl",
 }
+MADE = {
+    "aime": AIME_2024, "olympiadbench": OLYMPIAD, "gpqa": GPQA, "mmlu_pro": MMLU_PRO, "ifeval": IFEVAL,
+    "humaneval_plus": HUMANEVAL_PLUS, "mbpp_plus": MBPP_PLUS, "bigcodebench": BIGCODE, "livecodebench": STDIN,
+}  # fmt: skip
+UNSOLVED = ("ifeval", "livecodebench")  # published without solutions
 POOL = TASK_DATA / "gsm8k_train_first512.jsonl"
 
 
@@ -71,6 +88,31 @@ def test_the_papers_experiment_is_planned(troop: Troop, monkeypatch: pytest.Monk
 def test_what_needs_data_that_is_nowhere_here_is_a_sweep(name: str) -> None:
     (task,) = [task for task in load_sweep(EXAMPLES / f"{name}.yaml").tasks if task.kind == "swebench"]
     assert task.from_preset and task.from_preset.k == 250
+
+
+def test_todays_benchmarks_are_planned(troop: Troop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Plans each named benchmark with rows as they are published, in place of its data on the hub."""
+    sweep = yaml.safe_load((EXAMPLES / "benchmarks.yaml").read_text())
+    model = {"name": "gold", "engine": "replay", "path": "gold"}
+    tasks = [{**task, "path": f"{task['kind']}.parquet"} for task in sweep["tasks"]]
+    for kind, row in MADE.items():
+        parquet(tmp_path, row, name=f"{kind}.parquet")
+    assert {task["kind"] for task in tasks} == {*MADE}
+    asked = [task for task in tasks if task["kind"] not in UNSOLVED]
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({**sweep, "models": [model], "tasks": asked}))
+    monkeypatch.chdir(tmp_path)
+    found = troop("run", "sweep.yaml", "--local", "--no-report")
+    assert found.code == 0, found.err
+    counted = troop("sql", "runs/benchmarks", "SELECT count(*), sum(passed::int) FROM verdicts", "--json").out
+    assert [*json.loads(counted).values()] == [4 * len(asked)] * 2
+
+
+def test_a_table_is_planned(troop: Troop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rows = [{"question": f"Which is {word}?", "choices": ["red", "blue"], "label": n} for n, word in enumerate("ab")]
+    path = parquet(tmp_path, *rows, name="quiz.parquet")
+    monkeypatch.chdir(tmp_path)
+    found = troop("plan", EXAMPLES / "table.yaml", "--set", f"tasks.quiz.path={path}")
+    assert found.code == 0 and "| Question: Which is a?\n  | A) red" in found.out, found.out + found.err
 
 
 def test_a_judged_sweep_is_one() -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -15,6 +15,7 @@ from sampling.policy import MathPolicy
 from sampling.references import MathReference, PythonReference
 from sampling.tasks.load import load_task
 from sampling.tasks.recipes import KINDS, RECIPES
+from sampling.tasks.templates import Style, read_template
 from tests.sampling.tasks.files import CONTEST, OWN, PUBLISHED, parquet, published, written
 from tests.support.places import TASK_DATA
 from verify.verdict import Status
@@ -212,7 +213,7 @@ def test_the_benchmarks_own_extraction(kind: str, way: str) -> None:
 
 def test_extraction_is_refused_where_there_is_one_way(tmp_path: Path) -> None:
     with pytest.raises(
-        BadInput, match=r"extraction: not for .* 'codecontests'; allowed for gsm8k, math, humaneval, mbpp$"
+        BadInput, match=r"extraction: not for .* 'codecontests'; allowed for gsm8k, math, humaneval, mbpp, "
     ):
         published("codecontests", limit=1, extraction="published")
     with pytest.raises(BadInput, match="extraction: not for tasks of kind 'jsonl'"):
@@ -281,4 +282,7 @@ def test_bad_tables_are_named(tmp_path: Path) -> None:
 
 
 def test_every_kind_has_its_templates() -> None:
-    assert {"jsonl", *RECIPES} == set(KINDS)
+    assert {"jsonl", "table", *RECIPES} == set(KINDS)
+    for kind, recipe in RECIPES.items():
+        for style in get_args(Style):
+            assert read_template(recipe.prompts or kind, style, None, recipe.needs)

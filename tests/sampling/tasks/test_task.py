@@ -24,9 +24,9 @@ def test_a_task_of_a_sweep(tmp_path: Path) -> None:
     [
         (
             {"kind": "gsm8k", "path": "a", "shot": 1},
-            "sweep.yaml: shot: unknown key; allowed: extraction, few_shot, k, kind, limit",
+            "sweep.yaml: shot: unknown key; allowed: columns, extraction, few_shot, k, kind, limit",
         ),
-        ({"kind": "gsm9k", "path": "a"}, "sweep.yaml: kind: Input should be 'jsonl', 'gsm8k'"),
+        ({"kind": "gsm9k", "path": "a"}, "sweep.yaml: kind: Input should be 'jsonl', 'table', 'gsm8k'"),
         ({"kind": "gsm8k", "path": "a", "name": "../up"}, "sweep.yaml: name: "),
         ({"kind": "gsm8k", "path": "a", "limit": 0}, "sweep.yaml: limit: "),
         ({"kind": "gsm8k"}, "sweep.yaml: path: Field required"),
