@@ -115,8 +115,8 @@ class RoundTable:
 
     @property
     def first(self) -> int:
-        """Samples of the first round."""
-        return min(self.last.first, self.last.k)
+        """Samples of the first round, the fewest of a problem."""
+        return int(self.end[self.number == 0].min(initial=self.last.k))
 
     def spread(self, values: Ints) -> Ints:
         """Returns the values of the rows as an array (P, J) of problems and rounds; 0 where there is no such round."""
@@ -162,6 +162,8 @@ class RoundCounts:
     """Number of complete rounds that count."""
     first: FirstRound
     """Counts of the first round alone."""
+    last: Round
+    """The newest entry of the plan, which has the policy and k."""
     sizes: tuple[int, ...] = ()
     """Ends of the rounds that the plan has so far."""
     otherwise: int = 0
@@ -171,7 +173,7 @@ class RoundCounts:
         """Returns the counts of some problems."""
         return RoundCounts(
             self.n[indices], self.c[indices], self.before[indices], self.retired[indices], self.ended[indices],
-            self.complete[indices], self.first.part(indices), self.sizes, self.otherwise,
+            self.complete[indices], self.first.part(indices), self.last, self.sizes, self.otherwise,
         )  # fmt: skip
 
 
@@ -197,6 +199,7 @@ def replay(table: RoundTable, rows: Ints, decided: Ints, passed: Ints, first: Fi
         ended=retired | (~on & (end >= table.last.k)),
         complete=complete,
         first=first,
+        last=table.last,
         sizes=tuple(int(size) for size in np.unique(table.end)),
         otherwise=int(other.sum()),
     )

@@ -34,6 +34,7 @@ from jobs.report.points import (
     SelectionPoint,
     Stopped,
 )
+from jobs.report.rounds import rounds_of
 from jobs.report.schema import Cell
 from sampling.judged_by import JudgedBy, in_words
 
@@ -108,6 +109,7 @@ def build_cell(
         weighted_by=weighted_by,
         verifier_flaw=_verifier_flaw(tally),
         stopped=stopped(part, decided),
+        rounds=rounds_of(cell),
         scores=cell.scores or None,
         policy=in_words(judged_by),
         judged_by=judged_by,
