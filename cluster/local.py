@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from cluster.batches import ModelWork, SampleBatch, SampleHeader, VerdictBatch, Work
 from cluster.placement import local_slot
-from cluster.queue import OpenShards, SetAside, UnitQueue, UnitQueues
+from cluster.queue import Allowance, OpenShards, SetAside, UnitQueue, UnitQueues
 from cluster.sampler import Sampler
-from cluster.sink import Alone, Claim, Leases, Sink, committed_elsewhere
+from cluster.sink import AllPlanned, Alone, Claim, Leases, Receipt, Rounds, Sink, committed_elsewhere
 from cluster.spending import Spending
 from cluster.tally import EngineTally, Enough, OnProgress, Progress, Tally, never
 from cluster.verifier import VerifierWorker, commit_unit, compact_shard
@@ -25,13 +25,16 @@ def run_local(
     enough: Enough = never,
     spending: Spending | None = None,
     leases: Leases | None = None,
+    rounds: Rounds | None = None,
+    allowance: Allowance | None = None,
 ) -> tuple[SetAside, ...]:
     """Samples, verifies and commits every unit in this process, until ``enough`` says so; returns the units set aside.
 
     Raises EngineError where the pipeline would try again.
     """
     spending = spending or Spending(work, {}, lambda _: None)
-    return _LocalRun(work, sink, tally, on_progress, spending, leases or Alone()).run(enough)
+    local = _LocalRun(work, sink, tally, on_progress, spending, leases or Alone())
+    return local.run(enough, rounds or AllPlanned(), allowance or Allowance())
 
 
 class _LocalRun:
@@ -44,11 +47,15 @@ class _LocalRun:
         self._spending, self._leases, self._queues = spending, leases, UnitQueues(work.models)
         self._verifier = VerifierWorker(work.problems, work.tier, work.judge)
         self._enough: Enough = never
+        self._rounds: Rounds = AllPlanned()
+        self._allowance = Allowance()
 
-    def run(self, enough: Enough) -> tuple[SetAside, ...]:
+    def run(self, enough: Enough, rounds: Rounds, allowance: Allowance) -> tuple[SetAside, ...]:
         shards, self._enough = OpenShards(self._work.open_shards), enough
+        self._rounds, self._allowance = rounds, allowance
         try:
             self._verifier.prepare()
+            self._plan_rounds(None)
             for model, queue in zip(self._work.models, self._queues, strict=True):
                 for unit in self._run_model(model, queue):
                     if shards.filled_by(unit) and self._leases.claim(unit.in_shard) is not Claim.HELD:
@@ -79,9 +86,10 @@ class _LocalRun:
                     continue
                 batches = self._sample_and_verify(unit, sampler, engine)
                 receipt = commit_unit(self._sink, unit, model.origin(unit, ready.provenance), *batches)
-                queue.close(unit)
                 self._spending.settle(unit, receipt.usd, receipt.judge_usd)
                 self._tally.add_receipt(receipt)
+                self._plan_rounds(receipt)
+                queue.close(unit)
                 self._on_progress(self._snapshot())
                 yield unit
         finally:
@@ -96,14 +104,28 @@ class _LocalRun:
                 continue
             unit = queue.take()
             match self._leases.claim(unit):
-                case Claim.MINE:
+                case Claim.MINE if self._allowance.take(unit.rows):
                     return unit
+                case Claim.MINE:
+                    self._leases.release(unit)
+                    self._queues.stop()
+                    queue.put_back(unit)
                 case Claim.COMMITTED:
-                    queue.close(unit)
                     self._tally.add_receipt(committed_elsewhere(unit))
+                    self._allowance.take(unit.rows)
+                    self._plan_rounds(committed_elsewhere(unit))
+                    queue.close(unit)
                 case Claim.HELD:
                     queue.postpone(unit)
         return None
+
+    def _plan_rounds(self, receipt: Receipt | None) -> None:
+        """Counts a committed unit, and adds what it calls for once no unit waits."""
+        if receipt:
+            self._rounds.count(receipt)
+        if self._rounds.due and self._queues.hungry:
+            news = self._rounds.extend()
+            self._tally.add_rounds(self._queues.add(news.units), news.standing)
 
     def _wait(self, queue: UnitQueue) -> None:
         """Waits for other drivers, until ``enough`` says so."""

@@ -7,6 +7,7 @@ sink holds counts.
 
 import asyncio
 import contextlib
+import time
 from functools import partial
 
 from ray.exceptions import RayError
@@ -18,16 +19,18 @@ from cluster.fleet import Fleet
 from cluster.handle import RunningEngine
 from cluster.placement import Placement
 from cluster.pool import VerifierPool
-from cluster.queue import OpenShards, SetAside, UnitQueues
+from cluster.queue import Allowance, OpenShards, SetAside, UnitQueue, UnitQueues
 from cluster.session import one_line
 from cluster.sharing import verifier_slots
-from cluster.sink import Alone, Claim, Leases, Receipt, committed_elsewhere
+from cluster.sink import AllPlanned, Alone, Claim, Leases, Receipt, Rounds, committed_elsewhere
 from cluster.spending import Spending
 from cluster.tally import Enough, OnProgress, Progress, Tally, never
 from sampling.errors import EngineRefused, StoreError, StoreUnusable, TroopError
 from sampling.samples import Unit
 
 TICK_S = 1.0
+ROUNDS_S = 5.0  # between two layers of the plan, while every engine has units
+PLANNING_SHARE = 0.05  # of the time, at most, that goes into layers while engines wait for units
 
 
 class Pipeline:
@@ -41,9 +44,13 @@ class Pipeline:
         tally: Tally,
         spending: Spending | None = None,
         leases: Leases | None = None,
+        rounds: Rounds | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self._work, self._actors, self._tally, self._placement = work, actors, tally, placement
         self._leases, self._claimed = leases or Alone(), set[Unit]()
+        self._rounds, self._allowance = rounds or AllPlanned(), allowance or Allowance()
+        self._planning, self._planned_at, self._planning_s = asyncio.Lock(), 0.0, 0.0
         self._spending = spending or Spending(work, {}, lambda _: None)
         self._queues = UnitQueues(work.models)
         self._pool = VerifierPool(actors, placement, work.verifiers)
@@ -97,12 +104,13 @@ class Pipeline:
         return "verifiers" if self._backlog.batches else "store" if self._queues.open else ""
 
     async def _steer(self, tasks: asyncio.TaskGroup, ticker: "asyncio.Task[None]") -> None:
-        while self._queues.open:
+        while self._queues.open or (self._rounds.due and not self._queues.stopped):
             if ticker.done():  # without the ticker no limit would be kept
                 ticker.result()
             for queue in self._queues:
                 queue.recall()
             await self._release_set_aside()
+            await self._plan_rounds()
             self._fleet.steer(tasks)
             self._pool.steer(self._verifier_slots(), self._backlog.batches)
             self._backlog.set_verifiers(self._pool.size)
@@ -140,8 +148,9 @@ class Pipeline:
             self._tally.add_receipt(receipt)
             self._claimed.discard(unit)
             handle.unit_committed()
-            handle.queue.close(unit)
+            await self._close(receipt, handle.queue)
         finally:
+            self._allowance.give_back(0 if receipt else unit.rows)
             self._spending.settle(unit, *((receipt.usd, receipt.judge_usd) if receipt else (None,)))
             handle.unit_ended()
         if receipt:
@@ -157,13 +166,43 @@ class Pipeline:
             claim = await asyncio.to_thread(self._leases.claim, unit)
         if claim is Claim.COMMITTED:
             self._tally.add_receipt(committed_elsewhere(unit))
-            queue.close(unit)
+            self._allowance.take(unit.rows)
+            await self._close(committed_elsewhere(unit), queue)
             await self._compact_if_full(unit)
         elif claim is Claim.HELD:
             queue.postpone(unit)
         else:
             self._claimed.add(unit)
         return claim is Claim.MINE
+
+    async def _close(self, receipt: Receipt, queue: UnitQueue) -> None:
+        """Closes a committed unit, after what it calls for was planned: a queue must not seem to be at its end."""
+        self._rounds.count(receipt)
+        await self._plan_rounds()
+        queue.close(receipt.unit)
+
+    async def _plan_rounds(self) -> None:
+        """Adds to the plan what committed units call for: soon where a model has no unit waiting, else now and then.
+
+        A store that is down stops nothing: the next look tries again.
+        """
+        async with self._planning:
+            if not self._rounds.due or self._queues.stopped:
+                return
+            begun = time.monotonic()
+            if not self._queues.hungry and begun - self._planned_at < ROUNDS_S:
+                return
+            await asyncio.sleep(min(TICK_S, self._planned_at + self._planning_s / PLANNING_SHARE - begun))
+            begun = time.monotonic()
+            try:
+                news = await asyncio.to_thread(self._rounds.extend)
+                self._tally.add_rounds(self._queues.add(news.units), news.standing)
+            except StoreUnusable:
+                raise
+            except StoreError:
+                await asyncio.sleep(TICK_S)
+            self._planned_at = time.monotonic()
+            self._planning_s = self._planned_at - begun
 
     async def _release_set_aside(self) -> None:
         """Lets other drivers try the units that this one has set aside: two drivers must not wait for each other."""
@@ -186,7 +225,10 @@ class Pipeline:
             self._spending.settle(unit, 0.0)
             queue.fail(unit, one_line(error))
             return False
+        if not queue.stopped and not self._allowance.take(unit.rows):
+            self._queues.stop()
         if queue.stopped or not engine.usable:
+            self._allowance.give_back(0 if queue.stopped else unit.rows)
             self._spending.settle(unit, 0.0)
             queue.put_back(unit)
             return False

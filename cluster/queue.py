@@ -5,6 +5,8 @@ progress display read it here.
 """
 
 import asyncio
+import heapq
+import itertools
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ class SetAside:
     error: str
 
 
+_Source = tuple[int, int, Unit, Iterator[Unit]]  # its next unit's first sample, its number, that unit, the rest
+
+
 class UnitQueue:
     """The units of one model, up to millions; new ones are read from ``units`` only when they are taken.
 
@@ -39,7 +44,9 @@ class UnitQueue:
         self.set_aside: list[SetAside] = []
         self.stopped = False
         self.held = deque[Unit]()
-        self._new, self._returned = iter(units), deque[Unit]()
+        self._new, self._returned = list[_Source](), deque[Unit]()
+        self._sources = itertools.count()
+        self._push(next(self._sources), iter(units))
         self._listeners: list[asyncio.Event] = []
 
     @property
@@ -51,9 +58,30 @@ class UnitQueue:
         return self.planned - self.open
 
     def take(self) -> Unit:
-        """Hands out a waiting unit: new ones in their order, then those that came back."""
+        """Hands out a waiting unit: new ones in their order, then those that came back.
+
+        Of units that were added later, the ones whose problems have the fewest samples go first.
+        """
         self.waiting -= 1
-        return next(self._new, None) or self._returned.popleft()
+        if not self._new:
+            return self._returned.popleft()
+        _, number, unit, rest = heapq.heappop(self._new)
+        self._push(number, rest)
+        return unit
+
+    def add(self, units: Collection[Unit]) -> None:
+        """Adds units that were planned since. A stopped queue leaves them to the next run."""
+        if not self.stopped:
+            self.planned, self.open, self.waiting = (
+                count + len(units) for count in (self.planned, self.open, self.waiting)
+            )
+            self._push(next(self._sources), iter(units))
+            self.wake()
+
+    def _push(self, number: int, units: Iterator[Unit]) -> None:
+        """Keeps the next unit of a source: of several sources, the problems with the fewest samples come first."""
+        if (unit := next(units, None)) is not None:
+            heapq.heappush(self._new, (unit.first_sample, number, unit, units))
 
     def close(self, unit: Unit) -> None:
         """Ends a taken unit that is committed."""
@@ -128,9 +156,26 @@ class UnitQueues:
 
     def __init__(self, models: Sequence[ModelWork]) -> None:
         self._queues = tuple(UnitQueue(work.units) for work in models)
+        self._stopped = False
+        self._by_model = {
+            member.model.name: queue
+            for work, queue in zip(models, self._queues, strict=True)
+            for member in work.members
+        }
 
     def __iter__(self) -> Iterator[UnitQueue]:
         return iter(self._queues)
+
+    @property
+    def hungry(self) -> bool:
+        """True where a model's engines may soon want for units, or all models seem to be at their end."""
+        left = [queue for queue in self._queues if queue.open]
+        return not left or any(not queue.waiting for queue in left)
+
+    @property
+    def stopped(self) -> bool:
+        """True once no further unit is started."""
+        return self._stopped
 
     @property
     def open(self) -> int:
@@ -140,9 +185,39 @@ class UnitQueues:
     def set_aside(self) -> tuple[SetAside, ...]:
         return tuple(item for queue in self._queues for item in queue.set_aside)
 
+    def add(self, units: Sequence[Collection[Unit]]) -> list[Unit]:
+        """Adds units, each part of one model; returns them. Models that this driver does not sample get none."""
+        added = []
+        for part in units:
+            first = next(iter(part))
+            if (queue := self._by_model.get(first.model)) is not None:
+                queue.add(part)
+                added += list(part)
+        return added
+
     def stop(self) -> None:
+        self._stopped = True
         for queue in self._queues:
             queue.stop()
+
+
+class Allowance:
+    """The samples that a run may still draw; None for any number. A unit starts while one is left."""
+
+    def __init__(self, left: int | None = None) -> None:
+        self._left = left
+
+    def take(self, rows: int) -> bool:
+        """Reserves the rows of a unit that starts; returns False if nothing is left."""
+        if self._left is not None and self._left <= 0:
+            return False
+        self.give_back(-rows)
+        return True
+
+    def give_back(self, rows: int) -> None:
+        """Returns the rows of a unit that was not committed."""
+        if self._left is not None:
+            self._left += rows
 
 
 class OpenShards:

@@ -1,7 +1,7 @@
 """The sink that takes the pipeline's results: jobs/ implements it, so nothing here imports upwards."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -46,6 +46,40 @@ class Sink(Protocol):
 
     def compact(self, shard: Shard) -> None:
         """Merges a full shard's many small files into few large ones. It may die and be called again, on any node."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundNews:
+    """Units that were added to the plan; and by (model, task) how many problems retired, and the samples saved so."""
+
+    units: Sequence[Collection[Unit]] = ()
+    standing: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+
+
+class Rounds(Protocol):
+    """Plans samples while others are drawn: by the verdicts of a unit, its problems get more of them, or none."""
+
+    @property
+    def due(self) -> bool:
+        """True where units were committed since the last call of ``extend`` that worked."""
+
+    def count(self, receipt: Receipt) -> None:
+        """Notes a committed unit; reads and writes nothing."""
+
+    def extend(self) -> RoundNews:
+        """Plans what the noted units call for; may run in a thread. Raises StoreError."""
+
+
+class AllPlanned:
+    """The rounds of a run whose samples are all planned before it starts."""
+
+    due = False
+
+    def count(self, receipt: Receipt) -> None:
+        """Does nothing."""
+
+    def extend(self) -> RoundNews:
+        return RoundNews()
 
 
 class Claim(Enum):

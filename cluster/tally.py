@@ -2,12 +2,13 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
 from cluster.batches import SampleHeader, VerdictHeader
 from cluster.sink import Receipt
+from sampling.samples import Unit
 
 WINDOW_S = 15.0  # rates are means over this time
 _HOLDING = {"starting", "sampling"}  # states in which an engine holds its share of the cluster
@@ -40,7 +41,8 @@ class CellProgress:
 
     It is None before any verdict. ``at_least`` means that it is a lower bound: earlier runs committed samples too,
     which were counted, but not read. ``cut`` is the share of samples that a limit of tokens cut, among the ``ended``
-    ones that this run committed.
+    ones that this run committed. With adaptive sampling, ``retired`` problems get no more samples, which has ``saved``
+    so many of the ones that uniform sampling draws; ``planned`` grows.
     """
 
     model: str
@@ -52,6 +54,8 @@ class CellProgress:
     at_least: bool = False
     ended: int = 0
     cut: float = 0.0
+    retired: int = 0
+    saved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,7 @@ class CellTally:
         self.planned, self.committed, self.solved = planned, committed, solved or set()
         self._at_least = committed > 0 and solved is None
         self._finish: Counter[str] = Counter()
+        self.retired = self.saved = 0
 
     def add(self, receipt: Receipt) -> None:
         self.committed += receipt.rows
@@ -179,8 +184,9 @@ class CellTally:
         ended = self._finish.total()
         cut = self._finish["length"] / ended if ended else 0.0
         return CellProgress(
-            self.model, self.task, self.problems, self.planned, self.committed, coverage, self._at_least, ended, cut
-        )
+            self.model, self.task, self.problems, self.planned, self.committed, coverage, self._at_least, ended, cut,
+            self.retired, self.saved,
+        )  # fmt: skip
 
 
 class Tally:
@@ -236,6 +242,13 @@ class Tally:
         self.stored_bytes += receipt.stored_bytes
         self.judge_usd += receipt.judge_usd
         self.statuses.update(dict(receipt.status_counts))
+
+    def add_rounds(self, units: Iterable[Unit], standing: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """Counts units that were planned since, and the problems that get no more."""
+        for unit in units:
+            self.cells[unit.model, unit.task].planned += unit.rows
+        for cell, (retired, saved) in standing.items():
+            self.cells[cell].retired, self.cells[cell].saved = retired, saved
 
     def snapshot(self, *, engines_wait: bool, set_aside: int, bottleneck: str | None = None) -> Progress:
         """Returns the present state; ``engines_wait`` means that generation pauses until verifiers have caught up.

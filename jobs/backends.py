@@ -12,7 +12,8 @@ from typing import Protocol
 
 from cluster.batches import Work
 from cluster.placement import Placement
-from cluster.queue import SetAside
+from cluster.queue import Allowance, SetAside
+from cluster.sink import Rounds
 from cluster.spending import Spending
 from cluster.tally import OnProgress, Progress, Tally
 from jobs.budget import Budget, LimitCheck, check_limits
@@ -37,6 +38,7 @@ class Job:
     spending: Spending
     limits: Limits
     show: OnProgress
+    rounds: Rounds
 
 
 class ReadyBackend(Protocol):
@@ -71,6 +73,12 @@ def open_backend(address: str | None, *, local: bool) -> Iterator[Backend]:
         yield RayBackend(cpus, gpus, address or os.environ.get("RAY_ADDRESS"))
 
 
+def _drawn(work: Work, tally: Tally) -> int:
+    """Returns how many samples the models of a sweep have, over all calls; imported ones do not count."""
+    drawing = {member.model.name for shared in work.models for member in shared.members}
+    return sum(cell.committed for cell in tally.cells.values() if cell.model in drawing)
+
+
 class LocalBackend:
     """The backend in this process, without Ray."""
 
@@ -87,10 +95,13 @@ class LocalBackend:
     def run(self, job: Job) -> Result:
         from cluster.local import run_local
 
-        limit = LimitCheck(job.limits({}))
+        limit = LimitCheck(job.limits({}), drawn := _drawn(job.work, job.tally))
         if limit.reached:
             return (), limit.reached
-        return run_local(job.work, job.sink, job.tally, job.show, limit, job.spending, job.leases), limit.reached
+        allowed = Allowance(limit.budget.samples_left(drawn))
+        aside = run_local(job.work, job.sink, job.tally, job.show, limit, job.spending, job.leases, job.rounds, allowed)
+        limit.check_samples(_drawn(job.work, job.tally))
+        return aside, limit.reached
 
 
 @dataclass(frozen=True)
@@ -131,20 +142,23 @@ class ReadyRay:
         from cluster.metrics import Metrics
         from cluster.pipeline import Pipeline
 
-        limit = LimitCheck(job.limits(self.gpus_held(job.work)))
+        limit = LimitCheck(job.limits(self.gpus_held(job.work)), drawn := _drawn(job.work, job.tally))
         if limit.reached:
             return (), limit.reached
         metrics = Metrics(
             job.sink.store.uri, lambda progress: limit.budget.spent(progress.engines).usd + progress.judge_usd
         )
         actors = RayActors(job.work, job.sink)
-        pipeline = Pipeline(job.work, actors, self.placement, job.tally, job.spending, job.leases)
+        allowed = Allowance(limit.budget.samples_left(drawn))
+        pipeline = Pipeline(job.work, actors, self.placement, job.tally, job.spending, job.leases, job.rounds, allowed)
 
         def show(progress: Progress) -> None:
             job.show(progress)
             metrics(progress)
 
-        return asyncio.run(pipeline.run(show, limit)), limit.reached
+        aside = asyncio.run(pipeline.run(show, limit))
+        limit.check_samples(_drawn(job.work, job.tally))
+        return aside, limit.reached
 
     def gpus_held(self, work: Work) -> dict[str, float]:
         """Returns the GPUs that one engine of each model holds, by model."""

@@ -1,4 +1,4 @@
-"""The limits of a run: dollars, GPU hours, or time. At the first one that is reached no further unit is started.
+"""The limits of a run: dollars, GPU hours, samples, or time. At the first one reached no further unit is started.
 
 Units in flight are finished and committed, so a limit is passed by their cost at most. Raise the limit, and the
 same command goes on.
@@ -47,6 +47,10 @@ class Budget:
         usd = (model.prices.per_engine_hour or 0.0) * hours + (model.prices.per_million_tokens or 0.0) * tokens
         return Spent(usd, self.gpus.get(model.name, 0.0) * hours)
 
+    def samples_left(self, drawn: int) -> int | None:
+        """Returns how many samples may still be drawn; None without a limit."""
+        return None if self.stop.samples is None else max(0, self.stop.samples - drawn)
+
     def reached(self, engines: Iterable[EngineProgress], now: datetime, judge_usd: float = 0.0) -> str | None:
         """Says which limit is reached; returns None if none is."""
         spent = self.before + self.spent(engines) + Spent(judge_usd)
@@ -62,9 +66,15 @@ class Budget:
 class LimitCheck:
     """Checks a budget before the first engine starts and at every snapshot; keeps the limit that ended the run."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, drawn: int = 0) -> None:
         self.budget = budget
         self.reached = budget.reached((), datetime.now(UTC))
+        self.check_samples(drawn)
+
+    def check_samples(self, drawn: int) -> None:
+        """Looks at the samples that the run has; the pipeline itself starts no unit beyond the limit."""
+        if not self.reached and self.budget.samples_left(drawn) == 0:
+            self.reached = f"stop.samples: {drawn:,} of {self.budget.stop.samples:,} samples are drawn"
 
     def __call__(self, progress: Progress) -> bool:
         self.reached = self.reached or self.budget.reached(progress.engines, datetime.now(UTC), progress.judge_usd)
@@ -74,7 +84,7 @@ class LimitCheck:
 def check_limits(stop: Stop, gpus: Mapping[str, float]) -> None:
     """Raises BadInput for a limit that can never be reached; ``gpus`` is how many an engine of each model holds."""
     if stop.gpu_hours is not None and not any(gpus.values()):
-        raise BadInput("stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.until")
+        raise BadInput("stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.samples, stop.until")
 
 
 def open_budget(sweep: Sweep, *, gpus: Mapping[str, float], earlier: Callable[[], Spent]) -> Budget:

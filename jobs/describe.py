@@ -12,7 +12,7 @@ from jobs.remaining import Remaining, find_remaining, next_layer, run_version, s
 from jobs.report.text import amount, between
 from jobs.reporting import model_facts, read_engines
 from jobs.resolve import Resolved, format_notes, resolve, with_formats
-from jobs.run import Say, run_resolved, with_paces
+from jobs.run import Say, find_tried, run_resolved, with_paces
 from jobs.store.base import Store
 from jobs.store.counts import read_cells
 from jobs.store.encode import prompt_text
@@ -179,8 +179,9 @@ def _describe(resolved: Resolved) -> PlanDescription:
     store.check()
     known = read_layers_to_extend(store)
     resolved = with_formats(with_paces(resolved, store, known), lambda: [("", formats_here())])
-    layers = (*known, *filter(None, [next_layer(resolved, known)]))
     done = list_committed(store, run_version(resolved, store, known))
+    tried = find_tried(resolved, store, known, done)
+    layers = (*known, *filter(None, [next_layer(resolved, known, tried=tried)]))
     cells = _cells(resolved, find_remaining(resolved, layers, done))
     most = sum(cell.samples_to_do * cell.sampling.max_tokens for cell in cells)
     rows = sum(cell.samples_to_do for cell in cells)

@@ -23,6 +23,7 @@ from jobs.store.layers import (
 from sampling.errors import BadInput
 from sampling.limits import Limits
 from sampling.problems import Problem
+from sampling.settings import Adaptive
 from sampling.settings.identity import changes, identity
 
 UNIT_ROWS = 2048  # most samples in a unit: one to three minutes of a small model's engine
@@ -36,7 +37,8 @@ class Wanted:
 
     ``most_unit_rows`` holds, by (model, task), units that must be smaller than UNIT_ROWS: their samples are long, their
     engine is slow, a spending cap is near, or the sweep says so.
-    ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id.
+    ``measured_s`` holds the time limits that were measured for ``auto``, by task and problem id. With ``adaptive``,
+    samples are planned by rounds, in jobs/rounds.
     """
 
     models: tuple[PlannedModel, ...]
@@ -44,6 +46,7 @@ class Wanted:
     k: Mapping[tuple[str, str], int]
     most_unit_rows: Mapping[tuple[str, str], int] = field(default_factory=dict)
     measured_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    adaptive: Adaptive | None = None
 
 
 def extend(
@@ -196,15 +199,15 @@ def _check_time_limits(layers: Sequence[Layer], task: str, given: Sequence[Probl
 def _new_blocks(
     layers: Sequence[Layer], new: Sequence[PlannedProblems], wanted: Wanted, retracted: Sequence[Retracted]
 ) -> Iterator[Block]:
-    for (model, task), k in wanted.k.items():
+    for (model, task), k in () if wanted.adaptive else wanted.k.items():
         ids = problem_ids(layers, task) + [name for part in new if part.task == task for name in part.ids]
         asked = {problem.id for problem in wanted.problems[task]}
         starts, have = _samples_planned(layers, model, task, len(ids), retracted)
         missing = [k - count if name in asked else 0 for name, count in zip(ids, have, strict=True)]
         next_unit = sum(block.unit_count for block in _blocks(layers, model, task))
-        for first, last in _runs_of_equal(starts, missing):
+        for first, last in runs_of_equal(starts, missing):
             start, lacking = starts[first], missing[first]
-            rows = _unit_rows((last - first) * lacking, wanted.most_unit_rows.get((model, task), UNIT_ROWS))
+            rows = unit_rows((last - first) * lacking, wanted.most_unit_rows.get((model, task), UNIT_ROWS))
             block = make_block(model, task, next_unit, (first, last), (start, start + lacking), rows)
             next_unit += block.unit_count
             yield block
@@ -214,7 +217,7 @@ def _blocks(layers: Sequence[Layer], model: str, task: str) -> list[Block]:
     return [block for layer in layers for block in layer.blocks if (block.model, block.task) == (model, task)]
 
 
-def _unit_rows(rows: int, most: int) -> int:
+def unit_rows(rows: int, most: int) -> int:
     """Returns the samples per unit for ``rows`` samples in total."""
     return min(UNIT_ROWS, most, max(LEAST_ROWS, -(-rows // SMALL_RUN_UNITS)))
 
@@ -239,7 +242,7 @@ def _samples_planned(
     return starts, have
 
 
-def _runs_of_equal(starts: Sequence[int], missing: Sequence[int]) -> Iterator[tuple[int, int]]:
+def runs_of_equal(starts: Sequence[int], missing: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yields half-open ranges of neighbouring problems that go on at the same sample and lack equally many."""
     first = 0
     lacking = [max(0, count) for count in missing]

@@ -184,7 +184,7 @@ def _cells(progress: Progress, most: int) -> list[Table | Text]:
     cells = progress.cells if len(progress.cells) <= most else _unfinished_first(progress.cells)
     for cell in cells[:most]:
         bar = ProgressBar(total=max(cell.planned, 1), completed=cell.committed, width=24)
-        count = f"{cell.committed:,}/{cell.planned:,}"
+        count = f"{cell.committed:,}/{cell.planned:,}{_retired(cell)}"
         table.add_row(Text(_short(cell.model)), Text(_short(cell.task)), count, bar, _coverage(cell))
     left = len(cells) - most
     return [table, Text(f"and {left:,} more; `troop status RUN --json` has all")] if left > 0 else [table]
@@ -249,7 +249,11 @@ def _short(name: str) -> str:
 
 def _cell_words(cell: CellProgress) -> str:
     count = f"{cell.committed:,} of {many(cell.planned, 'sample')}"
-    return f"{_short(cell.model)} on {_short(cell.task)}: {_coverage(cell)} ({count})"
+    return f"{_short(cell.model)} on {_short(cell.task)}: {_coverage(cell)} ({count}{_retired(cell)})"
+
+
+def _retired(cell: CellProgress) -> str:
+    return f", {cell.retired:,} retired, {cell.saved:,} samples saved" if cell.retired else ""
 
 
 def _coverage(cell: CellProgress) -> str:

@@ -9,12 +9,15 @@ from cluster.batches import ModelWork, Work, share_engines
 from cluster.tally import CellTally
 from jobs.planning import extend, find_surplus, retract
 from jobs.resolve import Resolved, code_version
+from jobs.rounds.cells import Tried
+from jobs.rounds.plan import check_policy, with_rounds
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.encode import NO_VERIFIER, parse_prompt
 from jobs.store.layers import Layer, Units, open_shards, planned_units, problem_ids, time_limits
 from jobs.store.stored_run import Committed
 from sampling.checkers import checker_digests
+from sampling.errors import BadInput
 from sampling.problems import Problem
 from sampling.references import REFERENCES
 from sampling.validate import parse
@@ -31,7 +34,8 @@ class Remaining:
 
     ``layers`` is the whole plan. ``missing`` are the planned units without a commit; ``to_do`` are the ones among them
     whose model and problems this sweep names. ``tables`` has the sweep's problems by task and problem_idx. ``kept`` are
-    the committed units where what an earlier, larger k left is given up, else None.
+    the committed units where what an earlier, larger k left is given up, else None. ``tried`` are the verdicts by which
+    an adaptive sweep plans its rounds.
     """
 
     layers: tuple[Layer, ...]
@@ -39,6 +43,7 @@ class Remaining:
     to_do: Units
     tables: Tables
     kept: Committed | None = None
+    tried: Tried | None = None
 
 
 def find_remaining(resolved: Resolved, layers: Sequence[Layer], done: Committed) -> Remaining:
@@ -61,15 +66,27 @@ def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> Tables:
     return tables
 
 
-def next_layer(resolved: Resolved, layers: Sequence[Layer], kept: Committed | None = None) -> Layer | None:
+def next_layer(
+    resolved: Resolved, layers: Sequence[Layer], kept: Committed | None = None, tried: Tried | None = None
+) -> Layer | None:
     """Returns the layer that the sweep adds to a plan, or None; raises BadInput if the distribution has changed.
 
-    With ``kept``, the committed units, it gives up all others that reach beyond the sweep's k.
+    With ``kept``, the committed units, it gives up all others that reach beyond the sweep's k. An adaptive sweep adds
+    the rounds that follow from ``tried``.
     """
+    check_policy(layers, resolved.wanted)
+    if resolved.sweep.adaptive and kept is not None:
+        raise BadInput("--drop: samples of an adaptive run are given up by no plan; allowed: --keep-plan")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     sweep = resolved.sweep.model_dump(mode="json")
     gone = () if kept is None else retract(find_surplus(layers, resolved.wanted, kept))
-    return extend(layers, resolved.wanted, created=now, code_version=code_version(), sweep=sweep, retracted=gone)
+    layer = extend(layers, resolved.wanted, created=now, code_version=code_version(), sweep=sweep, retracted=gone)
+    if not resolved.sweep.adaptive:
+        return layer
+    empty = Layer(number=len(layers), created=now, code_version=code_version(), sweep=sweep, models=(), problems=(),
+                  blocks=())  # fmt: skip
+    version = current_version(resolved.sweep.judge, (p for given in resolved.problems.values() for p in given))
+    return with_rounds(layers, layer or empty, resolved.wanted, tried or Tried(version))
 
 
 def surplus_line(resolved: Resolved, layers: Sequence[Layer], done: Committed) -> str | None:
@@ -131,6 +148,7 @@ def work_of(resolved: Resolved, remaining: Remaining, shuffled: bool = False) ->
         settings = resolved.settings_of(model)
         if units:
             info = replace(resolved.infos[model.name], dtype=planned[model.name].dtype or "")  # of the whole run
+            units = units.breadth_first() if sweep.adaptive else units
             units = units.shuffled() if shuffled else units
             models.append(ModelWork(model, info, settings, planned[model.name].sampling_hash, units))
     verify, judge = sweep.verify, sweep.judge and sweep.judge.share(sweep.verify.workers or 1)
@@ -147,3 +165,13 @@ def cells_of(remaining: Remaining) -> list[CellTally]:
     left = {cell: remaining.missing.of(*cell).rows for cell in rows}
     problems = {task: len(problem_ids(remaining.layers, task)) for _, task in rows}
     return [CellTally(*cell, problems[cell[1]], rows[cell], rows[cell] - left[cell], None) for cell in rows]
+
+
+def committed_units(remaining: Remaining) -> Committed:
+    """Returns the planned units that are not missing, by model and task."""
+    found: Committed = {}
+    for block, numbers in planned_units(remaining.layers).parts:
+        found.setdefault((block.model, block.task), set()).update(numbers)
+    for block, numbers in remaining.missing.parts:
+        found[block.model, block.task].difference_update(numbers)
+    return found

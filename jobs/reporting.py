@@ -17,6 +17,7 @@ from jobs.report.cell_fields import Basis
 from jobs.report.chart_process import ChartProcess
 from jobs.report.outcomes import outcome_line
 from jobs.report.page import write_report
+from jobs.report.rounds import rounds_in_words
 from jobs.report.samples import BrowserSample, most_of_each
 from jobs.report.schema import Report
 from jobs.report.text import (
@@ -207,6 +208,8 @@ def _summary(report: Report, page: str, size: int) -> str:
             lines.append(f"    {bounded_in_words(cell)}")
         if line := outcome_line(cell):
             lines.append(f"    {line}")
+        if cell.rounds:
+            lines.append(f"    {rounds_in_words(cell.rounds)}")
         if cell.policy:
             lines.append(f"    judged by {cell.policy}")
     lines += [f"  {selection_line(cell)}" for cell in report.cells if cell.scores]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from jobs.doctor.libraries import version_of
 from jobs.numbers.unit_size import Pace, rows_of_unit
 from jobs.planning import Wanted
@@ -80,7 +82,7 @@ class Resolved:
         k = {(m.name, t.title): self.sweep.k_of(m, t) for m in self.sweep.models for t in self.sweep.tasks_of(m)}
         tasks = [(model, task) for model in self.sweep.models for task in self.sweep.tasks_of(model)]
         most = {(model.name, task.title): self._most_unit_rows(model, task) for model, task in tasks}
-        return Wanted(models, self.problems, k, most, self.measured_s)
+        return Wanted(models, self.problems, k, most, self.measured_s, self.sweep.adaptive)
 
     def _most_unit_rows(self, model: ModelSpec, task: TaskSpec) -> int:
         problems, settings = self.problems[task.title], self.settings_of(model)
@@ -145,6 +147,7 @@ def resolve(sweep: Sweep) -> Resolved:
     for model in sweep.models:
         _check_model(found, model)
     _check_judge(sweep, problems)
+    _check_adaptive(sweep, problems)
     return replace(found, warnings=_warnings(found))
 
 
@@ -242,6 +245,30 @@ def _check_judge(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> N
         raise BadInput(f"task {needing[0]}: {NO_JUDGE}")
     if needing and sweep.judge and sweep.judge.service.check:
         check_service(sweep.judge, "judge")
+
+
+def _check_adaptive(sweep: Sweep, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+    """Raises BadInput for a first round beyond k, and for a verifier whose verdicts do not say pass or fail."""
+    if (policy := sweep.adaptive) is None:
+        return
+    for model in sweep.models:
+        for task in sweep.tasks_of(model):
+            if policy.first > (k := sweep.k_of(model, task)):
+                raise BadInput(
+                    f"adaptive.first: {policy.first:,}, but k of {model.name} on {task.title} is {k:,}; "
+                    f"allowed: 1 to {k:,}"
+                )
+    for title, given in problems.items():
+        undecided = next((p for p in given if p.verifier == "custom" and not _has_threshold(p.reference)), None)
+        if undecided is not None:
+            raise BadInput(
+                f"adaptive: task {title}, problem {undecided.id!r}: the score of its verifier custom has no threshold, "
+                "so nothing says which samples pass; give threshold"
+            )
+
+
+def _has_threshold(reference: object) -> bool:
+    return not isinstance(reference, BaseModel) or "threshold" in reference.model_fields_set
 
 
 def code_version() -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from cluster.address import check_address
 from cluster.queue import SetAside
-from cluster.sink import Claim
+from cluster.sink import AllPlanned, Claim, Rounds
 from cluster.spending import Spending
 from cluster.tally import Tally
 from jobs.audit import check_compilers, check_gold, check_lean
@@ -25,6 +25,7 @@ from jobs.progress import progress_display
 from jobs.remaining import (
     Remaining,
     cells_of,
+    committed_units,
     find_remaining,
     next_layer,
     problem_tables,
@@ -33,6 +34,9 @@ from jobs.remaining import (
     work_of,
 )
 from jobs.resolve import Resolved, format_notes, resolve, with_formats
+from jobs.rounds.cells import Tried
+from jobs.rounds.keeper import RoundKeeper
+from jobs.rounds.read import read_tried
 from jobs.store.base import Store
 from jobs.store.catalogue import write_problems
 from jobs.store.commit import RunSink
@@ -151,8 +155,16 @@ def _find_remaining(resolved: Resolved, store: Store, surplus: Surplus) -> Remai
     if surplus == "ask" and (line := surplus_line(resolved, known, done)):
         raise BadInput(f"{store.uri}: {line}")
     kept = done if surplus == "drop" else None
-    layers = (*known, *filter(None, [next_layer(resolved, known, kept)]))
-    return replace(find_remaining(resolved, layers, done), kept=kept)
+    tried = find_tried(resolved, store, known, done)
+    layers = (*known, *filter(None, [next_layer(resolved, known, kept, tried)]))
+    return replace(find_remaining(resolved, layers, done), kept=kept, tried=tried)
+
+
+def find_tried(resolved: Resolved, store: Store, layers: Sequence[Layer], done: Committed) -> Tried | None:
+    """Returns the committed verdicts by which an adaptive sweep plans its rounds; None for any other sweep."""
+    if resolved.sweep.adaptive is None:
+        return None
+    return read_tried(store, run_version(resolved, store, layers), done)
 
 
 def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: ReadyBackend, say: Say) -> Outcome:
@@ -171,20 +183,34 @@ def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: Re
         sessions = {name: other for name, other in named_sessions(store).items() if name != session.name}
         shared = leases.meet(name for name, other in sessions.items() if not other.ended)
         work = work_of(resolved, remaining, shuffled=shared)
+        rounds = _rounds(resolved, sink, remaining)
         spending = Spending(work, spent_before(sessions.values()), session.record_spending)
         try:
             with progress_display() as show:
-                set_aside, stopped = backend.run(Job(work, sink, leases, tally, spending, limits, show))
+                set_aside, stopped = backend.run(Job(work, sink, leases, tally, spending, limits, show, rounds))
         finally:
             with contextlib.suppress(StoreError):  # the record must not hide the error that ended the call
                 spending.save()
                 session.end(tally, tally.committed_here)
         store.put(SET_ASIDE, json.dumps([_set_aside_row(unit) for unit in set_aside], indent=1).encode())
         say(closing(store.uri, tally))
-        if stopped and tally.committed < sum(cell.planned for cell in tally.cells.values()):
+        if stopped and (_open_problems(rounds) or tally.committed < sum(cell.planned for cell in tally.cells.values())):
             say(f"stopped by {stopped}; raise or remove the limit, then run the same command to continue")
         _compact(store, say, lambda shard: leases.claim(shard) is not Claim.HELD)
     return Outcome(tally.committed_here, set_aside, stopped)
+
+
+def _rounds(resolved: Resolved, sink: RunSink, remaining: Remaining) -> Rounds:
+    """Returns what plans the next samples while others are drawn."""
+    if remaining.tried is None:
+        return AllPlanned()
+    done = committed_units(remaining)
+    places = {task: set(table) for task, table in remaining.tables.items()}
+    return RoundKeeper(sink, remaining.layers, resolved.wanted, remaining.tried, done, places)
+
+
+def _open_problems(rounds: Rounds) -> int:
+    return rounds.open if isinstance(rounds, RoundKeeper) else 0
 
 
 def known_complete(sweep: Sweep) -> bool:
@@ -200,7 +226,8 @@ def is_complete(sweep: Sweep) -> bool:
     resolved, store = resolve(sweep), _open(sweep)
     known = read_layers_to_extend(store)
     done = list_committed(store, run_version(resolved, store, known))
-    return next_layer(resolved, known) is None and not find_remaining(resolved, known, done).to_do
+    tried = find_tried(resolved, store, known, done)
+    return next_layer(resolved, known, tried=tried) is None and not find_remaining(resolved, known, done).to_do
 
 
 def _compact(store: Store, say: Say, may: MayCompact = always) -> None:
@@ -229,24 +256,27 @@ def _try_verifiers(resolved: Resolved, remaining: Remaining, local: bool, say: S
         say(check_gold(limited, settings.audit, settings.tier))
 
 
-def write_plan(resolved: Resolved, store: Store, kept: Committed | None = None) -> tuple[Layer, ...]:
+def write_plan(
+    resolved: Resolved, store: Store, kept: Committed | None = None, tried: Tried | None = None
+) -> tuple[Layer, ...]:
     """Probes the store, adds the layer that the plan lacks and stores its problems; returns the whole plan."""
     probe_store(store)
-    layers = extend_plan(store, read_layers, partial(next_layer, resolved, kept=kept))
+    layers = extend_plan(store, read_layers, partial(next_layer, resolved, kept=kept, tried=tried))
     _write_problems(resolved, store, layers)
     return layers
 
 
 def _write_plan(resolved: Resolved, store: Store, planned: Remaining) -> Remaining:
     """Writes the plan; returns ``planned``, or new remaining work if another driver has added a layer in between."""
-    layers = write_plan(resolved, store, planned.kept)
+    layers = write_plan(resolved, store, planned.kept, planned.tried)
     if _content(layers) == _content(planned.layers):
         return replace(planned, layers=layers)
-    return find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, layers)))
+    found = find_remaining(resolved, layers, list_committed(store, run_version(resolved, store, layers)))
+    return replace(found, tried=planned.tried)
 
 
 def _content(layers: Sequence[Layer]) -> list[object]:
-    return [(layer.blocks, layer.problems, layer.retracted) for layer in layers]
+    return [(layer.blocks, layer.problems, layer.retracted, layer.rounds) for layer in layers]
 
 
 def _write_problems(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> None:

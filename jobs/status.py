@@ -9,7 +9,8 @@ from jobs.numbers.common import on_common_problems
 from jobs.numbers.doubts import cut_warnings
 from jobs.numbers.intervals import Population
 from jobs.numbers.tally import coverage_curve, tally_of
-from jobs.report.points import CoveragePoint
+from jobs.report.points import CoveragePoint, RoundsReport
+from jobs.report.rounds import rounds_in_words, rounds_of
 from jobs.report.text import point, share
 from jobs.store.counts import read_planned_cells
 from jobs.store.stored_run import SET_ASIDE, StoredRun
@@ -50,6 +51,8 @@ class CellStatus(Plain):
     """Version of the verifiers whose verdicts are counted. Empty while none are committed."""
     met: int = 0
     """Problems that every model of the task has a decided sample of: estimates are over these."""
+    rounds: RoundsReport | None = None
+    """Rounds of adaptive sampling and what they save so far. None for any other sampling."""
     so_far: CoveragePoint | None = None
     """Coverage over the `met` problems, at the largest k for which each has k verdicts. None while there are none."""
 
@@ -66,7 +69,13 @@ class CellStatus(Plain):
             + (f", nothing extracted from {share(self.nothing_extracted)}" if self.nothing_extracted else "")
             + (f", {self.faults:,} without a verdict" if self.faults else "")
             + (f", verifiers {self.version}" if self.version else "")
+            + (f"; {rounds_in_words(self.rounds)}" if self.rounds else "")
         )
+
+    @property
+    def open(self) -> bool:
+        """True where adaptive sampling may call for another round."""
+        return self.rounds is not None and self.rounds.open > 0
 
     def _coverage(self) -> str:
         if self.so_far is None:
@@ -119,7 +128,7 @@ def read_status(uri: str, version: str | None = None, population: Population = "
     stored = open_run(uri, version)
     found = read_planned_cells(stored)
     cells = [_cell_status(*pair, population) for pair in zip(found, on_common_problems(found), strict=True)]
-    complete = all(cell.committed == cell.planned for cell in cells)
+    complete = all(cell.committed == cell.planned and not cell.open for cell in cells)
     left = () if complete else _set_aside(stored)
     warnings = tuple(cut_warnings(found))
     return RunStatus(run=stored.store.uri, complete=complete, cells=tuple(cells), set_aside=left, warnings=warnings)
@@ -138,6 +147,7 @@ def _cell_status(cell: CellCounts, compared: CellCounts, population: Population)
         finish_counts=dict(cell.finish_counts),
         nothing_extracted=cell.nothing_extracted,
         version=cell.version,
+        rounds=rounds_of(cell),
         met=int((compared.n > 0).sum()),
         so_far=coverage_so_far(compared, population),
     )

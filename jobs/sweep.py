@@ -19,7 +19,7 @@ from sampling.errors import BadInput
 from sampling.packages import PackageEntry, under_folder
 from sampling.places import expand_home, local_path, model_place
 from sampling.problems import Problem, read_text
-from sampling.settings import ModelSpec, SamplingSettings, TaskSampling, unread_key
+from sampling.settings import Adaptive, ModelSpec, SamplingSettings, TaskSampling, unread_key
 from sampling.settings.grid import expand
 from sampling.settings.model import ADAPTER_CONFIG, Adapter, over
 from sampling.tasks.task import TaskSpec
@@ -70,6 +70,11 @@ class Stop(Plain):
     """Most GPU hours that all calls of this run may use together."""
     until: AwareDatetime | None = None
     """Time after which no further unit starts, with its time zone: `2026-08-01T06:00:00+02:00`."""
+    samples: int | None = Field(default=None, ge=1)
+    """Most samples that all calls of this run may draw together, over all models. Example: `100000`.
+
+    With `adaptive`, the problems with the fewest samples come first, so what is drawn is spread over the unsolved ones.
+    """
 
 
 class Sweep(Plain):
@@ -96,6 +101,11 @@ class Sweep(Plain):
     """Samples per problem; `n` is another name. Default: the preset's, else 100. A larger k later continues the run."""
     sampling: SamplingSettings = SamplingSettings()
     """Sampling settings of all models and tasks that have no settings of their own."""
+    adaptive: Adaptive | None = None
+    """Rounds by which problems that pass often get fewer samples. Default: every problem gets k.
+
+    Example: `{first: 100, grow: 2, retire_at: 5}`. A run keeps the policy that it began with.
+    """
     seed: int = Field(default=0, ge=0)
     """Seed from which every engine's random stream is derived."""
     verify: VerifySettings = VerifySettings()
@@ -103,7 +113,7 @@ class Sweep(Plain):
     judge: JudgeSettings | None = None
     """Language model that verifies the problems whose verifier is `judge`. Default: no judge, and no such problems."""
     stop: Stop = Stop()
-    """Limits that end the run: dollars, GPU hours, a time. Default: no limits."""
+    """Limits that end the run: dollars, GPU hours, samples, a time. Default: no limits."""
     store_options: StoreOptions = StoreOptions()
     """Connection to an S3 store: endpoint, region, profile. A folder needs none."""
     _notes: tuple[str, ...] = ()
@@ -261,7 +271,7 @@ def _store_at(uri: str) -> Store:
 
 def sweep_of(layers: Sequence[Layer]) -> Sweep:
     """Returns the last sweep of a plan with all models and tasks of earlier ones: an import names only its own."""
-    sweeps = [parse(Sweep, layer.sweep, layer_key(layer.number)) for layer in layers]
+    sweeps = [parse(Sweep, layer.sweep, layer_key(layer.number)) for layer in layers if layer.sweep]
     models = {model.name: model for sweep in sweeps for model in sweep.models}
     tasks = {task.title: task for sweep in sweeps for task in sweep.tasks}
     return sweeps[-1].model_copy(update={"models": tuple(models.values()), "tasks": tuple(tasks.values())})

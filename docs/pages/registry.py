@@ -15,6 +15,7 @@ from jobs.export.files import ExportedFile
 from jobs.export.parts import TrainingFile
 from jobs.export.selection import Selection
 from jobs.numbers.predict import Prediction
+from jobs.numbers.rounds import Round
 from jobs.report import points
 from jobs.report import schema as report
 from jobs.status import SetAsideUnit
@@ -29,7 +30,7 @@ from sampling.policy import MathPolicy
 from sampling.problems import Message, Problem
 from sampling.references import REFERENCES, CallCase, StdioCase
 from sampling.s3_folder import S3Options
-from sampling.settings import ModelSpec, SamplingSettings, StructuredOutputs, TaskSampling
+from sampling.settings import Adaptive, ModelSpec, SamplingSettings, StructuredOutputs, TaskSampling
 from sampling.settings.model import Adapter
 from sampling.settings.service import Prices, ServiceSettings
 from sampling.tasks.task import TaskSpec
@@ -50,7 +51,7 @@ SWEEP_MODELS: Models = (
         TaskSpec,
         Limits,
     ),
-    *(MathPolicy, TaskSampling, VerifySettings, JudgeSettings, Stop, S3Options, StoreOptions),
+    *(MathPolicy, TaskSampling, VerifySettings, JudgeSettings, Adaptive, Stop, S3Options, StoreOptions),
 )
 PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))
 
@@ -69,7 +70,7 @@ def report_fields() -> str:
 
 def stored_objects() -> str:
     """Returns a section for each JSON object that lies in a run."""
-    return sections(Layer, PlannedModel, PlannedProblems, Block, Session, Driver, StoredPrediction, SetAsideUnit)
+    return sections(Layer, PlannedModel, PlannedProblems, Block, Round, Session, Driver, StoredPrediction, SetAsideUnit)
 
 
 def sections(*models: type[BaseModel]) -> str:

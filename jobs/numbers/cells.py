@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.numbers.rounds import RoundCounts
+
 Counts = NDArray[np.int64]
 IMPORTED = "imported"  # version of verdicts that none of our verifiers gave
 OWN_SCORES = "verdicts"  # the version of scores that the verdicts themselves carry
@@ -135,6 +137,8 @@ class CellCounts:
     """Problems of the plan; 0 where no plan is known. Those without a verdict are not in the arrays."""
     planned_samples: int = 0
     """Samples of the plan; 0 where no plan is known."""
+    rounds: RoundCounts | None = None
+    """Counts by rounds, from which adaptive sampling is estimated; None for any other sampling."""
 
     @property
     def unmet(self) -> int:
@@ -154,8 +158,23 @@ class CellCounts:
 
     @property
     def unfinished(self) -> bool:
-        """True where the plan has samples without a verdict."""
-        return int(self.n.sum() + self.faults.sum()) < self.planned_samples
+        """True where the plan has samples without a verdict, or adaptive sampling has another round to draw."""
+        return int(self.n.sum() + self.faults.sum()) < self.planned_samples or self.open_problems > 0
+
+    @property
+    def open_problems(self) -> int:
+        """Problems that adaptive sampling has neither retired nor brought to its cap."""
+        if self.rounds is None:
+            return 0
+        return max(self.planned_problems, len(self.problem_ids)) - int(self.rounds.ended.sum())
+
+    @property
+    def selectable(self) -> Counts:
+        """Decided samples by problem that majority, best-of and votes may use: the first round's, where there is one.
+
+        Later rounds are drawn because of earlier outcomes.
+        """
+        return self.n if self.rounds is None else self.rounds.first.n
 
 
 def cut_share(finish_counts: Mapping[str, int]) -> float | None:

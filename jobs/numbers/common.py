@@ -41,4 +41,5 @@ def part_of(cell: CellCounts, indices: Ints) -> CellCounts:
         timeouts=cell.timeouts[indices],
         answers=tuple(cell.answers[i] for i in indices) if cell.answers else (),
         scored=tuple(cell.scored[i] for i in indices) if cell.scored else (),
+        rounds=cell.rounds and cell.rounds.part(indices),
     )

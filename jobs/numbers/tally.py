@@ -7,8 +7,7 @@ enough passes, up to the cap. Beyond, its pass@k lies between that of its own sa
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import gammaln
+from numpy.typing import ArrayLike, NDArray
 
 from jobs.numbers.cells import CellCounts, Stopping
 from jobs.numbers.estimators import Curve, Floats, Ints, k_grid, pass_chance, stopped_at
@@ -20,7 +19,7 @@ from jobs.numbers.intervals import (
     noise_bounds,
     noise_variance,
 )
-from sampling.errors import BadInput
+from jobs.numbers.paths import pass_when_stopped
 
 _MOST_VALUES = 4_000_000  # in memory at once
 _SHORT = 0.05  # share of problems that may be left out of fits, so that one short problem does not cut all others
@@ -33,13 +32,18 @@ class Tally:
     n: Ints
     c: Ints
     stopping: Stopping | None = None
+    before: Ints | None = None
+    """Samples at the end of the round before the one that a problem ended at; None: the rule tells it."""
+    retired: NDArray[np.bool_] | None = None
+    """True where a problem ended with enough passes; None: its passes tell it."""
 
     @property
     def reach(self) -> Ints:
         """The largest k with an unbiased estimate, by problem."""
         if self.stopping is None:
             return self.n
-        return np.where(self.c >= self.stopping.retire_at, np.maximum(self.n, self.stopping.cap), self.n)
+        retired = self.c >= self.stopping.retire_at if self.retired is None else self.retired
+        return np.where(retired, np.maximum(self.n, self.stopping.cap), self.n)
 
     @property
     def largest(self) -> int:
@@ -52,7 +56,9 @@ class Tally:
         return int(self.reach.max())
 
     def part(self, indices: Ints) -> "Tally":
-        return Tally(self.n[indices], self.c[indices], self.stopping)
+        before = None if self.before is None else self.before[indices]
+        retired = None if self.retired is None else self.retired[indices]
+        return Tally(self.n[indices], self.c[indices], self.stopping, before, retired)
 
     def values(self, ks: ArrayLike) -> Floats:
         """Returns the unbiased pass@k of each problem; shape (P, K). Beyond a problem's reach it is the worst case."""
@@ -60,7 +66,8 @@ class Tally:
         n, c = self.n[:, None], self.c[:, None]
         if self.stopping is None:
             return pass_chance(n, c, draws)
-        return pass_when_stopped(self.n, self.c, draws, self.stopping)
+        before = self.stopping.round_before(self.n) if self.before is None else self.before
+        return pass_when_stopped(self.n, self.c, before, self.stopping.retire_at, draws)
 
     def bounds(self, ks: Ints) -> tuple[Floats, Floats]:
         """Returns pass@k of each problem in the worst and in the best case; equal within a problem's reach."""
@@ -127,6 +134,9 @@ def _bounds_of(values: Floats, tally: Tally, unmet: int, ks: Ints, population: P
 
 def tally_of(cell: CellCounts, indices: Ints) -> Tally:
     """Returns the counts of some of a cell's problems, with the rule that is known or seen to have ended sampling."""
+    if cell.rounds is not None:
+        rounds = cell.rounds.part(indices)
+        return Tally(rounds.n, rounds.c, cell.stopping, rounds.before, rounds.retired)
     return Tally(cell.n[indices], cell.c[indices], stopping_of(cell))
 
 
@@ -137,41 +147,3 @@ def stopping_of(cell: CellCounts) -> Stopping | None:
         return cell.stopping
     passes = stopped_at(cell.n[decided], cell.c[decided])
     return None if passes is None else Stopping(retire_at=passes, cap=int(cell.n.max()))
-
-
-def pass_when_stopped(n: Ints, c: Ints, ks: Ints, stopping: Stopping) -> Floats:
-    """Returns the unbiased pass@k of problems whose sampling ended at enough passes; ``ks`` (P, K), shape (P, K).
-
-    All orders of outcomes that lead to a problem's n and c are equally likely, and they are those with too few passes
-    at the round end before. So this is the conditional expectation of "one of the first k passes" (Girshick, Mosteller
-    & Savage 1946; Rao & Blackwell). A problem that ended in its first round has the usual estimate.
-    """
-    before = stopping.round_before(n)
-    late, seen = (n - before)[:, None, None], np.arange(stopping.retire_at)[None, None, :]
-    earlier, passed, draws = before[:, None, None], c[:, None, None], ks[:, :, None]
-    rest = _log_choose(late, passed - seen)
-    ways = _log_sum(_log_choose(earlier, seen) + rest)
-    failed = _log_sum(_log_choose(earlier - draws, seen) + rest)
-    beyond = _log_choose(n[:, None] - ks, c[:, None])
-    if not np.isfinite(ways).all():
-        raise BadInput("the stopping rule cannot have led to these counts: a problem had its passes a round earlier")
-    misses = np.exp(np.where(ks <= before[:, None], failed, beyond) - ways)
-    value: Floats = np.clip(1 - misses, 0.0, 1.0)
-    return np.where(c[:, None] == 0, 0.0, value)
-
-
-def _log_choose(n: Ints, k: Ints) -> Floats:
-    """Returns the logarithm of the binomial coefficient; minus infinity outside its range."""
-    inside = (k >= 0) & (k <= n)
-    top, low = np.where(inside, n, 0), np.where(inside, k, 0)
-    value: Floats = gammaln(top + 1) - gammaln(low + 1) - gammaln(top - low + 1)
-    return np.where(inside, value, -np.inf)
-
-
-def _log_sum(logs: Floats) -> Floats:
-    """Returns the logarithm of the sum of exponentials along the last axis."""
-    most = logs.max(axis=-1, keepdims=True)
-    level = np.where(np.isfinite(most), most, 0.0)
-    with np.errstate(divide="ignore"):
-        value: Floats = np.log(np.exp(logs - level).sum(axis=-1)) + level[..., 0]
-    return value

@@ -34,6 +34,7 @@ from jobs.report.points import (
     SelectionPoint,
     Stopped,
 )
+from jobs.report.rounds import rounds_of
 from jobs.report.schema import Cell
 from sampling.judged_by import JudgedBy, in_words
 
@@ -108,6 +109,7 @@ def build_cell(
         weighted_by=weighted_by,
         verifier_flaw=_verifier_flaw(tally),
         stopped=stopped(part, decided),
+        rounds=rounds_of(cell),
         scores=cell.scores or None,
         policy=in_words(judged_by),
         judged_by=judged_by,
@@ -183,7 +185,7 @@ def _selection_ks(n: Ints) -> Ints:
 def _majority(cell: CellCounts, decided: Ints, seed: int) -> tuple[SelectionPoint, ...]:
     if not cell.answers or not len(decided):
         return ()
-    n, ks = cell.n[decided], _selection_ks(cell.n[decided])
+    n, ks = cell.selectable[decided], _selection_ks(cell.selectable[decided])
     return _mean_points(ks, majority_at_k([votes.one_right_answer(cell.answers[i]) for i in decided], n, ks, seed))
 
 
@@ -191,7 +193,7 @@ def _best_of(cell: CellCounts, decided: Ints) -> tuple[SelectionPoint, ...]:
     """Computes best of k. Where the task has answers, a sample without one is no candidate, whatever its score."""
     if not cell.scored or not len(decided):
         return ()
-    n, ks = cell.n[decided], _selection_ks(cell.n[decided])
+    n, ks = cell.selectable[decided], _selection_ks(cell.selectable[decided])
     scored = [cell.scored[i].with_answer() if cell.answers else cell.scored[i] for i in decided]
     return _mean_points(ks, best_of_k(scored, n, ks))
 
@@ -201,8 +203,8 @@ def _weighted(cell: CellCounts, decided: Ints, seed: int) -> tuple[tuple[Selecti
     if not cell.scored or not cell.answers or not len(decided):
         return (), None
     n, ks, scored = (
-        cell.n[decided],
-        _selection_ks(cell.n[decided]),
+        cell.selectable[decided],
+        _selection_ks(cell.selectable[decided]),
         [selection.one_right_answer(cell.scored[i]) for i in decided],
     )
     transform = transform_of(scored)
@@ -219,13 +221,17 @@ def _mean_points(ks: Ints, values: Floats) -> tuple[SelectionPoint, ...]:
 
 
 def _bounds(cell: CellCounts, decided: Ints) -> Bounds | None:
-    """Returns bounds at the largest k, over all problems; None where nothing is hidden or a problem has no sample."""
-    hidden = cell.faults.any() or cell.timeouts.any()
-    drawn = cell.n + cell.faults
-    if not hidden or not len(decided) or not drawn.min():
+    """Returns bounds at the largest k, over all problems; None where nothing is hidden or a problem has no sample.
+
+    Adaptive sampling has them at the end of its first round.
+    """
+    part = cell.rounds.first if cell.rounds else cell  # later rounds are drawn because of earlier outcomes
+    hidden = part.faults.any() or part.timeouts.any()
+    drawn = part.n + part.faults
+    if not hidden or not len(decided) or not drawn.min() or not part.n[decided].min():
         return None
-    k = int(min(cell.n[decided].min(), drawn.min()))
-    curve = coverage_bounds(cell.n, cell.c, cell.faults, cell.timeouts, [k])
+    k = int(min(part.n[decided].min(), drawn.min()))
+    curve = coverage_bounds(part.n, part.c, part.faults, part.timeouts, [k])
     return Bounds(k=k, low=float(curve.low[0]), high=float(curve.high[0]))
 
 

@@ -4,8 +4,10 @@ from jobs.numbers.cells import CellCounts, ModelFacts
 from jobs.numbers.costs import samples_drawn
 from jobs.numbers.estimators import Ints
 from jobs.numbers.fits import why_no_fit
+from jobs.numbers.rounds import RoundCounts
 from jobs.numbers.tally import Tally, tally_of
 from jobs.report.cell_fields import decided_problems, stopped
+from jobs.report.points import Stopped
 from sampling.words import many
 
 
@@ -23,7 +25,7 @@ def _plan_limits(cell: CellCounts, compared: CellCounts) -> list[str]:
     lines, drawn = [], samples_drawn(cell)
     planned, used = max(cell.planned_problems, len(cell.problem_ids)), int((compared.n > 0).sum())
     if cell.unfinished:
-        lines.append(f"the run is not finished: {drawn:,} of {cell.planned_samples:,} samples.")
+        lines.append(f"the run is not finished: {drawn:,} of {cell.planned_samples:,} samples{_of_rounds(cell)}.")
     if 0 < used < planned:
         left = f"{many(cell.unmet, 'problem')} {'has' if cell.unmet == 1 else 'have'} no decided sample"
         others = int((cell.n > 0).sum()) - used
@@ -31,6 +33,12 @@ def _plan_limits(cell: CellCounts, compared: CellCounts) -> list[str]:
         why = " and ".join(line for line, count in ((left, cell.unmet), (rest, others)) if count)
         lines.append(f"{why}; estimates are over the other {used:,}, bounds over all {planned:,}.")
     return lines
+
+
+def _of_rounds(cell: CellCounts) -> str:
+    left = cell.open_problems
+    more = "may call for more" if left == 1 else "may call for more rounds"
+    return f" of the rounds so far; {many(left, 'problem')} {more}" if left else ""
 
 
 def _counts_limits(tally: Tally) -> list[str]:
@@ -59,12 +67,30 @@ def _stopped_limits(cell: CellCounts, decided: Ints) -> list[str]:
     found = stopped(cell, decided)
     if found is None:
         return []
+    if cell.rounds is not None:
+        return _rounds_limits(cell.rounds, found)
     end = "the first success" if found.successes == 1 else f"{found.successes} successes"
     known = "sampling stopped" if cell.stopping else "sampling seems to have stopped"
     return [
         f"{known} at {end}, so n depends on the outcome; coverage allows for it (the usual pass@1 would be "
         f"{found.biased:.3g}, the unbiased one is {found.one_try:.3g})."
     ]
+
+
+def _rounds_limits(rounds: RoundCounts, found: Stopped) -> list[str]:
+    """Returns sentences on adaptive sampling: what coverage allows for, and what has fewer samples."""
+    passes = "1 pass" if found.successes == 1 else f"{found.successes:,} passes"
+    lines = [
+        f"adaptive sampling: problems retire at {passes}, so n depends on the outcome; "
+        f"coverage allows for it (the usual pass@1 would be {found.biased:.3g}, the unbiased one is "
+        f"{found.one_try:.3g}). Majority, best-of and votes use the first round alone."
+    ]
+    if rounds.otherwise:
+        lines.append(
+            f"verdicts of another version would have decided {many(rounds.otherwise, 'problem')} otherwise than the "
+            "plan: estimates go by these verdicts, and end where the samples do; `troop run` draws what they call for."
+        )
+    return lines
 
 
 def _fault_and_cost_limits(cell: CellCounts, facts: ModelFacts) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from jobs.report.rounds import HEADS, rounds_row
 from jobs.report.schema import Cell, CrossoverReport, Report
 from jobs.report.series_chart import series_heads, series_rows
 from jobs.report.text import (
@@ -43,6 +44,9 @@ def summary_markdown(report: Report) -> str:
         rows = [[c.model, c.task, *(selected(c, name) for name in methods), selection_k(c), scores_in_words(c)]
                 for c in chosen]  # fmt: skip
         parts.append(_table(["selection", "task", *methods.values(), "at k", "scores"], rows))
+    rounds = [[cell.model, cell.task, *rounds_row(cell.rounds)] for cell in report.cells if cell.rounds]
+    if rounds:
+        parts.append(_table([HEADS[0], "task", *HEADS[1:]], rounds))
     if report.crossovers:
         parts.append(_table(_CROSS_HEADS, map(_cross_row, report.crossovers)))
     for series in report.series:

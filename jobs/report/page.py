@@ -35,6 +35,7 @@ from jobs.report.charts import (
 )
 from jobs.report.markdown import summary_markdown
 from jobs.report.points import SelectionPoint
+from jobs.report.rounds import HEADS, rounds_row
 from jobs.report.samples import BrowserSample, embed, for_page, script_json
 from jobs.report.schema import Cell, CrossoverReport, Report, SeriesReport
 from jobs.report.series_chart import how_to_read as series_caption
@@ -153,7 +154,7 @@ def _page(
     )  # these are our own files, never a model's text
     return _environment().get_template("page.html.j2").render(
         report=report, tasks=tasks, axes=AXES, heat_labels=HEAT_LABELS, headline=text.headline(report), text=text,
-        outcomes=outcomes, intervals=text.intervals_in_words(report),
+        round_heads=HEADS, rounds_row=rounds_row, outcomes=outcomes, intervals=text.intervals_in_words(report),
         script=sources[0], style=sources[1], policy=_policy(*sources), samples=len(samples), most_rows=MOST_ROWS,
         drawn=sum(sum(cell.status_counts.values()) for cell in report.cells),
         data=Markup(embed(samples, prompts)), strips=Markup(script_json([_strip_data(task) for task in tasks])),

@@ -198,6 +198,35 @@ class Stopped(Plain):
     """Samples at which a problem ends without so many passes, as far as the counts show."""
 
 
+class RoundsReport(Plain):
+    """The rounds of adaptive sampling: what is decided so far, and what that saves."""
+
+    first: int
+    """Samples that every problem gets at first; majority, best-of and votes use these alone."""
+    grow: float
+    """Factor from one round's end to the next."""
+    retire_at: int
+    """Passes at which a problem retires when its round ends."""
+    k: int
+    """Samples at which the last round ends."""
+    ends: tuple[int, ...]
+    """Ends of the rounds so far."""
+    retired: int
+    """Problems that have retired."""
+    capped: int
+    """Problems that have not retired and have all k samples."""
+    open: int
+    """Problems that are in a round, or wait for the next."""
+    samples: int
+    """Samples that were drawn."""
+    uniform: int
+    """Samples that uniform sampling draws: k for each problem."""
+    saved: int
+    """Samples that uniform sampling would have drawn more, for the problems that retired."""
+    otherwise: int = 0
+    """Problems that these verdicts, of another version, would have decided otherwise than the plan did."""
+
+
 class Cost(Plain):
     """Amounts of the four things that are paid for."""
 

@@ -21,6 +21,7 @@ from jobs.report.points import (
     FlawPoint,
     Metric,
     ProblemCounts,
+    RoundsReport,
     SelectionPoint,
     SeriesLine,
     Stopped,
@@ -103,6 +104,8 @@ class Cell(Plain):
     """One entry per assumed rate of false positives; empty where no sample passed."""
     stopped: Stopped | None = None
     """Signs that sampling stopped at a number of passes; None where there are none."""
+    rounds: RoundsReport | None = None
+    """Rounds of adaptive sampling and what they save; None for any other sampling."""
     scores: str | None = None
     """Version of the scores that `best_of` and `weighted` use; `verdicts` for the verdicts' own; None without any."""
     policy: str = ""

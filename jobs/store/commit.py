@@ -13,17 +13,18 @@ import contextlib
 import hashlib
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cluster.sink import Receipt
 from jobs.store.base import Store
 from jobs.store.compact import compact_shard
 from jobs.store.encode import encode_samples, encode_verdicts, verdict_table
 from jobs.store.layout import final_verdicts_key, samples_key, verdicts_key
-from jobs.store.sealed_parquet import Footer, read_footer
+from jobs.store.sealed_parquet import Footer, read_footer, read_table
 from sampling.errors import DamagedFile, NoSuchObject
 from sampling.samples import Provenance, Sample, Shard, Unit
 from verify.verdict import Status, Verdict
@@ -73,6 +74,20 @@ class RunSink:
         keys = (verdicts_key(self.version, unit), final_verdicts_key(self.version, unit.model, unit.task, unit.shard))
         return any(self.store.head(key) is not None for key in keys)
 
+    def read_passes(self, unit: Unit) -> tuple[tuple[int, int, int], ...]:
+        """Reads (problem_idx, decided verdicts, passes) of a committed unit, whoever committed it."""
+        try:
+            data = self.store.get(key := verdicts_key(self.version, unit))
+        except NoSuchObject:  # compacted
+            key = final_verdicts_key(self.version, unit.model, unit.task, unit.shard)
+            data = self.store.get(key)
+        rows = read_table(data, "verdicts", key)
+        inside = pc.and_(_within(rows["problem_idx"], unit.first_problem, unit.last_problem),
+                         _within(rows["sample_idx"], unit.first_sample, unit.last_sample))  # fmt: skip
+        rows = rows.filter(inside)
+        names = zip(rows["problem_idx"].to_pylist(), rows["status"].to_pylist(), strict=True)
+        return _passes((idx, Status(status)) for idx, status in names)
+
     def compact(self, shard: Shard) -> None:
         """Merges a full shard's verdicts into one file, and its samples into another; see jobs.store.compact."""
         compact_shard(self.store, self.version, shard)
@@ -116,10 +131,19 @@ def finish_counts(samples: Sequence[Sample]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(Counter(sample.finish_reason for sample in samples).items()))
 
 
+def _within(column: pa.ChunkedArray, first: int, last: int) -> pa.ChunkedArray:
+    return pc.and_(pc.greater_equal(column, first), pc.less(column, last))
+
+
 def _count_passes(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[tuple[int, int, int], ...]:
+    pairs = zip(samples, verdicts, strict=True)
+    return _passes((sample.problem_idx, verdict.status) for sample, verdict in pairs)
+
+
+def _passes(rows: Iterable[tuple[int, Status]]) -> tuple[tuple[int, int, int], ...]:
     """Returns (problem_idx, decided verdicts, passes) of every problem of a unit."""
     decided, passed = Counter[int](), Counter[int]()
-    for sample, verdict in zip(samples, verdicts, strict=True):
-        decided[sample.problem_idx] += verdict.status is not Status.FAULT
-        passed[sample.problem_idx] += verdict.status is Status.PASS
+    for idx, status in rows:
+        decided[idx] += status is not Status.FAULT
+        passed[idx] += status is Status.PASS
     return tuple((idx, decided[idx], passed[idx]) for idx in sorted(decided))

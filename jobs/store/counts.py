@@ -1,7 +1,7 @@
 """Counts of a run per problem, for the estimators: DuckDB counts, and Python sees one row per problem."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import duckdb
@@ -9,37 +9,43 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.numbers.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredSamples
+from jobs.numbers.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredSamples, Stopping
 from jobs.numbers.doubts import NEAR
+from jobs.numbers.rounds import FirstRound, RoundCounts, RoundTable, replay
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
-from jobs.store.layers import planned_units, problem_ids
+from jobs.store.layers import Layer, planned_units, problem_ids
 from jobs.store.open_cells import OpenCell, open_cells, retry_on_compaction
 from jobs.store.schema import HASH_STRIDE
 from jobs.store.scores import ints, read_scored_samples, why_unscored
-from jobs.store.stored_run import StoredRun
+from jobs.store.stored_run import StoredRun, read_layers, round_table
 
 MOST_REASONS = 5  # that samples have no answer for
 
 
-def read_cells(store: Store, version: str | None = None, scores: str | None = None) -> list[CellCounts]:
+def read_cells(
+    store: Store, version: str | None = None, scores: str | None = None, layers: Sequence[Layer] | None = None
+) -> list[CellCounts]:
     """Returns the counts of every model on every task, for the problems that have at least one verdict.
 
     ``version`` is one of the verifiers, ``scores`` one of the scores. Default: the rules of jobs.store.catalogue and
-    jobs.store.scores choose.
+    jobs.store.scores choose. ``layers`` are the plan, which is read where it is not given: it has the rounds of
+    adaptive sampling.
     """
+    plan = read_layers(store) if layers is None else layers
 
     def read() -> list[CellCounts]:
         with open_cells(store, version, scores) as (db, cells):
             ids = _problem_ids(read_problems(store))
-            return [_read_cell(db, cell, ids) for cell in cells]
+            tables = [round_table(plan, cell.cell.model, cell.cell.task) for cell in cells]
+            return [_read_cell(db, cell, ids, table) for cell, table in zip(cells, tables, strict=True)]
 
     return retry_on_compaction(read)
 
 
 def read_planned_cells(stored: StoredRun) -> list[CellCounts]:
     """Returns the counts of a run as ``read_cells`` does, with what is planned, and cells that have no verdict yet."""
-    found = {(c.model, c.task): c for c in read_cells(stored.store, stored.version, stored.scores)}
+    found = {(c.model, c.task): c for c in read_cells(stored.store, stored.version, stored.scores, stored.layers)}
     units = planned_units(stored.layers)
     for model, task in dict.fromkeys((block.model, block.task) for block, _ in units.parts):
         cell = found.get((model, task)) or _empty_cell(model, task)
@@ -53,11 +59,14 @@ def _empty_cell(model: str, task: str) -> CellCounts:
     return CellCounts(model, task, (), n=none, c=none, faults=none, timeouts=none, status_counts={})
 
 
-def _read_cell(db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple[str, int], str]) -> CellCounts:
+def _read_cell(
+    db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple[str, int], str], table: RoundTable | None
+) -> CellCounts:
     counts, statuses, tiers = _count_rows(db, cell)
     idx = counts["problem_idx"]
     task = cell.cell.task
-    scored, unscorable = _read_scored(db, cell, counts)
+    first = cell.verdicts if table is None else f"(FROM {cell.verdicts} WHERE sample_idx < {table.first})"
+    scored, unscorable = _read_scored(db, cell, counts, first)
     exact, hashed = not counts["unhashed"].any(), counts["unhashed"].sum() < (counts["n"] + counts["faults"]).sum()
     return CellCounts(
         model=cell.cell.model,
@@ -74,7 +83,7 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple
         judge_usd=sum(footer.judge_usd for footer in cell.footers),
         duplicate_rate=_duplicate_rate(db, cell, exact),
         billed_prompt_tokens=int(counts["billed"].sum()),
-        answers=_answers(db, cell, idx) if counts["answers"].any() else (),
+        answers=_answers(db, first, idx) if counts["answers"].any() else (),
         tiers=tiers,
         version=cell.cell.version,
         scored=scored,
@@ -83,17 +92,47 @@ def _read_cell(db: duckdb.DuckDBPyConnection, cell: OpenCell, ids: Mapping[tuple
         copies=_copies(db, cell, exact) if hashed else None,
         finish_counts=dict(sum((Counter(dict(footer.finish)) for footer in cell.footers), Counter[str]())),
         invalid_reasons=_invalid_reasons(db, cell) if statuses.get("invalid") else {},
+        stopping=None if table is None else Stopping(table.last.retire_at, table.last.k),
+        rounds=None if table is None else read_rounds(db, cell.verdicts, table).part(idx),
     )
 
 
+def read_rounds(db: duckdb.DuckDBPyConnection, verdicts: str, table: RoundTable) -> RoundCounts:
+    """Returns the counts by rounds of every problem of a task, by problem_idx; ``verdicts`` is SQL for the rows."""
+    columns = {"problem_idx": table.problem, "first_sample": table.first_sample, "number": table.number}
+    db.register("rounds_of_cell", pa.table(columns))
+    found = db.execute(f"""
+        SELECT v.problem_idx, number, count(*) AS n, count(*) FILTER (status <> 'fault') AS decided,
+            count(*) FILTER (passed) AS passed
+        FROM {verdicts} v ASOF JOIN rounds_of_cell r
+            ON v.problem_idx = r.problem_idx AND v.sample_idx >= r.first_sample
+        GROUP BY ALL""").fetchnumpy()
+    first = db.execute(f"""
+        SELECT problem_idx, count(*) FILTER (status <> 'fault') AS decided, count(*) FILTER (passed) AS passed,
+            count(*) FILTER (status = 'fault') AS faults, count(*) FILTER (status = 'timeout') AS timeouts
+        FROM {verdicts} WHERE sample_idx < {table.first} GROUP BY problem_idx""").fetchnumpy()
+    db.unregister("rounds_of_cell")
+    places = ints(found["problem_idx"]), ints(found["number"])
+    rows, decided, passed = (_placed(table.shape, places, found[name]) for name in ("n", "decided", "passed"))
+    at, names = (ints(first["problem_idx"]),), ("decided", "passed", "faults", "timeouts")
+    early = FirstRound(*(_placed(table.shape[:1], at, first[name]) for name in names))
+    return replay(table, rows, decided, passed, early)
+
+
+def _placed(shape: tuple[int, ...], places: tuple[Counts, ...], values: object) -> Counts:
+    found = np.zeros(shape, dtype=np.int64)
+    found[places] = ints(values)
+    return found
+
+
 def _read_scored(
-    db: duckdb.DuckDBPyConnection, cell: OpenCell, counts: Mapping[str, Counts]
+    db: duckdb.DuckDBPyConnection, cell: OpenCell, counts: Mapping[str, Counts], verdicts: str
 ) -> tuple[tuple[ScoredSamples, ...], str]:
-    """Returns the scored samples of each problem, and a sentence on the samples that have no score."""
+    """Returns the scored samples among ``verdicts`` by problem, and a sentence on the samples that have no score."""
     rows = cell.score_rows
     if rows is None or (rows.scores is None and not counts["scores"].any()):
         return (), ""
-    scored, too_many = read_scored_samples(db, rows, counts["problem_idx"])
+    scored, too_many = read_scored_samples(db, replace(rows, verdicts=verdicts), counts["problem_idx"])
     return scored, too_many or why_unscored(db, rows, int(counts["all"].sum()))
 
 
@@ -159,14 +198,14 @@ def _copies(db: duckdb.DuckDBPyConnection, cell: OpenCell, exact: bool) -> Copie
     return Copies(near_equal, near, equal - near_equal, pairs - near, 1.0 if exact else 1 / HASH_STRIDE)
 
 
-def _answers(db: duckdb.DuckDBPyConnection, cell: OpenCell, idx: Counts) -> tuple[AnswerCounts, ...]:
-    """Returns the distinct answers of each problem in ``idx``, most frequent first.
+def _answers(db: duckdb.DuckDBPyConnection, verdicts: str, idx: Counts) -> tuple[AnswerCounts, ...]:
+    """Returns the distinct answers among ``verdicts`` of each problem in ``idx``, most frequent first.
 
     An answer is right if most verdicts on it are passes.
     """
     found = db.execute(f"""
         SELECT problem_idx, count(*) AS n, 2 * count(*) FILTER (passed) > count(*) AS is_right
-        FROM {cell.verdicts} WHERE answer IS NOT NULL AND status <> 'fault'
+        FROM {verdicts} WHERE answer IS NOT NULL AND status <> 'fault'
         GROUP BY problem_idx, answer ORDER BY problem_idx, n DESC, answer""").fetchnumpy()
     starts, ends = (np.searchsorted(found["problem_idx"], idx, side) for side in ("left", "right"))
     n, right = ints(found["n"]), np.asarray(found["is_right"], dtype=np.bool_)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from jobs.numbers.rounds import Round
 from jobs.store.sealed_parquet import BLANK, is_whole, seal
 from sampling.errors import BadInput
 from sampling.samples import UNITS_PER_SHARD, Shard, Unit
@@ -168,7 +169,7 @@ class Layer(Plain):
     """Version of Troop that wrote the layer."""
 
     sweep: dict[str, Any]
-    """The sweep that asked for the layer, with all defaults filled in."""
+    """The sweep that asked for the layer, with all defaults filled in. Empty where a round of a run was added."""
 
     models: tuple[PlannedModel, ...]
     """Models that the layer adds to the run."""
@@ -182,12 +183,16 @@ class Layer(Plain):
     retracted: tuple[Retracted, ...] = ()
     """Units that the layer gives up, by `troop run --drop`. The key is there only where there are any."""
 
+    rounds: tuple[Round, ...] = ()
+    """Decisions of adaptive sampling; the layer's blocks are their samples. The key is there only with any."""
+
     sha256: str = BLANK
     """Seal of the object, the last key in it; see jobs/store/sealed_parquet.py."""
 
     def encode(self) -> bytes:
         """Returns the sealed bytes to store; without the seal a flipped digit would pass as another plan."""
-        return seal(self.model_dump_json(indent=1, exclude=None if self.retracted else {"retracted"}).encode())
+        absent = {name for name in ("retracted", "rounds") if not getattr(self, name)}
+        return seal(self.model_dump_json(indent=1, exclude=absent).encode())
 
 
 def decode_layer(data: bytes, where: str) -> Layer:
@@ -267,6 +272,10 @@ class Units(Collection[Unit]):
             gone = done.get((block.model, block.task))
             parts.append((block, [number for number in numbers if number not in gone] if gone else numbers))
         return Units(tuple(parts))
+
+    def breadth_first(self) -> "Units":
+        """Returns the same units, the blocks of the first samples first."""
+        return Units(tuple(sorted(self.parts, key=lambda part: part[0].first_sample)))
 
     def shuffled(self) -> "Units":
         """Returns the same units, those of each block in any order: two drivers then rarely sample the same one."""

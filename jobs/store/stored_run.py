@@ -1,13 +1,16 @@
 """A stored run: its plan, and which of its units are committed."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from jobs.numbers.cells import IMPORTED as IMPORTED
+from jobs.numbers.rounds import RoundTable, in_ranges
 from jobs.store.base import Store
 from jobs.store.catalogue import result_files
-from jobs.store.layers import Layer, decode_layer, layer_key
+from jobs.store.layers import Layer, decode_layer, layer_key, problem_ids
 from jobs.store.layout import FINAL, SAMPLES, VERDICTS
 from sampling.errors import BadInput
 
@@ -118,3 +121,27 @@ def _with_versions(found: dict[tuple[str, str, str], set[int]], *versions: str) 
         if version in versions:
             done[model, task] |= units
     return dict(done)
+
+
+def round_table(layers: Sequence[Layer], model: str, task: str) -> RoundTable | None:
+    """Returns the rounds of a model on a task; None where its samples are not planned by rounds."""
+    problems = len(problem_ids(layers, task))
+    rows: dict[tuple[int, int], list[int]] = {}  # by problem and end of the round: first sample, samples
+    retired, last = np.zeros(problems, dtype=np.bool_), None
+    for layer in layers:
+        ends: dict[int, int] = {}
+        for entry in (entry for entry in layer.rounds if (entry.model, entry.task) == (model, task)):
+            last = entry
+            ends |= dict.fromkeys(in_ranges(entry.problems), entry.end)
+            retired[in_ranges(entry.retired)] = True
+        retired[list(ends)] = False  # other verdicts let it go on
+        for block in (block for block in layer.blocks if ends and (block.model, block.task) == (model, task)):
+            for idx in (idx for idx in range(block.first_problem, block.last_problem) if idx in ends):
+                row = rows.setdefault((idx, ends[idx]), [block.first_sample, 0])
+                row[1] += block.last_sample - block.first_sample
+    if last is None:
+        return None
+    table = np.array([(*place, *row) for place, row in sorted(rows.items())], dtype=np.int64).reshape(-1, 4)
+    problem, end, first_sample, planned = table.T
+    starts = np.searchsorted(problem, problem)
+    return RoundTable(last, problem, np.arange(len(problem)) - starts, end, first_sample, planned, retired)

@@ -56,8 +56,8 @@ def test_time_is_up_at_that_time_and_no_earlier() -> None:
         ({"usd": 0}, "stop.usd: Input should be greater than 0, got 0"),
         ({"until": "2026-01-01 10:00"}, "stop.until: Input should have timezone info, got '2026-01-01 10:00'"),
         ({"usd": 5}, "stop.usd: no model has prices.per_engine_hour or prices.per_million_tokens to count by"),
-        ({"gpu_hours": 5}, "stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.until"),
-        ({"euro": 5}, "stop.euro: unknown key; allowed: gpu_hours, until, usd"),
+        ({"gpu_hours": 5}, "stop.gpu_hours: there is no GPU here; allowed: stop.usd, stop.samples, stop.until"),
+        ({"euro": 5}, "stop.euro: unknown key; allowed: gpu_hours, samples, until, usd"),
     ],
 )
 def test_a_limit_that_cannot_be_kept_is_refused(
