@@ -8,6 +8,7 @@ import ast
 import re
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from verify.programs.indentation import body_column, indented_bodies
@@ -38,6 +39,7 @@ _QUOTED = 4  # fences that are looked at, to see if one is inside a string
 _KEPT_AFTER_BODY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
 
 
+@lru_cache(maxsize=4)  # asked twice of each completion: for the candidate's digest, and to run it
 def extract_code(text: str, *, prefix: str = "", entry_point: str | None = None, prints: bool = False) -> str | None:
     """Returns the program that ``text`` offers, or None where it offers none.
 
