@@ -1,4 +1,4 @@
-"""Sampling: Troop, with verification and commits, against plain ``vllm.LLM.generate`` and Ray Data.
+"""Sampling: Troop, with verification and commits, against plain ``vllm.LLM.generate``, Ray Data and lm-eval.
 
 All use the same prompts, engine arguments and settings. Rounds alternate, each in its own process (``bench.ways``).
 """
@@ -17,8 +17,8 @@ from bench.workloads import WORKLOADS
 
 ROUNDS = 3
 HOME = Path(__file__).parent.parent
-PANDAS = Path(sys.prefix) / "ray-data"  # a folder that only Ray Data gets
-TROOP, RAY_DATA = "troop", "ray data"
+TROOP, RAY_DATA, LM_EVAL = "troop", "ray data", "lm-eval"
+FOLDERS = {RAY_DATA: Path(sys.prefix) / "ray-data", LM_EVAL: Path(sys.prefix) / "lm-eval"}  # packages for it alone
 PLAIN = tuple(way for way in WAYS if way.startswith("plain"))
 Rounds = Mapping[str, Sequence[Measured]]
 
@@ -39,7 +39,7 @@ def _figures(workload: str, found: Rounds) -> list[Figure]:
     best = max((way for way in PLAIN if way in found), key=lambda way: _rates(found, way).median)
     rates = [_rates(found, way) for way in found]
     samples = Figure("troop", "samples/s", tuple(one.samples / one.seconds for one in found[TROOP]))
-    ratios = [_ratio(found, way) for way in (best, RAY_DATA) if way in found]
+    ratios = [_ratio(found, way) for way in (best, RAY_DATA, LM_EVAL) if way in found]
     return [replace(rates[0], what=f"{name}: {rates[0].what}"), *rates[1:], samples, *ratios]
 
 
@@ -54,7 +54,7 @@ def _ratio(found: Rounds, way: str) -> Figure:
 
 def _in_own_process(workload: str, way: str) -> Measured:
     words = [sys.executable, "-m", "bench.ways", workload, way]
-    environment = {**os.environ, "PYTHONPATH": str(PANDAS)} if way == RAY_DATA else None
+    environment = {**os.environ, "PYTHONPATH": str(FOLDERS[way])} if way in FOLDERS else None
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=HOME, env=environment)
     if done.returncode:
         raise SystemExit(f"bench: {workload}, {way} failed:\n{done.stderr[-2000:]}")

