@@ -39,14 +39,19 @@ PAID_K = 4  # samples per problem of a model that is paid per token
 
 
 def small_part(resolved: Resolved) -> Resolved:
-    """Returns the sweep with PROBLEMS evenly spread problems per task and at most ROWS samples per (model, task)."""
-    problems = {task: _evenly_spread(given, PROBLEMS) for task, given in resolved.problems.items()}
+    """Returns the sweep with PROBLEMS evenly spread problems per task and at most ROWS samples per (model, task).
+
+    Of an adaptive sweep it is the first round of fewer problems: a smaller one would be a round of its own.
+    """
+    sweep, rounds = resolved.sweep, resolved.sweep.adaptive
+    count = PROBLEMS if rounds is None else max(1, min(PROBLEMS, ROWS // rounds.first))
+    problems = {task: _evenly_spread(given, count) for task, given in resolved.problems.items()}
     most = max(1, ROWS // max(len(given) for given in problems.values()))
-    sweep = resolved.sweep
-    models = [
-        m.model_copy(update={"k": min(_smallest_k(sweep, m), PAID_K if _bills_tokens(m) else most)})
-        for m in sweep.models
-    ]
+
+    def k_of(model: ModelSpec) -> int:
+        return rounds.first if rounds else PAID_K if _bills_tokens(model) else most
+
+    models = [m.model_copy(update={"k": min(_smallest_k(sweep, m), k_of(m))}) for m in sweep.models]
     return replace(resolved, sweep=sweep.model_copy(update={"models": tuple(models)}), problems=problems)
 
 

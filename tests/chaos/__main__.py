@@ -75,7 +75,7 @@ def main() -> int:
     """Returns 0 where nothing was lost, doubled or wrong, else 1."""
     given = _arguments()
     become_subreaper()
-    size = Size(given.problems, given.k)
+    size = Size(given.problems, given.k, given.adaptive)
     with tempfile.TemporaryDirectory(prefix="tc-", dir="/tmp") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         write_inputs(folder, size)
@@ -143,6 +143,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.15, help="share of requests that go wrong")
     parser.add_argument("--problems", type=int, default=20, help="problems of the sweep; each is k / 64 units")
     parser.add_argument("--k", type=int, default=1024, help="samples per problem")
+    parser.add_argument("--adaptive", action="store_true", help="problems that pass get fewer samples, by rounds")
     parser.add_argument("--minutes", type=float, default=24 * 60, help="start no new round after that time")
     parser.add_argument("--json", type=Path, help="the same figures, for a script")
     return parser.parse_args()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -12,15 +12,20 @@ from sampling.seeds import derive_seed
 
 TASKS = ("sums", "functions")
 FUNCTIONS = 3  # problems whose candidates are programs, each run in the sandbox
+POLICY = {"first": 16, "grow": 2, "retire_at": 3}  # of adaptive rounds
 CANDIDATES, IN_A_ROW = 4, 16  # programs of such a problem; few, since each costs a process
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of the sweep: ``sums`` problems of the cheap task; ``k`` samples by one model, a sixteenth by the other."""
+    """Size of the sweep: ``sums`` problems of the cheap task; ``k`` samples by one model, a sixteenth by the other.
+
+    Where it is ``adaptive``, problems that pass get fewer.
+    """
 
     sums: int
     k: int
+    adaptive: bool = False
 
     @property
     def models(self) -> dict[str, int]:
@@ -32,6 +37,8 @@ class Size:
 
     @property
     def rows(self) -> int:
+        if self.adaptive:
+            return sum(1 for _ in expected_rows(self))
         return sum(self.models.values()) * sum(self.problems.values())
 
 
@@ -53,7 +60,16 @@ def expected_rows(size: Size) -> Iterator[Row]:
         for task, problems in size.problems.items():
             make = _sum if task == "sums" else _function
             for problem in range(problems):
-                yield from (Row(model, task, problem, sample, *make(model, problem, sample)) for sample in range(k))
+                rows = [Row(model, task, problem, sample, *make(model, problem, sample)) for sample in range(k)]
+                yield from rows[: _end(rows) if size.adaptive else k]
+
+
+def _end(rows: list[Row]) -> int:
+    """Returns how many samples the policy gives a problem."""
+    end = min(POLICY["first"], len(rows))
+    while sum(row.passed for row in rows[:end]) < POLICY["retire_at"] and end < len(rows):
+        end = min(end * POLICY["grow"], len(rows))
+    return end
 
 
 def write_inputs(folder: Path, size: Size) -> None:
@@ -61,7 +77,7 @@ def write_inputs(folder: Path, size: Size) -> None:
     for task, count in size.problems.items():
         problems = [{"id": f"{task}-{idx}", **_problem(task, idx)} for idx in range(count)]
         _write_lines(folder / f"{task}.jsonl", problems)
-    rows = list(expected_rows(size))
+    rows = list(expected_rows(replace(size, adaptive=False)))
     for model in size.models:
         samples = [
             {"problem": f"{row.task}-{row.problem_idx}", "sample": row.sample_idx, "text": row.text}
@@ -80,6 +96,7 @@ def write_sweep(folder: Path, size: Size, name: str, store: str, options: StoreO
         "models": [{"name": m, "path": f"{m}.jsonl", "engine": "replay", "k": k} for m, k in size.models.items()],
         "tasks": [{"name": task, "kind": "jsonl", "path": f"{task}.jsonl"} for task in TASKS],
         "verify": {"workers": 2},
+        **({"adaptive": POLICY} if size.adaptive else {}),
     }
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(sweep))

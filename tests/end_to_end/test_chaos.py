@@ -25,9 +25,11 @@ SEED = 66  # its first six strikes include a driver, and all roles are hit
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_nothing_is_lost_doubled_or_wrong_whatever_dies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_nothing_is_lost_doubled_or_wrong_whatever_dies(tmp_path: Path, adaptive: bool) -> None:
     words = (
         f"--kills {STRIKES} --strikes {STRIKES // 2} --faults {FAULTS} --seed {SEED} --problems 4 --k 512 --drivers 2"
+        + (" --adaptive" if adaptive else "")
     )
     command = [sys.executable, "-m", "tests.chaos", *words.split(), "--json", str(tmp_path / "figures.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -38,7 +40,7 @@ def test_nothing_is_lost_doubled_or_wrong_whatever_dies(tmp_path: Path) -> None:
     assert figures["kills and freezes"] == STRIKES
     assert figures["killed, driver"] >= 1
     assert figures["network faults"] >= FAULTS
-    assert figures["rows"] % Size(4, 512).rows == 0
+    assert figures["rows"] % Size(4, 512, adaptive).rows == 0
     assert min(figures["rounds, directory"], figures["rounds, s3"]) >= 1
 
 

@@ -160,3 +160,16 @@ def test_a_stop_in_mid_round_speaks_up_to_the_last_complete_round(troop: Troop, 
     assert reached in (10, 20, 40) and cell["bounded"][0]["k"] > reached
     assert cell["bounded"][-1]["worst"] < cell["bounded"][-1]["best"]
     assert "not complete" in troop("status", tmp_path / "runs/run").out
+
+
+def test_a_plan_predicts_the_saving_from_calibration(troop: Troop, tmp_path: Path) -> None:
+    sweep = write_adaptive(tmp_path, PASSED, unit=10)
+    assert "adaptive:" not in troop("plan", sweep).out
+    found = troop("plan", sweep, "--calibrate", "--local", "--json")
+    assert found.code == 0, found.err
+    ahead = json.loads(found.out)["cells"][0]["adaptive"]
+    total = sum(expected(PASSED).values())
+    assert ahead["uniform"] == 5 * K and ahead["low"] <= total <= ahead["high"]
+    assert "of uniform sampling's 800 samples when all rounds are over" in troop("plan", sweep).out
+    assert troop("run", sweep, "--local", "--no-report").code == 0
+    assert drawn(tmp_path / "runs/run") == expected(PASSED)
