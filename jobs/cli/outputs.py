@@ -204,4 +204,31 @@ def _whole_numbers(text: str | None) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-COMMANDS = (export, compare)
+@click.command()
+@click.argument("run_uri", metavar="RUN")
+@click.option(
+    "--catalog", required=True, metavar="CATALOG", help="Iceberg catalog: a name of pyiceberg's configuration, or a "
+    "URL, as sqlite:////data/catalog.db, postgresql://… or https://… for REST.",
+)  # fmt: skip
+@click.option("--warehouse", metavar="URL", help="Folder for the metadata of new tables. Default: the catalog's own.")
+@click.option("--namespace", metavar="NAME", help="Namespace of the tables. Default: the name of the run.")
+@json_option()
+def register(run_uri: str, catalog: str, warehouse: str | None, namespace: str | None, as_json: bool) -> None:
+    """Register the compacted files of a RUN as Iceberg tables.
+
+    Adds them to the tables verdicts and samples, where they lie: nothing is copied. Spark, Trino and others then read
+    snapshots, with model, task and version as partitions. A later call adds what is new, each file once. Files that are
+    not compacted are counted and left out. Needs the package pyiceberg. Exit codes: 0 done, 2 no run, nothing
+    compacted, or a catalog that cannot be used.
+
+    \b
+    Example: troop register runs/demo --catalog sqlite:////data/catalog.db --warehouse file:///data/warehouse
+    """
+    from jobs.export.iceberg import CatalogPlace, register_run
+    from jobs.sweep import open_run
+
+    done = register_run(open_run(run_uri), CatalogPlace(catalog, warehouse), namespace)
+    click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
+
+
+COMMANDS = (export, compare, register)

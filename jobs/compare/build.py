@@ -13,6 +13,7 @@ from jobs.numbers.cells import CellCounts
 from jobs.numbers.crossover import common_problems
 from jobs.numbers.estimators import Ints
 from jobs.numbers.intervals import Population
+from jobs.numbers.tally import tally_of
 from jobs.store.counts import read_cells
 from jobs.store.stored_run import StoredRun
 from sampling.errors import BadInput
@@ -131,7 +132,7 @@ def _compare(pair: Pair, a: StoredRun, b: StoredRun, wanted: Wanted) -> Iterator
 
 
 def _side(run: StoredRun, cell: CellCounts, at: Ints) -> Side:
-    rate = float((cell.c[at] / np.maximum(cell.n[at], 1)).mean())
+    rate = float(tally_of(cell, at).values([1]).mean())
     return Side(run=run.store.uri, model=cell.model, version=cell.version, samples=int(cell.n[at].sum()),
                 pass_at_1=rate, duplicate_rate=cell.duplicate_rate)  # fmt: skip
 
