@@ -10,6 +10,7 @@ from docs.pages.columns import COLUMNS, column_table
 from docs.pages.commands import command_section
 from docs.pages.models import field_table
 from jobs.cli.main import cli
+from jobs.compare import result as compared
 from jobs.export.data_set import TrainingReport
 from jobs.export.files import ExportedFile
 from jobs.export.parts import TrainingFile
@@ -68,6 +69,11 @@ def report_fields() -> str:
     return sections(report.Report, *parts, Prediction, JudgedBy)
 
 
+def compare_fields() -> str:
+    """Returns a section for each model of compare.json, the whole first."""
+    return sections(compared.Compared, *(model for model in models_in(compared) if model is not compared.Compared))
+
+
 def stored_objects() -> str:
     """Returns a section for each JSON object that lies in a run."""
     return sections(Layer, PlannedModel, PlannedProblems, Block, Round, Session, Driver, StoredPrediction, SetAsideUnit)
@@ -94,5 +100,6 @@ BLOCKS: Mapping[str, Maker] = {
     },
     "commands": commands,
     "report.json": report_fields,
+    "compare.json": compare_fields,
     "stored objects": stored_objects,
 }

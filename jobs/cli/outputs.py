@@ -1,20 +1,25 @@
 """The commands that hand a run on: export, compare, register."""
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobs.cli.options import AT_LEAST_ONE, json_option, scores_option, verifiers_option
+from jobs.cli.options import AT_LEAST_ONE, FILE, json_option, population_option, scores_option, verifiers_option
 from sampling.errors import BadInput
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jobs.export.data_set import DataSet
     from jobs.export.files import Target
+    from jobs.numbers.intervals import Population
 
 _FORMATS, _WAYS = ["sft", "dpo", "kto", "rl", "pass-rate"], ["exact", "normalised", "minhash"]
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _RATE = click.FloatRange(0, 1)
+_SHARE, _DIFFERENCE = click.FloatRange(0, 1, min_open=True), click.FloatRange(-1, 1)
 _SEEN = {"per_problem", "order", "dedupe", "drop_truncated", "thoughts"}  # options about samples
 
 
@@ -130,4 +135,100 @@ def _flag(name: str, given: dict[str, Any]) -> str:
     return "--" + names.get(name, name).replace("_", "-")
 
 
-COMMANDS = (export,)
+@click.command()
+@click.argument("run_a", metavar="A")
+@click.argument("run_b", metavar="[B]", required=False)
+@click.option("--model-a", metavar="NAME", help="Model of A. Default: models of the same name are compared.")
+@click.option(
+    "--model-b", metavar="NAME", help="Model of B. Default: as for --model-a; a run's only model needs no name."
+)
+@click.option("--version-a", metavar="V", help="Version of A's verdicts. Default: the most complete, the newest.")
+@click.option("--version-b", metavar="V", help="Version of B's verdicts. Default: the most complete, the newest.")
+@click.option(
+    "--task", "tasks", multiple=True, metavar="NAME", help="Task to compare; repeatable. Default: all common."
+)
+@click.option("--k", "ks", metavar="K,…", help="Samples per problem to compare at. Default: 1, 2, 5, 10, … up to all.")
+@click.option(
+    "--at", type=AT_LEAST_ONE, default=1, show_default=True, metavar="K", help="The k of --margin and --fail-below.",
+)  # fmt: skip
+@population_option
+@click.option(
+    "--margin", type=_SHARE, metavar="D", help="Say whether the two are equivalent: the whole interval is within ±D. "
+    "Example: 0.02",
+)  # fmt: skip
+@click.option(
+    "--fail-below", type=_DIFFERENCE, metavar="D", help="Exit with 3 where B minus A is below D, for CI of models. "
+    "Example: -0.01",
+)  # fmt: skip
+@click.option(
+    "--fail-on", type=click.Choice(["value", "low", "high"]), default="value", show_default=True, help="What is "
+    "compared with --fail-below: the difference; the interval's lower end (fails without proof of no loss); its upper "
+    "end (fails with proof of a loss).",
+)  # fmt: skip
+@click.option("--out", metavar="FOLDER", type=FILE, help="Folder for compare.html, compare.md and compare.json.")
+@json_option()
+def compare(
+    run_a: str, run_b: str | None, model_a: str | None, model_b: str | None, version_a: str | None,
+    version_b: str | None, tasks: tuple[str, ...], ks: str | None, at: int, population: "Population",
+    margin: float | None, fail_below: float | None, fail_on: Any, out: "Path | None", as_json: bool,
+) -> None:  # fmt: skip
+    """Compare run B with run A, or two models or versions of one run.
+
+    Reads verdicts, and the texts of a few samples, on the problems that both have. Prints coverage of both, the paired
+    difference B minus A at each k with its 95 % interval, McNemar's exact test at k = 1, and the problems with most
+    flips each way. Without B both are in A: give --model-a and --model-b, or --version-a and --version-b. --out writes
+    a page, Markdown and JSON with the flipped samples. Exit codes: 0 done, 2 bad input or no common problem, 3 below
+    --fail-below.
+
+    \b
+    Example: troop compare runs/old runs/new --fail-below -0.02 --out report/compare
+    """
+    from jobs.compare.build import Wanted, compare_runs
+    from jobs.compare.page import write_files
+    from jobs.sweep import open_run
+
+    wanted = Wanted(model_a, model_b, tasks, _whole_numbers(ks), population, margin, fail_below, fail_on, at)
+    first, second = open_run(run_a, version_a), open_run(run_b or run_a, version_b)
+    found = compare_runs(first, second, wanted)
+    if out is not None:
+        write_files(found, out)
+    click.echo(found.model_dump_json(indent=2) if as_json else found.as_text())
+    sys.exit(3 if found.failed else 0)
+
+
+def _whole_numbers(text: str | None) -> tuple[int, ...]:
+    """Returns the numbers of ``1,10,100``; raises BadInput."""
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if wrong := next((part for part in parts if not part.isdecimal() or int(part) < 1), None):
+        raise BadInput(f"--k {text}: {wrong!r} is no whole number of at least 1; example: --k 1,10,100")
+    return tuple(map(int, parts))
+
+
+@click.command()
+@click.argument("run_uri", metavar="RUN")
+@click.option(
+    "--catalog", required=True, metavar="CATALOG", help="Iceberg catalog: a name of pyiceberg's configuration, or a "
+    "URL, as sqlite:////data/catalog.db, postgresql://… or https://… for REST.",
+)  # fmt: skip
+@click.option("--warehouse", metavar="URL", help="Folder for the metadata of new tables. Default: the catalog's own.")
+@click.option("--namespace", metavar="NAME", help="Namespace of the tables. Default: the name of the run.")
+@json_option()
+def register(run_uri: str, catalog: str, warehouse: str | None, namespace: str | None, as_json: bool) -> None:
+    """Register the compacted files of a RUN as Iceberg tables.
+
+    Adds them to the tables verdicts and samples, where they lie: nothing is copied. Spark, Trino and others then read
+    snapshots, with model, task and version as partitions. A later call adds what is new, each file once. Files that are
+    not compacted are counted and left out. Needs the package pyiceberg. Exit codes: 0 done, 2 no run, nothing
+    compacted, or a catalog that cannot be used.
+
+    \b
+    Example: troop register runs/demo --catalog sqlite:////data/catalog.db --warehouse file:///data/warehouse
+    """
+    from jobs.export.iceberg import CatalogPlace, register_run
+    from jobs.sweep import open_run
+
+    done = register_run(open_run(run_uri), CatalogPlace(catalog, warehouse), namespace)
+    click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
+
+
+COMMANDS = (export, compare, register)

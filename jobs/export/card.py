@@ -3,7 +3,6 @@
 Names of models, tasks and problems come from files of others: each is written so that it stays text.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +11,10 @@ import yaml
 from jobs.export.data_set import DataSet, TrainingReport
 from jobs.store.layers import Layer
 from jobs.store.stored_run import StoredRun
-from sampling.words import many, printable
+from sampling.words import many, markdown_text, printable
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
           (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))  # fmt: skip
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$@:<>&-])")
 _LONGEST = 200
 ABOUT = {
     "sft": "right completions, for supervised fine-tuning (TRL's `SFTTrainer`)",
@@ -56,10 +54,9 @@ def card(done: TrainingReport, wanted: DataSet, stored: StoredRun) -> str:
 
 
 def text(value: object) -> str:
-    """Returns any value as text of Markdown in one line: no markup, no HTML, no link."""
+    """Returns any value as text of Markdown in one line, cut to 200 characters."""
     short = printable(value)
-    short = short if len(short) <= _LONGEST else short[: _LONGEST - 1] + "…"
-    return _MARKUP.sub(lambda found: {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(found[0], "\\" + found[0]), short)
+    return markdown_text(short if len(short) <= _LONGEST else short[: _LONGEST - 1] + "…")
 
 
 def _title(done: TrainingReport) -> str:
