@@ -52,18 +52,28 @@ _FINISH_QUERY = "SELECT model, task, finish_reason, count(*) FROM samples GROUP 
 def report_run(stored: StoredRun, out: Path | None, population: Population = "problems") -> str:
     """Writes the report into ``out``, or into the run, and returns what to print: coverage, crossovers, the page."""
     with ChartProcess() as charts, tempfile.TemporaryDirectory(prefix="troop-report-") as folder:
-        cells, engines = with_finish_counts(stored, read_planned_cells(stored)), read_engines(stored)
-        facts, origins = model_facts(stored, engines), provenance(stored, engines, cells)
-        problems = read_problems(stored.store).to_pylist()
-        rules = judged_by(stored, cells, problems)
-        report = build_report(
-            cells, facts, run=stored.store.uri, provenance=origins, judged_by=rules, basis=Basis(population)
-        )
-        report = _with_predictions(report, stored.store)
+        report, cells, problems = _build(stored, population)
         prompts = {(row["task"], row["problem_id"]): row["prompt"] for row in problems}
         samples = browser_samples(stored, most_of_each([int(n) for cell in cells for n in cell.n + cell.faults]))
         page = write_report(report, samples, out or Path(folder), charts, prompts)
         return _summary(report, str(page) if out else _store_report(page, stored.store), page.stat().st_size)
+
+
+def read_report(stored: StoredRun, population: Population = "problems") -> Report:
+    """Returns the numbers of a run, as report.json has them; raises BadInput where there is nothing to report."""
+    return _build(stored, population)[0]
+
+
+def _build(stored: StoredRun, population: Population) -> tuple[Report, list[CellCounts], list[dict[str, Any]]]:
+    """Returns the report with what it was made from: the counts of each cell, and the problems."""
+    cells, engines = with_finish_counts(stored, read_planned_cells(stored)), read_engines(stored)
+    facts, origins = model_facts(stored, engines), provenance(stored, engines, cells)
+    problems = read_problems(stored.store).to_pylist()
+    rules = judged_by(stored, cells, problems)
+    report = build_report(
+        cells, facts, run=stored.store.uri, provenance=origins, judged_by=rules, basis=Basis(population)
+    )
+    return _with_predictions(report, stored.store), cells, problems
 
 
 def with_finish_counts(stored: StoredRun, cells: Sequence[CellCounts]) -> list[CellCounts]:

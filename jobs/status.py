@@ -125,7 +125,11 @@ class RunStatus(Plain):
 
 def read_status(uri: str, version: str | None = None, population: Population = "problems") -> RunStatus:
     """Reads the status of a run. Raises BadInput where there is no run, or no verdicts of the given version."""
-    stored = open_run(uri, version)
+    return status_of(open_run(uri, version), population)
+
+
+def status_of(stored: StoredRun, population: Population = "problems") -> RunStatus:
+    """Reads the status of a run that is open; raises BadInput where it has no verdicts of its version."""
     found = read_planned_cells(stored)
     cells = [_cell_status(*pair, population) for pair in zip(found, on_common_problems(found), strict=True)]
     complete = all(cell.committed == cell.planned and not cell.open for cell in cells)

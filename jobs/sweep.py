@@ -6,7 +6,7 @@ The docstring under a field is its text in docs/sweep.md, in the JSON Schema (`t
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -197,13 +197,18 @@ def load_sweep(path: Path, assignments: Sequence[str] = ()) -> Sweep:
     data = read_sweep_file(path)
     if not isinstance(data, dict):
         raise BadInput(f"{path}: a sweep must be a mapping; allowed keys: {', '.join(Sweep.model_fields)}")
+    return make_sweep(data, path.parent, str(path), assignments)
+
+
+def make_sweep(data: dict[str, Any], folder: Path, where: str, assignments: Sequence[str] = ()) -> Sweep:
+    """Returns the sweep of a file's data, which it changes; relative paths start at ``folder``. Raises BadInput."""
     assign_all(data, assignments)
-    data = expand(with_k(data, str(path)), path.parent, str(path))
-    sweep = parse(Sweep, keep_texts(Sweep, data), str(path))
+    data = expand(with_k(data, where), folder, where)
+    sweep = parse(Sweep, keep_texts(Sweep, data), where)
     for model in sweep.models:
         if trouble := unread_key(model):
-            raise BadInput(f"{path}: {trouble}")
-    return _with_absolute_paths(sweep, path.parent)
+            raise BadInput(f"{where}: {trouble}")
+    return _with_absolute_paths(sweep, folder)
 
 
 def _with_absolute_paths(sweep: Sweep, folder: Path) -> Sweep:

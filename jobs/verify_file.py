@@ -135,12 +135,9 @@ def verify_samples(
     Raises BadInput before anything is written, and TroopError where a process died; the next call then continues.
     """
     started = time.monotonic()
-    if any(problem.verifier == "judge" for problem in problems):
-        raise BadInput(f"--task: {NO_JUDGE}")
+    _check_judge("--task", problems)
     _check_out(samples, out)
-    check_packages(problems)
-    check_languages({"": problems}, tier)
-    check_patches(problems)
+    _check_machine(problems, tier)
     by_id = {problem.id: problem for problem in problems}
     digests = {name: verdict_digest(problem) for name, problem in by_id.items()}
     file = SampleFile(samples, ProblemIds(by_id), columns or {}, digests)
@@ -158,6 +155,27 @@ def verify_samples(
         _publish(partial, out)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def verify_texts(problem: Problem, texts: Iterable[str], *, tier: str | None = None) -> list[Verdict]:
+    """Verifies completions of one problem in this process; raises BadInput where this machine cannot."""
+    _check_judge(f"problem {problem.id!r}", [problem])
+    _check_machine([problem], tier)
+    by_id = with_limits({problem.id: problem}, tier)
+    with Verifiers(tier) as verifiers:
+        return _verify_batch(verifiers, by_id, [(problem.id, text) for text in texts])
+
+
+def _check_judge(where: str, problems: Iterable[Problem]) -> None:
+    if any(problem.verifier == "judge" for problem in problems):
+        raise BadInput(f"{where}: {NO_JUDGE}")
+
+
+def _check_machine(problems: Sequence[Problem], tier: str | None) -> None:
+    """Raises BadInput for packages, compilers and tools that the problems need and this machine lacks."""
+    check_packages(problems)
+    check_languages({"": problems}, tier)
+    check_patches(problems)
 
 
 def _check_out(samples: Path, out: Path) -> None:

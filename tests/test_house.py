@@ -9,7 +9,7 @@ from statistics import median, quantiles
 
 from tests.support.places import ROOT
 
-ROOMS = ("sampling", "verify", "cluster", "jobs")
+ROOMS = ("sampling", "verify", "cluster", "jobs", "troop")
 MOST_MODULES = 25  # of a room, but for the sandbox: many small pieces, each alone in front of the kernel
 MOST_LINES = 350
 OPENERS = re.compile(
@@ -19,7 +19,7 @@ OPENERS = re.compile(
 
 
 def modules() -> list[Path]:
-    """Every module of the four rooms."""
+    """Every module of the rooms and of the library."""
     return [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
 

@@ -60,14 +60,33 @@ def stream_query(stored: StoredRun, query: str) -> Iterator[tuple[list[str], Ite
         yield columns, _batches(db, first)
 
 
+def read_table(stored: StoredRun, query: str) -> pa.Table:
+    """Returns a query's whole result as an Arrow table; raises BadInput for SQL that DuckDB refuses."""
+
+    def read() -> pa.Table:
+        with query_database(stored, query) as db:
+            found = db.sql(query)
+            return pa.table({}) if found is None else found.to_arrow_table()  # a comment alone has no result
+
+    with _errors_in_one_line():
+        return retry_on_compaction(read)
+
+
+@contextlib.contextmanager
+def query_database(stored: StoredRun, query: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens the database of a run with the views that a query may ask for, good inside the ``with``."""
+    with open_database(stored.store, stored.version, stored.scores) as db:
+        if "rollouts" in query.casefold():  # a view reads the footers of its files, so it is made where it is asked for
+            _create_rollouts(db)
+        yield db
+
+
 def _start(
     stored: StoredRun, query: str, held: contextlib.ExitStack
 ) -> tuple[duckdb.DuckDBPyConnection, list[str], list[Row]]:
     """Opens the database and reads the first batch; ``held`` closes the database, if it came so far."""
     with contextlib.ExitStack() as opened:
-        db = opened.enter_context(open_database(stored.store, stored.version, stored.scores))
-        if "rollouts" in query.casefold():  # a view reads the footers of its files, so it is made where it is asked for
-            _create_rollouts(db)
+        db = opened.enter_context(query_database(stored, query))
         columns, first = [], []
         if db.extract_statements(query):  # a comment alone has no result
             db.execute(query)
