@@ -171,6 +171,7 @@ class SamplerHandle:
             raise EngineError(_too_slow(self.work.model)) from error
         self.tally.ready(ready.start_s)
         self.engine = engine = RunningEngine(self, actor, ready)
+        self.queue.engines += 1
         return engine
 
     async def _feed(self, engine: RunningEngine) -> None:
@@ -187,7 +188,8 @@ class SamplerHandle:
     def _wants_more(self, engine: RunningEngine) -> bool:
         units, rows = len(engine.sampling), sum(unit.rows for unit in engine.sampling)
         enough = units >= 2 and rows >= 2 * engine.concurrency
-        return not enough and units < UNITS_IN_FLIGHT and self._uncommitted - units < AHEAD
+        last = self.queue.waiting < self.queue.engines and rows >= engine.concurrency  # they go to who runs empty first
+        return not enough and not last and units < UNITS_IN_FLIGHT and self._uncommitted - units < AHEAD
 
     async def _watch(self, engine: RunningEngine) -> None:
         """Ends an engine that has work and yields nothing, or whose process does not even answer."""
@@ -218,6 +220,7 @@ class SamplerHandle:
             raise EngineError(one_line(error)) from error
 
     def _kill(self) -> None:
+        self.queue.engines -= self.engine is not None
         self.engine = None
         if self._actor is not None:
             self._makers.end(self._actor)

@@ -35,7 +35,7 @@ class UnitQueue:
 
     ``waiting`` counts the units that nobody works on, ``open`` these and the ones in flight. ``failures`` counts the
     failures of each open unit. ``held`` are open units on which another driver works, until they are recalled.
-    ``stopped`` means that no further unit is started.
+    ``stopped`` means that no further unit is started. ``engines`` are ready to take units.
     """
 
     def __init__(self, units: Collection[Unit]) -> None:
@@ -43,6 +43,7 @@ class UnitQueue:
         self.failures: Counter[Unit] = Counter()
         self.set_aside: list[SetAside] = []
         self.stopped = False
+        self.engines = 0
         self.held = deque[Unit]()
         self._new, self._returned = list[_Source](), deque[Unit]()
         self._sources = itertools.count()

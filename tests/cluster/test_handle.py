@@ -107,6 +107,23 @@ def test_a_dead_actors_reports_do_not_reach_its_successor() -> None:
     assert (handle.tally.restarts, handle.tally.state) == (1, "done")
 
 
+@pytest.mark.parametrize(("units", "held"), [(9, 2), (3, 2), (2, 1), (1, 1)])
+def test_the_last_units_are_left_to_the_engine_that_runs_empty_first(units: int, held: int) -> None:
+    """A unit fills an engine here: with two at hand it never waits, but another engine would have none at the end."""
+    queue = UnitQueue(tuple(Unit("m", "t", number, 0, 1, number, number + 1) for number in range(units)))
+    queue.engines = 1  # another one
+
+    async def feed() -> None:
+        run = asyncio.create_task(new_handle(queue, Makers(), lambda unit, engine: None).run())
+        await asyncio.sleep(0.05)
+        assert (queue.engines, units - queue.waiting) == (2, held)
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+        assert queue.engines == 1
+
+    asyncio.run(feed())
+
+
 def never_started(unit: Unit, engine: RunningEngine) -> None:
     raise AssertionError(unit)
 
