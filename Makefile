@@ -78,7 +78,7 @@ $(VENV)-gpu/.installed: $(STAMP) requirements/gpu.txt
 	@$(UV) pip install -q --python $(VENV)-gpu/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-bench: $(STAMP) $(VENV)/ray-data $(VENV)/lm-eval ## measure beside plain vLLM, Ray Data and other sandboxes, writes bench/RESULTS.md
+bench: $(STAMP) $(VENV)/ray-data $(VENV)/peers ## measure beside plain vLLM, Ray Data and other sandboxes, writes bench/RESULTS.md
 	@echo "bench: sampling, verification, results, driver"
 	@$(BIN)/python -m bench
 
@@ -86,11 +86,11 @@ bench: $(STAMP) $(VENV)/ray-data $(VENV)/lm-eval ## measure beside plain vLLM, R
 $(VENV)/ray-data: $(STAMP)
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --target $@ $(LINKS) "pandas>=3"
 
-# The harness wants many packages that its vLLM backend does not use.
-LM_EVAL = lm-eval evaluate sqlitedict word2number more-itertools tabulate jsonlines pytablewriter tabledata DataProperty \
+# Both want many packages that the parts measured here do not use.
+PEERS = evalplus appdirs fire multipledispatch tempdir termcolor wget lm-eval evaluate sqlitedict word2number more-itertools tabulate jsonlines pytablewriter tabledata DataProperty \
   mbstrdecoder pathvalidate tcolorpy typepy sacrebleu rouge-score portalocker colorama
-$(VENV)/lm-eval: $(STAMP)
-	@$(UV) pip install -q --python $(BIN)/python --no-deps --target $@ $(LINKS) $(LM_EVAL)
+$(VENV)/peers: $(STAMP)
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --target $@ $(LINKS) $(PEERS)
 
 docs: $(STAMP) ## write the tables of docs/*.md and the sweep's schema anew from the code
 	@echo "docs: docs/*.md, examples/sweep.schema.json"

@@ -18,7 +18,7 @@ from bench.workloads import WORKLOADS
 ROUNDS = 3
 HOME = Path(__file__).parent.parent
 TROOP, RAY_DATA, LM_EVAL = "troop", "ray data", "lm-eval"
-FOLDERS = {RAY_DATA: Path(sys.prefix) / "ray-data", LM_EVAL: Path(sys.prefix) / "lm-eval"}  # packages for it alone
+FOLDERS = {RAY_DATA: Path(sys.prefix) / "ray-data", LM_EVAL: Path(sys.prefix) / "peers"}  # packages for it alone
 PLAIN = tuple(way for way in WAYS if way.startswith("plain"))
 Rounds = Mapping[str, Sequence[Measured]]
 

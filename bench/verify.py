@@ -22,7 +22,7 @@ from statistics import median
 
 from bench import humaneval, languages, others
 from bench.figures import Figure
-from bench.others import BUBBLEWRAP, CANDIDATE, FORK, HUMANEVAL, OTHERS, TEST, Act, serve
+from bench.others import BUBBLEWRAP, CANDIDATE, EVALPLUS, FORK, HUMANEVAL, OTHERS, PEERS, TEST, Act, serve
 from sampling.problems import Problem
 from sampling.references import CallCase, PythonReference, StdioCase, StdioReference
 from verify.python import PythonVerifier
@@ -78,7 +78,8 @@ TROOP: dict[str, tuple[str, str]] = {
 def available() -> list[str]:
     """Returns the ways that work on this machine."""
     tiers = {"none", *(report.tier for report in probe() if report.available)}
-    others = [way for way in OTHERS if way != BUBBLEWRAP or shutil.which("bwrap")]
+    there = {BUBBLEWRAP: bool(shutil.which("bwrap")), EVALPLUS: Path(PEERS, "evalplus").exists()}
+    others = [way for way in OTHERS if there.get(way, True)]
     return [*others, *(way for way, (_, tier) in TROOP.items() if tier in tiers)]
 
 
