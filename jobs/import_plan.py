@@ -12,6 +12,8 @@ import numpy as np
 
 from jobs.import_read import COUNTS, SAMPLES, Table
 from jobs.numbers.cells import Counts
+from jobs.numbers.rounds import StopRule
+from jobs.numbers.stop_rules import Said, find_rule
 from jobs.planning import UNIT_ROWS as TEXT_ROWS
 from jobs.planning import UNKNOWN, make_block, planned_limits
 from jobs.resolve import code_version
@@ -26,16 +28,22 @@ from sampling.validate import parse
 
 UNIT_ROWS = 1 << 15  # most rows in a unit without text; a unit with text has at most TEXT_ROWS, as in a run
 
+SAID_NOTHING = Said()
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One (model, task) of a table: problem ids, and by problem (P,) the samples and, in counts, those that passed."""
+    """One (model, task) of a table: problem ids, and by problem (P,) the samples and, in counts, those that passed.
+
+    ``rule`` ended the sampling because of its outcome, if any did.
+    """
 
     model: str
     task: str
     ids: tuple[str, ...]
     n: Counts
     c: Counts | None = None
+    rule: StopRule | None = None
 
 
 @dataclass(frozen=True)
@@ -56,17 +64,22 @@ class Content:
 
 
 def read_content(
-    db: duckdb.DuckDBPyConnection, table: Table, problems: Mapping[str, Sequence[Problem]], baselines: frozenset[str]
+    db: duckdb.DuckDBPyConnection,
+    table: Table,
+    problems: Mapping[str, Sequence[Problem]],
+    baselines: frozenset[str],
+    said: Said = SAID_NOTHING,
 ) -> Content:
     """Reads the content of a table from its checked rows; raises BadInput for names that a run cannot have."""
     columns = [str(row[0]) for row in db.execute("DESCRIBE rows").fetchall()]
-    counts = "n, c" if table.kind is COUNTS else "count(*), 0"
+    passes = "count(*) FILTER (status = 'pass')" if "status" in columns else "0"
+    counts = "n, c" if table.kind is COUNTS else f"count(*), {passes}"
     found: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
     for model, name, *row in db.execute(
         f"SELECT model, task, problem, {counts} FROM rows {'' if table.kind is COUNTS else 'GROUP BY ALL'}"
     ).fetchall():
         found.setdefault((model, name), []).append((row[0], row[1], row[2]))
-    cells = tuple(_cell(names, rows, table) for names, rows in sorted(found.items()))
+    cells = tuple(_cell(names, rows, table, said) for names, rows in sorted(found.items()))
     _check_names(cells, problems, baselines, table)
     return Content(table, frozenset(columns), cells, _digests_of(db, columns), problems, baselines)
 
@@ -78,12 +91,13 @@ def _digests_of(db: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[s
     return {model: f"{int(digest) % (1 << 64):016x}" for model, digest in db.execute(digests).fetchall()}
 
 
-def _cell(names: tuple[str, str], rows: list[tuple[str, int, int]], table: Table) -> Cell:
+def _cell(names: tuple[str, str], rows: list[tuple[str, int, int]], table: Table, said: Said) -> Cell:
     """Returns a cell with its problems sorted by number of samples, so that they share blocks, then by name."""
     numbered = all(name.isdecimal() for name, *_ in rows)
     rows = sorted(rows, key=lambda row: (-row[1], int(row[0]) if numbered else 0, row[0]))
     n, c = (np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[1:])
-    return Cell(*names, tuple(row[0] for row in rows), n, c if table.kind is COUNTS else None)
+    rule = find_rule(said, *names, n, c)
+    return Cell(*names, tuple(row[0] for row in rows), n, c if table.kind is COUNTS else None, rule)
 
 
 def _check_names(
@@ -127,6 +141,7 @@ def next_layer(layers: Sequence[Layer], content: Content) -> Layer | None:
         models=tuple(_planned(name, content) for name in content.digests if name not in models),
         problems=added,
         blocks=tuple(blocks),
+        stopped=tuple(cell.rule for cell in new if cell.rule),
     )
 
 

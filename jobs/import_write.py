@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.import_plan import UNIT_ROWS, Cell, Content, next_layer, places_of, read_content
+from jobs.import_plan import SAID_NOTHING, UNIT_ROWS, Cell, Content, next_layer, places_of, read_content
 from jobs.import_read import COUNTS, NAMES, SAMPLES, Table, open_table
 from jobs.numbers.cells import Counts
+from jobs.numbers.stop_rules import Said
 from jobs.planning import UNKNOWN
 from jobs.resolve import code_version
 from jobs.store.base import Store
@@ -96,11 +97,12 @@ def import_table(
     baselines: Iterable[str],
     show: Callable[[int, int], None],
     say: Callable[[str], None] | None = None,
+    stopped: Said = SAID_NOTHING,
 ) -> Imported:
     """Imports a table into the run at ``uri``; raises BadInput before anything is written.
 
     ``task`` has the problems of the table's task with their references; samples need them to be verified. ``say`` is
-    told of keys of the problems that are left out.
+    told of keys of the problems that are left out. ``stopped`` is the rule that ended the sampling, if any.
     """
     problems = {task.title: task.load(all_rows=True)} if task else {}
     table = replace(table, ids=ProblemIds(p.id for given in problems.values() for p in given)) if problems else table
@@ -110,7 +112,7 @@ def import_table(
     store = open_store(uri)
     store.check()
     with tempfile.TemporaryDirectory(prefix="troop-import-") as folder, open_table(table, Path(folder)) as db:
-        content = read_content(db, table, problems, frozenset(baselines))
+        content = read_content(db, table, problems, frozenset(baselines), stopped)
         layers = read_layers_to_extend(store)
         next_layer(layers, content)  # raises BadInput for rows that the run cannot take
         _check_references(store, content)

@@ -29,6 +29,7 @@ from verify.judge_settings import JudgeSettings
 DEFAULT_K = 100
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 SWEEP_FILES = (".yaml", ".yml")
+DEMO_ROUNDS = ("name=demo-adaptive", "adaptive={first: 50, grow: 2, retire_at: 5}")
 DEMO = Path(__file__).parent.parent / "examples" / "demo" / "sweep.yaml"
 
 
@@ -253,11 +254,14 @@ def _model_place(model: ModelSpec, folder: Path) -> tuple[str, str | None]:
     return model_place(model.path, folder)
 
 
-def demo_sweep(assignments: Sequence[str]) -> Sweep:
-    """Reads the demo's sweep; its run lies in runs/demo of the current folder. Raises BadInput outside a checkout."""
+def demo_sweep(assignments: Sequence[str], *, adaptive: bool = False) -> Sweep:
+    """Reads the demo's sweep; its run lies in runs/demo of the current folder. Raises BadInput outside a checkout.
+
+    With ``adaptive`` the same models and problems are sampled by rounds, in runs/demo-adaptive.
+    """
     if not DEMO.is_file():
         raise BadInput(f"demo: {DEMO} is missing; run `troop demo` from a checkout of the repository")
-    return load_sweep(DEMO, assignments)
+    return load_sweep(DEMO, (*(DEMO_ROUNDS if adaptive else ()), *assignments))
 
 
 def open_run(uri: str, version: str | None = None, scores: str | None = None) -> StoredRun:

@@ -33,8 +33,11 @@ LISTED = 10  # lines about units set aside that a run prints at most
 
 @click.command()
 @cluster_options
+@click.option(
+    "--adaptive", is_flag=True, help="Draw by rounds: fewer samples for the same crossover, as demo-adaptive."
+)
 @set_option
-def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None:
+def demo(assignments: tuple[str, ...], address: str | None, local: bool, adaptive: bool) -> None:
     """Run the demo, which ends with a report, in two minutes.
 
     Reads examples/demo of this checkout: two small models and held-out problems. Writes the run to runs/demo in the
@@ -46,7 +49,7 @@ def demo(assignments: tuple[str, ...], address: str | None, local: bool) -> None
     """
     from jobs.sweep import demo_sweep
 
-    sweep = demo_sweep(assignments)
+    sweep = demo_sweep(assignments, adaptive=adaptive)
     outcome = _run(sweep, address, local)
     _list_set_aside(outcome)
     _report_sweep(sweep)

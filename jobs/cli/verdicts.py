@@ -174,6 +174,11 @@ def score(
     "--baseline", "baselines", multiple=True, metavar="MODEL",
     help="Model whose single try the others have to reach; repeatable. Default: none.",
 )  # fmt: skip
+@click.option(
+    "--stopped", metavar="RULE",
+    help="Rule that ended a problem's sampling because of its outcome, as '{at: 1}', or '{at: 5, rounds: [100, 200]}' "
+    "where passes were counted at those samples; 'no' for none. Needed where the counts show one.",
+)  # fmt: skip
 @json_option()
 def import_(
     run_uri: str,
@@ -184,6 +189,7 @@ def import_(
     model: str | None,
     task: str | None,
     baselines: tuple[str, ...],
+    stopped: str | None,
     as_json: bool,
 ) -> None:
     """Import verdicts, counts or samples into a RUN.
@@ -198,6 +204,7 @@ def import_(
     """
     from jobs.import_read import COUNTS, OUTCOMES, SAMPLES, Table, parse_columns
     from jobs.import_write import import_table
+    from jobs.numbers.stop_rules import parse_stopped
     from jobs.progress import count_display
     from jobs.verify_file import parse_task
 
@@ -213,9 +220,10 @@ def import_(
         parse_columns(columns, kind.columns, kind.name),
         {name: value for name, value in named.items() if value},
     )
+    said = parse_stopped(stopped)
     say(f"reading {path}")
     with count_display("samples imported") as show:
-        done = import_table(run_uri, table, task=spec, baselines=baselines, show=show, say=say)
+        done = import_table(run_uri, table, task=spec, baselines=baselines, show=show, say=say, stopped=said)
     click.echo(done.model_dump_json(indent=2) if as_json else done.as_text())
 
 

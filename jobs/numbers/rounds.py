@@ -59,6 +59,25 @@ class Round(Plain):
         return self.first, self.grow, self.retire_at
 
 
+class StopRule(Plain):
+    """A rule by which imported samples of a model on a task ended because of their outcome, as the importer said."""
+
+    model: str
+    """Name of the model."""
+
+    task: str
+    """Name of the task."""
+
+    at: int = Field(ge=1)
+    """Passes at which the sampling of a problem ended."""
+
+    cap: int = Field(ge=1)
+    """Samples at which a problem ended without them."""
+
+    rounds: tuple[int, ...] = ()
+    """Samples of a problem at each end of a round, where passes were counted; empty for after every sample."""
+
+
 def next_end(end: int, first: int, grow: float, k: int) -> int:
     """Returns the end of the round after the one that ends at ``end``; 0 stands for none yet."""
     return min(max(ceil(end * grow), end + 1) if end else first, k)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from jobs.numbers.cells import AnswerCounts, CellCounts, Copies, Counts, ScoredSamples, Stopping
 from jobs.numbers.doubts import NEAR
-from jobs.numbers.rounds import FirstRound, RoundCounts, RoundTable, replay
+from jobs.numbers.rounds import FirstRound, RoundCounts, RoundTable, StopRule, replay
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.layers import Layer, planned_units, problem_ids
@@ -38,9 +38,15 @@ def read_cells(
         with open_cells(store, version, scores) as (db, cells):
             ids = _problem_ids(read_problems(store))
             tables = [round_table(plan, cell.cell.model, cell.cell.task) for cell in cells]
-            return [_read_cell(db, cell, ids, table) for cell, table in zip(cells, tables, strict=True)]
+            found = [_read_cell(db, cell, ids, table) for cell, table in zip(cells, tables, strict=True)]
+            rules = {(rule.model, rule.task): rule for layer in plan for rule in layer.stopped}
+            return [_with_rule(cell, rules.get((cell.model, cell.task))) for cell in found]
 
     return retry_on_compaction(read)
+
+
+def _with_rule(cell: CellCounts, rule: StopRule | None) -> CellCounts:
+    return cell if rule is None else replace(cell, stopping=Stopping(rule.at, rule.cap, rule.rounds))
 
 
 def read_planned_cells(stored: StoredRun) -> list[CellCounts]:

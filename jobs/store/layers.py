@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from jobs.numbers.rounds import Round
+from jobs.numbers.rounds import Round, StopRule
 from jobs.store.sealed_parquet import BLANK, is_whole, seal
 from sampling.errors import BadInput
 from sampling.samples import UNITS_PER_SHARD, Shard, Unit
@@ -186,12 +186,15 @@ class Layer(Plain):
     rounds: tuple[Round, ...] = ()
     """Decisions of adaptive sampling; the layer's blocks are their samples. The key is there only with any."""
 
+    stopped: tuple[StopRule, ...] = ()
+    """Rules that ended the sampling of what the layer imports. The key is there only where there are any."""
+
     sha256: str = BLANK
     """Seal of the object, the last key in it; see jobs/store/sealed_parquet.py."""
 
     def encode(self) -> bytes:
         """Returns the sealed bytes to store; without the seal a flipped digit would pass as another plan."""
-        absent = {name for name in ("retracted", "rounds") if not getattr(self, name)}
+        absent = {name for name in ("retracted", "rounds", "stopped") if not getattr(self, name)}
         return seal(self.model_dump_json(indent=1, exclude=absent).encode())
 
 
