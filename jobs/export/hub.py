@@ -1,6 +1,5 @@
 """A data set on the Hugging Face hub as the target of an export: all files become visible with one commit."""
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from typing import Any
 
 from jobs.store.base import NO_METADATA, ObjectInfo
 from sampling.errors import BadInput, StoreError
+from sampling.tasks.sources import check_reachable
 
 PREFIX = "hf://datasets/"
 _NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -32,7 +32,8 @@ class HubDataSet:
 
         if not get_token():
             raise BadInput(f"--out {self.uri}: no token for the hub; set HF_TOKEN, or `hf auth login` once")
-        next(self.list(""), None)
+        with self._errors():
+            check_reachable()  # the client itself tries for half a minute
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         from huggingface_hub.errors import RepositoryNotFoundError
@@ -72,19 +73,27 @@ class HubDataSet:
 
         return HfApi(library_name="troop")
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        import httpx
+    def _errors(self) -> "_Errors":
+        return _Errors(self.uri)
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """Translates errors of the hub's client, and of the library that it speaks HTTP with, into one line."""
+
+    where: str
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         from huggingface_hub.errors import HfHubHTTPError
 
-        try:
-            yield
-        except HfHubHTTPError as error:
-            raise StoreError(
-                f"{self.uri}: the hub answers {error.response.status_code}; may the token write there?"
-            ) from error
-        except (httpx.HTTPError, OSError) as error:
-            raise StoreError(f"{self.uri}: the hub cannot be reached ({type(error).__name__})") from error
+        if isinstance(error, HfHubHTTPError):
+            code = error.response.status_code
+            raise StoreError(f"{self.where}: the hub answers {code}; may the token write there?") from error
+        if kind is not None and (issubclass(kind, OSError) or kind.__module__.startswith(("httpx", "httpcore"))):
+            raise StoreError(f"{self.where}: the hub cannot be reached ({kind.__name__})") from error
 
 
 def parse_hub(place: str) -> HubDataSet | None:

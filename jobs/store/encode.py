@@ -175,7 +175,7 @@ def prompt_text(problem: Problem) -> str:
 def parse_prompt(text: str) -> Prompt:
     """Returns the prompt that ``prompt_text`` made this text from."""
     if text.startswith('[{"role": '):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             return tuple(Message.model_validate(turn) for turn in json.loads(text))
     return text
 
