@@ -30,14 +30,22 @@ T = TypeVar("T")
 
 
 @contextmanager
-def progress_display() -> Iterator[OnProgress]:
-    """Yields a function that shows each snapshot."""
+def progress_display(watch: OnProgress = lambda _: None) -> Iterator[OnProgress]:
+    """Yields a function that shows each snapshot, and hands it to ``watch``."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield PlainLines()
+        yield _both(PlainLines(), watch)
         return
     with Live(console=console, refresh_per_second=4, transient=False) as live:
-        yield lambda progress: live.update(live_view(progress, console.size.height))
+        yield _both(lambda progress: live.update(live_view(progress, console.size.height)), watch)
+
+
+def _both(show: OnProgress, watch: OnProgress) -> OnProgress:
+    def each(progress: Progress) -> None:
+        show(progress)
+        watch(progress)
+
+    return each
 
 
 @contextmanager

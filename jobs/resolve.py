@@ -135,8 +135,9 @@ def resolve(sweep: Sweep) -> Resolved:
     """Inspects the models and loads the problems of a sweep.
 
     Raises BadInput for a model or task that cannot be used, for a setting or a prompt that its engine refuses, and for
-    a package of candidates that is not installed.
+    a package of candidates or of a tracker that is not installed.
     """
+    sweep.track.check()
     infos = {model.name: _inspect(model, sweep.notes) for model in sweep.models}
     problems = {task.title: sweep.problems_of(task) for task in sweep.tasks}
     for title, given in problems.items():

@@ -13,7 +13,7 @@ from cluster.address import check_address
 from cluster.queue import SetAside
 from cluster.sink import AllPlanned, Claim, Rounds
 from cluster.spending import Spending
-from cluster.tally import Tally
+from cluster.tally import OnProgress, Tally
 from jobs.audit import check_compilers, check_gold, check_lean
 from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
@@ -55,6 +55,7 @@ from jobs.store.stored_run import (
     read_layers_to_extend,
 )
 from jobs.sweep import Sweep
+from jobs.track.tracker import Tracker
 from sampling.errors import BadInput, StoreError, TroopError
 from sampling.words import many
 from verify.patch.verifier import check_patches
@@ -85,11 +86,23 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say, surpl
     resolved = resolve(sweep)
     for line in (*resolved.notes, *(f"warning: {line}" for line in resolved.warnings)):
         say(line)
-    return run_resolved(resolved, address=address, local=local, say=say, surplus=surplus)
+    tracker, done = Tracker(sweep.track, _open(sweep), say), False
+    try:
+        outcome = run_resolved(resolved, address=address, local=local, say=say, surplus=surplus, watch=tracker.watch)
+        done = True
+    finally:
+        tracker.end(whole=done)
+    return outcome
 
 
 def run_resolved(
-    resolved: Resolved, *, address: str | None, local: bool, say: Say, surplus: Surplus = "ask"
+    resolved: Resolved,
+    *,
+    address: str | None,
+    local: bool,
+    say: Say,
+    surplus: Surplus = "ask",
+    watch: OnProgress = lambda _: None,
 ) -> Outcome:
     """Runs a sweep whose models are inspected and whose problems are loaded; raises as ``run_sweep``."""
     _check_job_folder(resolved.sweep)
@@ -114,7 +127,7 @@ def run_resolved(
         for line in format_notes(resolved):
             say(line)
         _try_verifiers(resolved, remaining, local, say)  # after the nodes: gold solutions may take longer than they do
-        return _carry_out(resolved, store, remaining, ready, say)
+        return _carry_out(resolved, store, remaining, ready, say, watch)
 
 
 def with_paces(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> Resolved:
@@ -167,7 +180,9 @@ def find_tried(resolved: Resolved, store: Store, layers: Sequence[Layer], done: 
     return read_tried(store, run_version(resolved, store, layers), done)
 
 
-def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: ReadyBackend, say: Say) -> Outcome:
+def _carry_out(
+    resolved: Resolved, store: Store, planned: Remaining, backend: ReadyBackend, say: Say, watch: OnProgress
+) -> Outcome:
     """Writes the plan, samples what is missing, and records the cost of this call."""
     remaining = _write_plan(resolved, store, planned)
     say(_opening(store, remaining))
@@ -186,7 +201,7 @@ def _carry_out(resolved: Resolved, store: Store, planned: Remaining, backend: Re
         rounds = _rounds(resolved, sink, remaining)
         spending = Spending(work, spent_before(sessions.values()), session.record_spending)
         try:
-            with progress_display() as show:
+            with progress_display(watch) as show:
                 set_aside, stopped = backend.run(Job(work, sink, leases, tally, spending, limits, show, rounds))
         finally:
             with contextlib.suppress(StoreError):  # the record must not hide the error that ended the call

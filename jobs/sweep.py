@@ -3,12 +3,15 @@
 The docstring under a field is its text in docs/sweep.md, in the JSON Schema (`troop schema`) and in error messages.
 """
 
+import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from jobs.store.base import Store, StoreOptions
 from jobs.store.layers import Layer, layer_key
@@ -78,6 +81,55 @@ class Stop(Plain):
     """
 
 
+class WandbSettings(Plain):
+    """Run of Weights & Biases; the key comes from `wandb login` or WANDB_API_KEY, never from here."""
+
+    project: str = Field(default="troop", min_length=1)
+    """Project that the run belongs to."""
+    entity: str | None = Field(default=None, min_length=1)
+    """User or team of the project. Default: the account's own."""
+    mode: Literal["online", "offline"] = "online"
+    """With `offline`, the run is written to `dir`/wandb, from where `wandb sync` sends it."""
+    dir: str | None = Field(default=None, min_length=1)
+    """Folder of W&B's files, relative to the current one. Default: the current folder."""
+
+
+class MlflowSettings(Plain):
+    """Run of MLflow; credentials come from its own variables, never from here."""
+
+    experiment: str = Field(default="troop", min_length=1)
+    """Experiment that the run belongs to; it is made where there is none."""
+    uri: str | None = Field(default=None, min_length=1)
+    """Tracking server or database: `http://host:5000`, `sqlite:///mlflow.db`. Default: MLFLOW_TRACKING_URI."""
+
+    @field_validator("uri")
+    @classmethod
+    def _holds_no_credentials(cls, value: str | None) -> str | None:
+        if value is not None and ("@" in urlsplit(value).netloc or urlsplit(value).query):
+            raise ValueError("an address without user, password and query; MLflow reads them from its variables")
+        return value
+
+
+class Track(Plain):
+    """Trackers that get a run's progress and numbers. One that fails is told in one line and never fails the run."""
+
+    wandb: WandbSettings | None = None
+    """Weights & Biases (`pip install wandb`). Example: `{project: nightly}`."""
+    mlflow: MlflowSettings | None = None
+    """MLflow (`pip install mlflow`). Example: `{uri: "http://mlflow:5000"}`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the trackers, which are those of their packages."""
+        return tuple(name for name in ("wandb", "mlflow") if getattr(self, name) is not None)
+
+    def check(self) -> None:
+        """Raises BadInput where the package of a tracker is missing."""
+        for name in self.names:
+            if importlib.util.find_spec(name) is None:
+                raise BadInput(f"track.{name}: not installed here; `{sys.executable} -m pip install {name}`")
+
+
 class Sweep(Plain):
     """A sweep: models × tasks × sampling settings.
 
@@ -115,6 +167,8 @@ class Sweep(Plain):
     """Language model that verifies the problems whose verifier is `judge`. Default: no judge, and no such problems."""
     stop: Stop = Stop()
     """Limits that end the run: dollars, GPU hours, samples, a time. Default: no limits."""
+    track: Track = Track()
+    """Trackers: Weights & Biases, MLflow. Default: none."""
     store_options: StoreOptions = StoreOptions()
     """Connection to an S3 store: endpoint, region, profile. A folder needs none."""
     _notes: tuple[str, ...] = ()

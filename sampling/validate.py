@@ -14,7 +14,7 @@ M = TypeVar("M", bound="Plain")
 _LONGEST = 200  # characters of a place in an error
 TEXTS = {"string_type", "path_type"}  # errors of keys that want text
 SECRET = frozenset(
-    {"api_key_env", "base_url"}
+    {"api_key_env", "base_url", "uri"}
 )  # a user may put a secret here by mistake, so errors never show the value
 
 

@@ -24,7 +24,7 @@ from jobs.store.base import StoreOptions
 from jobs.store.layers import Block, Layer, PlannedModel, PlannedProblems
 from jobs.store.leases import Driver
 from jobs.store.sessions import Session, StoredPrediction
-from jobs.sweep import Stop, Sweep, VerifySettings
+from jobs.sweep import MlflowSettings, Stop, Sweep, Track, VerifySettings, WandbSettings
 from sampling.judged_by import JudgedBy
 from sampling.limits import Limits
 from sampling.policy import MathPolicy
@@ -53,6 +53,7 @@ SWEEP_MODELS: Models = (
         Limits,
     ),
     *(MathPolicy, TaskSampling, VerifySettings, JudgeSettings, Adaptive, Stop, S3Options, StoreOptions),
+    *(Track, WandbSettings, MlflowSettings),
 )
 PROBLEM_MODELS: Models = (Problem, Message, StdioCase, CallCase, *dict.fromkeys(REFERENCES.values()))
 
