@@ -18,7 +18,7 @@ from sampling.words import markdown_text, printable
 
 _HERE = Path(__file__).parent
 FILES = ("compare.html", "compare.md", "compare.json")
-_WIDTH, _ROW, _LEFT = 640, 26, 60  # of the picture
+_WIDTH, _ROW, _LEFT = 640, 26, 96  # of the picture
 
 
 def write_files(compared: Compared, folder: Path) -> None:
@@ -53,6 +53,7 @@ def _lines(text: str) -> str:
 _STYLE = """
 .interval{stroke:var(--s0);stroke-width:2}.point{fill:var(--s0)}.zero{stroke:var(--muted);stroke-dasharray:4 3}
 .margin{fill:var(--grid)}.plot text{fill:var(--ink);font-size:12px}
+@media(max-width:600px){.plot text{font-size:19px}}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:12px}
 .sides pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:13px;background:var(--ground);padding:8px;margin:0}
 """
@@ -76,8 +77,8 @@ def drawn(one: Comparison, margin: float | None) -> Markup:
         parts.append(f'<text x="0" y="{y + 4}">k = {d.k:,}</text>'
                      f'<line class="interval" x1="{x(d.low)}" x2="{x(d.high)}" y1="{y}" y2="{y}"/>'
                      f'<circle class="point" cx="{x(d.value)}" cy="{y}" r="4"/>')  # fmt: skip
-    for value in (-far / 1.05, 0.0, far / 1.05):
-        parts.append(f'<text x="{x(value)}" y="{height - 4}" text-anchor="middle">{value:+.3f}</text>')
+    for value, anchor in ((-far / 1.05, "start"), (0.0, "middle"), (far / 1.05, "end")):
+        parts.append(f'<text x="{x(value)}" y="{height - 4}" text-anchor="{anchor}">{value:+.3f}</text>')
     return Markup("".join([*parts, "</svg>"]))
 
 
