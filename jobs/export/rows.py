@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.store.base import Store
 from jobs.store.catalogue import result_files
@@ -35,6 +36,7 @@ from jobs.store.sealed_parquet import Footer
 
 _LEFT_OUT = ("text_hash",)  # it finds equal texts where texts are not at hand
 _PARALLEL_REQUESTS = 16
+_PROMPT_BYTES = 32 << 20  # of prompts beside rows that are in memory: many short answers may have one long prompt
 _CELL = VIEWS["verdicts"][:3]  # model, task, version
 _PROBLEM = tuple(replace(column, nullable=True) for column in PROBLEM_COLUMNS[1:3])  # problem_id, prompt
 _VERDICT = tuple(column for column in VERDICT_COLUMNS if column.name not in _LEFT_OUT)
@@ -66,8 +68,11 @@ def cell_rows(
     ``problems`` are those of the run. Raises StoreError, NoSuchObject where a file was compacted meanwhile.
     """
     of_task = problems.filter(pa.array(problems["task"].to_numpy(zero_copy_only=False) == cell.cell.task))
+    longest = pc.max(pc.binary_length(of_task["prompt"])).as_py() or 1
+    rows = max(1, _PROMPT_BYTES // longest)
     for table in bare_rows(store, db, cell, limits):
-        yield _with_names(table, cell, of_task)
+        for start in range(0, len(table), rows):
+            yield _with_names(table.slice(start, rows), cell, of_task)
 
 
 def bare_rows(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.export import rows as rows_module
 from jobs.export.files import INDEX, ExportReport, export_run
 from jobs.export.rows import EXPORT_SCHEMA
 from jobs.store.base import NO_METADATA, Store
@@ -109,6 +110,26 @@ def test_equal_rows_make_equal_bytes_compacted_or_not(tmp_path: Path, few: None)
     assert len(contents[0]) > 3
     assert [row["sample_idx"] for row in first] == sorted(range(4 * FEW + 4)) * 8
     assert not (tmp_path / "a" / ".tmp").exists()
+
+
+def test_long_prompts_are_repeated_for_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, long = DirectoryStore(tmp_path / "run"), "é" * 1000
+    problem = {"prompt": long, "verifier": "exact", "reference": {"answer": "1"}}
+    write_problems(store, TASK, 0, [Problem.model_validate({"id": f"p{number}", **problem}) for number in range(2)])
+    commit(store, *range(5))
+    whole = exported(store, DirectoryStore(tmp_path / "whole"))
+    sizes = list[int]()
+
+    def watched(table: pa.Table, *more: Any) -> pa.Table:
+        sizes.append(len(table))
+        return real(table, *more)
+
+    real = rows_module._with_names
+    monkeypatch.setattr(rows_module, "_with_names", watched)
+    monkeypatch.setattr(rows_module, "_PROMPT_BYTES", 7 * len(long.encode()))
+    assert exported(store, DirectoryStore(tmp_path / "parts")) == whole
+    assert max(sizes) == 7
+    assert {row["prompt"] for row in whole} == {long}
 
 
 def test_one_version_of_the_verdicts_is_exported(tmp_path: Path, few: None) -> None:
