@@ -154,6 +154,99 @@ def test_systemd_understands_service_and_timer() -> None:
     assert not told, found.stderr
 
 
+# Options of sbatch that the files use, from its manual; those without a value have "".
+SBATCH = {
+    "job-name": r"[a-z-]+", "nodes": r"\d+", "ntasks": r"\d+", "ntasks-per-node": r"\d+", "cpus-per-task": r"\d+",
+    "gpus-per-node": r"\d+", "mem": r"\d+G", "time": r"(\d+-)?\d\d:\d\d:\d\d", "exclusive": "", "requeue": "",
+    "open-mode": "append", "output": r"troop\S*-%(j|A-%a)\.log", "signal": r"B:TERM@\d+",
+}  # fmt: skip
+SLURM = sorted(path.name for path in MANIFESTS.glob("*.sbatch"))
+
+
+@pytest.mark.parametrize("name", SLURM)
+def test_batch_files_are_bash_with_known_options(name: str) -> None:
+    text = (MANIFESTS / name).read_text()
+    subprocess.run(["bash", "-n", MANIFESTS / name], check=True)
+    head, body = text.partition("set -euo pipefail\n")[::2]
+    lines = head.splitlines()
+    assert lines[0] == "#!/bin/bash" and all(
+        line.startswith("#") for line in lines
+    )  # sbatch reads until the first command
+    options = [line.removeprefix("#SBATCH --").partition("=")[::2] for line in lines if line.startswith("#SBATCH")]
+    assert len(options) >= 8 and len(dict(options)) == len(options)
+    for option, value in options:
+        assert re.fullmatch(SBATCH[option], value), option
+    assert "#SBATCH" not in body
+    for line in re.findall(r"^ *(troop run .*?)(?: &)?$", body, re.MULTILINE):
+        check_command(shlex.split(line))
+
+
+def test_slurm_files_give_ray_options_that_it_has() -> None:
+    from ray.scripts.scripts import cli as ray
+
+    known = {
+        f"ray {name}": {option for parameter in command.params for option in parameter.opts}
+        for name, command in ray.commands.items()
+    }
+    known["ray symmetric-run"] = words("--address --min-nodes")  # which it reads itself
+    used = 0
+    for name in SLURM:
+        for line in re.sub(r"\\\n *", "", (MANIFESTS / name).read_text()).splitlines():
+            found = re.match(r"[^#]*?\b(ray (?:start|status|drain-node|get-auth-token|symmetric-run))(.*)", line)
+            if found:
+                used += 1
+                given = re.findall(r"(?<= )--[a-z-]+", found[2].partition(" -- ")[0].partition(" >")[0])
+                assert set(given) <= known[found[1]], line
+    assert used == 7
+    minutes = [re.search(r"TERM@(\d+)", (MANIFESTS / name).read_text()) for name in ("slurm-workers.sbatch",)]
+    left = re.findall(r"TROOP_LEAVE:-(\d+)", (MANIFESTS / "slurm-workers.sbatch").read_text())
+    assert minutes[0] and all(int(seconds) < int(minutes[0][1]) for seconds in left)
+
+
+SKY_TASK = words("name workdir num_nodes resources secrets setup run envs file_mounts")  # sky.utils.schemas, 0.14
+SKY_RESOURCES = words("accelerators disk_size use_spot infra instance_type cpus memory image_id any_of")
+
+
+def test_skypilot_takes_the_task() -> None:
+    task = load("skypilot.yaml")
+    assert task.keys() <= SKY_TASK and task["resources"].keys() <= SKY_RESOURCES
+    for script in (task["setup"], task["run"]):
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    (line,) = re.findall(r"^ *(troop run .*)$", task["run"], re.MULTILINE)
+    check_command(shlex.split(line))
+    schemas = pytest.importorskip("sky.utils.schemas", reason="SkyPilot is not here")
+    from jsonschema import validate
+
+    validate(task, schemas.get_task_schema())
+
+
+def test_kueue_knows_the_queues_and_has_room_for_the_job() -> None:
+    """The fields were checked against the CRDs of Kueue (v1beta2, August 2026) with unknown ones forbidden."""
+    parts = list(yaml.safe_load_all((MANIFESTS / "kueue.yaml").read_text()))
+    assert {part["apiVersion"] for part in parts} == {"kueue.x-k8s.io/v1beta2"}
+    flavors = {part["metadata"]["name"]: part for part in parts if part["kind"] == "ResourceFlavor"}
+    (queue,) = [part["spec"] for part in parts if part["kind"] == "ClusterQueue"]
+    (local,) = [part for part in parts if part["kind"] == "LocalQueue"]
+    assert (
+        local["spec"] == {"clusterQueue": "sweeps"}
+        and f"queue-name: {local['metadata']['name']}" in (MANIFESTS / "kueue.yaml").read_text()
+    )
+    quotas: dict[str, str] = {}
+    for group in queue["resourceGroups"]:
+        for flavor in group["flavors"]:
+            assert flavor["name"] in flavors
+            assert [resource["name"] for resource in flavor["resources"]] == group["coveredResources"]
+            quotas |= {resource["name"]: resource["nominalQuota"] for resource in flavor["resources"]}
+    job = load("rayjob.yaml")["spec"]
+    cpus = gpus = 0
+    for group in (job["rayClusterSpec"]["headGroupSpec"], *job["rayClusterSpec"]["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        cpus += int(container["resources"]["requests"]["cpu"]) * group.get("replicas", 1)
+        gpus += int(container["resources"]["limits"].get("nvidia.com/gpu", 0)) * group.get("replicas", 1)
+    assert gpus <= int(quotas["nvidia.com/gpu"]) and cpus <= int(quotas["cpu"])
+    assert {"suspend"} <= RAY_JOB and job["shutdownAfterJobFinishes"]  # what Kueue asks of a RayJob
+
+
 @pytest.mark.parametrize("name", ["Dockerfile.gpu", "Dockerfile.cpu"])
 def test_dockerfiles_copy_what_is_there_and_end_as_an_ordinary_user(name: str) -> None:
     text = re.sub(r"\\\n", " ", (MANIFESTS / name).read_text())
