@@ -3,7 +3,8 @@
 ``python -m bench.adaptive [MODEL …] [--retire-at R] [--local]`` replays the paper's verdicts (Pythia on MATH, 10,000
 samples of 128 problems by seven models) through ``troop run``: plan, engines, verifiers, commits and rounds are the
 product's own, only the completions are stored ones. Coverage is read back from the run and compared with the estimate
-from all 10,000 samples of every problem, with the ratio of the two standard errors over problems.
+from all 10,000 samples of every problem, with the ratio of the two standard errors over problems. That is one draw of
+the ratio, for one order of the samples; its mean over random orders of the same verdicts stands beside it.
 """
 
 import argparse
@@ -11,17 +12,19 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 import numpy as np
 
 from bench.extrapolate import OUTCOMES
-from jobs.numbers.cells import CellCounts
+from jobs.numbers.cells import CellCounts, Stopping
 from jobs.numbers.costs import samples_drawn
 from jobs.numbers.estimators import Floats, Ints, pass_at_k
 from jobs.numbers.intervals import mean_bounds
-from jobs.numbers.tally import tally_of
+from jobs.numbers.rounds import round_ends
+from jobs.numbers.tally import Tally, tally_of
 from jobs.run import run_sweep
 from jobs.store.counts import read_planned_cells
 from jobs.sweep import Sweep, open_run
@@ -31,6 +34,7 @@ PUBLISHED = {
     5: {"70M": 0.93, "160M": 0.69, "1B": 0.56, "12B": 0.37},
     1: {"70M": 0.82, "160M": 0.52, "1B": 0.38, "12B": 0.22},
 }
+ORDERS = 200
 SLACK = 0.03  # between the share that is measured and the one that was simulated
 
 
@@ -45,6 +49,7 @@ class Row:
     low: Floats
     high: Floats
     error_ratio: Floats
+    mean_ratio: Floats
     layers: int
     retired: int
 
@@ -85,7 +90,7 @@ def measure(model: str, retire_at: int, folder: Path, *, local: bool) -> Row:
     run_sweep(sweep, address=None, local=local, say=lambda _: None)
     stored = open_run(sweep.run_uri)
     (cell,) = read_planned_cells(stored)
-    return compare(cell, passed, len(stored.layers))
+    return compare(cell, passed, retire_at, len(stored.layers))
 
 
 def write_inputs(passed: Floats, folder: Path) -> None:
@@ -99,7 +104,7 @@ def write_inputs(passed: Floats, folder: Path) -> None:
             file.writelines(f'{{"problem":"{i}","sample":{s},"text":"{ok}"}}\n' for s, ok in enumerate(row))
 
 
-def compare(cell: CellCounts, passed: Floats, layers: int) -> Row:
+def compare(cell: CellCounts, passed: Floats, retire_at: int, layers: int) -> Row:
     """Compares the estimates of a run with the ones from all samples."""
     counts: Ints = passed.sum(axis=1).astype(np.int64)
     uniform = pass_at_k(K, counts, KS)
@@ -108,9 +113,28 @@ def compare(cell: CellCounts, passed: Floats, layers: int) -> Row:
     spread = uniform.std(axis=0, ddof=1)
     return Row(
         cell.model, samples_drawn(cell) / passed.size, adaptive.mean(axis=0), uniform.mean(axis=0), low, high,
-        adaptive.std(axis=0, ddof=1) / np.where(spread > 0, spread, 1.0), layers,
+        adaptive.std(axis=0, ddof=1) / np.where(spread > 0, spread, 1.0),
+        ratio_over_orders(passed, retire_at), layers,
         int(cell.rounds.retired.sum()) if cell.rounds else 0,
     )  # fmt: skip
+
+
+def ratio_over_orders(passed: Floats, retire_at: int, times: int = ORDERS, seed: int = 1) -> Floats:
+    """Returns the mean ratio of standard errors over random orders of the samples, shape (K,)."""
+    rng, total = np.random.default_rng(seed), passed.sum(axis=1).astype(np.int64)
+    spread, ratios, ends = pass_at_k(K, total, KS).std(axis=0, ddof=1), [], round_ends(100, 2.0, K)
+    for _ in range(times):
+        n, before = np.full(len(total), ends[0]), np.zeros(len(total), dtype=np.int64)
+        c = rng.hypergeometric(total, K - total, ends[0])
+        for last, end in pairwise(ends):
+            on = (c < retire_at) & (n == last)
+            left = np.maximum(total - c, 0), np.maximum(K - last - (total - c), 0)
+            c = np.where(on, c + rng.hypergeometric(*left, end - last), c)
+            before, n = np.where(on, last, before), np.where(on, end, n)
+        values = Tally(n, c, Stopping(retire_at, K), before, c >= retire_at).values(KS)
+        ratios.append(values.std(axis=0, ddof=1) / spread)
+    mean: Floats = np.mean(ratios, axis=0)
+    return mean
 
 
 def as_lines(row: Row, retire_at: int) -> Iterator[str]:
@@ -120,7 +144,8 @@ def as_lines(row: Row, retire_at: int) -> Iterator[str]:
     yield f"| {row.model} | {row.share:.3f}{beside} | adaptive | {' | '.join(f'{v:.4f}' for v in row.coverage)} |"
     ends = (f"{v:.4f} [{low:.3f}, {high:.3f}]" for v, low, high in zip(row.uniform, row.low, row.high, strict=True))
     yield f"| | {row.retired} retired, {row.layers} layers | uniform | {' | '.join(ends)} |"
-    yield f"| | | standard error, ratio | {' | '.join(f'{v:.2f}' for v in row.error_ratio)} |"
+    pairs = (f"{one:.2f} ({mean:.2f})" for one, mean in zip(row.error_ratio, row.mean_ratio, strict=True))
+    yield f"| | | standard error, ratio (mean of {ORDERS} orders) | {' | '.join(pairs)} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
