@@ -86,7 +86,7 @@ def run_sweep(sweep: Sweep, *, address: str | None, local: bool, say: Say, surpl
     resolved = resolve(sweep)
     for line in (*resolved.notes, *(f"warning: {line}" for line in resolved.warnings)):
         say(line)
-    tracker, done = Tracker(sweep.track, _open(sweep), say), False
+    tracker, done = Tracker(sweep.track, partial(_open, sweep), say), False
     try:
         outcome = run_resolved(resolved, address=address, local=local, say=say, surplus=surplus, watch=tracker.watch)
         done = True

@@ -33,8 +33,8 @@ class Log(Protocol):
 class Tracker:
     """Logs snapshots while a run goes on, and its numbers at the end; says one line for each tracker that fails."""
 
-    def __init__(self, track: Track, store: Store, say: Callable[[str], None]) -> None:
-        self._track, self._store, self._say = track, store, say
+    def __init__(self, track: Track, find_store: Callable[[], Store], say: Callable[[str], None]) -> None:
+        self._track, self._find_store, self._say = track, find_store, say
         self._waiting: queue.Queue[dict[str, float] | bool] = queue.Queue()
         self._next = 0.0
         self._logs: dict[str, Log] | None = None
@@ -71,7 +71,7 @@ class Tracker:
 
     def _finish(self) -> None:
         try:
-            entries = entries_of(read_report(read_run(self._store)))
+            entries = entries_of(read_report(read_run(self._find_store())))
         except Exception as error:  # noqa: BLE001  a tracker never fails a run
             self._warn(", ".join(self._track.names), error)
             return
@@ -92,7 +92,7 @@ class Tracker:
 
     def _opened(self) -> dict[str, Log]:
         try:
-            run = TrackedRun.of(read_run(self._store))
+            run = TrackedRun.of(read_run(self._find_store()))
         except Exception as error:  # noqa: BLE001  a tracker never fails a run
             self._warn(", ".join(self._track.names), error)
             return {}

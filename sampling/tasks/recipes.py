@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sampling.tasks.exams import read_gpqa, read_ifeval, read_mmlu_pro
+from sampling.tasks.exams import GpqaRow, read_gpqa, read_ifeval, read_mmlu_pro
 from sampling.tasks.functions import read_bigcodebench, read_humaneval_plus, read_mbpp_plus
 from sampling.tasks.livecodebench import LiveCodeRow, read_livecodebench
 from sampling.tasks.maths import read_aime, read_gsm8k, read_math, read_minif2f, read_olympiadbench
@@ -72,7 +72,14 @@ RECIPES: dict[str, Recipe] = {
     ),
     "aime": Recipe(read_aime, stop=("\nProblem:",), shots=4, prompts="math"),
     "olympiadbench": Recipe(read_olympiadbench, stop=("\nProblem:",)),
-    "gpqa": Recipe(read_gpqa, needs=("question", "options"), stop=("\nQuestion:",), options=True, shuffled=True),
+    "gpqa": Recipe(
+        read_gpqa,
+        needs=("question", "options"),
+        stop=("\nQuestion:",),
+        columns=frozenset(field.alias or name for name, field in GpqaRow.model_fields.items()),
+        options=True,
+        shuffled=True,
+    ),
     "mmlu_pro": Recipe(read_mmlu_pro, needs=("question", "options"), stop=("\nQuestion:",), options=True),
     "ifeval": Recipe(read_ifeval),
     "humaneval_plus": Recipe(read_humaneval_plus, stop=_FUNCTION_ENDS, published="published", prompts="humaneval"),

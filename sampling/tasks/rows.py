@@ -26,7 +26,7 @@ Rows = Iterator[tuple[str, Any]]
 def read_rows(place: str, columns: Container[str] | None, options: S3Options) -> Rows:
     """Yields (place, row) for a path, an s3:// file or a place on the hub; raises BadInput.
 
-    Of a Parquet file only ``columns`` are read, where given.
+    Of a Parquet or CSV file only ``columns`` are read, where given.
     """
     if place.startswith(HUB) and not place.startswith(HUB_FILES):
         return ((f"{place}: row {number}", row) for number, row in enumerate(hub_rows(place), start=1))
@@ -37,7 +37,9 @@ def read_rows(place: str, columns: Container[str] | None, options: S3Options) ->
         return _parquet(data, place, columns)
     text = _unpack(data, place) if place.endswith(".gz") else _text(data, place)
     plain = place.removesuffix(".gz")
-    return (_json if plain.endswith(".json") else _csv if plain.endswith(".csv") else _jsonl)(text, place)
+    if plain.endswith(".csv"):
+        return _csv(text, place, columns)
+    return (_json if plain.endswith(".json") else _jsonl)(text, place)
 
 
 def _json(text: str, place: str) -> Rows:
@@ -53,19 +55,20 @@ def _jsonl(text: str, place: str) -> Rows:
             yield f"{place}:{number}", _loaded(line, f"{place}:{number}")
 
 
-def _csv(text: str, place: str) -> Rows:
+def _csv(text: str, place: str, columns: Container[str] | None) -> Rows:
     """Yields the rows of a CSV file with a header: texts, and None where a cell is empty; raises BadInput."""
     csv.field_size_limit(MOST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
-        twice = next((name for name in header if header.count(name) > 1), None)
+        kept = [(number, name) for number, name in enumerate(header) if columns is None or name in columns]
+        twice = next((name for _, name in kept if header.count(name) > 1), None)
         if twice is not None:
             raise BadInput(f"{place}: column {printable(twice)!r} occurs more than once in the first line")
         for number, cells in enumerate((cells for cells in reader if cells), start=1):
             if len(cells) != len(header):
                 raise BadInput(f"{place}: row {number}: {len(cells)} cells, but the first line names {len(header)}")
-            yield f"{place}: row {number}", {name: cell or None for name, cell in zip(header, cells, strict=True)}
+            yield f"{place}: row {number}", {name: cells[at] or None for at, name in kept}
     except csv.Error as error:
         raise BadInput(f"{place}: line {reader.line_num}: cannot be read as CSV ({error})") from error
 

@@ -84,8 +84,7 @@ class Table:
             try:
                 yield where, self.problem(row, where, index)
             except NoColumn as error:
-                there = next((list(row) for _, row in read_rows(place, None, options) if isinstance(row, Mapping)), [])
-                known = printable(", ".join(map(repr, there))) or "none"
+                known = printable(", ".join(map(repr, _names_there(place, options)))) or "none"
                 raise BadInput(f"{where}: {error}; there are: {known}") from error
 
     def problem(self, row: Mapping[str, Any], where: str, index: int) -> Problem:
@@ -108,6 +107,14 @@ class Table:
             values["messages"] = _messages(values.pop("prompt"), f"{where}: columns.prompt")
         reference = parse(model, judged, f"{where}: reference")
         return parse(Problem, {**values, "verifier": self.verifier, "reference": reference}, where)
+
+
+def _names_there(place: str, options: S3Options) -> list[str]:
+    """Returns the columns of a file's first row; none where a column that nobody named cannot be read."""
+    try:
+        return next((list(row) for _, row in read_rows(place, None, options) if isinstance(row, Mapping)), [])
+    except BadInput:
+        return []
 
 
 def is_template(written: str) -> bool:

@@ -114,10 +114,17 @@ def test_csv_and_gzip(tmp_path: Path) -> None:
     assert problems == load(tmp_path / "t.csv.gz", columns)
 
 
+def test_a_column_that_is_there_twice_matters_only_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("q,note,note,gold\n?,a,b,1\n")
+    assert load(tmp_path / "t.csv", {"prompt": "q", "answer": "gold"})[0].prompt == "?"
+    with pytest.raises(BadInput, match="column 'note' occurs more than once in the first line"):
+        load(tmp_path / "t.csv", {"prompt": "note", "answer": "gold"})
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,a\n1,2\n", "column 'a' occurs more than once in the first line"),
+        ("gold,gold\n1,2\n", "column 'gold' occurs more than once in the first line"),
         ("q,gold\n1\n", "row 1: 1 cells, but the first line names 2"),
         ("q,gold\n?,1\n1,2,3\n", "row 2: 3 cells, but the first line names 2"),
         ('q,gold\n"open,1\n', "line 2: cannot be read as CSV"),
