@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,9 +54,9 @@ class Readings:
             waited = times.children_user + times.children_system
             self.own[process.pid].append((time.monotonic(), times.user + times.system, waited))
 
-    def between(self, start: float, end: float) -> Counter[str]:
+    def between(self, start: float, end: float) -> dict[str, float]:
         """Sums the CPU seconds of each kind between two moments."""
-        found: Counter[str] = Counter()
+        found: defaultdict[str, float] = defaultdict(float)
         for pid, readings in self.own.items():
             before = [reading for reading in readings if reading[0] <= start][-1:] or readings[:1]
             last = [reading for reading in readings if reading[0] <= end][-1:] or before
@@ -66,7 +66,7 @@ class Readings:
         return found
 
 
-def measure(workload: str) -> tuple[Measured, Counter[str]]:
+def measure(workload: str) -> tuple[Measured, dict[str, float]]:
     """Runs the workload once; returns its figures and the core-seconds of each kind."""
     readings, ended = Readings(), threading.Event()
 
@@ -90,11 +90,10 @@ def measure(workload: str) -> tuple[Measured, Counter[str]]:
 def main(workload: str) -> None:
     measured, found = measure(workload)
     total = sum(found.values())
-    print(
-        f"{WORKLOADS[workload].about}: {measured.samples:,} samples, {measured.tokens:,} tokens, {measured.seconds:.1f} s"
-    )
+    drawn = f"{measured.samples:,} samples, {measured.tokens:,} tokens, {measured.seconds:.1f} s"
+    print(f"{WORKLOADS[workload].about}: {drawn}")
     print("\n| process | core-seconds | share |\n|---|---:|---:|")
-    for kind, seconds in found.most_common():
+    for kind, seconds in sorted(found.items(), key=lambda item: -item[1]):
         print(f"| {kind} | {seconds:.2f} | {seconds / total:.0%} |")
     print(f"| all | {total:.2f} | |")
 
