@@ -26,7 +26,7 @@ from jobs.sweep import Sweep
 from sampling.engines.hardware import formats_here
 from sampling.errors import EngineError
 from sampling.judged_by import JudgedBy, collect_rules, in_words, rules_of
-from sampling.settings import SamplingSettings, settings_on
+from sampling.settings import Adaptive, SamplingSettings, settings_on
 from sampling.validate import Plain
 from sampling.words import many, printable
 from verify.verifiers import kind_versions
@@ -81,6 +81,8 @@ class CellPlan(Plain):
     """Sampling settings of the model on this task."""
     addresses: tuple[str, ...] = ()
     """Addresses of the service that draws the samples; empty for an engine of Troop's own."""
+    rounds: Adaptive | None = None
+    """Policy of adaptive sampling; None where every problem gets k samples."""
     adaptive: RoundsAhead | None = None
     """Samples that adaptive sampling will come to; None before the run has some, and without `adaptive`."""
     from_model: tuple[str, ...] = ()
@@ -150,7 +152,8 @@ class PlanDescription(Plain):
         lines = [f"{self.run}: {many(self.samples_to_do, 'sample')} to draw"]
         for cell in self.cells:
             lines.append(
-                f"  {cell.model} on {cell.task}: {many(cell.problems, 'problem')} × k={cell.k:,} = "
+                f"  {cell.model} on {cell.task}: {many(cell.problems, 'problem')} × k={cell.k:,} "
+                f"{f'at most by rounds {cell.rounds.words}; so far' if cell.rounds else '='} "
                 f"{many(cell.samples, 'sample')} in {many(cell.units, 'unit')}; "
                 f"{many(cell.samples_to_do, 'sample')} in {many(cell.units_to_do, 'unit')} to do"
             )
@@ -322,6 +325,7 @@ def _cells(resolved: Resolved, remaining: Remaining) -> tuple[CellPlan, ...]:
                 units_to_do=len(to_do),
                 samples_to_do=to_do.rows,
                 sampling=settings_on(models[model], settings, asked),
+                rounds=resolved.sweep.adaptive,
                 addresses=models[model].base_urls,
                 from_model=tuple(resolved.from_model(models[model], asked)),
             )

@@ -98,7 +98,8 @@ def surplus_line(resolved: Resolved, layers: Sequence[Layer], done: Committed) -
             earlier = max(block.last_sample for block, numbers in units.parts if numbers)
             return (
                 f"model {model} on {task}: k is {k:,}, but an earlier k of {earlier:,} left "
-                f"{many(units.rows, 'sample')} that are not drawn yet; --keep-plan draws them too, --drop gives them up"
+                f"{many(units.rows, 'sample')} that are not drawn yet; --keep-plan draws them too"
+                + ("" if resolved.sweep.adaptive else ", --drop gives them up")
             )
     return None
 

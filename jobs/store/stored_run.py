@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from jobs.store.layout import FINAL, SAMPLES, VERDICTS
 from sampling.errors import BadInput
 
 SET_ASIDE = "set_aside.json"  # units that the last `troop run` gave up on
+_AT_ONCE = 16  # requests
 MOST_PLAN = 256 << 20  # bytes of one layer
 Committed = dict[tuple[str, str], set[int]]  # numbers of units by (model, task)
 
@@ -50,7 +52,8 @@ def read_layers(store: Store) -> tuple[Layer, ...]:
     infos = list(store.list("plan."))
     if large := next((info for info in infos if info.size > MOST_PLAN), None):
         raise BadInput(f"{store.uri}/{large.key}: {large.size:,} bytes; a plan has at most {MOST_PLAN:,}")
-    layers = [decode_layer(store.get(info.key), f"{store.uri}/{info.key}") for info in infos]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # an adaptive run may have thousands
+        layers = list(pool.map(lambda info: decode_layer(store.get(info.key), f"{store.uri}/{info.key}"), infos))
     return tuple(sorted(layers, key=lambda layer: layer.number))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.batches import ModelWork
-from cluster.queue import LEAST_RECALLED, RECALLS, UNIT_TRIES, OpenShards, SetAside, UnitQueue, UnitQueues
+from cluster.queue import LEAST_RECALLED, RECALLS, UNIT_TRIES, Allowance, OpenShards, SetAside, UnitQueue, UnitQueues
 from sampling.engines.model_info import ModelInfo
 from sampling.samples import Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
@@ -135,3 +135,39 @@ def test_a_shard_is_full_with_the_last_unit_that_it_lacked() -> None:
     shards = OpenShards({Shard("m", "t", 0): 2})
     assert [shards.filled_by(unit) for unit in UNITS] == [False, True, False]
     assert not OpenShards({}).filled_by(UNITS[0])
+
+
+def at(number: int, first_sample: int, model: str = "m") -> Unit:
+    return Unit(model, "t", number, 0, 1, first_sample, first_sample + 1)
+
+
+def test_units_that_are_added_go_by_the_samples_of_their_problems() -> None:
+    queue = UnitQueue([at(0, 0), at(1, 0), at(2, 8)])
+    assert queue.take() == at(0, 0)
+    queue.add([at(3, 4)])  # another problem's second round
+    queue.add([at(4, 2), at(5, 9)])
+    assert (queue.planned, queue.waiting, queue.open) == (6, 5, 6)
+    assert [queue.take().number for _ in range(queue.waiting)] == [1, 4, 3, 2, 5]
+
+
+def test_units_go_to_the_queue_of_their_model_and_to_none_that_has_stopped() -> None:
+    def work(name: str) -> ModelWork:
+        spec = ModelSpec(name=name, path="gold", engine="replay")
+        return ModelWork(spec, ModelInfo("r"), SamplingSettings(), "h", ())
+
+    queues = UnitQueues([work("a"), work("b")])
+    first, second = queues
+    assert queues.hungry
+    assert queues.add([[at(0, 0, "b")], [at(1, 0, "unknown")]]) == [at(0, 0, "b")]
+    assert (first.waiting, second.waiting, queues.hungry) == (0, 1, False)
+    queues.stop()
+    queues.add([[at(2, 0, "a")]])
+    assert (queues.open, queues.stopped) == (0, True)
+
+
+def test_an_allowance_lets_units_start_while_a_sample_is_left() -> None:
+    allowance = Allowance(10)
+    assert allowance.take(8) and allowance.take(8) and not allowance.take(1)
+    allowance.give_back(8)
+    assert allowance.take(1)
+    assert Allowance().take(1 << 40)

@@ -173,3 +173,17 @@ def test_a_plan_predicts_the_saving_from_calibration(troop: Troop, tmp_path: Pat
     assert "of uniform sampling's 800 samples when all rounds are over" in troop("plan", sweep).out
     assert troop("run", sweep, "--local", "--no-report").code == 0
     assert drawn(tmp_path / "runs/run") == expected(PASSED)
+
+
+def test_a_smaller_k_ends_the_rounds_and_gives_up_nothing(troop: Troop, tmp_path: Path) -> None:
+    sweep = write_adaptive(tmp_path, PASSED, unit=10)
+    troop("run", sweep, "--local", "--no-report", "--set", "stop.samples=150")
+    smaller = ("run", sweep, "--local", "--no-report", "--set", "k=20")
+    asked = troop(*smaller)
+    assert asked.code == 2 and "left 20 samples that are not drawn yet; --keep-plan draws them too\n" in asked.err
+    dropped = troop(*smaller, "--drop")
+    assert dropped.code == 2 and "--drop: samples of an adaptive run are given up by no plan" in dropped.err
+    assert troop(*smaller, "--keep-plan").code == 0
+    assert drawn(tmp_path / "runs/run") == {"easy": 10, "fair": 40, "hard": 40, "rare": 40, "never": 40}
+    assert troop("run", sweep, "--local", "--no-report").code == 0
+    assert drawn(tmp_path / "runs/run") == expected(PASSED)
