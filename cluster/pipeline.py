@@ -30,6 +30,7 @@ from sampling.samples import Unit
 
 TICK_S = 1.0
 ROUNDS_S = 5.0  # between two layers of the plan, while every engine has units
+PLAN_TRIES = 10  # failures of the store in a row to add a round, each tried for long, after which a run ends
 PLANNING_SHARE = 0.05  # of the time, at most, that goes into layers while engines wait for units
 
 
@@ -50,7 +51,7 @@ class Pipeline:
         self._work, self._actors, self._tally, self._placement = work, actors, tally, placement
         self._leases, self._claimed = leases or Alone(), set[Unit]()
         self._rounds, self._allowance = rounds or AllPlanned(), allowance or Allowance()
-        self._planning, self._planned_at, self._planning_s = asyncio.Lock(), 0.0, 0.0
+        self._planning, self._planned_at, self._planning_s, self._plan_failures = asyncio.Lock(), 0.0, 0.0, 0
         self._spending = spending or Spending(work, {}, lambda _: None)
         self._queues = UnitQueues(work.models)
         self._pool = VerifierPool(actors, placement, work.verifiers)
@@ -184,7 +185,7 @@ class Pipeline:
     async def _plan_rounds(self) -> None:
         """Adds to the plan what committed units call for: soon where a model has no unit waiting, else now and then.
 
-        A store that is down stops nothing: the next look tries again.
+        A store that is down for a while stops nothing: the next look tries again.
         """
         async with self._planning:
             if not self._rounds.due or self._queues.stopped:
@@ -197,9 +198,13 @@ class Pipeline:
             try:
                 news = await asyncio.to_thread(self._rounds.extend)
                 self._tally.add_rounds(self._queues.add(news.units), news.standing)
+                self._plan_failures = 0
             except StoreUnusable:
                 raise
-            except StoreError:
+            except StoreError as error:
+                self._plan_failures += 1
+                if self._plan_failures >= PLAN_TRIES:
+                    raise StoreUnusable(f"a round could not be added to the plan: {one_line(error)}") from error
                 await asyncio.sleep(TICK_S)
             self._planned_at = time.monotonic()
             self._planning_s = self._planned_at - begun

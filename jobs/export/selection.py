@@ -17,7 +17,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jobs.export.duplicates import Dedupe, Seen, new_index
+from jobs.numbers.cells import Stopping
+from jobs.numbers.tally import Tally
+from jobs.store.counts import read_rounds
+from jobs.store.layers import Layer
 from jobs.store.open_cells import OpenCell
+from jobs.store.stored_run import round_table
 from sampling.errors import BadInput
 from sampling.validate import Plain
 
@@ -66,17 +71,27 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Rates:
-    """Decided and passed samples of a cell's problems, arrays by problem_idx."""
+    """Decided and passed samples of a cell's problems, arrays by problem_idx.
+
+    ``share`` is the unbiased pass rate where adaptive sampling made the counts depend on the outcome; None elsewhere.
+    """
 
     n: NDArray[np.int64]
     c: NDArray[np.int64]
+    share: NDArray[np.float64] | None = None
 
     def rate(self, problem: int) -> float:
-        return float(self.c[problem] / max(self.n[problem], 1))
+        return float(self.rates[problem])
+
+    @property
+    def rates(self) -> NDArray[np.float64]:
+        """The pass rate of each problem."""
+        shares: NDArray[np.float64] = self.c / np.maximum(self.n, 1)
+        return shares if self.share is None else self.share
 
     def taken(self, selection: Selection) -> NDArray[np.bool_]:
         """Returns the problems with a decided sample whose pass rate is asked for."""
-        rate = self.c / np.maximum(self.n, 1)
+        rate = self.rates
         low, high = selection.min_rate or 0.0, 1.0 if selection.max_rate is None else selection.max_rate
         taken: NDArray[np.bool_] = (self.n > 0) & (rate >= low) & (rate <= high)
         return taken
@@ -92,15 +107,21 @@ class LeftOut:
     beyond: int = 0
 
 
-def read_rates(db: duckdb.DuckDBPyConnection, cell: OpenCell) -> Rates:
-    """Counts the decided and the passed samples of each problem."""
+def read_rates(db: duckdb.DuckDBPyConnection, cell: OpenCell, layers: Sequence[Layer] = ()) -> Rates:
+    """Counts the decided and the passed samples of each problem; ``layers`` have the rounds of adaptive sampling."""
     found = db.execute(f"""SELECT problem_idx, count(*) FILTER (status <> 'fault') AS n, count(*) FILTER (passed) AS c
         FROM {cell.verdicts} GROUP BY problem_idx""").fetchnumpy()
     size = int(max(found["problem_idx"], default=-1)) + 1
     counts = [np.zeros(size, dtype=np.int64) for _ in range(2)]
     for array, name in zip(counts, ("n", "c"), strict=True):
         array[found["problem_idx"]] = found[name]
-    return Rates(*counts)
+    table = round_table(layers, cell.cell.model, cell.cell.task)
+    if table is None:
+        return Rates(counts[0], counts[1])
+    rounds = read_rounds(db, cell.verdicts, table).part(np.arange(size))
+    rule = Stopping(table.last.retire_at, table.last.k)
+    tally = Tally(rounds.n, rounds.c, rule, rounds.before, rounds.retired)
+    return Rates(counts[0], counts[1], tally.values([1])[:, 0])
 
 
 Rank = Callable[[int, pa.Table], Floats]

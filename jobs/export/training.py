@@ -134,7 +134,7 @@ class _CellExport:
 
     def write(self) -> int:
         """Writes the rows of a cell; returns the number of problems that have one."""
-        rates = read_rates(self.db, self.cell)
+        rates = read_rates(self.db, self.cell, self.export.stored.layers)
         if self.export.wanted.form in OF_COUNTS:
             return self._write_counts(rates)
         selection, form = self.export.wanted.selection, self.export.wanted.form

@@ -21,6 +21,7 @@ from jobs.report.schema import CrossoverReport, Report
 from jobs.report.series import series_of
 from sampling.errors import BadInput
 from sampling.judged_by import JudgedBy
+from sampling.words import many
 
 DEFAULT_BASIS = Basis()
 EMPTY = "The run holds no samples yet: there is nothing to report."
@@ -79,7 +80,9 @@ def progress(cells: Sequence[CellCounts]) -> str:
         return ""
     drawn = [min(samples_drawn(cell), cell.planned_samples or samples_drawn(cell)) for cell in cells]
     planned = sum(max(cell.planned_samples, each) for cell, each in zip(cells, drawn, strict=True))
-    return f"{sum(drawn):,} of {planned:,} samples"
+    still = sum(cell.open_problems for cell in cells)
+    rounds = f" of the rounds so far, {many(still, 'problem')} still open" if still else ""
+    return f"{sum(drawn):,} of {planned:,} samples{rounds}"
 
 
 def check_counts(cell: CellCounts) -> None:

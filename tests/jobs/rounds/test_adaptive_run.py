@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from jobs.numbers.paths import pass_when_stopped
 from jobs.store.database import run_query
 from jobs.sweep import open_run
 from tests.conftest import Troop
@@ -187,3 +190,17 @@ def test_a_smaller_k_ends_the_rounds_and_gives_up_nothing(troop: Troop, tmp_path
     assert drawn(tmp_path / "runs/run") == {"easy": 10, "fair": 40, "hard": 40, "rare": 40, "never": 40}
     assert troop("run", sweep, "--local", "--no-report").code == 0
     assert drawn(tmp_path / "runs/run") == expected(PASSED)
+
+
+def test_exported_pass_rates_are_unbiased(troop: Troop, tmp_path: Path) -> None:
+    troop("run", write_adaptive(tmp_path, PASSED), "--local", "--no-report")
+    words = ("export", tmp_path / "runs/run", "--format", "pass-rate", "--out", tmp_path / "out")
+    assert troop(*words).code == 0
+    rows = [row for path in (tmp_path / "out").rglob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    for row in rows:
+        n, c = row["n"], row["passes"]
+        before = n // 2 if n > POLICY["first"] else 0
+        ended = (np.array([value]) for value in (n, c, before))
+        one_try = pass_when_stopped(*ended, POLICY["retire_at"], np.array([[1]]))[0, 0]
+        assert row["pass_rate"] == pytest.approx(one_try)
+    assert len(rows) == 5 and any(row["pass_rate"] < row["passes"] / row["n"] for row in rows)
