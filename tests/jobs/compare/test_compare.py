@@ -222,6 +222,20 @@ def test_names_and_texts_are_text_everywhere(tmp_path: Path) -> None:
     assert Compared.model_validate_json(found.model_dump_json()) == found
 
 
+def test_long_names_are_cut_where_people_read_them(tmp_path: Path) -> None:
+    long = "n" * 5000
+    problems = [text_problem(number, id=f"{number}{long}") for number in range(3)]
+    sides = [
+        make_run(DirectoryStore(tmp_path / name), problems, 4, status=status)
+        for name, status in (("a", lambda *_: Status.PASS), ("b", lambda *_: Status.FAIL))
+    ]
+    found = compare_runs(sides[0], sides[1], Wanted())
+    assert found.comparisons[0].lost[0].problem == f"0{long}"
+    for words in (as_page(found), as_markdown(found), found.as_text()):
+        assert "n" * 79 not in words
+        assert "0" + "n" * 78 in words
+
+
 def test_the_command(troop: Troop, runs: tuple[StoredRun, StoredRun], tmp_path: Path) -> None:
     a, b = (run.store.uri for run in runs)
     done = troop("compare", a, b, "--k", "1,5", "--margin", "0.05", "--out", tmp_path / "out")
