@@ -17,12 +17,15 @@ from jobs.compare.pairs import PairCounts, mcnemar
 from jobs.compare.result import Compared
 from jobs.numbers.cells import IMPORTED, CellCounts, Stopping
 from jobs.store.commit import RunSink
+from jobs.store.counts import read_cells
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from jobs.store.stored_run import StoredRun, read_run
+from jobs.sweep import open_run
 from sampling.errors import BadInput
 from tests.conftest import Troop
 from tests.jobs.store.test_compact import judge_again
+from tests.support.adaptive import RATES, K, outcomes, write_adaptive
 from tests.support.made_run import judges, make_run, text_problem
 from verify.verdict import Status, Verdict
 
@@ -142,6 +145,20 @@ def make_version(run: StoredRun, version: str, status: object) -> None:
         verdicts = [Verdict(status(key.model, s.problem_idx, s.sample_idx)) for s in samples]
         unit = Unit(key.model, key.task, key.number, 0, 0, 0, 0)
         RunSink(run.store, version).commit_verdicts(unit, samples, verdicts, footer)
+
+
+def test_adaptive_sampling_is_compared_by_its_own_estimator(troop: Troop, tmp_path: Path) -> None:
+    """Two models with the same outcomes by index, at other depths: each problem's samples end where it retires."""
+    outcome = outcomes(RATES, K)
+    assert troop("run", write_adaptive(tmp_path, outcome, models=("m", "n")), "--local", "--no-report").code == 0
+    run = open_run(str(tmp_path / "runs/run"))
+    (one,) = compare_runs(run, run, Wanted(model_a="m", model_b="n")).comparisons
+    assert one.mcnemar.unit == "problems"
+    assert {d.value for d in one.differences} == {0.0}
+    (cell, _) = read_cells(run.store)
+    raw = float((cell.c / cell.n).mean())
+    assert one.a.pass_at_1 == pytest.approx(one.at(1).a)
+    assert one.a.pass_at_1 != pytest.approx(raw)  # the share of passes is too high where passes end the sampling
 
 
 def counts(n: list[int], c: list[int], version: str = "v1", stopping: Stopping | None = None) -> CellCounts:
