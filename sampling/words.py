@@ -20,3 +20,8 @@ def printable(value: object) -> str:
 def markdown_text(value: object) -> str:
     """Returns a value as text of Markdown in one line: no markup, no HTML, no link."""
     return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), printable(value))
+
+
+def short(name: str, most: int = 80) -> str:
+    """Returns a name, cut where it is longer than a line can show."""
+    return name if len(name) <= most else name[: most - 1] + "…"

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from jobs import report
 from jobs.compare.result import SHOWN, Compared, Comparison, Flip, facts_of, name_of
 from sampling.errors import BadInput
-from sampling.words import markdown_text, printable
+from sampling.words import markdown_text, printable, short
 
 _HERE = Path(__file__).parent
 FILES = ("compare.html", "compare.md", "compare.json")
@@ -41,7 +41,7 @@ def as_page(compared: Compared) -> str:
     page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return page.get_template("page.html.j2").render(
         compared=compared, style=Markup(style), policy=policy, name_of=name_of, facts_of=facts_of, drawn=drawn,
-        printable=printable, shown=SHOWN, lines=_lines,
+        printable=printable, short=short, shown=SHOWN, lines=_lines,
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def as_markdown(compared: Compared) -> str:
 
 def _flip_row(flip: Flip) -> list[str]:
     counts = f"{flip.a_passed:,}/{flip.a_samples:,}", f"{flip.b_passed:,}/{flip.b_samples:,}"
-    return [markdown_text(flip.problem), *counts, f"{flip.lost:,}", f"{flip.gained:,}"]
+    return [markdown_text(short(flip.problem)), *counts, f"{flip.lost:,}", f"{flip.gained:,}"]
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from jobs.numbers.intervals import Population
 from sampling.validate import Plain
-from sampling.words import many, printable
+from sampling.words import many, printable, short
 
 Unit = Literal["samples", "problems"]
 SHOWN = 10  # flips of each direction that a terminal and a page list
@@ -222,7 +222,8 @@ def name_of(side: Side, other: Side) -> str:
         for word, differs in ((side.run, side.run != other.run), (side.version, side.version != other.version))
         if differs
     ]
-    return f"{side.model} ({', '.join(more)})" if more else side.model
+    name = short(side.model)
+    return f"{name} ({', '.join(more)})" if more else name
 
 
 def facts_of(one: Comparison, compared: Compared) -> list[str]:
@@ -239,7 +240,7 @@ def facts_of(one: Comparison, compared: Compared) -> list[str]:
     for name, flips in (("right in A, wrong in B", one.lost), ("wrong in A, right in B", one.gained)):
         if flips:
             listed = ", ".join(
-                f"{f.problem} {f.a_passed}/{f.a_samples} → {f.b_passed}/{f.b_samples}" for f in flips[:SHOWN]
+                f"{short(f.problem)} {f.a_passed}/{f.a_samples} → {f.b_passed}/{f.b_samples}" for f in flips[:SHOWN]
             )
             lines.append(f"most flips {name}: {listed}")
     if one.comparable_texts:

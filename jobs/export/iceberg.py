@@ -168,15 +168,13 @@ def _register(catalog: Any, name: str, kind: str, files: Iterable[_File]) -> Reg
 
     wanted = {file.url: file for file in files}
     for _ in range(_TRIES):
-        table = _table(catalog, name, kind)
-        there = {task.file.file_path for task in table.scan().plan_files()}
-        missing = [wanted[url] for url in sorted(wanted.keys() - there)]
-        rows = 0
         try:
-            if missing:
-                rows = _append(table, missing, kind)
+            table = _table(catalog, name, kind)
+            there = {task.file.file_path for task in table.scan().plan_files()}
+            missing = [wanted[url] for url in sorted(wanted.keys() - there)]
+            rows = _append(table, missing, kind) if missing else 0
         except CommitFailedException:
-            continue  # another call has added files meanwhile: look again which are missing
+            continue  # another call has changed the table meanwhile: look again which are missing
         return RegisteredTable(name=name, files=len(wanted), added=len(missing), rows=rows)
     raise StoreError(f"{name}: others commit to this table all the time; try again")
 

@@ -17,12 +17,15 @@ from jobs.compare.pairs import PairCounts, mcnemar
 from jobs.compare.result import Compared
 from jobs.numbers.cells import IMPORTED, CellCounts, Stopping
 from jobs.store.commit import RunSink
+from jobs.store.counts import read_cells
 from jobs.store.database import open_database
 from jobs.store.folder import DirectoryStore
 from jobs.store.stored_run import StoredRun, read_run
+from jobs.sweep import open_run
 from sampling.errors import BadInput
 from tests.conftest import Troop
 from tests.jobs.store.test_compact import judge_again
+from tests.support.adaptive import RATES, K, outcomes, write_adaptive
 from tests.support.made_run import judges, make_run, text_problem
 from verify.verdict import Status, Verdict
 
@@ -144,6 +147,20 @@ def make_version(run: StoredRun, version: str, status: object) -> None:
         RunSink(run.store, version).commit_verdicts(unit, samples, verdicts, footer)
 
 
+def test_adaptive_sampling_is_compared_by_its_own_estimator(troop: Troop, tmp_path: Path) -> None:
+    """Two models with the same outcomes by index, at other depths: each problem's samples end where it retires."""
+    outcome = outcomes(RATES, K)
+    assert troop("run", write_adaptive(tmp_path, outcome, models=("m", "n")), "--local", "--no-report").code == 0
+    run = open_run(str(tmp_path / "runs/run"))
+    (one,) = compare_runs(run, run, Wanted(model_a="m", model_b="n")).comparisons
+    assert one.mcnemar.unit == "problems"
+    assert {d.value for d in one.differences} == {0.0}
+    (cell, _) = read_cells(run.store)
+    raw = float((cell.c / cell.n).mean())
+    assert one.a.pass_at_1 == pytest.approx(one.at(1).a)
+    assert one.a.pass_at_1 != pytest.approx(raw)  # the share of passes is too high where passes end the sampling
+
+
 def counts(n: list[int], c: list[int], version: str = "v1", stopping: Stopping | None = None) -> CellCounts:
     none = np.zeros(len(n), dtype=np.int64)
     names = tuple(f"p{i}" for i in range(len(n)))
@@ -220,6 +237,20 @@ def test_names_and_texts_are_text_everywhere(tmp_path: Path) -> None:
     assert not re.search(r"(?<!\\)\[", markdown)
     assert all("\x1b" not in each for each in (markdown, found.as_text()))
     assert Compared.model_validate_json(found.model_dump_json()) == found
+
+
+def test_long_names_are_cut_where_people_read_them(tmp_path: Path) -> None:
+    long = "n" * 5000
+    problems = [text_problem(number, id=f"{number}{long}") for number in range(3)]
+    sides = [
+        make_run(DirectoryStore(tmp_path / name), problems, 4, status=status)
+        for name, status in (("a", lambda *_: Status.PASS), ("b", lambda *_: Status.FAIL))
+    ]
+    found = compare_runs(sides[0], sides[1], Wanted())
+    assert found.comparisons[0].lost[0].problem == f"0{long}"
+    for words in (as_page(found), as_markdown(found), found.as_text()):
+        assert "n" * 79 not in words
+        assert "0" + "n" * 78 in words
 
 
 def test_the_command(troop: Troop, runs: tuple[StoredRun, StoredRun], tmp_path: Path) -> None:
