@@ -51,18 +51,43 @@ class Actors(Protocol):
 class RayActors:
     """Makes real actors and tasks on the connected cluster."""
 
-    def __init__(self, work: Work, sink: Sink) -> None:
-        self._work, self._sink, self._problems = work, ray.put(sink), ray.put(work.problems)
+    def __init__(self, work: Work, sink: Sink | None = None) -> None:
+        """Makes actors for the work; without a sink, ``commit_to`` has to come before the first commit."""
+        self._work, self._problems = work, ray.put(work.problems)
+        self._early: list[tuple[str, EngineSlot, Any]] = []
         self._groups: dict[Any, PlacementGroup] = {}  # of engines on several nodes
         options = {"num_cpus": 0, "max_retries": COMMIT_TRIES, "retry_exceptions": [StoreError]}
         self._commit: Any = ray.remote(commit_unit).options(**options)
-        warmed = ray.remote(ready_to_commit).options(num_cpus=0)
-        self._warm = warmed.remote(
-            self._sink
-        )  # while engines start: the first commit would wait a second for a process
         self._compact: Any = ray.remote(compact_shard).options(num_cpus=0)
+        if sink is not None:
+            self.commit_to(sink)
+
+    def commit_to(self, sink: Sink) -> None:
+        """Commits into a sink from now on. A process gets ready for it, which takes a second, while engines start."""
+        self._sink = ray.put(sink)
+        self._warm = ray.remote(ready_to_commit).options(num_cpus=0).remote(self._sink)
+
+    def start_early(self, engines: Sequence[EngineSlot]) -> None:
+        """Starts one engine of each model, which the first ``new_sampler`` returns; a service has none to start."""
+        for work, slot in zip(self._work.models, engines, strict=True):
+            if work.model.engine == "vllm" and slot.count:
+                actor = self._make_sampler(work, slot)
+                actor.start.remote()
+                self._early.append((work.model.name, slot, actor))
+
+    def end_early(self) -> None:
+        """Ends engines that were started early and that nobody wanted."""
+        while self._early:
+            self.end(self._early.pop()[2])
 
     def new_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
+        for early in self._early:
+            if early[:2] == (work.model.name, slot):
+                self._early.remove(early)
+                return early[2]
+        return self._make_sampler(work, slot)
+
+    def _make_sampler(self, work: ModelWork, slot: EngineSlot) -> Any:
         actor: Any = ray.remote(Sampler)
         work = replace(work, units=(next(iter(work.units)),))  # an engine needs only one of them, for its seed
         arguments = (work, self._problems, self._work.seed, self._work.code_version, slot)

@@ -4,6 +4,7 @@ import itertools
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -30,13 +31,23 @@ class Sampler:
         self._work, self._problems, self._run_seed = work, problems, run_seed
         self._code_version, self._slot = code_version, slot
         self._tags = itertools.count()
+        self._starting = threading.Lock()
+        self._ready: EngineReady | None = None
 
     def is_placed(self) -> tuple[str, ...]:
         """Returns the ids of its engine's nodes, as soon as this actor has its share of the cluster."""
         return own_nodes()
 
     def start(self) -> EngineReady:
-        """Starts the engine; raises EngineError, or EngineRefused if it can never run on what this process has."""
+        """Starts the engine, or waits for the start that is under way.
+
+        Raises EngineError, or EngineRefused if it can never run on what this process has.
+        """
+        with self._starting:
+            self._ready = self._ready or self._start()
+            return self._ready
+
+    def _start(self) -> EngineReady:
         started = time.monotonic()
         self._given = self._look()
         devices.refuse_wrong(self._given)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cluster.batches import Work
 from cluster.placement import Placement
@@ -22,6 +22,9 @@ from jobs.store.commit import RunSink
 from jobs.store.leases import Leases
 from jobs.sweep import Stop
 from sampling.engines.hardware import Formats, formats_here
+
+if TYPE_CHECKING:
+    from cluster.actors import RayActors
 
 Result = tuple[tuple[SetAside, ...], str | None]  # the units set aside, and the limit that was reached
 Limits = Callable[[Mapping[str, float]], Budget]  # takes the GPUs that one engine of each model holds
@@ -43,6 +46,9 @@ class Job:
 
 class ReadyBackend(Protocol):
     """A backend that has accepted the work."""
+
+    def start_engines(self, work: Work) -> None:
+        """Starts engines before it is certain that they will have work; ``run`` takes them over."""
 
     def run(self, job: Job) -> Result:
         """Works until every unit is committed or set aside, or a limit is reached."""
@@ -92,6 +98,9 @@ class LocalBackend:
         check_limits(stop, {})
         return self
 
+    def start_engines(self, work: Work) -> None:
+        """Starts none: this process has other things to do first."""
+
     def run(self, job: Job) -> Result:
         from cluster.local import run_local
 
@@ -131,14 +140,32 @@ class RayBackend:
         return ready
 
 
-@dataclass(frozen=True)
+@dataclass
 class ReadyRay:
-    """The connected cluster, shared out among models and verifiers."""
+    """The connected cluster, shared out among models and verifiers. ``early`` has started engines of this work."""
 
     placement: Placement
+    early: "tuple[Work, RayActors] | None" = None
+
+    def start_engines(self, work: Work) -> None:
+        from cluster.actors import RayActors
+
+        self.early = work, RayActors(work)
+        self.early[1].start_early(self.placement.engines)
+
+    def _actors(self, job: Job) -> "RayActors":
+        """Returns the makers with the engines that were started for the same problems, or new ones."""
+        from cluster.actors import RayActors
+
+        if self.early and self.early[0].problems is job.work.problems:
+            actors = self.early[1]
+            actors.commit_to(job.sink)
+            return actors
+        if self.early:
+            self.early[1].end_early()
+        return RayActors(job.work, job.sink)
 
     def run(self, job: Job) -> Result:
-        from cluster.actors import RayActors
         from cluster.metrics import Metrics
         from cluster.pipeline import Pipeline
 
@@ -148,7 +175,7 @@ class ReadyRay:
         metrics = Metrics(
             job.sink.store.uri, lambda progress: limit.budget.spent(progress.engines).usd + progress.judge_usd
         )
-        actors = RayActors(job.work, job.sink)
+        actors = self._actors(job)
         allowed = Allowance(limit.budget.samples_left(drawn))
         pipeline = Pipeline(job.work, actors, self.placement, job.tally, job.spending, job.leases, job.rounds, allowed)
 
@@ -156,7 +183,10 @@ class ReadyRay:
             job.show(progress)
             metrics(progress)
 
-        aside = asyncio.run(pipeline.run(show, limit))
+        try:
+            aside = asyncio.run(pipeline.run(show, limit))
+        finally:
+            actors.end_early()
         limit.check_samples(_drawn(job.work, job.tally))
         return aside, limit.reached
 

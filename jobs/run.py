@@ -126,7 +126,8 @@ def run_resolved(
         resolved = with_formats(resolved, backend.formats)
         for line in format_notes(resolved):
             say(line)
-        _try_verifiers(resolved, remaining, local, say)  # after the nodes: gold solutions may take longer than they do
+        ready.start_engines(work_of(resolved, remaining))  # which takes longer than to try gold solutions
+        _try_verifiers(resolved, remaining, local, say)
         return _carry_out(resolved, store, remaining, ready, say, watch)
 
 
