@@ -178,6 +178,7 @@ def test_no_pickle_but_a_text_is_read(tmp_path: Path, capfd: pytest.CaptureFixtu
     [
         b"", b".", b"\x80", b"cos\nsystem\n.", b"X\xff\xff\xff\x7fabc.", b"\x8d" + b"\xff" * 8 + b"a.", b"X\x01\0\0\0a",
         b"\x8c\x01a\x8c\x01b.", b"V\\ud800\n.", b"\x8c\x01\xff.",
+        b"\x80\x04" + b"\x94" * 100 + b"\x8c\x01a.",
     ],
 )  # fmt: skip
 def test_hostile_pickles_are_refused(data: bytes) -> None:
