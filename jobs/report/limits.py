@@ -46,7 +46,8 @@ def _counts_limits(tally: Tally) -> list[str]:
     short, long = int((tally.reach < tally.furthest).sum()), tally.without_short()
     if short:
         lines.append(
-            f"problems have {tally.reach.min():,} to {tally.furthest:,} decided samples; coverage ends at "
+            f"problems {'reach k =' if tally.stopping else 'have'} {tally.reach.min():,} to {tally.furthest:,}"
+            f"{'' if tally.stopping else ' decided samples'}; coverage ends at "
             f"k={tally.largest:,}, and bounds that allow for the {short:,} with fewer go on to k={tally.furthest:,}."
         )
     if len(long.n) < problems:

@@ -17,9 +17,9 @@ class Adaptive(Plain):
     grow: float = Field(default=2.0, gt=1)
     """Factor from one round's end to the next, more than 1: with 2, rounds end at 100, 200, 400, … and at `k`."""
     retire_at: int = Field(default=5, ge=1)
-    """Passes at which a problem retires, at most `first`; looked at when a round of it ends.
+    """Passes at which a problem retires when a round of it ends, at most `first`.
 
-    5 keeps the precision of uniform sampling; 1, which stops at the first success, saves most and is less precise.
+    With 5, precision is nearly that of uniform sampling. With 1, which stops at the first success, it saves most.
     """
 
     @model_validator(mode="after")
