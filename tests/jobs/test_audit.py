@@ -1,7 +1,9 @@
 """The audit with real verifiers: no finding in sound tasks, and one for each way in which a task can mislead."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -194,15 +196,20 @@ def test_every_node_of_a_cluster_is_audited(two_nodes: str) -> None:
 def test_a_verifier_that_dies_is_a_fault_of_its_node(two_nodes: str) -> None:
     slow = "import time\ndef f(x):\n    time.sleep(0.5)\n    return 2 * x"
     audit = plan_audit({"t": problems(*SOUND[-2:], *(function(f"slow {n}", slow) for n in range(12)))}, None)
-    killed: list[int] = []
+    ended = threading.Event()
 
-    def kill_once(done: int, total: int) -> None:
-        for process in living("ray::AuditActor.try_batch")[: not killed]:
-            killed.append(process.pid)
-            process.kill()
+    def kill_once() -> bool:
+        while not (found := living("ray::AuditActor.try_batch")):
+            if ended.wait(0.02):
+                return False
+        found[0].kill()
+        return True
 
-    nodes = audit_cluster(audit, 1, None, kill_once, two_nodes)
-    assert killed
+    with ThreadPoolExecutor() as pool:
+        killed = pool.submit(kill_once)
+        nodes = audit_cluster(audit, 1, None, lambda done, total: None, two_nodes)
+        ended.set()
+        assert killed.result()
     found = [{surprise.got for surprise in node.surprises(audit)} for node in nodes]
     assert sorted(found, key=len) == [set(), {"fault"}]
 

@@ -151,5 +151,5 @@ def test_suites_are_not_measured(tmp_path: Path) -> None:
     row = {"instance_id": "i", "repo": "a/b", "base_commit": sha, "problem_statement": "?", "patch": "", "version": "1"}
     row |= {"test_patch": "x", "FAIL_TO_PASS": '["t.py::a"]', "PASS_TO_PASS": "[]", "hints_text": ""}
     (tmp_path / "s.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(BadInput, match="'auto' is not for tasks of kind 'swebench'"):
+    with pytest.raises(BadInput, match="'auto' is not for tasks judged by 'patch'"):
         load_task("swebench", tmp_path / "s.jsonl", limits=Limits(time_limit_s="auto"))
