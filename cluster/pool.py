@@ -26,7 +26,10 @@ START_TRIES = 10  # of the first verifiers: only a machine that cannot hold them
 START_PAUSE_S = 1.0  # between two tries: a busy cluster refuses ten of them within a second
 LAG = 8  # batches
 OPEN_S = 120.0  # a verifier whose cores someone else holds is given up, and tried again
-FIRST_SHARE = 4  # a pool starts with one verifier for every FIRST_SHARE slots
+FIRST, FIRST_SHARE = (
+    2,
+    4,
+)  # a pool starts with so many verifiers, or one for every FIRST_SHARE slots: the larger of both
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +50,7 @@ class VerifierPool:
         self._leaving: list[Member] = []
         self._refused: set[str | None] = set()  # nodes that came later and cannot provide a sandbox
         self._starting: dict[asyncio.Task[None], str | None] = {}
-        self._size = PoolSize(fixed or max(1, placement.verifiers // FIRST_SHARE))
+        self._size = PoolSize(fixed or max(min(FIRST, placement.verifiers), placement.verifiers // FIRST_SHARE))
         self._changed = asyncio.Condition()
 
     @property
