@@ -24,19 +24,24 @@ INSPECT = Path(sys.prefix) / "inspect"  # packages for it alone
 PROBLEMS, SAMPLES, PARALLEL, ANSWER_S = 100, 20, 16, 0.05
 ROUNDS = 3
 TASK = """
-import sys
-from inspect_ai import Task, eval, eval_retry
+from inspect_ai import Task, task
 from inspect_ai.dataset import Sample
-from inspect_ai.log import list_eval_logs
 from inspect_ai.scorer import exact
 
-def task():
+@task
+def sums():
     samples = [Sample(id=str(i), input=f"problem {{i}}", target=f"<problem {{i}}>") for i in range({problems})]
-    return Task(name="sums", dataset=samples, scorer=exact())
+    return Task(dataset=samples, scorer=exact())
+"""
+EVALUATION = """
+import sys
+from inspect_ai import eval, eval_retry
+from inspect_ai.log import list_eval_logs
 
 asked = dict(max_connections={parallel}, log_dir=sys.argv[1], display="none")
 logs = list_eval_logs(sys.argv[1])
-done = eval_retry(logs, **asked) if logs else eval(task(), model="openai-api/bench/served", epochs={samples}, **asked)
+new = dict(model="openai-api/bench/served", epochs={samples})
+done = eval_retry(logs, **asked) if logs else eval("sums.py", **new, **asked)
 print(sum(len(log.samples or []) for log in done if log.status == "success"))
 """
 
@@ -72,9 +77,10 @@ def troop(folder: Path, url: str) -> tuple[Sequence[str], Mapping[str, str]]:
 
 def inspect(folder: Path, url: str) -> tuple[Sequence[str], Mapping[str, str]]:
     """Returns the command for Inspect: an evaluation, or where there is a log, the retry of it."""
-    (folder / "task.py").write_text(TASK.format(problems=PROBLEMS, samples=SAMPLES, parallel=PARALLEL))
+    (folder / "sums.py").write_text(TASK.format(problems=PROBLEMS))
+    (folder / "evaluation.py").write_text(EVALUATION.format(samples=SAMPLES, parallel=PARALLEL))
     keys = {"BENCH_BASE_URL": url, "BENCH_API_KEY": "none", "PYTHONPATH": str(INSPECT)}
-    return [sys.executable, "task.py", str(folder / "logs")], keys
+    return [sys.executable, "evaluation.py", str(folder / "logs")], keys
 
 
 WAYS: Mapping[str, Callable[[Path, str], tuple[Sequence[str], Mapping[str, str]]]] = {

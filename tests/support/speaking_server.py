@@ -69,9 +69,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def samples(self, body: dict[str, Any], prompt: str) -> dict[str, Any]:
         count = min(body.get("n", 1), self.server.most_choices)
-        text = {"text": f"<{prompt}>"} if "prompt" in body else {"message": {"content": f"<{prompt}>"}}
+        text = {"text": f"<{prompt}>"} if "prompt" in body else {"message": {"role": "assistant", "content": f"<{prompt}>"}}
         usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": TOKENS * count}
-        return {"choices": [{**text, "finish_reason": "stop"}] * count, "usage": usage}
+        usage["total_tokens"] = PROMPT_TOKENS + TOKENS * count
+        choices = [{**text, "finish_reason": "stop", "index": 0}] * count
+        return {"id": "1", "created": 0, "model": "served", "choices": choices, "usage": usage}
 
     def answer(self, code: int, body: object, **headers: str) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
