@@ -69,7 +69,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def samples(self, body: dict[str, Any], prompt: str) -> dict[str, Any]:
         count = min(body.get("n", 1), self.server.most_choices)
-        text = {"text": f"<{prompt}>"} if "prompt" in body else {"message": {"role": "assistant", "content": f"<{prompt}>"}}
+        said = f"<{prompt}>"
+        text = {"text": said} if "prompt" in body else {"message": {"role": "assistant", "content": said}}
         usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": TOKENS * count}
         usage["total_tokens"] = PROMPT_TOKENS + TOKENS * count
         choices = [{**text, "finish_reason": "stop", "index": 0}] * count
