@@ -89,7 +89,7 @@ WAYS: Mapping[str, Callable[[Path, str], tuple[Sequence[str], Mapping[str, str]]
 }
 
 
-def answers_slowly(handler: Handler, _times: int) -> bool:
+def answers_slowly(_handler: Handler, _times: int) -> bool:
     time.sleep(ANSWER_S)
     return False
 
