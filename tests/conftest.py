@@ -92,12 +92,16 @@ def rays_of_many_workers() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def same_surroundings() -> Iterator[None]:
-    """Gives each file the environment and the folder that the first one had, whatever tests and libraries set."""
+    """Gives each file the environment and the folder that the first one had, whatever tests and libraries set.
+
+    Ray's own variables stay: it reads some once in a process, and a cluster that a later test starts has to agree.
+    """
     variables, folder = dict(os.environ), Path.cwd()
     yield
     os.chdir(folder)
     for name in os.environ.keys() - variables.keys():
-        del os.environ[name]
+        if not name.startswith("RAY_"):
+            del os.environ[name]
     os.environ.update(variables)
 
 

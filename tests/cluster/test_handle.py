@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray.exceptions import RayActorError
 
-from cluster.batches import EngineReady, ModelWork
+from cluster.actors import RayActors
+from cluster.batches import EngineReady, ModelWork, Work
 from cluster.handle import RunningEngine, SamplerHandle
 from cluster.placement import EngineSlot
 from cluster.queue import ENGINE_TRIES, UnitQueue
@@ -178,3 +180,31 @@ def test_a_start_that_hangs_is_ended_and_tried_again() -> None:
     with pytest.raises(EngineError, match=r"did not start within 0.05 s and was killed.*NCCL_DEBUG=INFO"):
         asyncio.run(handle.run())
     assert (len(makers.made), makers.ended) == (ENGINE_TRIES, makers.made)
+
+
+def test_an_engine_that_was_started_early_is_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Ray: an actor is a mark, which is started and ended."""
+    made, started, ended = list[SimpleNamespace](), list[SimpleNamespace](), list[SimpleNamespace]()
+
+    def make(self: RayActors, work: ModelWork, slot: EngineSlot) -> SimpleNamespace:
+        mark = SimpleNamespace(work=work)
+        mark.start = SimpleNamespace(remote=lambda: started.append(mark))
+        made.append(mark)
+        return mark
+
+    monkeypatch.setattr(RayActors, "_make_sampler", make)
+    monkeypatch.setattr(RayActors, "end", lambda self, actor: ended.append(actor))
+    monkeypatch.setattr("cluster.actors.ray.put", lambda value: value)
+    vllm = replace(WORK, model=ModelSpec(name="v", path="v"))
+    slots = (EngineSlot(2, 1.0, 0, 1), EngineSlot(1, 1.0, 0, 1))
+    actors = RayActors(Work((vllm, WORK), {}, 0, None, None, "test"))
+    actors.start_early(slots)
+    assert (made, [mark.work for mark in started]) == (started, [vllm])  # a stored model has no engine to start
+    assert actors.new_sampler(WORK, slots[1]) not in started
+    assert actors.new_sampler(vllm, slots[0]) is started[0]
+    assert actors.new_sampler(vllm, slots[0]) is not started[0]
+    actors.end_early()
+    assert ended == []
+    actors.start_early(slots)
+    actors.end_early()
+    assert ended == started[1:]

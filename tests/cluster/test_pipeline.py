@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
-from bench.simulated import SimulatedSampler
 from cluster.actors import UNITS_IN_FLIGHT, RayActors
 from cluster.batches import ModelWork, Work
 from cluster.nodes import list_nodes
@@ -352,25 +350,3 @@ def test_engines_wait_for_slow_verifiers_and_the_status_line_says_so(
     assert max(progress.backlog for progress in seen) <= (2 + UNITS_IN_FLIGHT) * 4
     assert any("bottleneck verifiers (" in summary_line(progress) for progress in seen)
     assert seen[-1].bottleneck == "", "nothing waits at the end"
-
-
-def test_an_engine_that_was_started_early_is_the_first_one(
-    tmp_path: Path, cluster: tuple[float, float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cluster.actors.Sampler", SimulatedSampler)
-    given = work(tmp_path, ModelSpec(name="m", path="1"), ModelSpec(name="n", path="gold", engine="replay"))
-    slots = place(given.models, *cluster, given.verifiers).engines
-    actors = RayActors(given)
-    actors.start_early(slots)
-    ((name, _, early),) = actors._early
-    assert name == "m"
-    assert actors.new_sampler(given.models[1], slots[1]) is not early
-    assert actors.new_sampler(given.models[0], slots[0]) is early
-    again = actors.new_sampler(given.models[0], slots[0])
-    assert again is not early
-    assert ray.get(early.start.remote(), timeout=60).concurrency == 256
-    actors.start_early(slots)
-    unwanted = actors._early[0][2]
-    actors.end_early()
-    with pytest.raises(ray.exceptions.RayActorError):
-        ray.get(unwanted.stalled_s.remote(), timeout=60)
