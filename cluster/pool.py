@@ -26,10 +26,8 @@ START_TRIES = 10  # of the first verifiers: only a machine that cannot hold them
 START_PAUSE_S = 1.0  # between two tries: a busy cluster refuses ten of them within a second
 LAG = 8  # batches
 OPEN_S = 120.0  # a verifier whose cores someone else holds is given up, and tried again
-FIRST, FIRST_SHARE = (
-    2,
-    4,
-)  # a pool starts with so many verifiers, or one for every FIRST_SHARE slots: the larger of both
+FIRST = 2  # verifiers that a pool starts with, where it has slots for them
+FIRST_SHARE = 4  # a large pool starts with one verifier for every FIRST_SHARE slots
 
 
 @dataclass(eq=False, slots=True)

@@ -89,7 +89,7 @@ class WandbSettings(Plain):
     entity: str | None = Field(default=None, min_length=1)
     """User or team of the project. Default: the account's own."""
     mode: Literal["online", "offline"] = "online"
-    """With `offline`, the run is written to `dir`/wandb, from where `wandb sync` sends it."""
+    """Place that the run goes to: the service or, with `offline`, `dir`/wandb, from where `wandb sync` sends it."""
     dir: str | None = Field(default=None, min_length=1)
     """Folder of W&B's files, relative to the current one. Default: the current folder."""
 

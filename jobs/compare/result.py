@@ -170,7 +170,7 @@ class Compared(Plain):
     """Result of ``troop compare``; ``--json`` prints it."""
 
     population: Population
-    """What the intervals are about: problems like these, or this very benchmark."""
+    """Subject of the intervals: problems like these, or this very benchmark."""
 
     k: int
     """The k that margin and ``fail_below`` are about."""
@@ -182,13 +182,13 @@ class Compared(Plain):
     """Difference below which the exit code is 3. None without one."""
 
     fail_on: Literal["value", "low", "high"]
-    """What is compared with ``fail_below``: the difference, or an end of its interval."""
+    """Figure that is compared with ``fail_below``: the difference, or an end of its interval."""
 
     comparisons: tuple[Comparison, ...]
     """One comparison for each task and pair of models."""
 
     notes: tuple[str, ...] = ()
-    """What was left out."""
+    """Notes on what was left out."""
 
     @property
     def failed(self) -> bool:
