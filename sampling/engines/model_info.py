@@ -231,9 +231,9 @@ def _shape(config: Mapping[str, Any], revision: str, weights: Weights) -> ModelI
 
 
 def _own_dtype(*configs: Mapping[str, Any]) -> str:
-    """Returns the number format that the first of the configs names; vLLM takes float32 where none does."""
+    """Returns the number format that the first of the configs names; "" where none does: vLLM looks at the weights."""
     keys = ("dtype", "torch_dtype")
-    named = next((str(config[key]) for config in configs for key in keys if config.get(key)), FLOAT32)
+    named = next((str(config[key]) for config in configs for key in keys if config.get(key)), "")
     name = named.removeprefix("torch.")
     return name if name in {FLOAT32, FLOAT16, BFLOAT16} else ""
 

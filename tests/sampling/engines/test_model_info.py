@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sampling.engines.model_info import inspect_model
+from sampling.engines.model_info import _own_dtype, inspect_model
 from sampling.errors import BadInput
 from sampling.settings import ModelSpec
 from tests.support.places import SMALL_MODEL
@@ -73,3 +73,17 @@ def test_the_context_is_what_vllm_derives(
     (tmp_path / "config.json").write_text(json.dumps(config))
     info = inspect_model(spec(tmp_path), "m")
     assert (info.max_model_len, info.most_model_len) == (context, most)
+
+
+@pytest.mark.parametrize(
+    ("configs", "named"),
+    [
+        ([{"dtype": "bfloat16"}, {}], "bfloat16"),
+        ([{"torch_dtype": "torch.float16"}], "float16"),
+        ([{}, {"dtype": "float32"}], "float32"),  # of a text_config
+        ([{"dtype": "float8_e4m3fn"}], ""),
+        ([{}, {}], ""),  # vLLM looks at the weights: their format is not to be guessed
+    ],
+)
+def test_the_number_format_is_what_the_config_names(configs: list[dict[str, str]], named: str) -> None:
+    assert _own_dtype(*configs) == named
