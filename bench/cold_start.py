@@ -1,9 +1,12 @@
-"""Cold start: the time from ``troop run`` to the first committed unit, part by part.
+"""Cold start: the time from ``troop run`` to the first committed unit, part by part, and that of vLLM alone.
 
 The workload is the demo's small model on four problems, so that the first unit is done soon. A part ends when its line
-is printed or its file exists, as a user would see it. ``python -m bench.cold_start`` prints a table.
+is printed or its file exists, as a user would see it. Rounds alternate with plain vLLM: a process that imports it,
+starts an engine with Troop's arguments and draws one completion. ``python -m bench.cold_start`` prints a table.
 """
 
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.figures import Figure, as_markdown
+from bench.ways import CORES, engine_setup
+from bench.workloads import resolve_here
+from jobs.sweep import load_sweep
 
 ROUNDS = 3
 ROOT = Path(__file__).parent.parent
@@ -29,8 +35,16 @@ TROOP = [sys.executable, "-m", "jobs"]
 PARTS = (
     ("reads the sweep, looks at models, tries gold solutions, starts Ray", " planned, "),
     ("plans, starts verifiers and engines' actors", "starting"),
-    ("an engine starts", "sampling,"),
 )
+LAST = "an engine starts, and the first unit is sampled, verified and committed"
+PLAIN_VLLM = """
+import json, sys
+from vllm import LLM, SamplingParams
+llm = LLM(**json.loads(sys.argv[1]))
+llm.generate(["def f(x):"], SamplingParams(max_tokens=1), use_tqdm=False)
+print("first completion", flush=True)
+"""
+READY, ALL = "first completion", "all of it"
 
 
 def one_run() -> dict[str, float]:
@@ -49,15 +63,47 @@ def one_run() -> dict[str, float]:
         marks = [began, *(seen[word] for _, word in PARTS), first]
         report_s = _timed(["report", str(run)])
     parts = {name: end - start for (name, _), start, end in zip(PARTS, marks, marks[1:], strict=False)}
-    parts["samples, verifies and commits the first unit"] = first - marks[-2]
-    return parts | {"all of it": first - began, "`troop report` of the run's 4,096 samples": report_s}
+    parts[LAST] = first - marks[-2]
+    return parts | {ALL: first - began, "`troop report` of the run's 4,096 samples": report_s}
 
 
 def measure() -> list[Figure]:
-    """Measures the parts of a cold start, a report, and ``troop --help``."""
-    runs = [one_run() for _ in range(ROUNDS)]
+    """Measures the parts of a cold start beside plain vLLM's, a report, and ``troop --help``."""
+    arguments = _engine_arguments()
+    runs, plain = [], []
+    for _ in range(ROUNDS):
+        runs.append(one_run())
+        plain.append(plain_start_s(arguments))
     figures = [Figure(name, "s", tuple(run[name] for run in runs)) for name in runs[0]]
-    return [*figures, Figure("`troop --help`", "s", tuple(_timed(["--help"]) for _ in range(ROUNDS)))]
+    beyond = tuple(run[ALL] - alone for run, alone in zip(runs, plain, strict=True))
+    return [
+        *figures,
+        Figure("plain vLLM, from its process's start to a first completion", "s", tuple(plain)),
+        Figure("**from `troop run` to the first commit, beyond plain vLLM**", "s", beyond),
+        Figure("`troop --help`", "s", tuple(_timed(["--help"]) for _ in range(ROUNDS))),
+    ]
+
+
+def plain_start_s(arguments: str) -> float:
+    """Returns the seconds from the start of a process to the first completion of its engine."""
+    environment = {**os.environ, "VLLM_LOGGING_LEVEL": "WARNING"}
+    began = time.monotonic()
+    words = [sys.executable, "-c", PLAIN_VLLM, arguments]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as it:
+        assert it.stdout is not None
+        found = any(READY in line for line in it.stdout)
+        took = time.monotonic() - began
+    if not found:
+        raise SystemExit("bench: plain vLLM did not start")
+    return took
+
+
+def _engine_arguments() -> str:
+    """Returns Troop's engine arguments for the model, as JSON; sets the variables that the engine reads."""
+    with tempfile.TemporaryDirectory(prefix="troop-bench-") as folder:
+        path = Path(folder, "sweep.yaml")
+        path.write_text(SWEEP)
+        return json.dumps(engine_setup(resolve_here(load_sweep(path)), CORES)[0])
 
 
 @contextmanager

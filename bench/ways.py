@@ -74,7 +74,7 @@ def plain(threads: int) -> Callable[[Resolved, Path], Measured]:
     """Returns a round of ``LLM.generate`` with Troop's engine arguments and ``n`` samples per prompt."""
 
     def round_(resolved: Resolved, _: Path) -> Measured:
-        arguments, _on_gpu = _engine(resolved, threads)
+        arguments, _on_gpu = engine_setup(resolved, threads)
         from vllm import LLM
 
         (problems,) = resolved.problems.values()
@@ -92,7 +92,7 @@ def plain(threads: int) -> Callable[[Resolved, Path], Measured]:
 
 def ray_data(resolved: Resolved, _: Path) -> Measured:
     """Runs ``ray.data.llm`` without verification; one row per sample, since its stage keeps only the first of ``n``."""
-    arguments, on_gpu = _engine(resolved, CORES)
+    arguments, on_gpu = engine_setup(resolved, CORES)
     import ray
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
@@ -134,7 +134,7 @@ def lm_eval(resolved: Resolved, _: Path) -> Measured:
 
     The harness looks for vLLM by the name of the GPU package, which the CPU build does not have.
     """
-    arguments, on_gpu = _engine(resolved, CORES)
+    arguments, on_gpu = engine_setup(resolved, CORES)
     version = metadata.version
     if not on_gpu:
         told: Any = metadata
@@ -168,8 +168,8 @@ WAYS: Mapping[str, Callable[[Resolved, Path], Measured]] = {
 }
 
 
-def _engine(resolved: Resolved, threads: int) -> tuple[dict[str, Any], bool]:
-    """Returns the engine arguments that Troop uses, and True on a machine with a GPU."""
+def engine_setup(resolved: Resolved, threads: int) -> tuple[dict[str, Any], bool]:
+    """Sets vLLM's variables; returns the engine arguments that Troop uses, and True on a machine with a GPU."""
     from sampling.engines.gpu_memory import GpuShare
     from sampling.engines.vllm_engine import engine_arguments, prepare_environment
 

@@ -3,11 +3,12 @@
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.resolve import Resolved, resolve
+from jobs.resolve import Resolved, resolve, with_formats
 from jobs.sweep import Sweep, demo_sweep
+from sampling.engines.hardware import formats_here
 
 SHOTS = 5
 CONTEXT, MAX_TOKENS = 2048, 256
@@ -25,7 +26,7 @@ class Workload:
 def functions(_: Path) -> Resolved:
     """Resolves the demo's small model: about ten tokens per sample, and a program to run for each."""
     sweep = demo_sweep(("tasks.functions.limit=32", "models.small.k=200"))
-    return resolve(sweep.model_copy(update={"models": sweep.models[:1]}))
+    return resolve_here(sweep.model_copy(update={"models": sweep.models[:1]}))
 
 
 def word_problems(folder: Path) -> Resolved:
@@ -38,7 +39,7 @@ def word_problems(folder: Path) -> Resolved:
         "tasks": [{"name": "words", "kind": "jsonl", "path": str(folder / "problems.jsonl")}],
         "sampling": {"temperature": 0.8, "max_tokens": MAX_TOKENS},
     }
-    return resolve(Sweep.model_validate(sweep))
+    return resolve_here(Sweep.model_validate(sweep))
 
 
 WORKLOADS = {
@@ -47,6 +48,22 @@ WORKLOADS = {
     ),
     "functions": Workload("functions", "32 demo problems × 200 samples of about 10 tokens, a program each", functions),
 }
+
+
+def resolve_here(sweep: Sweep) -> Resolved:
+    """Resolves as ``troop run`` does, with the number format that this machine computes in."""
+    return with_formats(resolve(sweep), lambda: [("", formats_here())])
+
+
+def without_format(resolved: Resolved) -> Resolved:
+    """Returns the sweep as an engine sees it that takes the number format of a model's own config."""
+    infos = {name: replace(info, dtype="") for name, info in resolved.infos.items()}
+    return replace(resolved, infos=infos)
+
+
+def chooses_format(resolved: Resolved) -> bool:
+    """Tells whether a model computes here in another number format than its config says."""
+    return any(info.dtype and info.dtype != info.own_dtype for info in resolved.infos.values())
 
 
 def _problem(number: int) -> dict[str, object]:
@@ -87,4 +104,5 @@ def _write_model(folder: Path) -> None:
         eos_token_id=len(letters),
         bos_token_id=None,
         architectures=["LlamaForCausalLM"],
+        dtype="bfloat16",
     ).save_pretrained(str(folder))

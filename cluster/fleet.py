@@ -52,14 +52,17 @@ class Fleet:
         await self.update_census()
         return self.census.lost(node_ids)
 
-    def steer(self, tasks: asyncio.TaskGroup) -> None:
-        """Starts and ends engines: each model gets as many as its share of the nodes that stay."""
+    def steer(self, tasks: asyncio.TaskGroup, *, verifiers_lag: bool) -> None:
+        """Starts and ends engines: each model gets as many as its share of the nodes that stay.
+
+        ``verifiers_lag`` says that more batches wait for a verdict than there are verifiers.
+        """
 
         def start_unit(unit: Unit, engine: RunningEngine) -> None:
             tasks.create_task(self._follow(unit, engine))
 
         nodes = self.census.staying
-        counts = share_out([crew.demand() for crew in self._crews], nodes)
+        counts = share_out([crew.demand(verifiers_lag) for crew in self._crews], nodes)
         for crew, count in zip(self._crews, counts, strict=True):
             crew.forgive_failures(self.census.changes)
             crew.leave_nodes(self.census)
@@ -92,20 +95,25 @@ class Crew:
             self._nodes_as_of = changes
             self._errors.clear()
 
-    def demand(self) -> Demand:
+    def demand(self, verifiers_lag: bool) -> Demand:
         """Asks for as many engines as the user set. ``auto`` asks for one a unit if an engine takes GPUs or cores."""
         model, open_units = self._work.model, self.queue.open
         asked = open_units if model.engines == "auto" else int(model.engines)
         if model.engines == "auto" and model.engine != "vllm" and not self.slot.gpus:
             asked = self.slot.count
         present = len([handle for handle in self.handles if not handle.leaving])
-        most = asked if self._worth_joining(present) else min(asked, present)
+        most = asked if self._worth_joining(present, verifiers_lag) else min(asked, present)
         return Demand(self.slot, model.weight, min(most, open_units), grows=model.device == "gpu")
 
-    def _worth_joining(self, present: int) -> bool:
-        """Estimated from finished units; True before any has finished."""
+    def _worth_joining(self, present: int, verifiers_lag: bool) -> bool:
+        """Estimates from finished units whether one more engine helps; True before any has finished.
+
+        An engine on cores helps nobody while verifiers lag: it would take the cores that they want.
+        """
         if not present or not self.queue.closed:
             return True
+        if verifiers_lag and not self.slot.gpus:
+            return False
         unit_s = sum(tally.sampling_s for tally in self._tallies) / self.queue.closed
         return worth_joining(self.queue.waiting, present, unit_s, max(tally.start_s for tally in self._tallies))
 

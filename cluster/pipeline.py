@@ -112,7 +112,7 @@ class Pipeline:
                 queue.recall()
             await self._release_set_aside()
             await self._plan_rounds()
-            self._fleet.steer(tasks)
+            self._fleet.steer(tasks, verifiers_lag=self._backlog.batches > self._pool.size)
             self._pool.steer(self._verifier_slots(), self._backlog.batches)
             self._backlog.set_verifiers(self._pool.size)
             self._tally.verifiers = self._pool.size

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from jobs.numbers.cells import CellCounts, ModelFacts
 from jobs.numbers.costs import MILLION, SECONDS_AN_HOUR
 from jobs.numbers.estimators import Floats
-from jobs.numbers.predict import Capacity, MeasuredCell, Prediction, predict
+from jobs.numbers.predict import Capacity, MeasuredCell, predict
+from jobs.numbers.prediction import Prediction
 from jobs.numbers.unit_size import Pace, add_paces
 from jobs.resolve import Resolved
 from jobs.store.base import Store

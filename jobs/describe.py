@@ -6,7 +6,7 @@ from typing import Any
 from jobs.calibrate import predict_rest, read_evidence, small_part
 from jobs.messages import lines_of
 from jobs.numbers.costs import rates, samples_drawn
-from jobs.numbers.predict import Prediction
+from jobs.numbers.prediction import Prediction
 from jobs.numbers.rounds_ahead import look_ahead
 from jobs.planning import moved_services
 from jobs.remaining import Remaining, find_remaining, next_layer, run_version, surplus_line

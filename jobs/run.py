@@ -17,7 +17,6 @@ from cluster.tally import OnProgress, Tally
 from jobs.audit import check_compilers, check_gold, check_lean
 from jobs.backends import Job, ReadyBackend, open_backend
 from jobs.budget import Budget, Spent, committed_spend, open_budget
-from jobs.calibrate import read_paces
 from jobs.doctor.cluster import Needs
 from jobs.messages import closing, opening
 from jobs.planning import moved_services
@@ -134,7 +133,11 @@ def run_resolved(
 def with_paces(resolved: Resolved, store: Store, layers: Sequence[Layer]) -> Resolved:
     """Returns the sweep with what its run has measured, which sizes the units of samples that its plan lacks."""
     lacking = next_layer(resolved, layers) if layers else None
-    return replace(resolved, paces=read_paces(store)) if lacking and lacking.blocks else resolved
+    if not (lacking and lacking.blocks):
+        return resolved
+    from jobs.calibrate import read_paces  # takes a third of a second, which a first call does without
+
+    return replace(resolved, paces=read_paces(store))
 
 
 def needs_of(sweep: Sweep) -> Needs:

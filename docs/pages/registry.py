@@ -15,7 +15,7 @@ from jobs.export.data_set import TrainingReport
 from jobs.export.files import ExportedFile
 from jobs.export.parts import TrainingFile
 from jobs.export.selection import Selection
-from jobs.numbers.predict import Prediction
+from jobs.numbers.prediction import Prediction
 from jobs.numbers.rounds import Round
 from jobs.report import points
 from jobs.report import schema as report

@@ -13,7 +13,7 @@ from jobs.numbers.common import on_common_problems
 from jobs.numbers.costs import Rates, check_prices, rates, samples_drawn
 from jobs.numbers.crossover import common_problems, find_crossover
 from jobs.numbers.doubts import doubts
-from jobs.numbers.predict import Prediction
+from jobs.numbers.prediction import Prediction
 from jobs.numbers.tally import mean_tries, tally_of
 from jobs.report.cell_fields import Basis, build_cell
 from jobs.report.limits import cell_limits

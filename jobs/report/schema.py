@@ -7,7 +7,7 @@ Shares, rates and coverages are numbers from 0 to 1. Intervals are two-sided, at
 from pydantic import Field
 
 from jobs.numbers.intervals import Population
-from jobs.numbers.predict import Prediction
+from jobs.numbers.prediction import Prediction
 from jobs.report.points import (
     BetaFit,
     BoundedPoint,

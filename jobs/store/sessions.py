@@ -14,7 +14,7 @@ from pydantic import Field, NonNegativeFloat
 
 from cluster.tally import Tally
 from jobs.numbers.costs import SECONDS_AN_HOUR
-from jobs.numbers.predict import Prediction
+from jobs.numbers.prediction import Prediction
 from jobs.store.base import Store
 from sampling.validate import Plain, parse_json
 

@@ -4,11 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from cluster.tally import Progress
 from jobs.progress import tokens_per_second
-from jobs.report.schema import Cell, Report
 from jobs.store.stored_run import StoredRun
+
+if TYPE_CHECKING:  # a run without trackers starts without what reports load
+    from jobs.report.schema import Cell, Report
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Entries:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def entries_of(report: Report) -> Entries:
+def entries_of(report: "Report") -> Entries:
     """Returns the entries of a report."""
     metrics = {name: value for cell in report.cells for name, value in _numbers(cell) if value is not None}
     for cross in report.crossovers:
@@ -65,7 +68,7 @@ def entries_of(report: Report) -> Entries:
     return Entries(dict(report.provenance), metrics, curves)
 
 
-def _numbers(cell: Cell) -> Iterator[tuple[str, float | None]]:
+def _numbers(cell: "Cell") -> Iterator[tuple[str, float | None]]:
     named = ("samples", "planned_samples", "problems", "tokens", "flops", "gpu_hours", "usd")
     shares = ("duplicate_rate", "cut", "nothing_extracted")
     for name in (*named, *shares):

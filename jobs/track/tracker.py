@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from cluster.tally import Progress
-from jobs.reporting import read_report
 from jobs.store.base import Store
 from jobs.store.stored_run import read_run
 from jobs.sweep import Track
@@ -70,6 +69,8 @@ class Tracker:
             return
 
     def _finish(self) -> None:
+        from jobs.reporting import read_report  # a run without trackers starts without it
+
         try:
             entries = entries_of(read_report(read_run(self._find_store())))
         except Exception as error:  # noqa: BLE001  a tracker never fails a run

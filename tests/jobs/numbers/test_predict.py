@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.numbers.predict import Capacity, MeasuredCell, Prediction, predict
+from jobs.numbers.predict import Capacity, MeasuredCell, predict
+from jobs.numbers.prediction import Prediction
 
 HERE = Capacity({"small": 1, "large": 2}, ready_s=20.0, verifiers=4, verify_s=0.01)
 

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.numbers.cells import AnswerCounts, ModelFacts, ScoredSamples
 from jobs.numbers.intervals import POPULATIONS
-from jobs.numbers.predict import Prediction
+from jobs.numbers.prediction import Prediction
 from jobs.report.build import build_report
 from jobs.report.cell_fields import Basis
 from jobs.report.markdown import summary_markdown
