@@ -17,12 +17,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench.workloads import WORKLOADS
+from bench.workloads import WORKLOADS, without_format
 from cluster.actors import RayActors
+from cluster.batches import SampleHeader
 from cluster.pipeline import Pipeline
 from cluster.placement import place
 from cluster.session import connect_ray
-from cluster.tally import CellTally, Progress, Tally
+from cluster.tally import CellTally, EngineTally, Progress, Tally
 from jobs.remaining import current_version, find_remaining, work_of
 from jobs.resolve import Resolved
 from jobs.run import write_plan
@@ -31,20 +32,46 @@ from jobs.store.open import open_store
 from jobs.store.stored_run import list_committed
 
 CORES = os.cpu_count() or 1
+OWN_FORMAT = "its own number format"  # where Troop computes in another one, as the machine emulates that of the config
 BATCHES = 16  # concurrent batches of Ray Data: at 32 rows each, twice what the engine holds
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One round: completion tokens, samples, and seconds from a ready engine to the end."""
+    """One round: completion tokens, samples, and seconds from a ready engine to the end.
+
+    ``idle_end`` is the share of all engines' time in which one had nothing left while another still drew.
+    """
 
     tokens: int
     samples: int
     seconds: float
+    idle_end: float = 0.0
 
     @property
     def rate(self) -> float:
         return self.tokens / self.seconds
+
+
+Way = Callable[[Resolved, Path], Measured]
+
+
+class TimedTally(Tally):
+    """A tally that knows when each engine last handed over samples."""
+
+    def __init__(self, cells: list[CellTally]) -> None:
+        super().__init__(cells)
+        self.last: dict[str, float] = {}
+
+    def add_samples(self, engine: EngineTally | None, header: SampleHeader) -> None:
+        super().add_samples(engine, header)
+        if engine is not None:
+            self.last[engine.name] = time.monotonic()
+
+    def idle_end(self, since: float) -> float:
+        """Returns the share of the engines' time since then in which some had already ended."""
+        end = max(self.last.values())
+        return sum(end - last for last in self.last.values()) / (len(self.last) * (end - since))
 
 
 def troop(resolved: Resolved, folder: Path) -> Measured:
@@ -60,17 +87,17 @@ def troop(resolved: Resolved, folder: Path) -> Measured:
     layers, version = write_plan(resolved, store), current_version()
     remaining = find_remaining(resolved, layers, list_committed(store, version))
     work, sink = work_of(resolved, remaining), RunSink(store, version)
-    tally = Tally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
+    tally = TimedTally([CellTally(*cell, 0, 0, 0, set()) for cell in resolved.wanted.k])
 
     async def run(cpus: float, gpus: float) -> None:
         await Pipeline(work, RayActors(work, sink), place(work.models, cpus, gpus, None), tally).run(show)
 
     with connect_ray(None) as (cpus, gpus):
         asyncio.run(run(cpus, gpus))
-        return Measured(tally.tokens, tally.committed, time.monotonic() - ready[0])
+        return Measured(tally.tokens, tally.committed, time.monotonic() - ready[0], tally.idle_end(ready[0]))
 
 
-def plain(threads: int) -> Callable[[Resolved, Path], Measured]:
+def plain(threads: int) -> Way:
     """Returns a round of ``LLM.generate`` with Troop's engine arguments and ``n`` samples per prompt."""
 
     def round_(resolved: Resolved, _: Path) -> Measured:
@@ -159,11 +186,19 @@ def lm_eval(resolved: Resolved, _: Path) -> Measured:
     return Measured(tokens, len(texts), seconds)
 
 
-WAYS: Mapping[str, Callable[[Resolved, Path], Measured]] = {
+def _with_own_format(way: Way) -> Way:
+    return lambda resolved, folder: way(without_format(resolved), folder)
+
+
+PEERS: Mapping[str, Way] = {
     "plain, 1 thread": plain(1),
     f"plain, {CORES} threads": plain(CORES),
     "ray data": ray_data,
     "lm-eval": lm_eval,
+}
+WAYS: Mapping[str, Way] = {
+    **PEERS,
+    **{f"{name}, {OWN_FORMAT}": _with_own_format(way) for name, way in PEERS.items()},
     "troop": troop,
 }
 
