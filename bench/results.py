@@ -24,6 +24,7 @@ SHARDS = 191  # 191 × 524,288 rows: 100 million
 PLANNED = 1_000_000  # units
 THREADS = 2
 OUTCOMES = 10_000_000  # rows of an import
+QUERY = "select status, count(*) from verdicts group by status"
 ROOT = Path(__file__).parent.parent
 
 
@@ -94,6 +95,7 @@ def reporting(folder: Path) -> list[Figure]:
     return [
         Figure(f"`troop report` of {SHARDS * SHARD_ROWS / 1e6:,.0f} M verdicts on two cores", "s", tuple(seconds)),
         Figure("its memory at most", "MB", tuple(peak)),
+        Figure(f"`troop sql` of them: {QUERY}", "s", _seconds(["sql", str(folder / "run"), QUERY], dict(os.environ))),
     ]
 
 
@@ -167,6 +169,7 @@ def drive(sweep_file: Path) -> None:
 
 def resuming(folder: Path) -> list[Figure]:
     """Counts the requests to resume a complete run: a million units in 3,906 compacted shards and 64 unit files."""
+    from jobs.sweep import load_sweep
     from tests.support.faulty_proxy import faulty_proxy
     from tests.support.s3_server import swift_server
 
@@ -179,10 +182,12 @@ def resuming(folder: Path) -> list[Figure]:
         done = _run_command([sys.executable, "-m", "jobs", "run", str(sweep), "--no-report"], environment)
         seconds = time.perf_counter() - started
         assert "nothing to sample" in done, done
+        status_s = _seconds(["status", load_sweep(sweep).run_uri], environment)
     kinds = ", ".join(f"{proxy.seen.count(kind)} {kind}" for kind in sorted(set(proxy.seen)))
     return [
         Figure(f"resuming a million units on S3 ({kinds})", "requests", (len(proxy.seen),)),
         Figure("the same, the whole command", "s", (seconds,)),
+        Figure("`troop status` of them", "s", status_s),
     ]
 
 
@@ -284,6 +289,16 @@ def _peak_mb(command: list[str]) -> float:
     if done.returncode:
         raise SystemExit(f"bench: {' '.join(command)} failed")
     return float(done.stdout)
+
+
+def _seconds(words: list[str], environment: dict[str, str]) -> tuple[float, ...]:
+    """Returns the seconds of ROUNDS calls of a troop command."""
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        _run_command([sys.executable, "-m", "jobs", *words], environment)
+        seconds.append(time.perf_counter() - started)
+    return tuple(seconds)
 
 
 def _run_command(command: list[str], environment: dict[str, str]) -> str:
