@@ -79,7 +79,7 @@ def reading(folder: Path) -> list[Figure]:
 
 
 def reporting(folder: Path) -> list[Figure]:
-    """Measures ``troop report`` of a hundred million verdicts on two cores, from the command to the page."""
+    """Measures ``troop report`` and ``troop sql`` of a hundred million verdicts on two cores, as a user calls them."""
     from jobs.store.folder import DirectoryStore
 
     store = DirectoryStore(folder / "run")
@@ -169,7 +169,6 @@ def drive(sweep_file: Path) -> None:
 
 def resuming(folder: Path) -> list[Figure]:
     """Counts the requests to resume a complete run: a million units in 3,906 compacted shards and 64 unit files."""
-    from jobs.sweep import load_sweep
     from tests.support.faulty_proxy import faulty_proxy
     from tests.support.s3_server import swift_server
 
@@ -182,12 +181,10 @@ def resuming(folder: Path) -> list[Figure]:
         done = _run_command([sys.executable, "-m", "jobs", "run", str(sweep), "--no-report"], environment)
         seconds = time.perf_counter() - started
         assert "nothing to sample" in done, done
-        status_s = _seconds(["status", load_sweep(sweep).run_uri], environment)
     kinds = ", ".join(f"{proxy.seen.count(kind)} {kind}" for kind in sorted(set(proxy.seen)))
     return [
         Figure(f"resuming a million units on S3 ({kinds})", "requests", (len(proxy.seen),)),
         Figure("the same, the whole command", "s", (seconds,)),
-        Figure("`troop status` of them", "s", status_s),
     ]
 
 
