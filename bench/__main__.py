@@ -41,7 +41,7 @@ process; a commit is its receipt, and a million units are planned."""
 
 
 def main() -> None:
-    """Measures for about a quarter of an hour, writes both files and prints the text."""
+    """Measures for about twenty minutes, writes both files and prints the text."""
     plain = f"plain, {CORES} threads"
     verified, rates = verify.report(SLICES)
     figures = {
