@@ -154,10 +154,10 @@ class ReadyRay:
         self.early[1].start_early(self.placement.engines)
 
     def _actors(self, job: Job) -> "RayActors":
-        """Returns the makers with the engines that were started for the same problems, or new ones."""
+        """Returns the makers with the engines that were started for the same work, or new ones."""
         from cluster.actors import RayActors
 
-        if self.early and self.early[0].problems is job.work.problems:
+        if self.early and _same_engines(self.early[0], job.work):
             actors = self.early[1]
             actors.commit_to(job.sink)
             return actors
@@ -193,3 +193,9 @@ class ReadyRay:
     def gpus_held(self, work: Work) -> dict[str, float]:
         """Returns the GPUs that one engine of each model holds, by model."""
         return {part.model.name: slot.all_gpus for part, slot in zip(work.models, self.placement.engines, strict=True)}
+
+
+def _same_engines(early: Work, work: Work) -> bool:
+    """Tells whether engines started for ``early`` are the ones of ``work``: another driver may have planned meanwhile."""
+    started = {part.model.name: part.info for part in early.models}
+    return early.problems is work.problems and all(started.get(m.model.name) == m.info for m in work.models)

@@ -14,7 +14,7 @@ from jobs.rounds.plan import check_policy, with_rounds
 from jobs.store.base import Store
 from jobs.store.catalogue import read_problems
 from jobs.store.encode import NO_VERIFIER, parse_prompt
-from jobs.store.layers import Layer, Units, open_shards, planned_units, problem_ids, time_limits
+from jobs.store.layers import Layer, PlannedModel, Units, open_shards, planned_units, problem_ids, time_limits
 from jobs.store.stored_run import Committed
 from sampling.checkers import checker_digests
 from sampling.errors import BadInput
@@ -52,6 +52,23 @@ def find_remaining(resolved: Resolved, layers: Sequence[Layer], done: Committed)
     models = {model.name for model in resolved.sweep.models}
     to_do = missing.among(models, {task: set(table) for task, table in tables.items()})
     return Remaining(tuple(layers), missing, to_do, tables)
+
+
+def with_chosen_formats(resolved: Resolved, remaining: Remaining, stored: int) -> Remaining:
+    """Returns the work with the number formats chosen for models that are new in its plan.
+
+    ``stored`` is the number of layers that the store has; what those say of a model holds for the whole run.
+    """
+    chosen = {name: info.dtype or None for name, info in resolved.infos.items()}
+    new = [
+        layer.model_copy(update={"models": tuple(_in_format(model, chosen) for model in layer.models)})
+        for layer in remaining.layers[stored:]
+    ]
+    return replace(remaining, layers=(*remaining.layers[:stored], *new))
+
+
+def _in_format(model: PlannedModel, chosen: Mapping[str, str | None]) -> PlannedModel:
+    return model.model_copy(update={"dtype": chosen.get(model.name)})
 
 
 def problem_tables(resolved: Resolved, layers: Sequence[Layer]) -> Tables:

@@ -30,6 +30,7 @@ from jobs.remaining import (
     problem_tables,
     run_version,
     surplus_line,
+    with_chosen_formats,
     work_of,
 )
 from jobs.resolve import Resolved, format_notes, resolve, with_formats
@@ -123,6 +124,7 @@ def run_resolved(
         ready = backend.prepare(work_of(resolved, remaining), resolved.sweep.stop)  # at once; nodes take seconds to ask
         backend.check(needs_of(resolved.sweep))
         resolved = with_formats(resolved, backend.formats)
+        remaining = with_chosen_formats(resolved, remaining, stored=len(known))
         for line in format_notes(resolved):
             say(line)
         ready.start_engines(work_of(resolved, remaining))  # which takes longer than to try gold solutions

@@ -17,7 +17,7 @@ from sampling.engines.hardware import formats_here
 from sampling.engines.model_info import ModelInfo, compute_format, inspect_folder
 from sampling.engines.prompts import PromptRefused, prompt_tokens
 from sampling.engines.thought_reader import ThoughtReader, reasoning_arguments
-from sampling.engines.vllm_params import sampling_params, token_lists
+from sampling.engines.vllm_params import rendered, sampling_params, token_lists
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused, TroopError
 from sampling.log_tail import LogTail
@@ -87,8 +87,9 @@ class VllmEngine:
             self._refused += [self._undrawn(request, index, "prompt_too_long", len(tokens)) for index in samples]
             return
         opened, params = self._reader.is_opened(tokens, request.problem), self._sampling_params(request, variant)
+        prompt = rendered(tokens)
         for index in samples:
-            self._add_one(request, index, tokens, opened, params)
+            self._add_one(request, index, prompt, opened, params)
 
     def step(self) -> Sequence[Completion]:
         if self._refused:
@@ -106,7 +107,7 @@ class VllmEngine:
     def close(self) -> None:
         close_llm_engine(self._engine)
 
-    def _add_one(self, request: Request, index: int, tokens: list[int], opened: bool, params: Any) -> None:
+    def _add_one(self, request: Request, index: int, prompt: Any, opened: bool, params: Any) -> None:
         name = f"{request.tag}-{request.problem_idx}-{index}"
         variant, seed = self._variants[request.model], self._seeds.engine
         model, adapter = variant.model.name, self._adapters.get(variant.model.name)
@@ -115,7 +116,7 @@ class VllmEngine:
             params.seed = seed = sample_seed(self._seeds.run, model, request.problem.id, index)
         started = time.monotonic()
         try:
-            self._engine.add_request(name, {"prompt_token_ids": tokens}, params, lora_request=adapter)
+            self._engine.add_request(name, prompt, params, lora_request=adapter)
         except (ValueError, TypeError) as error:  # the settings are the same for every sample of the task
             raise EngineRefused(f"model {model}: vLLM refuses the settings ({last_line(error)})") from error
         self._pending[name] = Draw(request, index, started, seed, opened, variant.settings)

@@ -27,6 +27,12 @@ def compute_in(monkeypatch: pytest.MonkeyPatch, formats: Collection[str], gpu: C
         monkeypatch.setattr(f"{module}.formats_here", lambda: here)
 
 
+def drawn_in(troop: Troop, tmp_path: Path) -> object:
+    """Returns the only number format of a run's samples, and their number."""
+    asked = "SELECT dtype, count(*) n FROM samples GROUP BY ALL"
+    return json.loads(troop("sql", tmp_path / "runs" / "sums", asked, "--json").out)
+
+
 @pytest.mark.engine
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("default")
@@ -44,8 +50,19 @@ def test_a_run_keeps_the_format_of_its_first_machines(
     compute_in(monkeypatch, NEW)
     more = troop("run", "--local", sweep, "--set", "models.small.k=4")
     assert more.code == 0, more
-    asked = "SELECT dtype, count(*) n FROM samples GROUP BY ALL"
-    assert json.loads(troop("sql", tmp_path / "runs" / "sums", asked, "--json").out) == {"dtype": "float32", "n": 12}
+    assert drawn_in(troop, tmp_path) == {"dtype": "float32", "n": 12}
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("default")
+def test_engines_that_start_before_the_plan_is_written_compute_in_its_format(
+    troop: Troop, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute_in(monkeypatch, OLD)
+    done = troop("run", write_sweep(ASKED, models=[VLLM], sampling={"temperature": 1.0, "max_tokens": 2}))
+    assert done.code == 0, done
+    assert drawn_in(troop, tmp_path) == {"dtype": "float32", "n": 6}
 
 
 @pytest.mark.parametrize("gpu", [None, GpuShare(1.0)])
