@@ -40,25 +40,25 @@ def made_unit(number: int, vocabulary: list[str]) -> tuple[Unit, list[Sample], l
     return unit, samples, [_verdict(draw) for _ in samples]
 
 
-def write_shards(store: Store, count: int) -> int:
+def write_shards(store: Store, count: int, unit_rows: int = UNIT_ROWS) -> int:
     """Writes compacted verdicts of ``count`` full shards, all with different rows; returns their bytes."""
     stored = 0
     for shard in range(count):
         footer = Footer(f"{shard:032x}", engine_s=1.0)  # without samples, as for imported outcomes
-        data = encode_verdicts(shard_table(shard), footer)
+        data = encode_verdicts(shard_table(shard, unit_rows * UNITS_PER_SHARD), footer)
         store.put_new(final_verdicts_key(VERSION, MODEL, TASK, shard), data)
         stored += len(data)
     return stored
 
 
-def write_plan(store: Store, shards: int) -> None:
+def write_plan(store: Store, shards: int, unit_rows: int = UNIT_ROWS) -> None:
     """Writes the plan of a run with that many shards; the last problem may have fewer samples than the others."""
-    per_problem = SAMPLES_PER_PROBLEM // UNIT_ROWS
+    per_problem = SAMPLES_PER_PROBLEM // unit_rows
     whole, rest = divmod(shards * UNITS_PER_SHARD, per_problem)
-    blocks = [make_block(MODEL, TASK, 0, (0, whole), (0, SAMPLES_PER_PROBLEM), UNIT_ROWS)]
+    blocks = [make_block(MODEL, TASK, 0, (0, whole), (0, SAMPLES_PER_PROBLEM), unit_rows)]
     if rest:
         blocks.append(
-            make_block(MODEL, TASK, blocks[0].unit_count, (whole, whole + 1), (0, rest * UNIT_ROWS), UNIT_ROWS)
+            make_block(MODEL, TASK, blocks[0].unit_count, (whole, whole + 1), (0, rest * unit_rows), unit_rows)
         )
     ids = tuple(f"p{i}" for i in range(whole + bool(rest)))
     planned = PlannedProblems(task=TASK, ids=ids, prompt_digests=ids, reference_digests=ids)
@@ -70,9 +70,9 @@ def write_plan(store: Store, shards: int) -> None:
     store.put_new(layer_key(0), layer.encode())
 
 
-def shard_table(shard: int) -> pa.Table:
+def shard_table(shard: int, rows: int = SHARD_ROWS) -> pa.Table:
     """Returns verdicts as ``verdict_table`` would make them, drawn by numpy: a hundred million rows in minutes."""
-    draw, rows = np.random.default_rng(shard), SHARD_ROWS
+    draw = np.random.default_rng(shard)
     places = np.arange(shard * rows, (shard + 1) * rows)
     passed, hashes = draw.random(rows) < 0.2, draw.integers(0, 1 << 32, rows, dtype=np.uint32)
     wrong = draw.integers(1, len(REASONS), rows)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bench.figures import Figure, as_markdown
 from bench.made_results import MODEL, PROVENANCE, SHARD_ROWS, TASK, VERSION, made_units, write_plan, write_shards
+from sampling.samples import UNITS_PER_SHARD
 
 ROUNDS = 3
 UNITS = 24  # units written in one round
@@ -96,6 +97,21 @@ def reporting(folder: Path) -> list[Figure]:
         Figure(f"`troop report` of {SHARDS * SHARD_ROWS / 1e6:,.0f} M verdicts on two cores", "s", tuple(seconds)),
         Figure("its memory at most", "MB", tuple(peak)),
         Figure(f"`troop sql` of them: {QUERY}", "s", _seconds(["sql", str(folder / "run"), QUERY])),
+    ]
+
+
+def watching(folder: Path) -> list[Figure]:
+    """Measures ``troop status`` and ``troop sql`` of a million units of a hundred samples, in compacted shards."""
+    from jobs.store.folder import DirectoryStore
+
+    store, shards = DirectoryStore(folder / "run"), PLANNED // UNITS_PER_SHARD
+    write_shards(store, shards, unit_rows=100)
+    write_plan(store, shards, unit_rows=100)
+    _use_cores(THREADS)
+    run, units = str(folder / "run"), f"{shards * UNITS_PER_SHARD:,} units in {shards:,} shards"
+    return [
+        Figure(f"`troop status` of {units}", "s", _seconds(["status", run])),
+        Figure(f"`troop sql` of them: {QUERY}", "s", _seconds(["sql", run, QUERY])),
     ]
 
 
@@ -198,7 +214,7 @@ def _fill_store(folder: Path) -> None:
     from jobs.store.layout import final_verdicts_key, verdicts_key
     from jobs.store.open import open_store
     from jobs.sweep import load_sweep
-    from sampling.samples import UNITS_PER_SHARD, Unit
+    from sampling.samples import Unit
 
     boto3.session.Session().client("s3").create_bucket(Bucket="bench")
     sweep, version = load_sweep(_million_units(folder, "s3://bench")), current_version()
@@ -237,6 +253,7 @@ MEASUREMENTS: dict[str, Callable[[Path], list[Figure]]] = {
     "writing": writing,
     "reading": reading,
     "reporting": reporting,
+    "watching": watching,
     "importing": importing,
     "planning": planning,
     "resuming": resuming,

@@ -196,6 +196,6 @@ class ReadyRay:
 
 
 def _same_engines(early: Work, work: Work) -> bool:
-    """Tells whether engines started for ``early`` are the ones of ``work``: another driver may have planned meanwhile."""
+    """Tells whether engines started for ``early`` are the ones of ``work``; another driver may have planned since."""
     started = {part.model.name: part.info for part in early.models}
     return early.problems is work.problems and all(started.get(m.model.name) == m.info for m in work.models)
