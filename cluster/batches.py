@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from sampling.engines.adapters import Variant, start_key
 from sampling.engines.model_info import ModelInfo
+from sampling.errors import EngineRefused
 from sampling.problems import Problem
 from sampling.samples import Provenance, Sample, Shard, Unit
 from sampling.settings import ModelSpec, SamplingSettings
@@ -34,6 +35,12 @@ class ModelWork:
     def members(self) -> tuple["ModelWork", ...]:
         """Every model that its engines serve."""
         return self.sharing or (self,)
+
+    def check_format(self, engine: Provenance) -> None:
+        """Raises EngineRefused where an engine computes in another number format than the one chosen for the run."""
+        chosen = self.info.dtype
+        if chosen and engine.dtype != chosen:
+            raise EngineRefused(f"model {self.model.name}: an engine computes in {engine.dtype}, the run in {chosen}")
 
     def origin(self, unit: Unit, engine: Provenance) -> Provenance:
         """Returns the provenance of a unit's samples, of what the engine says of itself."""

@@ -157,7 +157,8 @@ class SamplerHandle:
     async def _start(self) -> RunningEngine:
         """Starts a new actor in place of an earlier one.
 
-        Raises RayError if it dies or its engine cannot start, EngineError if it takes longer than it may.
+        Raises RayError if it dies or its engine cannot start, EngineError if it takes longer than it may, EngineRefused
+        if it does not compute as the run does.
         """
         self._kill()
         self.node_ids = ()
@@ -169,6 +170,7 @@ class SamplerHandle:
             ready = await asyncio.wait_for(actor.start.remote(), self.work.model.start_timeout_s)
         except TimeoutError as error:
             raise EngineError(_too_slow(self.work.model)) from error
+        self.work.check_format(ready.provenance)
         self.tally.ready(ready.start_s)
         self.engine = engine = RunningEngine(self, actor, ready)
         self.queue.engines += 1

@@ -77,6 +77,7 @@ class _LocalRun:
         engine.set_state("starting")
         self._on_progress(self._snapshot())
         ready = sampler.start()
+        model.check_format(ready.provenance)
         engine.ready(ready.start_s)
         try:
             while unit := self._next(queue):

@@ -13,7 +13,7 @@ def sampling_params(settings: SamplingSettings, stop: tuple[str, ...], *, keeps_
     """Returns vLLM's sampling parameters; what a chat template takes is not among them.
 
     With ``keeps_marks`` special tokens stay in the text, unless the settings say something of them. vLLM copies them
-    for every sample: deeply only where it writes into what they hold, since that is a tenth of a short sample's time.
+    for every sample, deeply only where it writes into what they hold, since short samples notice.
     """
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams

@@ -16,7 +16,7 @@ from cluster.placement import EngineSlot
 from cluster.queue import ENGINE_TRIES, UnitQueue
 from cluster.tally import EngineTally
 from sampling.engines.model_info import ModelInfo
-from sampling.errors import EngineError
+from sampling.errors import EngineError, EngineRefused
 from sampling.samples import Provenance, Unit
 from sampling.settings import ModelSpec, SamplingSettings
 
@@ -73,7 +73,11 @@ class Makers:
 
 
 def new_handle(
-    queue: UnitQueue, makers: Makers, follow: Callable[[Unit, RunningEngine], None], node_left: bool = False
+    queue: UnitQueue,
+    makers: Makers,
+    follow: Callable[[Unit, RunningEngine], None],
+    node_left: bool = False,
+    work: ModelWork = WORK,
 ) -> SamplerHandle:
     """Makes a handle; ``follow`` is called for each unit soon after it was handed out, as a task would be."""
 
@@ -84,7 +88,15 @@ def new_handle(
         return node_left
 
     slot, tally = EngineSlot(1, 1.0, 0, 1), EngineTally("m/0")
-    return SamplerHandle(WORK, queue, tally, makers, slot, start_unit, lost)  # type: ignore[arg-type]
+    return SamplerHandle(work, queue, tally, makers, slot, start_unit, lost)  # type: ignore[arg-type]
+
+
+def test_an_engine_that_computes_unlike_the_run_is_given_no_unit() -> None:
+    handed, work = list[Unit](), replace(WORK, info=ModelInfo("r", dtype="float32"))
+    handle = new_handle(UnitQueue(UNITS), Makers(), lambda unit, _: handed.append(unit), work=work)
+    with pytest.raises(EngineRefused, match="model m: an engine computes in None, the run in float32"):
+        asyncio.run(handle.run())
+    assert not handed
 
 
 def test_a_dead_actors_reports_do_not_reach_its_successor() -> None:
