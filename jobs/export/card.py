@@ -23,6 +23,7 @@ ABOUT = {
     "rl": "prompts with what a rule-based reward compares with (verl). **It holds the right answers.**",
     "pass-rate": "the share of right samples of each prompt",
 }
+_OPEN = {"per_problem": "no limit", "dedupe": "no, equal completions stay", "min_rate": "0", "max_rate": "1"}
 ANSWERS = "No column holds a reference answer: every completion was written by the model."
 
 
@@ -44,13 +45,20 @@ def card(done: TrainingReport, wanted: DataSet, stored: StoredRun) -> str:
         "\n".join(f"- {name}: {many(count, 'row')}" for name, count in done.rows.items()),
         f"They come from {many(done.problems, 'problem')}. Equal prompts lie in one split.",
         "## Filters",
-        "\n".join(f"- {name}: {text(value)}" for name, value in done.selection.model_dump().items()),
+        "\n".join(f"- {name}: {_said(name, value)}" for name, value in done.selection.model_dump().items()),
         "\n".join(f"- left out, {name}: {count:,}" for name, count in done.left_out.items()),
         "## Decontamination",
         "None was done: prompts and completions were not compared with any benchmark. Where a task above is the test "
         "part of a benchmark, a model that is trained on these rows must not be evaluated on it.",
     ]
     return f"---\n{_front(done, wanted)}---\n\n" + "\n\n".join(line for line in lines if line) + "\n"
+
+
+def _said(name: str, value: object) -> str:
+    """Returns what one key of the selection says, also where it was left open."""
+    if value is None:
+        return _OPEN[name]
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else text(value)
 
 
 def text(value: object) -> str:

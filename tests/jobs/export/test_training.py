@@ -326,6 +326,16 @@ def test_names_are_text_in_the_card(tmp_path: Path) -> None:
     assert text("a_b<c>&d") == "a\\_b&lt;c&gt;&amp;d"
 
 
+def test_filters_that_were_left_open_are_said_in_words(run: StoredRun, tmp_path: Path) -> None:
+    exported(run, "sft", dedupe="exact", drop_truncated=True)
+    card = (tmp_path / "out-sft" / "README.md").read_text()
+    said = card.partition("## Filters\n\n")[2].partition("\n\n")[0].splitlines()
+    assert said == [
+        "- per_problem: no limit", "- order: random", "- dedupe: exact", "- min_rate: 0", "- max_rate: 1",
+        "- drop_truncated: yes", "- thoughts: no", "- seed: 0",
+    ]  # fmt: skip
+
+
 def test_several_models_stay_apart(tmp_path: Path) -> None:
     run = make_run(DirectoryStore(tmp_path / "run"), TEXTS, models=("a", "b"))
     assert {row["model"] for row in exported(run, "sft", models=("b",))} == {"b"}
