@@ -68,7 +68,7 @@ def test_a_folder_that_is_also_a_hub_id_is_told(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     (tmp_path / "org").mkdir()
     (tmp_path / "org" / "tiny").symlink_to(SMALL_MODEL.resolve())
-    sweep = write_sweep(models=[{"name": "m", "path": "org/tiny"}])
+    sweep = write_sweep(models=[{"name": "m", "path": "org/tiny", "dtype": "float32"}])
     folder = SMALL_MODEL.resolve()
     note = f"models.m.path: 'org/tiny' is the folder {folder}; write hf://org/tiny for the hub's model"
     found = troop("plan", sweep)
