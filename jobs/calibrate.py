@@ -127,7 +127,7 @@ def _read_measured(stored: StoredRun, facts: Mapping[str, ModelFacts]) -> tuple[
 
     The samples files are not needed: an engine's seconds are divided among its samples by their tokens.
     """
-    cells, sizes = read_cells(stored.store, stored.version), _stored_bytes(stored)
+    cells, sizes = read_cells(stored.store, stored.version, texts=False), _stored_bytes(stored)
     query = """SELECT count(*), sum(tokens), sum(prompt_tokens)
         FROM verdicts WHERE model = ? AND task = ? GROUP BY problem_idx ORDER BY problem_idx"""
 

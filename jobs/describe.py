@@ -252,7 +252,7 @@ def with_rounds_ahead(
     policy = resolved.sweep.adaptive
     if policy is None or tried is None or not tried.cells:
         return tuple(cells)
-    counts = {(cell.model, cell.task): cell for cell in read_cells(store, tried.version)}
+    counts = {(cell.model, cell.task): cell for cell in read_cells(store, tried.version, texts=False)}
     found = []
     for cell in cells:
         known = counts.get((cell.model, cell.task))
@@ -274,7 +274,7 @@ def _usd_so_far(stored: StoredRun) -> float | None:
     facts = model_facts(stored, read_engines(stored))
     costs = [
         rates(cell, facts[cell.model]).total(len(cell.problem_ids), samples_drawn(cell)).usd
-        for cell in read_cells(stored.store, stored.version)
+        for cell in read_cells(stored.store, stored.version, texts=False)
     ]
     return None if None in costs else sum(usd or 0.0 for usd in costs)
 

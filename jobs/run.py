@@ -316,7 +316,7 @@ def _spent_before(store: Store, layers: Sequence[Layer]) -> Spent:
     from jobs.store.counts import read_cells
 
     stored = StoredRun(store, tuple(layers))
-    cells = read_cells(stored.store)
+    cells = read_cells(stored.store, texts=False)
     return committed_spend(cells, model_facts(stored, read_engines(stored))) if cells else Spent()
 
 

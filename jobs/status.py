@@ -130,7 +130,7 @@ def read_status(uri: str, version: str | None = None, population: Population = "
 
 def status_of(stored: StoredRun, population: Population = "problems") -> RunStatus:
     """Reads the status of a run that is open; raises BadInput where it has no verdicts of its version."""
-    found = read_planned_cells(stored)
+    found = read_planned_cells(stored, texts=False)
     cells = [_cell_status(*pair, population) for pair in zip(found, on_common_problems(found), strict=True)]
     complete = all(cell.committed == cell.planned and not cell.open for cell in cells)
     left = () if complete else _set_aside(stored)

@@ -111,6 +111,16 @@ def test_counts_are_those_of_plain_python(store: Store) -> None:
     assert cells[MODEL].task == TASK
 
 
+def test_all_but_the_copies_is_counted_without_looking_at_texts(store: Store) -> None:
+    commit(store, unit_of(0))
+    (whole,), (quick,) = read_cells(store), read_cells(store, texts=False)
+    assert whole.duplicate_rate is not None and whole.copies is not None
+    assert (quick.duplicate_rate, quick.copies) == (None, None)
+    for field in dataclasses.fields(whole):
+        if field.name not in ("duplicate_rate", "copies"):
+            assert repr(getattr(quick, field.name)) == repr(getattr(whole, field.name)), field.name
+
+
 def test_views(store: Store) -> None:
     rows = [row for number in range(2) for row in commit(store, unit_of(number))]
     commit(store, unit_of(1))  # loses: its samples must not be seen
