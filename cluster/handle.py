@@ -145,7 +145,7 @@ class SamplerHandle:
         """Starts an actor and feeds it; returns the error that ended it, or None when nothing is left to do."""
         try:
             engine = await self._start()
-        except (RayError, EngineError) as error:
+        except (RayError, EngineError, EngineRefused) as error:
             return error
         watch = asyncio.create_task(self._watch(engine))
         try:
@@ -209,7 +209,7 @@ class SamplerHandle:
 
     async def _count_failure(self, error: Exception) -> None:
         """Counts a failure. Failures on nodes that have since left do not count, as that may become known late."""
-        refused = getattr(error, "cause", None)
+        refused = getattr(error, "cause", error)
         if isinstance(refused, EngineRefused):
             self.tally.set_state("failed")
             raise refused

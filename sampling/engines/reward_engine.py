@@ -9,6 +9,7 @@ from sampling.engines.gpu_memory import Allowance
 from sampling.engines.model_info import inspect_folder
 from sampling.engines.reward import Reading, RewardModel, Score, Text, read, refuse_without_head, score_of
 from sampling.engines.vllm_engine import close_llm_engine, device_name, last_line, start_llm_engine, vllm_version
+from sampling.engines.vllm_params import rendered
 from sampling.engines.weights import local_weights
 from sampling.errors import EngineError, EngineRefused
 
@@ -74,7 +75,7 @@ class RewardEngine:
 
         params = PoolingParams(task=self._model.head.task, use_activation=False)
         for name, (_, reading) in pending.items():
-            self._engine.add_request(name, {"prompt_token_ids": reading.tokens}, params.clone())
+            self._engine.add_request(name, rendered(reading.tokens), params.clone())
 
     def _fitting(self, shown: Reading | Score) -> Reading | Score:
         if isinstance(shown, Score):

@@ -40,7 +40,7 @@ def sampling_params(settings: SamplingSettings, stop: tuple[str, ...], *, keeps_
 
 
 def rendered(tokens: Sequence[int]) -> Any:
-    """Returns a prompt as vLLM's renderer would: made once for all samples of a problem, not once for each."""
+    """Returns a prompt as vLLM's renderer would; one serves all requests with these tokens."""
     from vllm.inputs import tokens_input
 
     return tokens_input(list(tokens))

@@ -96,7 +96,7 @@ def test_an_engine_that_computes_unlike_the_run_is_given_no_unit() -> None:
     handle = new_handle(UnitQueue(UNITS), Makers(), lambda unit, _: handed.append(unit), work=work)
     with pytest.raises(EngineRefused, match="model m: an engine computes in None, the run in float32"):
         asyncio.run(handle.run())
-    assert not handed
+    assert (handed, handle.tally.state) == ([], "failed")
 
 
 def test_a_dead_actors_reports_do_not_reach_its_successor() -> None:
